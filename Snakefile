@@ -1,0 +1,55 @@
+# nanotarget: from raw survey exports to the report. Named targets: check, calibrate, diagnose,
+# assign, estimate, explore, report, all (the default), simulate.
+import os
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from nanotarget.config import validate
+from nanotarget.problems import InputError
+
+min_version("9.27")
+
+
+# --configfile is merged over a Snakefile's own configfile, so the reference study is loaded only
+# when no other is named: none of its settings can leak into another study.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    config = validate(
+        config, os.path.basename((workflow.configfiles or ["config.yaml"])[0])
+    )
+except InputError as error:
+    raise WorkflowError(error.message()) from None
+
+# The same bytes on any number of cores: one thread a job, no locale, no clock.
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    PYTHONHASHSEED="0",
+    MPLBACKEND="Agg",
+    TZ="UTC",
+    LC_ALL="C.UTF-8",
+)
+
+
+pathvars:
+    results=f"results/{config['study']}",
+    logs=f"logs/{config['study']}",
+    benchmarks=f"benchmarks/{config['study']}",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/clean.smk"
+
+
+rule all:
+    default_target: True
+    message:
+        "Everything"
+    input:
+        rules.check.output,

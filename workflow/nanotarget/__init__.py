@@ -1,0 +1,33 @@
+"""nanotarget: learn, diagnose, assign and analyse nano-targeting experiments.
+
+The modules read in the order in which data flow and import only what stands before them
+(`FLOW`; a test holds them to it). None of them knows a path of the project or Snakemake.
+"""
+
+FLOW = (
+    "problems",
+    "artefacts",
+    "config",
+    "design",
+    "raw",
+    "contracts",
+    "clean",
+    "regression",
+    "conjoint",
+    "encoding",
+    "learners",
+    "score",
+    "policy",
+    "value",
+    "diagnose",
+    "preregistration",
+    "assign",
+    "estimate",
+    "explore",
+    "theme",
+    "figures",
+    "tables",
+    "report",
+    "simulate",
+    "provenance",
+)

@@ -1,0 +1,100 @@
+"""Write and read artefacts: deterministic bytes, atomic replacement, nothing half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# Twelve significant digits: more than any golden number asks for, fewer than the last bits
+# in which two BLAS builds may differ.
+FLOAT_FORMAT = "%.12g"
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` that replaces it when the block ends without error.
+
+    A job that is killed leaves only the temporary file; an orphaned job that goes on writing
+    cannot corrupt what a rerun has written meanwhile.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(content: bytes, path: str | Path) -> None:
+    """Write bytes atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write UTF-8 text with LF line ends atomically."""
+    write_bytes(text.encode("utf-8"), path)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a tidy table as CSV (UTF-8, comma, LF, 12 significant digits, empty = missing)."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    write_text(buffer.getvalue(), path)
+
+
+def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV artefact back; only the empty string is missing, so a level 'NA' survives."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
+
+
+def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a tidy table as Parquet without an index and without version-dependent metadata."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    with replacing(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd", write_statistics=True)
+
+
+def read_parquet(path: str | Path) -> pd.DataFrame:
+    """Read a Parquet artefact (categoricals come back with their order)."""
+    return pd.read_parquet(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return None if np.isnan(value) else float(f"{value:.12g}")
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def write_json(content: Mapping[str, Any] | list[Any], path: str | Path) -> None:
+    """Write JSON with sorted keys, two-space indent and a final line end."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, default=_plain)
+    write_text(text + "\n", path)
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON artefact."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

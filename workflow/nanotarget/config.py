@@ -1,0 +1,624 @@
+"""The study's config: validated against the schema, cross-checked, and typed.
+
+`validate` turns what YAML gave into a complete dictionary (defaults filled in) or raises one
+`InputError` with everything that is wrong. `typed` turns a section of it into its dataclass.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+import yaml
+
+from nanotarget.problems import InputError, Problem, listed
+
+SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+Level = str | int | float
+
+
+@dataclass(frozen=True)
+class AttributeConfig:
+    """One dimension of a petition; `levels` in order, the first is the reference."""
+
+    name: str
+    levels: list[Level]
+    column: str | None = None
+    probabilities: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class DesignConfig:
+    """The petitions: attributes, prohibited combinations, randomisation and text."""
+
+    attributes: list[AttributeConfig]
+    prohibited: list[dict[str, list[Level]]] = field(default_factory=list)
+    randomisation: Literal["rejection", "sequential"] = "rejection"
+    petition_text: str | None = None
+
+
+@dataclass(frozen=True)
+class CovariateConfig:
+    """One pre-treatment respondent variable on the allow-list."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    label: str | None = None
+    column: str | None = None
+    levels: list[Level] | None = None
+    range: list[float] | None = None
+    missing_values: list[Level] = field(default_factory=list)
+    target: bool = True
+
+
+@dataclass(frozen=True)
+class ColumnValues:
+    """Rows in which `column` holds one of `values`."""
+
+    column: str
+    values: list[Level]
+
+
+@dataclass(frozen=True)
+class ExclusionConfig:
+    """One pre-registered exclusion."""
+
+    step: str
+    rule: Literal["in", "not_in", "below", "above", "missing", "duplicate"]
+    column: str
+    values: list[Level] = field(default_factory=list)
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class ChoiceConfig:
+    """Column (or pattern) of the chosen profile."""
+
+    column: str
+    chosen_values: list[Level] | None = None
+
+
+@dataclass(frozen=True)
+class RatingConfig:
+    """Column (or pattern) of the rating and its possible range."""
+
+    column: str
+    range: list[float]
+
+
+@dataclass(frozen=True)
+class CalibrationOutcomes:
+    """What was measured on each profile."""
+
+    choice: ChoiceConfig | None = None
+    rating: RatingConfig | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """Where and how the conjoint survey was recorded."""
+
+    file: str
+    respondent: str
+    outcomes: CalibrationOutcomes
+    analyse: Literal["choice", "rating"]
+    layout: Literal["long", "wide"] = "long"
+    header_rows: int = 1
+    task: str | None = None
+    profile: str | None = None
+    tasks: int | None = None
+    profiles: int = 2
+    attribute_columns: str | None = None
+    weight: str | None = None
+    opt_out: ColumnValues | None = None
+    exclusions: list[ExclusionConfig] = field(default_factory=list)
+    identifiers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """One arm of the experiment."""
+
+    name: str
+    value: Level | None = None
+    policy: str | None = None
+
+
+@dataclass(frozen=True)
+class OutcomeConfig:
+    """One outcome of the experiment."""
+
+    name: str
+    kind: Literal["binary", "continuous"]
+    label: str | None = None
+    column: str | None = None
+    range: list[float] | None = None
+    at_least: float | None = None
+    observed_if: ColumnValues | None = None
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Where and how the experiment was recorded."""
+
+    file: str
+    respondent: str
+    arm: str
+    arms: list[ArmConfig]
+    header_rows: int = 1
+    petition_columns: str | None = None
+    outcomes: list[OutcomeConfig] = field(default_factory=list)
+    weight: str | None = None
+    opt_out: ColumnValues | None = None
+    exclusions: list[ExclusionConfig] = field(default_factory=list)
+    identifiers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class GroupConfig:
+    """Values of a numeric covariate from `min` to `max`, both included; None is open."""
+
+    name: str
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True)
+class SubgroupConfig:
+    """One grouping of respondents by a pre-treatment covariate."""
+
+    name: str
+    covariate: str
+    groups: list[GroupConfig] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """Settings of the calibrate stage."""
+
+    se_type: Literal["CR0", "CR1", "CR2", "HC2"] = "CR1"
+    learner: Literal["ridge"] = "ridge"
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class DiagnoseConfig:
+    """Settings of the diagnose stage; `sesoi` in units of the analysed outcome."""
+
+    sesoi: float = 0
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class AssignConfig:
+    """Settings of the assign stage."""
+
+    policies: list[str] = field(default_factory=lambda: ["random", "overall_best", "nano"])
+
+
+@dataclass(frozen=True)
+class EstimateConfig:
+    """Settings of the estimate stage."""
+
+    alpha: float = 0.05
+    adjust: list[str] = field(default_factory=list)
+    sesoi: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExploreConfig:
+    """Settings of the explore stage."""
+
+    subgroups: list[SubgroupConfig] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PrivacyConfig:
+    """What is published about people."""
+
+    min_cell: int = 10
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A whole study; mirrors the schema key by key (a test keeps them in step)."""
+
+    study: str
+    root_seed: int
+    title: str = ""
+    synthetic: bool = False
+    samples: Literal["new", "panel"] = "new"
+    preregistration: str | None = None
+    design: DesignConfig | None = None
+    covariates: list[CovariateConfig] = field(default_factory=list)
+    calibration: CalibrationConfig | None = None
+    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
+    diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
+    experiment: ExperimentConfig | None = None
+    assign: AssignConfig = field(default_factory=AssignConfig)
+    estimate: EstimateConfig = field(default_factory=EstimateConfig)
+    explore: ExploreConfig = field(default_factory=ExploreConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+
+
+def typed(kind: Any, section: Any) -> Any:
+    """Build a config dataclass (or a list of them) from a validated section.
+
+    Args:
+        kind: the dataclass, or any annotation that the dataclasses above use.
+        section: what `validate` returned for it.
+    """
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        options = [option for option in typing.get_args(kind) if dataclasses.is_dataclass(option)]
+        return section if section is None or not options else typed(options[0], section)
+    if origin is list:
+        (item,) = typing.get_args(kind)
+        return [typed(item, entry) for entry in section]
+    if dataclasses.is_dataclass(kind):
+        hints = _hints(kind)
+        return kind(**{key: typed(hints[key], value) for key, value in section.items()})  # type: ignore[operator]
+    return section
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the config schema."""
+    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def validate(raw: Any, source: str) -> dict[str, Any]:
+    """Check a config and return it complete with defaults.
+
+    Args:
+        raw: what YAML (or Snakemake) made of the file.
+        source: name of the file for messages.
+
+    Raises:
+        InputError: with every problem of the config at once.
+    """
+    if not isinstance(raw, Mapping) or not raw:
+        raise InputError(
+            [Problem(source, "whole file", "it holds no settings", "a mapping of keys to values",
+                     "copy config.yaml and change it for your study")]
+        )
+    config = copy.deepcopy(dict(raw))
+    validator = jsonschema.Draft202012Validator(schema())
+    errors = sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path])
+    problems = list(dict.fromkeys(problem for error in errors for problem in _explain(error, source)))
+    if problems:
+        raise InputError(problems)
+    _fill_defaults(config, schema())
+    problems = list(_cross_check(typed(StudyConfig, config), source))
+    if problems:
+        raise InputError(problems)
+    return config
+
+
+def key_of(path: Sequence[str | int]) -> str:
+    """Write the path of a key as people read it: ``design.attributes[2].levels``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "top level"
+
+
+KIND_NAMES = {
+    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number",
+    "number": "a number", "boolean": "true or false", "null": "nothing",
+}
+
+
+def _explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem]:
+    rule: Any = error.validator_value
+    value = error.instance
+    where = f"key {key_of(list(error.absolute_path))}"
+    parent: Any = error.schema
+    about = parent.get("description", "see workflow/schemas/config.schema.yaml")
+    match error.validator:
+        case "additionalProperties":
+            known = list(parent.get("properties", {}))
+            for key in sorted(set(value) - set(known), key=str):
+                close = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"write '{close[0]}'" if close else "remove it or correct its name"
+                yield Problem(source, f"key {key_of([*error.absolute_path, key])}",
+                              f"unknown key '{key}'", f"one of {listed(known, 40)}", hint)
+        case "required":
+            for key in rule:
+                if key not in value:
+                    text = parent["properties"][key].get("description", "")
+                    yield Problem(source, where, f"the key '{key}' is missing", text or f"a value for '{key}'",
+                                  f"add '{key}:' there")
+        case "enum":
+            yield Problem(source, where, f"{_shown(value)} is not allowed", f"one of {listed(rule)}",
+                          f"choose one of them. {about}")
+        case "type":
+            kinds = [rule] if isinstance(rule, str) else rule
+            expected = " or ".join(KIND_NAMES[kind] for kind in kinds)
+            yield Problem(source, where, f"{_shown(value)} is not {expected}", expected, about)
+        case "uniqueItems":
+            twice = sorted({str(item) for item in value if value.count(item) > 1})
+            yield Problem(source, where, f"listed twice: {listed(twice)}", "every value once", "remove the repetition")
+        case "pattern":
+            yield Problem(source, where, f"{_shown(value)} is not a valid name",
+                          "lower-case letters, digits and _, beginning with a letter", about)
+        case _:
+            bounds = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than",
+                      "exclusiveMaximum": "less than", "minItems": "a list of at least",
+                      "maxItems": "a list of at most", "minLength": "a text of at least",
+                      "minProperties": "at least so many entries:"}
+            yield Problem(source, where, f"{_shown(value)} does not fit",
+                          f"{bounds.get(str(error.validator), str(error.validator))} {rule}", about)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fill_defaults(value: Any, rules: Mapping[str, Any]) -> None:
+    """Insert the schema's defaults in place, top down."""
+    if "$ref" in rules:
+        rules = schema()["$defs"][rules["$ref"].rsplit("/", 1)[1]]
+    if isinstance(value, dict):
+        for key, rule in rules.get("properties", {}).items():
+            if "$ref" in rule:
+                rule = schema()["$defs"][rule["$ref"].rsplit("/", 1)[1]]
+            if key not in value and "default" in rule:
+                value[key] = copy.deepcopy(rule["default"])
+            if key in value:
+                _fill_defaults(value[key], rule)
+    elif isinstance(value, list) and isinstance(rules.get("items"), dict):
+        for item in value:
+            _fill_defaults(item, rules["items"])
+
+
+def normalised(text: object) -> str:
+    """Return text as levels are compared: trimmed, single spaces, no case; 1.0 equals 1."""
+    if isinstance(text, float) and text.is_integer():
+        text = int(text)
+    return " ".join(str(text).split()).casefold()
+
+
+def _repeated(values: Sequence[object]) -> list[str]:
+    seen: dict[str, int] = {}
+    for value in values:
+        seen[normalised(value)] = seen.get(normalised(value), 0) + 1
+    return [str(value) for value in values if seen[normalised(value)] > 1]
+
+
+def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
+    """Yield what the schema cannot see: keys that contradict each other."""
+    yield from _check_sections(config, source)
+    yield from _check_names(config, source)
+    if config.design:
+        yield from _check_design(config.design, source)
+    yield from _check_covariates(config, source)
+    if config.calibration:
+        yield from _check_calibration(config.calibration, config.design, source)
+    if config.experiment:
+        yield from _check_experiment(config, config.experiment, source)
+    yield from _check_subgroups(config, source)
+
+
+def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
+    if config.calibration is None and config.experiment is None:
+        yield Problem(source, "top level", "there is neither a calibration nor an experiment",
+                      "at least one of the sections 'calibration' and 'experiment'", "add the section of your data")
+    if config.calibration and config.design is None:
+        yield Problem(source, "key design", "a calibration needs the design of its petitions",
+                      "a section 'design' with attributes and levels", "add it")
+    if config.samples == "panel" and not (config.calibration and config.experiment):
+        yield Problem(source, "key samples", "a panel needs both samples",
+                      "a calibration and an experiment of the same people", "add the missing section or write 'samples: new'")
+
+
+# Columns that the pipeline itself writes beside attributes, covariates and outcomes.
+RESERVED = frozenset({"respondent_id", "task", "profile", "choice", "rating", "weight", "arm", "opt_out", "observed",
+                      "policy", "petition_id", "predicted", "gain_over_best"})
+
+
+def _check_names(config: StudyConfig, source: str) -> Iterator[Problem]:
+    """Attributes, covariates and outcomes share tables, so their names must differ."""
+    named = [("design.attributes", a.name) for a in (config.design.attributes if config.design else [])]
+    named += [("covariates", c.name) for c in config.covariates]
+    named += [("experiment.outcomes", o.name) for o in (config.experiment.outcomes if config.experiment else [])]
+    owner: dict[str, str] = {}
+    for section, name in named:
+        if normalised(name) in RESERVED:
+            yield Problem(source, f"key {section}", f"the name '{name}' is reserved for a column of the pipeline",
+                          "another name", "give it another 'name' and put the raw column's name into 'column'")
+        if owner.setdefault(normalised(name), section) != section:
+            yield Problem(source, f"key {section}", f"the name '{name}' is also used in {owner[normalised(name)]}",
+                          "names that differ between attributes, covariates and outcomes",
+                          "give it another 'name' and put the raw column's name into 'column'")
+
+
+def _check_design(design: DesignConfig, source: str) -> Iterator[Problem]:
+    names = [attribute.name for attribute in design.attributes]
+    for name in dict.fromkeys(_repeated(names)):
+        yield Problem(source, "key design.attributes", f"the attribute '{name}' is there twice",
+                      "attribute names that differ in more than case and spaces", "rename one of them")
+    for i, attribute in enumerate(design.attributes):
+        where = f"key design.attributes[{i}] ('{attribute.name}')"
+        if twice := _repeated(attribute.levels):
+            yield Problem(source, where, f"levels that cannot be told apart: {listed(twice)}",
+                          "levels that differ in more than case and spaces", "rename or remove one")
+        shares = attribute.probabilities
+        if shares is not None and len(shares) != len(attribute.levels):
+            yield Problem(source, where, f"{len(shares)} probabilities for {len(attribute.levels)} levels",
+                          "one probability a level, in the order of the levels", "add or remove probabilities")
+        elif shares is not None and abs(sum(shares) - 1) > 1e-6:
+            yield Problem(source, where, f"the probabilities add up to {sum(shares):.6g}", "a sum of 1",
+                          "correct the probabilities")
+    levels = {attribute.name: {normalised(level) for level in attribute.levels} for attribute in design.attributes}
+    for i, combination in enumerate(design.prohibited):
+        for name, prohibited in combination.items():
+            where = f"key design.prohibited[{i}]"
+            if name not in levels:
+                yield Problem(source, where, f"unknown attribute '{name}'", f"one of {listed(names)}",
+                              "correct the name")
+                continue
+            for level in prohibited:
+                if normalised(level) not in levels[name]:
+                    yield Problem(source, f"{where}.{name}", f"unknown level '{level}'",
+                                  f"a level of '{name}' as listed in design.attributes", "correct the level")
+
+
+def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
+    names = [covariate.name for covariate in config.covariates]
+    for name in dict.fromkeys(_repeated(names)):
+        yield Problem(source, "key covariates", f"the covariate '{name}' is there twice", "every covariate once",
+                      "remove or rename one")
+    identifiers = {
+        column
+        for sample in (config.calibration, config.experiment)
+        if sample
+        for column in [*sample.identifiers, sample.respondent]
+    }
+    for i, covariate in enumerate(config.covariates):
+        where = f"key covariates[{i}] ('{covariate.name}')"
+        if (covariate.column or covariate.name) in identifiers:
+            yield Problem(source, where, "a direct identifier cannot be a covariate",
+                          "a variable that does not identify a person", "remove it from the covariates")
+        if covariate.kind == "categorical" and not covariate.levels:
+            yield Problem(source, where, "a categorical covariate needs its levels", "a list 'levels'", "add it")
+        if covariate.kind == "categorical" and covariate.range:
+            yield Problem(source, where, "a categorical covariate has no range", "levels only", "remove 'range'")
+        if covariate.kind == "numeric" and covariate.levels:
+            yield Problem(source, where, "a numeric covariate has no levels", "a range, or kind: categorical",
+                          "remove 'levels' or change the kind")
+        if covariate.range and covariate.range[0] >= covariate.range[1]:
+            yield Problem(source, where, f"the range {covariate.range} is empty", "[smallest, largest]", "swap the numbers")
+        if covariate.levels and (twice := _repeated(covariate.levels)):
+            yield Problem(source, where, f"levels that cannot be told apart: {listed(twice)}",
+                          "levels that differ in more than case and spaces", "rename or remove one")
+
+
+def _check_pattern(pattern: str, needed: set[str], where: str, source: str) -> Iterator[Problem]:
+    missing = sorted(part for part in needed if "{" + part + "}" not in pattern)
+    if missing:
+        yield Problem(source, where, f"the pattern '{pattern}' lacks {listed(['{' + m + '}' for m in missing])}",
+                      f"a column name with {listed(sorted('{' + n + '}' for n in needed))}", "add it to the pattern")
+
+
+def _check_calibration(
+    calibration: CalibrationConfig, design: DesignConfig | None, source: str
+) -> Iterator[Problem]:
+    outcomes = calibration.outcomes
+    if getattr(outcomes, calibration.analyse) is None:
+        yield Problem(source, "key calibration.analyse", f"there is no outcome '{calibration.analyse}'",
+                      "an outcome listed in calibration.outcomes", "add the outcome or analyse the other one")
+    if outcomes.rating and outcomes.rating.range[0] >= outcomes.rating.range[1]:
+        yield Problem(source, "key calibration.outcomes.rating.range", f"the range {outcomes.rating.range} is empty",
+                      "[smallest, largest]", "swap the numbers")
+    if outcomes.choice and calibration.profiles < 2:
+        yield Problem(source, "key calibration.profiles", "a choice needs at least two profiles a task",
+                      "2 or more", "correct 'profiles' or analyse a rating")
+    if calibration.layout == "wide":
+        if calibration.tasks is None:
+            yield Problem(source, "key calibration.tasks", "the wide layout needs the number of tasks",
+                          "a whole number", "add 'tasks:'")
+        if calibration.attribute_columns is None:
+            yield Problem(source, "key calibration.attribute_columns", "the wide layout needs it",
+                          "a pattern such as 'task{task}_profile{profile}_{attribute}'", "add it")
+        else:
+            yield from _check_pattern(calibration.attribute_columns, {"task", "profile", "attribute"},
+                                      "key calibration.attribute_columns", source)
+        if outcomes.choice:
+            yield from _check_pattern(outcomes.choice.column, {"task"}, "key calibration.outcomes.choice.column", source)
+            shown = outcomes.choice.chosen_values
+            if shown is not None and len(shown) != calibration.profiles:
+                yield Problem(source, "key calibration.outcomes.choice.chosen_values",
+                              f"{len(shown)} values for {calibration.profiles} profiles", "one value a profile", "correct the list")
+        if outcomes.rating:
+            yield from _check_pattern(outcomes.rating.column, {"task", "profile"}, "key calibration.outcomes.rating.column", source)
+    yield from _check_exclusions(calibration.exclusions, "calibration", source)
+
+
+def _check_exclusions(exclusions: Sequence[ExclusionConfig], section: str, source: str) -> Iterator[Problem]:
+    for name in dict.fromkeys(_repeated([exclusion.step for exclusion in exclusions])):
+        yield Problem(source, f"key {section}.exclusions", f"the step '{name}' is there twice",
+                      "every step once", "rename one of them")
+    for i, exclusion in enumerate(exclusions):
+        where = f"key {section}.exclusions[{i}] ('{exclusion.step}')"
+        if exclusion.rule in ("in", "not_in") and not exclusion.values:
+            yield Problem(source, where, f"the rule '{exclusion.rule}' needs 'values'", "a list of values", "add it")
+        if exclusion.rule in ("below", "above") and exclusion.value is None:
+            yield Problem(source, where, f"the rule '{exclusion.rule}' needs 'value'", "a number", "add it")
+
+
+def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
+    texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
+    names = [arm.name for arm in experiment.arms]
+    for name in dict.fromkeys([*_repeated(names), *_repeated(texts)]):
+        yield Problem(source, "key experiment.arms", f"the arm '{name}' is there twice", "every arm once",
+                      "rename or remove one")
+    for name in dict.fromkeys(_repeated([outcome.name for outcome in experiment.outcomes])):
+        yield Problem(source, "key experiment.outcomes", f"the outcome '{name}' is there twice",
+                      "every outcome once", "rename one of them")
+    for i, outcome in enumerate(experiment.outcomes):
+        where = f"key experiment.outcomes[{i}] ('{outcome.name}')"
+        if outcome.at_least is not None and outcome.kind != "binary":
+            yield Problem(source, where, "'at_least' makes a binary outcome", "kind: binary", "change the kind")
+        if outcome.range and outcome.range[0] >= outcome.range[1]:
+            yield Problem(source, where, f"the range {outcome.range} is empty", "[smallest, largest]", "swap the numbers")
+        if outcome.kind == "binary" and outcome.range and outcome.at_least is None:
+            yield Problem(source, where, "a binary outcome has no range", "0 or 1", "remove 'range'")
+    if experiment.petition_columns:
+        if config.design is None:
+            yield Problem(source, "key design", "experiment.petition_columns needs the design of the petitions",
+                          "a section 'design'", "add it or remove petition_columns")
+        yield from _check_pattern(experiment.petition_columns, {"attribute"}, "key experiment.petition_columns", source)
+    covariates = {covariate.name for covariate in config.covariates}
+    for name in config.estimate.adjust:
+        if name not in covariates:
+            yield Problem(source, "key estimate.adjust", f"unknown covariate '{name}'",
+                          f"one of {listed(sorted(covariates))}", "add it to the covariates or correct the name")
+    outcomes = [outcome.name for outcome in experiment.outcomes]
+    for name in config.estimate.sesoi:
+        if name not in outcomes:
+            yield Problem(source, "key estimate.sesoi", f"unknown outcome '{name}'", f"one of {listed(outcomes)}",
+                          "correct the name")
+    yield from _check_exclusions(experiment.exclusions, "experiment", source)
+
+
+def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:
+    covariates = {covariate.name: covariate for covariate in config.covariates}
+    for i, grouping in enumerate(config.explore.subgroups):
+        where = f"key explore.subgroups[{i}] ('{grouping.name}')"
+        covariate = covariates.get(grouping.covariate)
+        if covariate is None:
+            yield Problem(source, where, f"unknown covariate '{grouping.covariate}'",
+                          f"one of {listed(sorted(covariates))}", "add it to the covariates or correct the name")
+        elif covariate.kind == "numeric":
+            if len(grouping.groups) < 2:
+                yield Problem(source, where, "a numeric covariate needs at least two groups",
+                              "groups with min and max", "add them")
+            bounds = [
+                (-float("inf") if group.min is None else group.min, float("inf") if group.max is None else group.max)
+                for group in grouping.groups
+            ]
+            ordered = all(low <= high for low, high in bounds)
+            apart = all(a[1] < b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+            if not (ordered and apart):
+                yield Problem(source, where, "the groups overlap or are out of order",
+                              "groups from low to high, each beginning above the end of the one before", "correct min and max")
+        elif grouping.groups:
+            yield Problem(source, where, "a categorical covariate is grouped by its levels", "no 'groups'",
+                          "remove 'groups'")

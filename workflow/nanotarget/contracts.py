@@ -1,0 +1,128 @@
+"""Data contracts: the pandera schema of every Parquet that one stage hands to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pandera.pandas as pa
+
+from nanotarget.config import CovariateConfig, OutcomeConfig
+from nanotarget.design import Design
+
+# Columns of every table of estimates, in this order, after the columns that say what is estimated.
+ESTIMATE_COLUMNS = (
+    "estimate",
+    "std_error",
+    "statistic",
+    "p_value",
+    "conf_low",
+    "conf_high",
+    "df",
+    "n",
+)
+
+
+def _attribute_columns(design: Design, nullable: bool) -> dict[str, pa.Column]:
+    return {
+        a.name: pa.Column(pd.CategoricalDtype(list(a.levels), ordered=True), nullable=nullable)
+        for a in design.attributes
+    }
+
+
+def _covariate_columns(covariates: Sequence[CovariateConfig]) -> dict[str, pa.Column]:
+    """Numeric covariates are float64 (NaN = missing), categorical ones categories in config order."""
+    columns = {}
+    for c in covariates:
+        if c.kind == "numeric":
+            checks = [pa.Check.in_range(*c.range)] if c.range else []
+            columns[c.name] = pa.Column("float64", checks, nullable=True)
+        else:
+            levels = [str(level) for level in c.levels or []]
+            columns[c.name] = pa.Column(pd.CategoricalDtype(levels), nullable=True)
+    return columns
+
+
+def calibration_profiles(design: Design, outcomes: Sequence[str]) -> pa.DataFrameSchema:
+    """One row a profile shown, sorted by respondent_id, task, profile.
+
+    Columns: respondent_id (text), task and profile (1, 2, ...), one ordered categorical an
+    attribute, the outcomes among `choice` (0/1) and `rating` (float64, NaN = not answered), and
+    `weight` (survey weight of the respondent, 1 without weights).
+    """
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str"),
+            "task": pa.Column("int64", pa.Check.ge(1)),
+            "profile": pa.Column("int64", pa.Check.ge(1)),
+            **_attribute_columns(design, nullable=False),
+            **{name: pa.Column("float64", nullable=True) for name in outcomes},
+            "weight": pa.Column("float64", pa.Check.gt(0)),
+        },
+        unique=["respondent_id", "task", "profile"],
+        strict=True,
+        ordered=True,
+    )
+
+
+def calibration_respondents(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
+    """One row a respondent of the calibration, sorted by respondent_id."""
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str", unique=True),
+            **_covariate_columns(covariates),
+            "weight": pa.Column("float64", pa.Check.gt(0)),
+        },
+        strict=True,
+        ordered=True,
+    )
+
+
+def experiment(
+    arms: Sequence[str],
+    covariates: Sequence[CovariateConfig],
+    outcomes: Sequence[OutcomeConfig],
+    design: Design | None,
+) -> pa.DataFrameSchema:
+    """One row a respondent of the experiment, sorted by respondent_id.
+
+    Columns: respondent_id, arm (categorical, arms in config order), opt_out (bool), covariates,
+    the petition shown (one nullable ordered categorical an attribute; only with `design`),
+    outcomes (float64, NaN = not observed), observed (bool: the first outcome is there), weight.
+    """
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str", unique=True),
+            "arm": pa.Column(pd.CategoricalDtype(list(arms))),
+            "opt_out": pa.Column("bool"),
+            **_covariate_columns(covariates),
+            **(_attribute_columns(design, nullable=True) if design else {}),
+            **{o.name: pa.Column("float64", nullable=True) for o in outcomes},
+            "observed": pa.Column("bool"),
+            "weight": pa.Column("float64", pa.Check.gt(0)),
+        },
+        strict=True,
+        ordered=True,
+    )
+
+
+def assignments(design: Design) -> pa.DataFrameSchema:
+    """One row a respondent and policy, sorted by respondent_id, then policy in config order.
+
+    Columns: respondent_id, policy, petition_id, one ordered categorical an attribute, predicted
+    (response to that petition, outcome units) and gain_over_best (predicted minus the predicted
+    response of the same respondent to the overall-best petition).
+    """
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str"),
+            "policy": pa.Column("str"),
+            "petition_id": pa.Column("int64", pa.Check.ge(0)),
+            **_attribute_columns(design, nullable=False),
+            "predicted": pa.Column("float64"),
+            "gain_over_best": pa.Column("float64"),
+        },
+        unique=["respondent_id", "policy"],
+        strict=True,
+        ordered=True,
+    )

@@ -1,0 +1,257 @@
+"""The factorial design: attributes, feasible petitions, level probabilities, petition texts.
+
+A petition is an array of level indices, one per attribute in config order. Its id is its index in
+the *full* grid in row-major order (the last attribute varies fastest), so it stays the same when
+rows are permuted or a combination becomes prohibited.
+
+Attributes that a prohibition ties together form a *block*; all other attributes are blocks of
+one. Blocks are drawn independently of each other, so everything exact about policies (argmax,
+weights, grid size) factorises over blocks and the whole grid is never enumerated.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jinja2
+import jinja2.sandbox
+import numpy as np
+import pandas as pd
+
+from nanotarget.config import DesignConfig, normalised
+from nanotarget.problems import InputError, Problem
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One dimension of a petition. `levels` are texts; the first is the reference."""
+
+    name: str
+    levels: tuple[str, ...]
+    column: str
+    probabilities: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Attributes that are randomised jointly.
+
+    Attributes:
+        attributes: indices of the attributes, ascending.
+        cells: (n_cells, len(attributes)) level indices of the feasible combinations, in grid order.
+        probabilities: (n_cells,) probability with which the design shows each; sums to 1.
+    """
+
+    attributes: tuple[int, ...]
+    cells: np.ndarray
+    probabilities: np.ndarray
+
+    def cell_of(self, levels: np.ndarray) -> np.ndarray:
+        """Return the index of the cell that each petition is in; -1 where it is prohibited.
+
+        Args:
+            levels: (n, n_attributes) level indices of whole petitions.
+        """
+        radix = [int(self.cells[:, j].max()) + 1 for j in range(len(self.attributes))]
+        radix = [max(r, int(levels[:, a].max(initial=0)) + 1) for r, a in zip(radix, self.attributes, strict=True)]
+        table = np.full(radix, -1)
+        table[tuple(self.cells.T)] = np.arange(len(self.cells))
+        return table[tuple(levels[:, a] for a in self.attributes)]
+
+
+@dataclass(frozen=True)
+class Design:
+    """The petitions of a study.
+
+    Attributes:
+        attributes: in config order.
+        prohibited: each a mapping from attribute index to the level indices whose combinations
+            are impossible.
+        randomisation: "rejection" (a prohibited draw is repeated as a whole) or "sequential"
+            (attributes drawn in order, each among the levels that earlier draws still allow).
+        petition_text: Jinja2 template or None.
+    """
+
+    attributes: tuple[Attribute, ...]
+    prohibited: tuple[tuple[tuple[int, frozenset[int]], ...], ...] = ()
+    randomisation: str = "rejection"
+    petition_text: str | None = None
+
+    @classmethod
+    def from_config(cls, config: DesignConfig) -> Design:
+        """Build the design from the config's section."""
+        attributes = tuple(
+            Attribute(
+                name=a.name,
+                levels=tuple(str(level) for level in a.levels),
+                column=a.column or a.name,
+                probabilities=tuple(a.probabilities or [1 / len(a.levels)] * len(a.levels)),
+            )
+            for a in config.attributes
+        )
+        index = {a.name: i for i, a in enumerate(attributes)}
+        codes = [{normalised(level): i for i, level in enumerate(a.levels)} for a in attributes]
+        prohibited = tuple(
+            tuple(
+                (index[name], frozenset(codes[index[name]][normalised(level)] for level in levels))
+                for name, levels in combination.items()
+            )
+            for combination in config.prohibited
+        )
+        design = cls(attributes, prohibited, config.randomisation, config.petition_text)
+        return design
+
+    @property
+    def names(self) -> list[str]:
+        """Attribute names in order."""
+        return [attribute.name for attribute in self.attributes]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of levels of each attribute."""
+        return tuple(len(attribute) for attribute in self.attributes)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Independent blocks, ordered by their first attribute.
+
+        Raises:
+            InputError: if the prohibitions leave no petition.
+        """
+        group = list(range(len(self.attributes)))
+        for combination in self.prohibited:
+            tied = {group[i] for i, _ in combination}
+            group = [min(tied) if g in tied else g for g in group]
+        members = [tuple(i for i, g in enumerate(group) if g == root) for root in sorted(set(group))]
+        return tuple(self._block(indices) for indices in members)
+
+    def _block(self, indices: tuple[int, ...]) -> Block:
+        cells = np.array(list(itertools.product(*(range(self.shape[i]) for i in indices))))
+        feasible = np.ones(len(cells), dtype=bool)
+        for combination in self.prohibited:
+            if combination[0][0] in indices:
+                hit = np.ones(len(cells), dtype=bool)
+                for attribute, levels in combination:
+                    hit &= np.isin(cells[:, indices.index(attribute)], list(levels))
+                feasible &= ~hit
+        if not feasible.any():
+            names = ", ".join(self.names[i] for i in indices)
+            raise InputError(
+                [Problem("config", "key design.prohibited", f"no combination of {names} is left",
+                         "at least one feasible petition", "remove a prohibition")]
+            )
+        marginals = [np.array(self.attributes[i].probabilities) for i in indices]
+        if self.randomisation == "sequential":
+            probabilities = _sequential_probabilities(cells, feasible, marginals)
+        else:
+            weights = np.prod([p[cells[:, j]] for j, p in enumerate(marginals)], axis=0) * feasible
+            probabilities = weights / weights.sum()
+        return Block(indices, cells[feasible], probabilities[feasible])
+
+    @property
+    def n_feasible(self) -> int:
+        """Number of feasible petitions."""
+        return int(np.prod([len(block.cells) for block in self.blocks], dtype=object))
+
+    def level_probabilities(self, attribute: int) -> np.ndarray:
+        """Return the marginal probability of each level of an attribute under the design."""
+        block = next(b for b in self.blocks if attribute in b.attributes)
+        column = block.cells[:, block.attributes.index(attribute)]
+        return np.bincount(column, weights=block.probabilities, minlength=self.shape[attribute])
+
+    def petition_ids(self, levels: np.ndarray) -> np.ndarray:
+        """Return the ids of petitions given as (n, n_attributes) level indices."""
+        return np.ravel_multi_index(tuple(np.asarray(levels).T), self.shape)
+
+    def petition_levels(self, ids: np.ndarray) -> np.ndarray:
+        """Return the (n, n_attributes) level indices of petition ids."""
+        return np.column_stack(np.unravel_index(np.asarray(ids), self.shape))
+
+    def is_feasible(self, levels: np.ndarray) -> np.ndarray:
+        """Return for each petition whether no prohibition hits it."""
+        inside = [block.cell_of(levels) >= 0 for block in self.blocks]
+        return np.logical_and.reduce(inside)
+
+    def codes(self, table: pd.DataFrame) -> np.ndarray:
+        """Return (n, n_attributes) level indices of a table with one column an attribute.
+
+        Raises:
+            ValueError: if a cell is missing or not a level (cleaned tables have none).
+        """
+        columns = []
+        for attribute in self.attributes:
+            index = pd.Index(attribute.levels).get_indexer(table[attribute.name].astype("str"))
+            if (index < 0).any():
+                raise ValueError(f"'{attribute.name}' holds values that are no levels")
+            columns.append(index)
+        return np.column_stack(columns)
+
+    def frame(self, levels: np.ndarray) -> pd.DataFrame:
+        """Return petitions as a table: one ordered categorical column an attribute."""
+        return pd.DataFrame(
+            {
+                a.name: pd.Categorical.from_codes(levels[:, i], categories=list(a.levels), ordered=True)
+                for i, a in enumerate(self.attributes)
+            }
+        )
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw n petitions from the design; returns (n, n_attributes) level indices."""
+        levels = np.empty((n, len(self.attributes)), dtype=np.int64)
+        for block in self.blocks:
+            cell = rng.choice(len(block.cells), size=n, p=block.probabilities)
+            levels[:, list(block.attributes)] = block.cells[cell]
+        return levels
+
+    def texts(self, levels: np.ndarray) -> list[str]:
+        """Write the text of each petition with the sandboxed template.
+
+        Without a template the text is "attribute: level" for every attribute, joined by "; ".
+
+        Raises:
+            InputError: if the template is malformed or names something that does not exist.
+        """
+        petitions = [
+            {a.name: a.levels[code] for a, code in zip(self.attributes, row, strict=True)} for row in levels
+        ]
+        if self.petition_text is None:
+            return ["; ".join(f"{name}: {level}" for name, level in petition.items()) for petition in petitions]
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False
+        )
+        try:
+            template = environment.from_string(self.petition_text)
+            return [template.render(petition=petition).strip() for petition in petitions]
+        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, OverflowError) as error:
+            raise InputError(
+                [Problem("config", "key design.petition_text", f"the template cannot be used: {error}",
+                         "text with {{ petition['attribute name'] }} for a level",
+                         f"use only these attribute names: {', '.join(self.names)}")]
+            ) from None
+
+
+def _sequential_probabilities(
+    cells: np.ndarray, feasible: np.ndarray, marginals: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Probability of each cell when attributes are drawn in order among the levels still allowed."""
+    probabilities = np.where(feasible, 1.0, 0.0)
+    for j in range(cells.shape[1]):
+        allowed: dict[tuple[int, ...], set[int]] = {}
+        for cell in cells[feasible]:
+            allowed.setdefault(tuple(cell[:j]), set()).add(int(cell[j]))
+        for row in np.flatnonzero(feasible):
+            open_levels = allowed[tuple(cells[row, :j])]
+            total = sum(marginals[j][level] for level in open_levels)
+            probabilities[row] *= marginals[j][cells[row, j]] / total
+    return probabilities
+
+
+def levels_of(petition: Mapping[str, str], design: Design) -> np.ndarray:
+    """Return one petition, given as attribute -> level text, as a (1, n_attributes) array."""
+    return design.codes(pd.DataFrame([dict(petition)]))

@@ -1,0 +1,60 @@
+"""Errors for people: every problem of one input, each with its place, in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an input.
+
+    Attributes:
+        file: the file as the user named it (never an absolute path we made up).
+        where: column, row or key, e.g. ``"column 'arm', row 17"`` or ``"key design.attributes[2].levels"``.
+        what: what is wrong, in one sentence without a final full stop.
+        expected: what was expected instead.
+        remedy: what to do about it.
+    """
+
+    file: str
+    where: str
+    what: str
+    expected: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: {self.where}: {self.what}.\n"
+            f"    expected: {self.expected}\n"
+            f"    what to do: {self.remedy}"
+        )
+
+
+class InputError(Exception):
+    """A user's input cannot be used. Carries all its problems; printed without a traceback."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = tuple(problems)
+        super().__init__(self.message())
+
+    def message(self) -> str:
+        """Return the whole message: a count, then every problem on lines of its own."""
+        count = len(self.problems)
+        head = f"{count} problem{'s' if count != 1 else ''} found; nothing was written."
+        return "\n".join([head, *(f"{i}. {p}" for i, p in enumerate(self.problems, 1))])
+
+
+def raise_if_any(problems: Iterable[Problem]) -> None:
+    """Raise one `InputError` that holds all problems, or do nothing when there are none."""
+    found = list(problems)
+    if found:
+        raise InputError(found)
+
+
+def listed(values: Iterable[object], limit: int = 8) -> str:
+    """Write values for a message: quoted, comma-separated, at most `limit` of them."""
+    items = [f"'{v}'" if isinstance(v, str) else str(v) for v in values]
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more

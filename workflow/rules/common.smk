@@ -1,0 +1,23 @@
+# What every rule file uses: the library files that a script depends on.
+import ast
+from pathlib import Path
+
+WORKFLOW = Path(workflow.basedir) / "workflow"
+
+
+def library(script):
+    """Library files that a script imports, directly or not (paths relative to the project).
+
+    Declared as inputs, because Snakemake does not notice a changed import by itself.
+    """
+    found, todo = set(), [WORKFLOW / "scripts" / script]
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("nanotarget"):
+                base = WORKFLOW / node.module.replace(".", "/")
+                candidates = [base.with_suffix(".py"), base / "__init__.py"]
+                candidates += [(base / alias.name).with_suffix(".py") for alias in node.names]
+                new = {file for file in candidates if file.is_file()} - found
+                found |= new
+                todo += new
+    return sorted(os.path.relpath(file) for file in found)

@@ -1,0 +1,3 @@
+import sys
+print("no", file=sys.stderr)
+sys.exit(1)

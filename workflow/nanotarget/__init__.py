@@ -7,6 +7,7 @@ The modules read in the order in which data flow and import only what stands bef
 FLOW = (
     "problems",
     "artefacts",
+    "seeds",
     "config",
     "design",
     "raw",

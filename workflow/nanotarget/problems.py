@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,38 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     items = [f"'{v}'" if isinstance(v, str) else str(v) for v in values]
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more
+
+
+@contextmanager
+def reporting(log: str | Path) -> Iterator[None]:
+    """Run a script's work so that its messages reach both the log file and the person.
+
+    Python's `logging` and its warnings go to the log file. An `InputError` is written to the log
+    and to stderr, without a traceback, and ends the script with exit code 1. Any other exception
+    is a bug of ours: its traceback goes to the log and, as usual, to stderr.
+
+    Args:
+        log: the rule's log file, e.g. ``snakemake.log[0]``; it is begun anew.
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    except InputError as error:
+        handler.stream.write(error.message() + "\n")
+        print(error.message(), file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except Exception:
+        logging.getLogger("nanotarget").exception("the script failed")
+        raise
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()

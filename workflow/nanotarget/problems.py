@@ -86,7 +86,7 @@ def reporting(log: str | Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        handler.stream.write(error.message() + "\n")
+        logging.getLogger("nanotarget").error(error.message())
         print(error.message(), file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except Exception:

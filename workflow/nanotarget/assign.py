@@ -1,0 +1,140 @@
+"""Who gets which petition: policies applied to a roster, lookup for survey platforms, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import policy
+from nanotarget.config import ArmConfig, CovariateConfig
+from nanotarget.design import Design
+from nanotarget.learners.base import AdditiveModel, utility_of
+from nanotarget.score import response
+from nanotarget.seeds import child_rng
+
+
+def assign(
+    model: AdditiveModel, common: np.ndarray, roster: pd.DataFrame, policies: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Assign a petition under every policy to every respondent of a roster.
+
+    Args:
+        model: the learner fitted to the whole calibration.
+        common: (total levels,) part-worths averaged over the calibration; they define overall-best.
+        roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best).
+        policies: names; overall_best is added if it is missing.
+        seed: root seed for the policy `random`.
+
+    Returns:
+        The table of `contracts.assignments`.
+    """
+    design = model.design
+    roster = roster.sort_values("respondent_id", ignore_index=True)
+    n = len(roster)
+    utilities = model.utilities(roster)
+    best = policy.overall_best(common, n, design)
+    opted_out = roster["opt_out"].to_numpy() if "opt_out" in roster else np.zeros(n, dtype=bool)
+
+    def predict(petitions: np.ndarray) -> np.ndarray:
+        eta = utility_of(utilities, petitions, design)
+        return response(eta, utilities, model.intercept, model.outcome_kind, design)
+
+    predicted_best = predict(best)
+    names = list(policies) if "overall_best" in policies else ["overall_best", *policies]
+    parts = []
+    for name in names:
+        if name == "overall_best":
+            petitions = best
+        elif name == "random":
+            petitions = policy.random(n, design, child_rng(seed, "assign/random"))
+        else:
+            petitions = policy.nano(utilities, design)
+        petitions = np.where(opted_out[:, None], best, petitions)
+        predicted = predict(petitions)
+        part = pd.DataFrame({"respondent_id": roster["respondent_id"], "policy": name})
+        part["petition_id"] = design.petition_ids(petitions)
+        part = pd.concat([part, design.frame(petitions)], axis=1)
+        part["predicted"] = predicted
+        part["gain_over_best"] = predicted - predicted_best
+        parts.append(part)
+    table = pd.concat(parts, ignore_index=True).astype({"policy": "str"})
+    order = table["policy"].map({name: i for i, name in enumerate(names)})
+    return table.iloc[np.lexsort([order, table["respondent_id"]])].reset_index(drop=True)
+
+
+def petitions_table(assignments: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """List every petition assigned at least once: id, levels, text, n_<policy> respondents."""
+    counts = pd.crosstab(assignments["petition_id"], assignments["policy"])
+    levels = design.petition_levels(counts.index.to_numpy())
+    table = pd.concat([pd.Series(counts.index, name="petition_id"), design.frame(levels)], axis=1)
+    table["text"] = design.texts(levels)
+    for name in assignments["policy"].unique():
+        table[f"n_{name}"] = counts[name].to_numpy()
+    return table
+
+
+def lookup_table(
+    assignments: pd.DataFrame, roster: pd.DataFrame, covariates: Sequence[CovariateConfig], name: str
+) -> pd.DataFrame:
+    """Map every covariate profile of the roster to its petition under a policy.
+
+    For survey platforms that assign by look-up. Only covariates that the policy may use appear;
+    respondents who opted out are left out.
+
+    Returns:
+        One row a distinct covariate profile: covariates, petition_id, attributes, n respondents.
+    """
+    used = [c.name for c in covariates if c.target]
+    chosen = assignments[assignments["policy"] == name]
+    people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
+    merged = people[["respondent_id", *used]].merge(
+        chosen.drop(columns=["policy", "predicted", "gain_over_best"]), on="respondent_id", validate="1:1"
+    )
+    keys = [*used, *(c for c in merged.columns if c not in (*used, "respondent_id"))]
+    return merged.groupby(keys, dropna=False, observed=True, sort=True).size().rename("n").reset_index()
+
+
+def audit(
+    assignments: pd.DataFrame, experiment: pd.DataFrame, arms: Sequence[ArmConfig], design: Design
+) -> pd.DataFrame:
+    """Compare the petitions fielded with those that the pipeline would assign.
+
+    Args:
+        experiment: cleaned experiment with one column an attribute (missing = no petition shown).
+
+    Returns:
+        One row an arm whose config names a policy: arm, policy, n (respondents with a petition), n_agree
+        (same petition), share_agree, attributes_agree (mean share of equal attributes), n_infeasible
+        (fielded although prohibited), distinct_fielded, distinct_assigned. For the policy
+        `random` agreement means nothing and is left empty.
+    """
+    rows = []
+    for arm in arms:
+        if arm.policy is None:
+            continue
+        group = experiment[experiment["arm"] == arm.name]
+        shown = group[group[design.names].notna().all(axis=1)]
+        fielded = design.codes(shown)
+        mine = assignments[assignments["policy"] == arm.policy].set_index("respondent_id")
+        known = mine.loc[shown["respondent_id"]]
+        recomputed = design.codes(known.reset_index())
+        equal = fielded == recomputed
+        agree = equal.all(axis=1)
+        comparable = arm.policy != "random" and len(shown) > 0
+        rows.append(
+            {
+                "arm": arm.name,
+                "policy": arm.policy,
+                "n": len(shown),
+                "n_agree": int(agree.sum()) if comparable else np.nan,
+                "share_agree": agree.mean() if comparable else np.nan,
+                "attributes_agree": equal.mean() if comparable else np.nan,
+                "n_infeasible": int((~design.is_feasible(fielded)).sum()),
+                "distinct_fielded": len(np.unique(design.petition_ids(fielded))) if len(shown) else 0,
+                "distinct_assigned": known["petition_id"].nunique(),
+            }
+        )
+    columns = ["arm", "policy", "n", "n_agree", "share_agree", "attributes_agree", "n_infeasible"]
+    return pd.DataFrame(rows, columns=[*columns, "distinct_fielded", "distinct_assigned"])

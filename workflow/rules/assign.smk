@@ -1,0 +1,46 @@
+# The roster is the experiment; a study without one assigns to its calibration respondents.
+rule assign:
+    message:
+        "Assigning petitions"
+    input:
+        coefficients="<results>/calibrate/model/coefficients.parquet",
+        settings="<results>/calibrate/model/model.json",
+        roster=(
+            "<results>/clean/experiment.parquet"
+            if config["experiment"]
+            else "<results>/clean/calibration_respondents.parquet"
+        ),
+        library=library("assign.py"),
+    output:
+        assignments="<results>/assign/assignments.parquet",
+        petitions="<results>/assign/petitions.csv",
+        **(
+            {"lookup": "<results>/assign/lookup.csv"}
+            if "nano" in config["assign"]["policies"]
+            else {}
+        ),
+        **(
+            {"audit": "<results>/assign/audit.csv"}
+            if (config["experiment"] or {}).get("petition_columns")
+            else {}
+        ),
+    log:
+        "<logs>/assign.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        design=config["design"],
+        covariates=config["covariates"],
+        policies=config["assign"]["policies"],
+        arms=(
+            config["experiment"]["arms"]
+            if (config["experiment"] or {}).get("petition_columns")
+            else None
+        ),
+        seed=config["root_seed"],
+    script:
+        "../scripts/assign.py"

@@ -1,0 +1,27 @@
+rule diagnose:
+    message:
+        "Diagnosing whether nano-targeting can pay"
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        crossfit="<results>/calibrate/crossfit.parquet",
+        library=library("diagnose.py"),
+    output:
+        diagnostics="<results>/diagnose/diagnostics.csv",
+        verdict="<results>/diagnose/verdict.json",
+    log:
+        "<logs>/diagnose.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        design=config["design"],
+        covariates=config["covariates"],
+        outcome=(config["calibration"] or {}).get("analyse"),
+        diagnose=config["diagnose"],
+        synthetic=config["synthetic"],
+    script:
+        "../scripts/diagnose.py"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import itertools
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -272,7 +273,7 @@ def typed(kind: Any, section: Any) -> Any:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
@@ -294,8 +295,15 @@ def validate(raw: Any, source: str) -> dict[str, Any]:
     """
     if not isinstance(raw, Mapping) or not raw:
         raise InputError(
-            [Problem(source, "whole file", "it holds no settings", "a mapping of keys to values",
-                     "copy config.yaml and change it for your study")]
+            [
+                Problem(
+                    source,
+                    "whole file",
+                    "it holds no settings",
+                    "a mapping of keys to values",
+                    "copy config.yaml and change it for your study",
+                )
+            ]
         )
     config = copy.deepcopy(dict(raw))
     validator = jsonschema.Draft202012Validator(schema())
@@ -319,8 +327,13 @@ def key_of(path: Sequence[str | int]) -> str:
 
 
 KIND_NAMES = {
-    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number",
-    "number": "a number", "boolean": "true or false", "null": "nothing",
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
 }
 
 
@@ -336,34 +349,67 @@ def _explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem
             for key in sorted(set(value) - set(known), key=str):
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"write '{close[0]}'" if close else "remove it or correct its name"
-                yield Problem(source, f"key {key_of([*error.absolute_path, key])}",
-                              f"unknown key '{key}'", f"one of {listed(known, 40)}", hint)
+                yield Problem(
+                    source,
+                    f"key {key_of([*error.absolute_path, key])}",
+                    f"unknown key '{key}'",
+                    f"one of {listed(known, 40)}",
+                    hint,
+                )
         case "required":
             for key in rule:
                 if key not in value:
                     text = parent["properties"][key].get("description", "")
-                    yield Problem(source, where, f"the key '{key}' is missing", text or f"a value for '{key}'",
-                                  f"add '{key}:' there")
+                    yield Problem(
+                        source,
+                        where,
+                        f"the key '{key}' is missing",
+                        text or f"a value for '{key}'",
+                        f"add '{key}:' there",
+                    )
         case "enum":
-            yield Problem(source, where, f"{_shown(value)} is not allowed", f"one of {listed(rule)}",
-                          f"choose one of them. {about}")
+            yield Problem(
+                source,
+                where,
+                f"{_shown(value)} is not allowed",
+                f"one of {listed(rule)}",
+                f"choose one of them. {about}",
+            )
         case "type":
             kinds = [rule] if isinstance(rule, str) else rule
             expected = " or ".join(KIND_NAMES[kind] for kind in kinds)
             yield Problem(source, where, f"{_shown(value)} is not {expected}", expected, about)
         case "uniqueItems":
             twice = sorted({str(item) for item in value if value.count(item) > 1})
-            yield Problem(source, where, f"listed twice: {listed(twice)}", "every value once", "remove the repetition")
+            yield Problem(
+                source, where, f"listed twice: {listed(twice)}", "every value once", "remove the repetition"
+            )
         case "pattern":
-            yield Problem(source, where, f"{_shown(value)} is not a valid name",
-                          "lower-case letters, digits and _, beginning with a letter", about)
+            yield Problem(
+                source,
+                where,
+                f"{_shown(value)} is not a valid name",
+                "lower-case letters, digits and _, beginning with a letter",
+                about,
+            )
         case _:
-            bounds = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than",
-                      "exclusiveMaximum": "less than", "minItems": "a list of at least",
-                      "maxItems": "a list of at most", "minLength": "a text of at least",
-                      "minProperties": "at least so many entries:"}
-            yield Problem(source, where, f"{_shown(value)} does not fit",
-                          f"{bounds.get(str(error.validator), str(error.validator))} {rule}", about)
+            bounds = {
+                "minimum": "at least",
+                "maximum": "at most",
+                "exclusiveMinimum": "more than",
+                "exclusiveMaximum": "less than",
+                "minItems": "a list of at least",
+                "maxItems": "a list of at most",
+                "minLength": "a text of at least",
+                "minProperties": "at least so many entries:",
+            }
+            yield Problem(
+                source,
+                where,
+                f"{_shown(value)} does not fit",
+                f"{bounds.get(str(error.validator), str(error.validator))} {rule}",
+                about,
+            )
 
 
 def _shown(value: Any) -> str:
@@ -418,73 +464,151 @@ def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
 
 def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
     if config.calibration is None and config.experiment is None:
-        yield Problem(source, "top level", "there is neither a calibration nor an experiment",
-                      "at least one of the sections 'calibration' and 'experiment'", "add the section of your data")
+        yield Problem(
+            source,
+            "top level",
+            "there is neither a calibration nor an experiment",
+            "at least one of the sections 'calibration' and 'experiment'",
+            "add the section of your data",
+        )
     if config.calibration and config.design is None:
-        yield Problem(source, "key design", "a calibration needs the design of its petitions",
-                      "a section 'design' with attributes and levels", "add it")
+        yield Problem(
+            source,
+            "key design",
+            "a calibration needs the design of its petitions",
+            "a section 'design' with attributes and levels",
+            "add it",
+        )
     if config.samples == "panel" and not (config.calibration and config.experiment):
-        yield Problem(source, "key samples", "a panel needs both samples",
-                      "a calibration and an experiment of the same people", "add the missing section or write 'samples: new'")
+        yield Problem(
+            source,
+            "key samples",
+            "a panel needs both samples",
+            "a calibration and an experiment of the same people",
+            "add the missing section or write 'samples: new'",
+        )
 
 
 # Columns that the pipeline itself writes beside attributes, covariates and outcomes.
-RESERVED = frozenset({"respondent_id", "task", "profile", "choice", "rating", "weight", "arm", "opt_out", "observed",
-                      "policy", "petition_id", "predicted", "gain_over_best"})
+RESERVED = frozenset(
+    {
+        "respondent_id",
+        "task",
+        "profile",
+        "choice",
+        "rating",
+        "weight",
+        "arm",
+        "opt_out",
+        "observed",
+        "policy",
+        "petition_id",
+        "predicted",
+        "gain_over_best",
+    }
+)
 
 
 def _check_names(config: StudyConfig, source: str) -> Iterator[Problem]:
     """Attributes, covariates and outcomes share tables, so their names must differ."""
     named = [("design.attributes", a.name) for a in (config.design.attributes if config.design else [])]
     named += [("covariates", c.name) for c in config.covariates]
-    named += [("experiment.outcomes", o.name) for o in (config.experiment.outcomes if config.experiment else [])]
+    named += [
+        ("experiment.outcomes", o.name) for o in (config.experiment.outcomes if config.experiment else [])
+    ]
     owner: dict[str, str] = {}
     for section, name in named:
         if normalised(name) in RESERVED:
-            yield Problem(source, f"key {section}", f"the name '{name}' is reserved for a column of the pipeline",
-                          "another name", "give it another 'name' and put the raw column's name into 'column'")
+            yield Problem(
+                source,
+                f"key {section}",
+                f"the name '{name}' is reserved for a column of the pipeline",
+                "another name",
+                "give it another 'name' and put the raw column's name into 'column'",
+            )
         if owner.setdefault(normalised(name), section) != section:
-            yield Problem(source, f"key {section}", f"the name '{name}' is also used in {owner[normalised(name)]}",
-                          "names that differ between attributes, covariates and outcomes",
-                          "give it another 'name' and put the raw column's name into 'column'")
+            yield Problem(
+                source,
+                f"key {section}",
+                f"the name '{name}' is also used in {owner[normalised(name)]}",
+                "names that differ between attributes, covariates and outcomes",
+                "give it another 'name' and put the raw column's name into 'column'",
+            )
 
 
 def _check_design(design: DesignConfig, source: str) -> Iterator[Problem]:
     names = [attribute.name for attribute in design.attributes]
     for name in dict.fromkeys(_repeated(names)):
-        yield Problem(source, "key design.attributes", f"the attribute '{name}' is there twice",
-                      "attribute names that differ in more than case and spaces", "rename one of them")
+        yield Problem(
+            source,
+            "key design.attributes",
+            f"the attribute '{name}' is there twice",
+            "attribute names that differ in more than case and spaces",
+            "rename one of them",
+        )
     for i, attribute in enumerate(design.attributes):
         where = f"key design.attributes[{i}] ('{attribute.name}')"
         if twice := _repeated(attribute.levels):
-            yield Problem(source, where, f"levels that cannot be told apart: {listed(twice)}",
-                          "levels that differ in more than case and spaces", "rename or remove one")
+            yield Problem(
+                source,
+                where,
+                f"levels that cannot be told apart: {listed(twice)}",
+                "levels that differ in more than case and spaces",
+                "rename or remove one",
+            )
         shares = attribute.probabilities
         if shares is not None and len(shares) != len(attribute.levels):
-            yield Problem(source, where, f"{len(shares)} probabilities for {len(attribute.levels)} levels",
-                          "one probability a level, in the order of the levels", "add or remove probabilities")
+            yield Problem(
+                source,
+                where,
+                f"{len(shares)} probabilities for {len(attribute.levels)} levels",
+                "one probability a level, in the order of the levels",
+                "add or remove probabilities",
+            )
         elif shares is not None and abs(sum(shares) - 1) > 1e-6:
-            yield Problem(source, where, f"the probabilities add up to {sum(shares):.6g}", "a sum of 1",
-                          "correct the probabilities")
-    levels = {attribute.name: {normalised(level) for level in attribute.levels} for attribute in design.attributes}
+            yield Problem(
+                source,
+                where,
+                f"the probabilities add up to {sum(shares):.6g}",
+                "a sum of 1",
+                "correct the probabilities",
+            )
+    levels = {
+        attribute.name: {normalised(level) for level in attribute.levels} for attribute in design.attributes
+    }
     for i, combination in enumerate(design.prohibited):
         for name, prohibited in combination.items():
             where = f"key design.prohibited[{i}]"
             if name not in levels:
-                yield Problem(source, where, f"unknown attribute '{name}'", f"one of {listed(names)}",
-                              "correct the name")
+                yield Problem(
+                    source,
+                    where,
+                    f"unknown attribute '{name}'",
+                    f"one of {listed(names)}",
+                    "correct the name",
+                )
                 continue
             for level in prohibited:
                 if normalised(level) not in levels[name]:
-                    yield Problem(source, f"{where}.{name}", f"unknown level '{level}'",
-                                  f"a level of '{name}' as listed in design.attributes", "correct the level")
+                    yield Problem(
+                        source,
+                        f"{where}.{name}",
+                        f"unknown level '{level}'",
+                        f"a level of '{name}' as listed in design.attributes",
+                        "correct the level",
+                    )
 
 
 def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
     names = [covariate.name for covariate in config.covariates]
     for name in dict.fromkeys(_repeated(names)):
-        yield Problem(source, "key covariates", f"the covariate '{name}' is there twice", "every covariate once",
-                      "remove or rename one")
+        yield Problem(
+            source,
+            "key covariates",
+            f"the covariate '{name}' is there twice",
+            "every covariate once",
+            "remove or rename one",
+        )
     identifiers = {
         column
         for sample in (config.calibration, config.experiment)
@@ -494,27 +618,57 @@ def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
     for i, covariate in enumerate(config.covariates):
         where = f"key covariates[{i}] ('{covariate.name}')"
         if (covariate.column or covariate.name) in identifiers:
-            yield Problem(source, where, "a direct identifier cannot be a covariate",
-                          "a variable that does not identify a person", "remove it from the covariates")
+            yield Problem(
+                source,
+                where,
+                "a direct identifier cannot be a covariate",
+                "a variable that does not identify a person",
+                "remove it from the covariates",
+            )
         if covariate.kind == "categorical" and not covariate.levels:
-            yield Problem(source, where, "a categorical covariate needs its levels", "a list 'levels'", "add it")
+            yield Problem(
+                source, where, "a categorical covariate needs its levels", "a list 'levels'", "add it"
+            )
         if covariate.kind == "categorical" and covariate.range:
-            yield Problem(source, where, "a categorical covariate has no range", "levels only", "remove 'range'")
+            yield Problem(
+                source, where, "a categorical covariate has no range", "levels only", "remove 'range'"
+            )
         if covariate.kind == "numeric" and covariate.levels:
-            yield Problem(source, where, "a numeric covariate has no levels", "a range, or kind: categorical",
-                          "remove 'levels' or change the kind")
+            yield Problem(
+                source,
+                where,
+                "a numeric covariate has no levels",
+                "a range, or kind: categorical",
+                "remove 'levels' or change the kind",
+            )
         if covariate.range and covariate.range[0] >= covariate.range[1]:
-            yield Problem(source, where, f"the range {covariate.range} is empty", "[smallest, largest]", "swap the numbers")
+            yield Problem(
+                source,
+                where,
+                f"the range {covariate.range} is empty",
+                "[smallest, largest]",
+                "swap the numbers",
+            )
         if covariate.levels and (twice := _repeated(covariate.levels)):
-            yield Problem(source, where, f"levels that cannot be told apart: {listed(twice)}",
-                          "levels that differ in more than case and spaces", "rename or remove one")
+            yield Problem(
+                source,
+                where,
+                f"levels that cannot be told apart: {listed(twice)}",
+                "levels that differ in more than case and spaces",
+                "rename or remove one",
+            )
 
 
 def _check_pattern(pattern: str, needed: set[str], where: str, source: str) -> Iterator[Problem]:
     missing = sorted(part for part in needed if "{" + part + "}" not in pattern)
     if missing:
-        yield Problem(source, where, f"the pattern '{pattern}' lacks {listed(['{' + m + '}' for m in missing])}",
-                      f"a column name with {listed(sorted('{' + n + '}' for n in needed))}", "add it to the pattern")
+        yield Problem(
+            source,
+            where,
+            f"the pattern '{pattern}' lacks {listed(['{' + m + '}' for m in missing])}",
+            f"a column name with {listed(sorted('{' + n + '}' for n in needed))}",
+            "add it to the pattern",
+        )
 
 
 def _check_calibration(
@@ -522,43 +676,88 @@ def _check_calibration(
 ) -> Iterator[Problem]:
     outcomes = calibration.outcomes
     if getattr(outcomes, calibration.analyse) is None:
-        yield Problem(source, "key calibration.analyse", f"there is no outcome '{calibration.analyse}'",
-                      "an outcome listed in calibration.outcomes", "add the outcome or analyse the other one")
+        yield Problem(
+            source,
+            "key calibration.analyse",
+            f"there is no outcome '{calibration.analyse}'",
+            "an outcome listed in calibration.outcomes",
+            "add the outcome or analyse the other one",
+        )
     if outcomes.rating and outcomes.rating.range[0] >= outcomes.rating.range[1]:
-        yield Problem(source, "key calibration.outcomes.rating.range", f"the range {outcomes.rating.range} is empty",
-                      "[smallest, largest]", "swap the numbers")
+        yield Problem(
+            source,
+            "key calibration.outcomes.rating.range",
+            f"the range {outcomes.rating.range} is empty",
+            "[smallest, largest]",
+            "swap the numbers",
+        )
     if outcomes.choice and calibration.profiles < 2:
-        yield Problem(source, "key calibration.profiles", "a choice needs at least two profiles a task",
-                      "2 or more", "correct 'profiles' or analyse a rating")
+        yield Problem(
+            source,
+            "key calibration.profiles",
+            "a choice needs at least two profiles a task",
+            "2 or more",
+            "correct 'profiles' or analyse a rating",
+        )
     if calibration.layout == "wide":
         if calibration.tasks is None:
-            yield Problem(source, "key calibration.tasks", "the wide layout needs the number of tasks",
-                          "a whole number", "add 'tasks:'")
+            yield Problem(
+                source,
+                "key calibration.tasks",
+                "the wide layout needs the number of tasks",
+                "a whole number",
+                "add 'tasks:'",
+            )
         if calibration.attribute_columns is None:
-            yield Problem(source, "key calibration.attribute_columns", "the wide layout needs it",
-                          "a pattern such as 'task{task}_profile{profile}_{attribute}'", "add it")
+            yield Problem(
+                source,
+                "key calibration.attribute_columns",
+                "the wide layout needs it",
+                "a pattern such as 'task{task}_profile{profile}_{attribute}'",
+                "add it",
+            )
         else:
-            yield from _check_pattern(calibration.attribute_columns, {"task", "profile", "attribute"},
-                                      "key calibration.attribute_columns", source)
+            yield from _check_pattern(
+                calibration.attribute_columns,
+                {"task", "profile", "attribute"},
+                "key calibration.attribute_columns",
+                source,
+            )
         if outcomes.choice:
-            yield from _check_pattern(outcomes.choice.column, {"task"}, "key calibration.outcomes.choice.column", source)
+            yield from _check_pattern(
+                outcomes.choice.column, {"task"}, "key calibration.outcomes.choice.column", source
+            )
             shown = outcomes.choice.chosen_values
             if shown is not None and len(shown) != calibration.profiles:
-                yield Problem(source, "key calibration.outcomes.choice.chosen_values",
-                              f"{len(shown)} values for {calibration.profiles} profiles", "one value a profile", "correct the list")
+                yield Problem(
+                    source,
+                    "key calibration.outcomes.choice.chosen_values",
+                    f"{len(shown)} values for {calibration.profiles} profiles",
+                    "one value a profile",
+                    "correct the list",
+                )
         if outcomes.rating:
-            yield from _check_pattern(outcomes.rating.column, {"task", "profile"}, "key calibration.outcomes.rating.column", source)
+            yield from _check_pattern(
+                outcomes.rating.column, {"task", "profile"}, "key calibration.outcomes.rating.column", source
+            )
     yield from _check_exclusions(calibration.exclusions, "calibration", source)
 
 
 def _check_exclusions(exclusions: Sequence[ExclusionConfig], section: str, source: str) -> Iterator[Problem]:
     for name in dict.fromkeys(_repeated([exclusion.step for exclusion in exclusions])):
-        yield Problem(source, f"key {section}.exclusions", f"the step '{name}' is there twice",
-                      "every step once", "rename one of them")
+        yield Problem(
+            source,
+            f"key {section}.exclusions",
+            f"the step '{name}' is there twice",
+            "every step once",
+            "rename one of them",
+        )
     for i, exclusion in enumerate(exclusions):
         where = f"key {section}.exclusions[{i}] ('{exclusion.step}')"
         if exclusion.rule in ("in", "not_in") and not exclusion.values:
-            yield Problem(source, where, f"the rule '{exclusion.rule}' needs 'values'", "a list of values", "add it")
+            yield Problem(
+                source, where, f"the rule '{exclusion.rule}' needs 'values'", "a list of values", "add it"
+            )
         if exclusion.rule in ("below", "above") and exclusion.value is None:
             yield Problem(source, where, f"the rule '{exclusion.rule}' needs 'value'", "a number", "add it")
 
@@ -567,34 +766,69 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
     texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
     names = [arm.name for arm in experiment.arms]
     for name in dict.fromkeys([*_repeated(names), *_repeated(texts)]):
-        yield Problem(source, "key experiment.arms", f"the arm '{name}' is there twice", "every arm once",
-                      "rename or remove one")
+        yield Problem(
+            source,
+            "key experiment.arms",
+            f"the arm '{name}' is there twice",
+            "every arm once",
+            "rename or remove one",
+        )
     for name in dict.fromkeys(_repeated([outcome.name for outcome in experiment.outcomes])):
-        yield Problem(source, "key experiment.outcomes", f"the outcome '{name}' is there twice",
-                      "every outcome once", "rename one of them")
+        yield Problem(
+            source,
+            "key experiment.outcomes",
+            f"the outcome '{name}' is there twice",
+            "every outcome once",
+            "rename one of them",
+        )
     for i, outcome in enumerate(experiment.outcomes):
         where = f"key experiment.outcomes[{i}] ('{outcome.name}')"
         if outcome.at_least is not None and outcome.kind != "binary":
-            yield Problem(source, where, "'at_least' makes a binary outcome", "kind: binary", "change the kind")
+            yield Problem(
+                source, where, "'at_least' makes a binary outcome", "kind: binary", "change the kind"
+            )
         if outcome.range and outcome.range[0] >= outcome.range[1]:
-            yield Problem(source, where, f"the range {outcome.range} is empty", "[smallest, largest]", "swap the numbers")
+            yield Problem(
+                source,
+                where,
+                f"the range {outcome.range} is empty",
+                "[smallest, largest]",
+                "swap the numbers",
+            )
         if outcome.kind == "binary" and outcome.range and outcome.at_least is None:
             yield Problem(source, where, "a binary outcome has no range", "0 or 1", "remove 'range'")
     if experiment.petition_columns:
         if config.design is None:
-            yield Problem(source, "key design", "experiment.petition_columns needs the design of the petitions",
-                          "a section 'design'", "add it or remove petition_columns")
-        yield from _check_pattern(experiment.petition_columns, {"attribute"}, "key experiment.petition_columns", source)
+            yield Problem(
+                source,
+                "key design",
+                "experiment.petition_columns needs the design of the petitions",
+                "a section 'design'",
+                "add it or remove petition_columns",
+            )
+        yield from _check_pattern(
+            experiment.petition_columns, {"attribute"}, "key experiment.petition_columns", source
+        )
     covariates = {covariate.name for covariate in config.covariates}
     for name in config.estimate.adjust:
         if name not in covariates:
-            yield Problem(source, "key estimate.adjust", f"unknown covariate '{name}'",
-                          f"one of {listed(sorted(covariates))}", "add it to the covariates or correct the name")
+            yield Problem(
+                source,
+                "key estimate.adjust",
+                f"unknown covariate '{name}'",
+                f"one of {listed(sorted(covariates))}",
+                "add it to the covariates or correct the name",
+            )
     outcomes = [outcome.name for outcome in experiment.outcomes]
     for name in config.estimate.sesoi:
         if name not in outcomes:
-            yield Problem(source, "key estimate.sesoi", f"unknown outcome '{name}'", f"one of {listed(outcomes)}",
-                          "correct the name")
+            yield Problem(
+                source,
+                "key estimate.sesoi",
+                f"unknown outcome '{name}'",
+                f"one of {listed(outcomes)}",
+                "correct the name",
+            )
     yield from _check_exclusions(experiment.exclusions, "experiment", source)
 
 
@@ -604,21 +838,44 @@ def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:
         where = f"key explore.subgroups[{i}] ('{grouping.name}')"
         covariate = covariates.get(grouping.covariate)
         if covariate is None:
-            yield Problem(source, where, f"unknown covariate '{grouping.covariate}'",
-                          f"one of {listed(sorted(covariates))}", "add it to the covariates or correct the name")
+            yield Problem(
+                source,
+                where,
+                f"unknown covariate '{grouping.covariate}'",
+                f"one of {listed(sorted(covariates))}",
+                "add it to the covariates or correct the name",
+            )
         elif covariate.kind == "numeric":
             if len(grouping.groups) < 2:
-                yield Problem(source, where, "a numeric covariate needs at least two groups",
-                              "groups with min and max", "add them")
+                yield Problem(
+                    source,
+                    where,
+                    "a numeric covariate needs at least two groups",
+                    "groups with min and max",
+                    "add them",
+                )
             bounds = [
-                (-float("inf") if group.min is None else group.min, float("inf") if group.max is None else group.max)
+                (
+                    -float("inf") if group.min is None else group.min,
+                    float("inf") if group.max is None else group.max,
+                )
                 for group in grouping.groups
             ]
             ordered = all(low <= high for low, high in bounds)
-            apart = all(a[1] < b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+            apart = all(a[1] < b[0] for a, b in itertools.pairwise(bounds))
             if not (ordered and apart):
-                yield Problem(source, where, "the groups overlap or are out of order",
-                              "groups from low to high, each beginning above the end of the one before", "correct min and max")
+                yield Problem(
+                    source,
+                    where,
+                    "the groups overlap or are out of order",
+                    "groups from low to high, each beginning above the end of the one before",
+                    "correct min and max",
+                )
         elif grouping.groups:
-            yield Problem(source, where, "a categorical covariate is grouped by its levels", "no 'groups'",
-                          "remove 'groups'")
+            yield Problem(
+                source,
+                where,
+                "a categorical covariate is grouped by its levels",
+                "no 'groups'",
+                "remove 'groups'",
+            )

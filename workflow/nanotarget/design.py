@@ -12,7 +12,7 @@ weights, grid size) factorises over blocks and the whole grid is never enumerate
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,8 +58,9 @@ class Block:
         Args:
             levels: (n, n_attributes) level indices of whole petitions.
         """
-        radix = [int(self.cells[:, j].max()) + 1 for j in range(len(self.attributes))]
-        radix = [max(r, int(levels[:, a].max(initial=0)) + 1) for r, a in zip(radix, self.attributes, strict=True)]
+        radix = (
+            np.maximum(self.cells.max(axis=0), levels[:, list(self.attributes)].max(axis=0, initial=0)) + 1
+        )
         table = np.full(radix, -1)
         table[tuple(self.cells.T)] = np.arange(len(self.cells))
         return table[tuple(levels[:, a] for a in self.attributes)]
@@ -104,8 +105,7 @@ class Design:
             )
             for combination in config.prohibited
         )
-        design = cls(attributes, prohibited, config.randomisation, config.petition_text)
-        return design
+        return cls(attributes, prohibited, config.randomisation, config.petition_text)
 
     @property
     def names(self) -> list[str]:
@@ -143,8 +143,15 @@ class Design:
         if not feasible.any():
             names = ", ".join(self.names[i] for i in indices)
             raise InputError(
-                [Problem("config", "key design.prohibited", f"no combination of {names} is left",
-                         "at least one feasible petition", "remove a prohibition")]
+                [
+                    Problem(
+                        "config",
+                        "key design.prohibited",
+                        f"no combination of {names} is left",
+                        "at least one feasible petition",
+                        "remove a prohibition",
+                    )
+                ]
             )
         marginals = [np.array(self.attributes[i].probabilities) for i in indices]
         if self.randomisation == "sequential":
@@ -221,18 +228,26 @@ class Design:
             {a.name: a.levels[code] for a, code in zip(self.attributes, row, strict=True)} for row in levels
         ]
         if self.petition_text is None:
-            return ["; ".join(f"{name}: {level}" for name, level in petition.items()) for petition in petitions]
+            return [
+                "; ".join(f"{name}: {level}" for name, level in petition.items()) for petition in petitions
+            ]
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False
         )
         try:
             template = environment.from_string(self.petition_text)
             return [template.render(petition=petition).strip() for petition in petitions]
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, OverflowError) as error:
+        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise InputError(
-                [Problem("config", "key design.petition_text", f"the template cannot be used: {error}",
-                         "text with {{ petition['attribute name'] }} for a level",
-                         f"use only these attribute names: {', '.join(self.names)}")]
+                [
+                    Problem(
+                        "config",
+                        "key design.petition_text",
+                        f"the template cannot be used: {error}",
+                        "text with {{ petition['attribute name'] }} for a level",
+                        f"use only these attribute names: {', '.join(self.names)}",
+                    )
+                ]
             ) from None
 
 
@@ -250,8 +265,3 @@ def _sequential_probabilities(
             total = sum(marginals[j][level] for level in open_levels)
             probabilities[row] *= marginals[j][cells[row, j]] / total
     return probabilities
-
-
-def levels_of(petition: Mapping[str, str], design: Design) -> np.ndarray:
-    """Return one petition, given as attribute -> level text, as a (1, n_attributes) array."""
-    return design.codes(pd.DataFrame([dict(petition)]))

@@ -1,0 +1,692 @@
+"""Simulated raw data of a three-arm petition study whose truth is known.
+
+People have traits, covariates that reflect them, a baseline and part-worths for every level. From these come
+a conjoint survey, the petitions that a rule learned from it, and an experiment that fields them: two tables in
+the shape in which a survey platform exports them, with the faults that such exports have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, ndtr, ndtri
+
+from nanotarget.config import CovariateConfig
+from nanotarget.design import Design
+from nanotarget.problems import Problem, raise_if_any
+from nanotarget.seeds import child_rng
+
+ARMS = ("Control", "Overall best", "Nano")
+OUTCOMES = ("sign", "support", "share")
+TRAITS = ("right", "green", "status", "seniority")
+SCALE_TOP = 10
+SPEEDER_SECONDS = 180
+MARK = "SIMULATED DATA, NO REAL PERSON ANSWERED"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Size and fieldwork of one survey; `excluded` counts the extra rows by what is wrong with them."""
+
+    respondents: int
+    excluded: dict[str, int]
+    first_day: str
+    days: int
+    median_seconds: float
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The two surveys."""
+
+    calibration: Sample
+    experiment: Sample
+
+
+@dataclass(frozen=True)
+class Untidiness:
+    """Shares of cells, people or tasks with a fault."""
+
+    opt_out: float
+    covariate_missing: float
+    prefer_not_to_say: float
+    untidy_text: float
+    task_skipped: float
+    rating_skipped: float
+    attrition: float
+    outcome_skipped: float
+
+
+@dataclass(frozen=True)
+class Trait:
+    """How a covariate comes from the traits.
+
+    Attributes:
+        mean, sd: of a numeric covariate.
+        shares: of the levels of a categorical one.
+        loadings: correlation of the covariate's latent normal with each trait (numeric and ordered).
+        leanings: log odds a unit of the trait for each level (unordered).
+    """
+
+    mean: float = 0
+    sd: float = 1
+    shares: list[float] = field(default_factory=list)
+    loadings: dict[str, float] = field(default_factory=dict)
+    leanings: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """SD of a person's response to the average petition, and its correlation with covariates."""
+
+    sd: float
+    loadings: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Moderator:
+    """What a covariate adds to the part-worths of an attribute, per SD or for people at `level`."""
+
+    covariate: str
+    attribute: str
+    effects: list[float]
+    level: str | None = None
+
+
+@dataclass(frozen=True)
+class Heterogeneity:
+    """How people differ in their response to levels."""
+
+    idiosyncratic_sd: float
+    low_level_excess: float
+    base_excess: float
+    moderators: list[Moderator]
+
+
+@dataclass(frozen=True)
+class Link:
+    """An outcome of the experiment as a function of the latent response."""
+
+    intercept: float
+    slope: float
+    noise_sd: float = 0
+
+
+@dataclass(frozen=True)
+class Links:
+    """Outcomes beside support, which is the latent response itself."""
+
+    sign: Link
+    share: Link
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Everything that the simulated data depend on, beside the design and the covariates."""
+
+    seed: int
+    tasks: int
+    profiles: int
+    samples: Samples
+    untidiness: Untidiness
+    population: dict[str, Any]
+    mean: float
+    baseline: Baseline
+    noise_sd: float
+    choice_noise_sd: float
+    mains: dict[str, list[float]]
+    heterogeneity: Heterogeneity
+    generic_appeal: float
+    outcomes: Links
+    fielded_penalty: float
+
+    def trait(self, covariate: str) -> Trait:
+        """Return how a covariate comes from the traits."""
+        return Trait(**self.population[covariate])
+
+
+@dataclass(frozen=True)
+class People:
+    """n simulated people.
+
+    Attributes:
+        covariates: one row a person, true values (numbers and level texts).
+        baseline: (n,) latent response to the average petition.
+        partworths: (n, sum of levels) latent response to each level, zero on average over an attribute.
+        predictable: the same with only that part of a person's deviation that follows from covariates.
+    """
+
+    covariates: pd.DataFrame
+    baseline: np.ndarray
+    partworths: np.ndarray
+    predictable: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.baseline)
+
+    def take(self, rows: np.ndarray) -> People:
+        """Return these people in this order, repeated where asked."""
+        return People(
+            self.covariates.iloc[rows].reset_index(drop=True),
+            self.baseline[rows],
+            self.partworths[rows],
+            self.predictable[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The rules of the experiment, learned from the calibration: level indices of petitions.
+
+    Attributes:
+        best: (n_attributes,) the petition of the arm `Overall best`.
+        nano: (n, n_attributes) the petition of each person of the experiment under `Nano`.
+    """
+
+    best: np.ndarray
+    nano: np.ndarray
+
+
+@dataclass(frozen=True)
+class Study:
+    """A simulated study: the two raw tables and what is behind them.
+
+    Attributes:
+        calibration, experiment: texts, as exported; the first row holds the questions.
+        calibration_people, experiment_people: whom every exclusion keeps, in no particular order.
+        respondent_ids, opt_out, arms: (n,) of `experiment_people`.
+        policies: `nano` has a row for each of `experiment_people`.
+    """
+
+    design: Design
+    parameters: Parameters
+    calibration: pd.DataFrame
+    experiment: pd.DataFrame
+    calibration_people: People
+    experiment_people: People
+    respondent_ids: np.ndarray
+    opt_out: np.ndarray
+    arms: np.ndarray
+    policies: Policies
+
+
+def offsets(design: Design) -> np.ndarray:
+    """Return the position of each attribute's first level among all levels."""
+    return np.concatenate([[0], np.cumsum(design.shape)[:-1]])
+
+
+def slices(design: Design) -> list[slice]:
+    """Return the positions of each attribute's levels among all levels."""
+    return [slice(start, start + size) for start, size in zip(offsets(design), design.shape, strict=True)]
+
+
+def indicators(levels: np.ndarray, design: Design) -> np.ndarray:
+    """Return (n, sum of levels) indicators of petitions given as (n, n_attributes) level indices."""
+    hot = np.zeros((len(levels), sum(design.shape)))
+    np.put_along_axis(hot, levels + offsets(design), 1.0, axis=1)
+    return hot
+
+
+def response(people: People, levels: np.ndarray, design: Design) -> np.ndarray:
+    """Return the (n,) latent response of each person to one petition, (n, n_attributes) level indices."""
+    return people.baseline + np.take_along_axis(people.partworths, levels + offsets(design), axis=1).sum(axis=1)
+
+
+def rated(latent: np.ndarray, noise_sd: float) -> np.ndarray:
+    """Return the expected rating: latent response plus normal noise, rounded and clipped to 0..10.
+
+    A rating is at least k when latent + noise exceeds k - 1/2; the expectation sums these probabilities.
+    """
+    return sum(ndtr((latent - (k - 0.5)) / noise_sd) for k in range(1, SCALE_TOP + 1))
+
+
+def expected_outcomes(latent: np.ndarray, parameters: Parameters) -> dict[str, np.ndarray]:
+    """Return the expectation of every outcome of the experiment given latent responses."""
+    sign, share = parameters.outcomes.sign, parameters.outcomes.share
+    return {
+        "sign": expit(sign.intercept + sign.slope * latent),
+        "support": rated(latent, parameters.noise_sd),
+        "share": rated(share.intercept + share.slope * latent, share.noise_sd),
+    }
+
+
+def _scale(latent: np.ndarray, noise_sd: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw 0-10 answers."""
+    return np.clip(np.rint(latent + rng.normal(0, noise_sd, latent.shape)), 0, SCALE_TOP)
+
+
+# People
+
+
+def draw_people(
+    n: int, design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters, rng: np.random.Generator
+) -> People:
+    """Draw n people from the population."""
+    table, scores = _draw_covariates(n, covariates, parameters, rng)
+    prior = scores["prior_support"]
+    loadings = parameters.baseline.loadings
+    explained = sum(weight * scores[name] for name, weight in loadings.items())
+    own = np.sqrt(1 - sum(weight**2 for weight in loadings.values()))
+    baseline = parameters.mean + parameters.baseline.sd * (explained + own * rng.standard_normal(n))
+
+    het = parameters.heterogeneity
+    mains = np.concatenate([parameters.mains[name] for name in design.names])
+    systematic = np.zeros((n, sum(design.shape)))
+    spread = np.empty(sum(design.shape))
+    for name, where in zip(design.names, slices(design), strict=True):
+        low, high = mains[where].min(), mains[where].max()
+        spread[where] = 1 + het.low_level_excess * (low + high - 2 * mains[where]) / (high - low)
+        for moderator in het.moderators:
+            if moderator.attribute == name:
+                systematic[:, where] += np.outer(_moderates(moderator, table, scores, parameters), moderator.effects)
+    own_deviation = het.idiosyncratic_sd * spread * rng.standard_normal(systematic.shape)
+    grows = np.clip(1 + het.base_excess * prior, 0.25, None)[:, None]
+    for where in slices(design):
+        own_deviation[:, where] -= own_deviation[:, where].mean(axis=1, keepdims=True)
+        systematic[:, where] -= systematic[:, where].mean(axis=1, keepdims=True)
+    predictable = mains + grows * systematic
+    return People(table, baseline, predictable + grows * own_deviation, predictable)
+
+
+def _draw_covariates(
+    n: int, covariates: Sequence[CovariateConfig], parameters: Parameters, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Draw covariates; returns them and a standardised score of each numeric or ordered one."""
+    traits = dict(zip(TRAITS, rng.standard_normal((len(TRAITS), n)), strict=True))
+    columns: dict[str, np.ndarray] = {}
+    scores: dict[str, np.ndarray] = {}
+    for covariate in covariates:
+        trait = parameters.trait(covariate.name)
+        texts = np.array([str(level) for level in covariate.levels or []])
+        if trait.leanings:
+            chances = np.log(trait.shares) + sum(
+                np.outer(traits[name], weights) for name, weights in trait.leanings.items()
+            )
+            columns[covariate.name] = texts[np.argmax(chances + rng.gumbel(size=chances.shape), axis=1)]
+            continue
+        own = np.sqrt(1 - sum(weight**2 for weight in trait.loadings.values()))
+        z = own * rng.standard_normal(n) + sum(w * traits[name] for name, w in trait.loadings.items())
+        if covariate.kind == "numeric":
+            low, high = covariate.range or (-np.inf, np.inf)
+            columns[covariate.name] = np.clip(np.rint(trait.mean + trait.sd * z), low, high).astype(int)
+            scores[covariate.name] = (columns[covariate.name] - trait.mean) / trait.sd
+        else:
+            code = np.searchsorted(ndtri(np.cumsum(trait.shares)[:-1]), z)
+            columns[covariate.name] = texts[code]
+            ranks = np.arange(len(texts))
+            centre = np.dot(trait.shares, ranks)
+            scores[covariate.name] = (code - centre) / np.sqrt(np.dot(trait.shares, (ranks - centre) ** 2))
+    return pd.DataFrame(columns), scores
+
+
+def _moderates(
+    moderator: Moderator, table: pd.DataFrame, scores: dict[str, np.ndarray], parameters: Parameters
+) -> np.ndarray:
+    """Return the (n,) value by which a moderator's effects are multiplied."""
+    if moderator.level is None:
+        return scores[moderator.covariate]
+    return (table[moderator.covariate] == moderator.level).to_numpy(dtype=float)
+
+
+# Surveys
+
+
+def _field(
+    name: str, n_people: int, sample: Sample, untidiness: Untidiness, rng: np.random.Generator
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Draw who answered when: returns the person behind each row and the platform's own columns.
+
+    Rows come in the order of their start. Column `fault` says what is wrong with a row ("" for the
+    `sample.respondents` people whom every exclusion keeps); a duplicate is a later row of such a person.
+    """
+    fresh = [fault for fault in sample.excluded if fault != "duplicate"]
+    fault = np.repeat(["", *fresh], [sample.respondents, *(sample.excluded[f] for f in fresh)])
+    again = rng.choice(sample.respondents, sample.excluded["duplicate"], replace=False)
+    person = np.concatenate([np.arange(n_people), again])
+    fault = np.concatenate([fault, np.repeat("duplicate", len(again))])
+    n = len(person)
+
+    start = rng.uniform(0, sample.days * 86_400, n)
+    start[n_people:] = start[again] + rng.uniform(600, 3 * 86_400, len(again))
+    seconds = SPEEDER_SECONDS + rng.lognormal(np.log(sample.median_seconds - SPEEDER_SECONDS), 0.55, n)
+    seconds = np.where(fault == "speeder", rng.uniform(55, SPEEDER_SECONDS - 1, n), seconds)
+    seconds = np.where(np.isin(fault, ["no_consent", "not_randomised"]), rng.uniform(10, 60, n), seconds)
+    opted_out = rng.random(n_people)[person] < untidiness.opt_out
+    left = np.isin(fault, ["no_consent", "unfinished", "not_randomised"])
+    wrong = np.array(["Somewhat agree", "Neither agree nor disagree", "Somewhat disagree", "Strongly disagree"])
+    attention = np.where(fault == "inattentive", wrong[rng.integers(len(wrong), size=n)], "Strongly agree")
+    email = rng.permutation(10 * n_people)[:n_people]
+    code = rng.integers(36, size=(n, 10))
+    network = np.array(["192.0.2.", "198.51.100.", "203.0.113."])[rng.integers(3, size=n)]
+    clock = pd.Timestamp(sample.first_day)
+    table = pd.DataFrame(
+        {
+            "StartDate": (clock + pd.to_timedelta(start.round(), unit="s")).strftime("%Y-%m-%d %H:%M:%S"),
+            "IPAddress": [f"{net}{host}" for net, host in zip(network, rng.integers(1, 255, n_people)[person], strict=True)],
+            "Progress": np.where(left, rng.integers(4, 80, n), 100).astype(str),
+            "duration_seconds": seconds.round().astype(int).astype(str),
+            "Finished": np.where(left, "False", "True"),
+            "ResponseId": ["SIM_" + "".join(np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))[row]) for row in code],
+            "RecipientEmail": [f"simulated.{name}.{number:05d}@example.org" for number in email[person]],
+            "consent": np.where(fault == "no_consent", "No", "Yes"),
+            "personalisation_consent": np.where(opted_out, "No", "Yes"),
+            "attention_check": attention,
+            "fault": fault,
+        }
+    )
+    order = np.argsort(start, kind="stable")
+    return person[order], table.iloc[order].reset_index(drop=True)
+
+
+def _untidy(values: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Put stray spaces and capitals into a share of the cells of an array of texts."""
+    styles = (lambda t: f"  {t.lower()}", lambda t: f"{t.upper()} ", lambda t: f" {t}", lambda t: t.lower())
+    result = values.astype(object)
+    hit = np.argwhere(rng.random(values.shape) < share)
+    for cell, style in zip(map(tuple, hit), rng.integers(len(styles), size=len(hit)), strict=True):
+        result[cell] = styles[style](result[cell])
+    return result
+
+
+def _reported(
+    people: People,
+    covariates: Sequence[CovariateConfig],
+    untidiness: Untidiness,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return what people say of themselves: texts, empty where they did not answer."""
+    columns = {}
+    for covariate in covariates:
+        said = people.covariates[covariate.name].astype(str).to_numpy(dtype=object)
+        if covariate.kind == "categorical":
+            said = _untidy(said, untidiness.untidy_text, rng)
+        if covariate.missing_values:
+            said[rng.random(len(said)) < untidiness.prefer_not_to_say] = str(covariate.missing_values[0])
+        said[rng.random(len(said)) < untidiness.covariate_missing] = ""
+        columns[covariate.name] = said
+    return pd.DataFrame(columns)
+
+
+def _level_texts(levels: np.ndarray, design: Design, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the level texts, some untidy, of (..., n_attributes) level indices."""
+    texts = np.stack(
+        [np.array(a.levels, dtype=object)[levels[..., i]] for i, a in enumerate(design.attributes)], axis=-1
+    )
+    return _untidy(texts, share, rng)
+
+
+def _blank_after(table: pd.DataFrame, rows: np.ndarray, column: str) -> None:
+    """Empty every cell to the right of `column` in these rows: people who left there."""
+    position = list(table.columns).index(column)
+    table.iloc[rows, position + 1 :] = ""
+
+
+def _export(table: pd.DataFrame, questions: dict[str, str]) -> pd.DataFrame:
+    """Return the table as the platform exports it: a first row with the question texts, marked as simulated."""
+    head = [f"{questions.get(column, column)} ({MARK})" for column in table.columns]
+    return pd.DataFrame([head, *table.to_numpy(dtype=object)], columns=list(table.columns))
+
+
+def _questions(covariates: Sequence[CovariateConfig]) -> dict[str, str]:
+    return {
+        "consent": "I agree to take part in this study",
+        "personalisation_consent": "My answers may be used to choose a petition text for me",
+        "attention_check": "Please select 'Strongly agree' to show that you read this",
+        **{c.name: c.label or c.name for c in covariates},
+    }
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the clean, consenting calibration respondents were shown and answered, for the fielded rule."""
+
+    levels: np.ndarray
+    ratings: np.ndarray
+    covariates: pd.DataFrame
+
+
+def _calibrate(
+    design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
+) -> tuple[pd.DataFrame, People, _Answers]:
+    """Simulate the conjoint survey: the raw table, its clean people, and what the rule learns from."""
+    sample, untidiness = parameters.samples.calibration, parameters.untidiness
+    stream = _Streams(parameters.seed, "calibration")
+    n_people = _n_people(sample)
+    everyone = draw_people(n_people, design, covariates, parameters, stream("people"))
+    person, table = _field("calibration", n_people, sample, untidiness, stream("fieldwork"))
+    people, n = everyone.take(person), len(person)
+    fault = table.pop("fault").to_numpy()
+
+    tasks, profiles = parameters.tasks, parameters.profiles
+    levels = design.draw(n * tasks * profiles, stream("petitions")).reshape(n, tasks, profiles, -1)
+    latent = people.baseline[:, None, None] + sum(
+        np.take_along_axis(people.partworths, offsets(design)[a] + levels[..., a].reshape(n, -1), axis=1)
+        for a in range(len(design.shape))
+    ).reshape(n, tasks, profiles)
+    careless = np.isin(fault, ["inattentive", "speeder"])
+    latent[careless] = people.baseline[careless][:, None, None]
+    rng = stream("answers")
+    felt = latent + rng.normal(0, parameters.noise_sd, latent.shape)
+    ratings = np.clip(np.rint(felt), 0, SCALE_TOP)
+    chosen = np.argmax(felt + rng.normal(0, parameters.choice_noise_sd / np.sqrt(2), felt.shape), axis=2)
+    skipped = rng.random((n, tasks)) < untidiness.task_skipped
+    ratings[skipped] = np.nan
+    ratings[rng.random(ratings.shape) < untidiness.rating_skipped] = np.nan
+
+    said = _reported(people, covariates, untidiness, stream("covariates"))
+    texts = _level_texts(levels, design, untidiness.untidy_text, stream("texts"))
+    answers: dict[str, Any] = {}
+    questions = _questions(covariates)
+    for t in range(tasks):
+        for p in range(profiles):
+            petition = f"Task {t + 1}, petition {'AB'[p]}"
+            for a, attribute in enumerate(design.attributes):
+                column = f"task{t + 1}_profile{p + 1}_{attribute.column}"
+                answers[column] = texts[:, t, p, a]
+                questions[column] = f"{petition}: {attribute.name}"
+        answers[f"task{t + 1}_choice"] = np.where(
+            skipped[:, t], "", np.array(["Petition A", "Petition B"], dtype=object)[chosen[:, t]]
+        )
+        questions[f"task{t + 1}_choice"] = f"Task {t + 1}: Which petition would you rather sign?"
+        for p in range(profiles):
+            column = f"task{t + 1}_profile{p + 1}_rating"
+            answers[column] = _whole(ratings[:, t, p])
+            questions[column] = f"Task {t + 1}, petition {'AB'[p]}: How much do you support it? (0-10)"
+    table = pd.concat([table, said, pd.DataFrame(answers)], axis=1)
+    _blank_after(table, fault == "no_consent", "consent")
+    stop = stream("unfinished").integers(1, tasks, n)
+    for t in range(1, tasks):
+        _blank_after(table, (fault == "unfinished") & (stop == t), f"task{t}_profile{profiles}_rating")
+
+    use = (fault == "") & (table["personalisation_consent"].to_numpy() == "Yes")
+    learned = _Answers(levels[use], ratings[use], said[use].reset_index(drop=True))
+    return _export(table, questions), everyone.take(np.arange(sample.respondents)), learned
+
+
+def _n_people(sample: Sample) -> int:
+    return sample.respondents + sum(sample.excluded.values()) - sample.excluded["duplicate"]
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    """Write whole numbers as texts, missing ones as empty."""
+    return np.where(np.isnan(numbers), "", np.nan_to_num(numbers).astype(int).astype(str)).astype(object)
+
+
+@dataclass(frozen=True)
+class _Streams:
+    """The named random streams of one survey."""
+
+    seed: int
+    survey: str
+
+    def __call__(self, purpose: str) -> np.random.Generator:
+        return child_rng(self.seed, f"simulate/{self.survey}/{purpose}")
+
+
+# The rules that the study fielded
+
+
+def _features(said: pd.DataFrame, covariates: Sequence[CovariateConfig], parameters: Parameters) -> np.ndarray:
+    """Return what the fielded rule sees of people: standardised numbers and level indicators, 0 if missing."""
+    columns = []
+    for covariate in (c for c in covariates if c.target):
+        answers = said[covariate.name].str.strip().str.casefold()
+        if covariate.kind == "numeric":
+            trait = parameters.trait(covariate.name)
+            z = (pd.to_numeric(answers, errors="coerce") - trait.mean) / trait.sd
+            columns.append(z.fillna(0).to_numpy())
+        else:
+            columns += [(answers == str(level).casefold()).to_numpy(float) for level in (covariate.levels or [])[1:]]
+    return np.column_stack(columns)
+
+
+def learn_policies(
+    answers: _Answers, said: pd.DataFrame, design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
+) -> Policies:
+    """Learn the two rules as a study would that fields them without further thought.
+
+    `best`: least squares of the ratings on level dummies within respondents. `nano`: the same with every
+    level x covariate product, each shrunk by `fielded_penalty`; each person gets the maximum.
+
+    Args:
+        answers: of the calibration.
+        said: covariates that the people of the experiment reported.
+    """
+    n, width = len(answers.levels), sum(design.shape)
+    levels = answers.levels.reshape(n, -1, len(design.shape))
+    ratings = answers.ratings.reshape(n, -1)
+    answered = ~np.isnan(ratings)
+    shown = indicators(levels.reshape(-1, levels.shape[2]), design).reshape(n, -1, width) * answered[..., None]
+    count = np.maximum(answered.sum(axis=1), 1)[:, None]
+    y = np.where(answered, ratings, 0)
+    y = (y - y.sum(axis=1, keepdims=True) / count) * answered
+    shown = (shown - shown.sum(axis=1, keepdims=True) / count[..., None]) * answered[..., None]
+
+    x = shown.reshape(-1, width)
+    mains = np.linalg.lstsq(x, y.ravel(), rcond=None)[0]
+    best = np.array([np.argmax(mains[where]) for where in slices(design)])
+
+    z = np.column_stack([np.ones(n), _features(answers.covariates, covariates, parameters)])
+    products = (shown[..., None] * z[:, None, None, :]).reshape(len(x), -1)
+    penalty = np.tile(np.r_[1.0, np.full(z.shape[1] - 1, parameters.fielded_penalty)], width)
+    gram = products.T @ products + np.diag(penalty)
+    coefficients = np.linalg.solve(gram, products.T @ y.ravel()).reshape(width, -1)
+    new = np.column_stack([np.ones(len(said)), _features(said, covariates, parameters)])
+    predicted = new @ coefficients.T
+    nano = np.column_stack([np.argmax(predicted[:, where], axis=1) for where in slices(design)])
+    return Policies(best, nano)
+
+
+# The experiment
+
+
+def latent_by_arm(people: People, policies: Policies, design: Design, parameters: Parameters) -> dict[str, np.ndarray]:
+    """Return each person's latent response to what they would read in each arm."""
+    return {
+        "Control": people.baseline + parameters.generic_appeal,
+        "Overall best": response(people, np.tile(policies.best, (len(people), 1)), design),
+        "Nano": response(people, policies.nano, design),
+    }
+
+
+def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> Study:
+    """Simulate the calibration, the rules learned from it and the experiment that fields them.
+
+    Raises:
+        InputError: if the parameters do not fit the design or the covariates.
+    """
+    raise_if_any(_check(design, covariates, parameters))
+    calibration, calibration_people, answers = _calibrate(design, covariates, parameters)
+
+    sample, untidiness = parameters.samples.experiment, parameters.untidiness
+    stream = _Streams(parameters.seed, "experiment")
+    n_people = _n_people(sample)
+    everyone = draw_people(n_people, design, covariates, parameters, stream("people"))
+    person, table = _field("experiment", n_people, sample, untidiness, stream("fieldwork"))
+    people, n = everyone.take(person), len(person)
+    fault = table.pop("fault").to_numpy()
+    opt_out = (table["personalisation_consent"] == "No").to_numpy()
+    said = _reported(people, covariates, untidiness, stream("covariates"))
+    policies = learn_policies(answers, said, design, covariates, parameters)
+    policies.nano[opt_out] = policies.best
+
+    # Complete randomisation of those whom the analysis keeps; a second participation is drawn by itself.
+    rng = stream("randomisation")
+    clean = fault == ""
+    arm = rng.integers(len(ARMS), size=n)
+    arm[clean] = rng.permutation(np.arange(sample.respondents) % len(ARMS))
+    latent = np.choose(arm, list(latent_by_arm(people, policies, design, parameters).values()))
+    shown = np.where((arm == 1)[:, None], policies.best, policies.nano)
+
+    rng = stream("outcomes")
+    links = parameters.outcomes
+    outcomes = {
+        "sign": (rng.random(n) < expit(links.sign.intercept + links.sign.slope * latent)).astype(float),
+        "support": _scale(latent, parameters.noise_sd, rng),
+        "share": _scale(links.share.intercept + links.share.slope * latent, links.share.noise_sd, rng),
+    }
+    left = rng.random(n) < untidiness.attrition
+    for name in OUTCOMES:
+        gone = left if name == "sign" else left | (rng.random(n) < untidiness.outcome_skipped)
+        outcomes[name][gone] = np.nan
+    table.loc[left & clean, ["Finished", "Progress"]] = ["False", "85"]
+
+    texts = _level_texts(shown, design, untidiness.untidy_text, stream("texts"))
+    texts[arm == 0] = ""
+    questions = _questions(covariates) | {
+        "arm": "Condition",
+        **{f"shown_{a.column}": f"Petition shown: {a.name}" for a in design.attributes},
+        "sign": "Did the respondent sign? (1 = yes)",
+        "support": "How much do you support this petition? (0-10)",
+        "share": "How likely would you share this petition? (0-10)",
+    }
+    table = pd.concat(
+        [
+            table,
+            said,
+            pd.DataFrame({"arm": np.array(ARMS, dtype=object)[arm]}),
+            pd.DataFrame({f"shown_{a.column}": texts[:, i] for i, a in enumerate(design.attributes)}),
+            pd.DataFrame({name: _whole(values) for name, values in outcomes.items()}),
+        ],
+        axis=1,
+    )
+    _blank_after(table, fault == "no_consent", "consent")
+    _blank_after(table, np.isin(fault, ["inattentive", "not_randomised"]), covariates[-1].name)
+    return Study(
+        design,
+        parameters,
+        calibration,
+        _export(table, questions),
+        calibration_people,
+        people.take(np.flatnonzero(clean)),
+        table["ResponseId"].to_numpy()[clean],
+        opt_out[clean],
+        np.array(ARMS)[arm[clean]],
+        Policies(policies.best, policies.nano[clean]),
+    )
+
+
+def _check(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> list[Problem]:
+    """Return what in the parameters does not fit the design or the covariates."""
+    problems = []
+    sizes = dict(zip(design.names, design.shape, strict=True))
+    for name, size in sizes.items():
+        if len(parameters.mains.get(name, [])) != size:
+            problems.append(_problem(f"mains.{name}", "wrong number of main effects", f"one for each of {size} levels"))
+    for i, moderator in enumerate(parameters.heterogeneity.moderators):
+        if len(moderator.effects) != sizes.get(moderator.attribute):
+            problems.append(_problem(f"moderators[{i}]", "effects do not fit the attribute", "one effect for each level"))
+    for covariate in covariates:
+        if covariate.name not in parameters.population:
+            problems.append(_problem("population", f"'{covariate.name}' is missing", "an entry for each covariate"))
+        elif covariate.levels and len(parameters.trait(covariate.name).shares) != len(covariate.levels):
+            problems.append(_problem(f"population.{covariate.name}", "wrong number of shares", "one for each level"))
+    return problems
+
+
+def _problem(key: str, what: str, expected: str) -> Problem:
+    return Problem("simulation.yaml", f"key {key}", what, expected, "change the entry or the config to fit")

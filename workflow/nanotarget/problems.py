@@ -64,6 +64,21 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     return ", ".join(items[:limit]) + more
 
 
+def placed(rows: Iterable[object], limit: int = 8) -> str:
+    """Write row numbers for a message: "row 17" or "rows 3, 7 and 12 more"."""
+    numbers = list(rows)
+    return f"row{'s' if len(numbers) != 1 else ''} {listed(numbers, limit)}"
+
+
+@contextmanager
+def collecting(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems of an `InputError` raised in the block to a list and go on after it."""
+    try:
+        yield
+    except InputError as error:
+        problems.extend(error.problems)
+
+
 @contextmanager
 def reporting(log: str | Path) -> Iterator[None]:
     """Run a script's work so that its messages reach both the log file and the person.

@@ -1,0 +1,352 @@
+"""Raw files as tables of text: CSV of any usual kind, Parquet, Stata and SPSS."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyreadstat
+
+from nanotarget.problems import InputError, Problem, listed, placed
+
+SEPARATORS = (",", ";", "\t", "|")
+SEPARATOR_NAMES = "comma, semicolon, tab or |"
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
+ENDINGS = f"{', '.join(TEXT_ENDINGS)} (each also with .gz), .parquet, .dta, .sav or .zsav"
+SIGNATURES = {
+    b"PK\x03\x04": "an Excel workbook or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PAR1": "a Parquet file",
+    b"<stata_dta>": "a Stata file",
+    b"$FL": "an SPSS file",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"SQLite": "a database",
+    b"\x1f\x8b": "a doubly compressed file",
+}
+
+
+def read_raw(path: str | Path, header_rows: int = 1) -> pd.DataFrame:
+    """Read a raw file as text.
+
+    Separator, encoding (UTF-8, UTF-16, Windows-1252) and gzip of a CSV are recognised from its
+    content. Only an empty cell is missing: the texts "NA" and "None" stay texts.
+
+    Args:
+        path: the file; its ending says which format it has.
+        header_rows: rows of a CSV before the data; the first holds the names. The other formats
+            keep names and question texts apart from the data and ignore it.
+
+    Returns:
+        One column a raw column, every cell text or missing. The index, named "row", is the row a
+        spreadsheet would show: in a CSV the header is row 1, in other formats the first person is.
+        ``attrs["codes"]`` maps a column with value labels (Stata, SPSS) to {label: code as text};
+        the cells hold the labels.
+
+    Raises:
+        InputError: if the file is absent, broken, empty, or no table.
+    """
+    file, name = Path(path), str(path)
+    if not file.is_file():
+        raise InputError([_absent(file, name)])
+    ending = file.suffix.lower()
+    if ending == ".gz":
+        ending = Path(file.stem).suffix.lower()
+        if ending not in TEXT_ENDINGS:
+            ending += ".gz"
+    if file.stat().st_size == 0:
+        raise _empty(name)
+    try:
+        if ending in TEXT_ENDINGS:
+            table = _read_csv(file.read_bytes(), name, header_rows)
+        elif ending == ".parquet":
+            table = _read_parquet(file, name)
+        elif ending in (".dta", ".sav", ".zsav"):
+            table = _read_labelled(file, name, ending)
+        else:
+            raise _error(
+                name,
+                "file name",
+                f"the ending '{ending}' is not known",
+                ENDINGS,
+                "export the data in one of these formats, for example as CSV",
+            )
+    except OSError as error:
+        raise _error(
+            name,
+            "whole file",
+            f"it cannot be read: {error.strerror or error}",
+            "a readable file",
+            "check the permissions of the file",
+        ) from None
+    if table.empty:
+        raise _error(
+            name,
+            "whole file",
+            "there are no data rows",
+            "at least one row after the header",
+            "export the data again, or correct 'header_rows'",
+        )
+    return table
+
+
+def _error(name: str, where: str, what: str, expected: str, remedy: str) -> InputError:
+    return InputError([Problem(name, where, what, expected, remedy)])
+
+
+def _empty(name: str) -> InputError:
+    return _error(
+        name, "whole file", "the file is empty", "a header row and data rows", "export the data again"
+    )
+
+
+def _absent(file: Path, name: str) -> Problem:
+    remedy = "correct 'file' in the config; it is relative to the folder that Snakemake runs in"
+    if file.is_dir():
+        return Problem(name, "whole file", "this is a folder", "a file", remedy)
+    if file.parent.is_dir():
+        there = sorted(entry.name for entry in file.parent.iterdir() if entry.is_file())
+        if close := difflib.get_close_matches(file.name, there, n=3):
+            remedy = f"did you mean {listed(close)}? Otherwise {remedy}"
+    return Problem(name, "whole file", "the file does not exist", "an existing file", remedy)
+
+
+def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise _error(
+                name,
+                "whole file",
+                f"the gzip compression is broken ({error})",
+                "a complete gzip file",
+                "download or export the file again",
+            ) from None
+    text = _decode(content, name)
+    if not text.strip():
+        raise _empty(name)
+    separator = _separator(text, name)
+    everything = enumerate(_parse(text, separator, name), 1)
+    records = [(row, cells) for row, cells in everything if any(map(str.strip, cells))]
+    header = [cell.strip() for cell in records[0][1]]
+    while header and not header[-1]:
+        header.pop()
+    _check_header(header, name)
+    data = records[header_rows:]
+    for position, (row, cells) in enumerate(data[:2], header_rows + 1):
+        if any('"ImportId"' in cell for cell in cells):
+            raise _error(
+                name,
+                f"row {row}",
+                "this row belongs to the header that Qualtrics writes",
+                "data",
+                f"set 'header_rows: {position}' for this file",
+            )
+    ragged = [(row, len(cells)) for row, cells in data if not _fits(cells, len(header))]
+    if ragged:
+        raise _error(
+            name,
+            placed(row for row, _ in ragged),
+            f"row {ragged[0][0]} has {ragged[0][1]} cells, the header has {len(header)}",
+            f"{len(header)} cells in every row",
+            "look for a separator in a cell without quotes, or for a cut-off end of the file",
+        )
+    return _table(
+        {column: [cells[i] for _, cells in data] for i, column in enumerate(header) if column},
+        pd.Index([row for row, _ in data], name="row", dtype="int64"),
+    )
+
+
+def _fits(cells: Sequence[str], width: int) -> bool:
+    """Does a row have as many cells as the header, not counting empty ones beyond it?"""
+    return len(cells) >= width and not any(map(str.strip, cells[width:]))
+
+
+def _decode(content: bytes, name: str) -> str:
+    """Recognise the encoding and refuse what is not text."""
+    for signature, kind in SIGNATURES.items():
+        if content.startswith(signature):
+            raise _error(
+                name,
+                "whole file",
+                f"its content is {kind}, not text",
+                "a CSV file",
+                "export the data as CSV, or give the file its proper ending",
+            )
+    text = _decode_letters(content, name)
+    if "\0" in text:
+        raise _error(
+            name, "whole file", "it is a binary file, not text", "a CSV file", "export the data as CSV"
+        )
+    if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
+        raise _error(
+            name,
+            "whole file",
+            "its content is a web page, not a table",
+            "a CSV file",
+            "download the data again; a log-in page was probably saved in their place",
+        )
+    return text
+
+
+def _decode_letters(content: bytes, name: str) -> str:
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    # In Windows-1252 nearly every accented letter is invalid UTF-8; a few invalid places in
+    # otherwise valid UTF-8 mean a damaged file, and guessing would garble all its other letters.
+    lenient = content.decode("utf-8", errors="replace")
+    accented, invalid = sum(letter > "\x7f" for letter in lenient), lenient.count("\ufffd")
+    if not utf16 and accented < 2 * invalid:
+        with suppress(UnicodeDecodeError):
+            return content.decode("cp1252")
+    raise _error(
+        name,
+        f"line {line}",
+        "a letter is neither UTF-8, UTF-16 nor Windows-1252",
+        "a text file in UTF-8",
+        "export the data again as 'CSV UTF-8'",
+    )
+
+
+def _parse(text: str, separator: str, name: str, limit: int | None = None) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    records: list[list[str]] = []
+    try:
+        for record in reader:
+            records.append(record)
+            if len(records) == limit:
+                break
+    except csv.Error as error:
+        raise _error(
+            name,
+            f"row {len(records) + 1} (line {reader.line_num} of the text)",
+            f"the quotes are broken ({error})",
+            "every cell that opens with a quote closes with one",
+            "double a quote inside a quoted cell, and close every quote",
+        ) from None
+    return records
+
+
+def _separator(text: str, name: str) -> str:
+    """Return the separator with which most of the first rows are as wide as the header."""
+    fits: dict[str, tuple[float, int]] = {}
+    failure: InputError | None = None
+    for separator in SEPARATORS:
+        try:
+            records = [r for r in _parse(text, separator, name, limit=100) if any(map(str.strip, r))]
+        except InputError as error:
+            failure = failure or error
+            continue
+        width = len(records[0])
+        if width > 1:
+            fits[separator] = (sum(len(r) == width for r in records) / len(records), width)
+    if fits:
+        return max(fits, key=lambda separator: fits[separator])
+    if failure:
+        raise failure
+    raise _error(
+        name,
+        "row 1",
+        f"only one column was found: {listed([text.strip().splitlines()[0][:60]])}",
+        f"columns separated by {SEPARATOR_NAMES}",
+        "export the data as CSV with one of these separators",
+    )
+
+
+def _check_header(header: Sequence[str], name: str) -> None:
+    if twice := sorted({column for column in header if column and header.count(column) > 1}):
+        raise _error(
+            name,
+            "header",
+            f"columns with the same name: {listed(twice)}",
+            "every name once",
+            "rename one of them in the file",
+        )
+
+
+def _table(columns: Mapping[str, Sequence[str | None]], rows: pd.Index) -> pd.DataFrame:
+    """Make a table of text; blank cells are missing."""
+    table = pd.DataFrame(
+        {
+            column: pd.array([c if c is None or c.strip() else None for c in cells], dtype="str")
+            for column, cells in columns.items()
+        },
+        index=rows,
+    )
+    table.attrs["codes"] = {}
+    return table
+
+
+def _read_parquet(file: Path, name: str) -> pd.DataFrame:
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise _error(
+            name,
+            "whole file",
+            f"it is no complete Parquet file ({str(error).splitlines()[0]})",
+            "a Parquet file",
+            "copy or export the file again",
+        ) from None
+    _check_header(table.column_names, name)
+    columns = {
+        column.strip(): [_text(cell) for cell in table[column].to_pylist()] for column in table.column_names
+    }
+    return _table(columns, pd.RangeIndex(1, table.num_rows + 1, name="row"))
+
+
+def _read_labelled(file: Path, name: str, ending: str) -> pd.DataFrame:
+    read = pyreadstat.read_dta if ending == ".dta" else pyreadstat.read_sav
+    try:
+        data, meta = read(str(file), apply_value_formats=True, formats_as_category=False)
+    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, UnicodeError) as error:
+        raise _error(
+            name,
+            "whole file",
+            f"it is no complete {ending} file ({error})",
+            "a Stata or SPSS file",
+            "copy or export the file again",
+        ) from None
+    table = _table(
+        {column.strip(): [_text(cell) for cell in data[column]] for column in data},
+        pd.RangeIndex(1, len(data) + 1, name="row"),
+    )
+    table.attrs["codes"] = {
+        column.strip(): {str(label): _text(code) for code, label in labels.items()}
+        for column, labels in meta.variable_value_labels.items()
+    }
+    return table
+
+
+def _text(cell: Any) -> str | None:
+    """Write a typed cell as text: numbers without a trailing ".0", dates as ISO 8601."""
+    if cell is None or cell is pd.NaT or cell != cell:
+        return None
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", errors="replace")
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if isinstance(cell, float | np.floating) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)

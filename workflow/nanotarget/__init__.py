@@ -30,5 +30,6 @@ FLOW = (
     "tables",
     "report",
     "simulate",
+    "truth",
     "provenance",
 )

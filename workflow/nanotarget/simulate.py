@@ -1,8 +1,9 @@
 """Simulated raw data of a three-arm petition study whose truth is known.
 
-People have traits, covariates that reflect them, a baseline and part-worths for every level. From these come
-a conjoint survey, the petitions that a rule learned from it, and an experiment that fields them: two tables in
-the shape in which a survey platform exports them, with the faults that such exports have.
+People have traits, covariates that reflect them, a baseline and part-worths for every level. From
+these come a conjoint survey, the petitions that a rule learned from it, and an experiment that
+fields them: two tables in the shape in which a survey platform exports them, with the faults that
+such exports have. What is true in them says `truth`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from scipy.special import expit, ndtr, ndtri
 
 from nanotarget.config import CovariateConfig
 from nanotarget.design import Design
+from nanotarget.encoding import indicators, level_offsets
 from nanotarget.problems import Problem, raise_if_any
+from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
 
-ARMS = ("Control", "Overall best", "Nano")
+ARMS = {"control": "Control", "best": "Overall best", "nano": "Nano"}  # name and raw text
 OUTCOMES = ("sign", "support", "share")
 TRAITS = ("right", "green", "status", "seniority")
 SCALE_TOP = 10
@@ -197,7 +200,8 @@ class Study:
 
     Attributes:
         calibration, experiment: texts, as exported; the first row holds the questions.
-        calibration_people, experiment_people: whom every exclusion keeps, in no particular order.
+        calibration_people: whom every exclusion keeps and who did not opt out of personalisation.
+        experiment_people: whom every exclusion keeps, in the order of the raw table.
         respondent_ids, opt_out, arms: (n,) of `experiment_people`.
         policies: `nano` has a row for each of `experiment_people`.
     """
@@ -214,34 +218,24 @@ class Study:
     policies: Policies
 
 
-def offsets(design: Design) -> np.ndarray:
-    """Return the position of each attribute's first level among all levels."""
-    return np.concatenate([[0], np.cumsum(design.shape)[:-1]])
-
-
-def slices(design: Design) -> list[slice]:
-    """Return the positions of each attribute's levels among all levels."""
-    return [slice(start, start + size) for start, size in zip(offsets(design), design.shape, strict=True)]
-
-
-def indicators(levels: np.ndarray, design: Design) -> np.ndarray:
-    """Return (n, sum of levels) indicators of petitions given as (n, n_attributes) level indices."""
-    hot = np.zeros((len(levels), sum(design.shape)))
-    np.put_along_axis(hot, levels + offsets(design), 1.0, axis=1)
-    return hot
-
-
 def response(people: People, levels: np.ndarray, design: Design) -> np.ndarray:
     """Return the (n,) latent response of each person to one petition, (n, n_attributes) level indices."""
-    return people.baseline + np.take_along_axis(people.partworths, levels + offsets(design), axis=1).sum(axis=1)
+    return people.baseline + np.take_along_axis(
+        people.partworths, levels + level_offsets(design)[:-1], axis=1
+    ).sum(axis=1)
+
+
+def rating_reaches(latent: np.ndarray, noise_sd: float) -> np.ndarray:
+    """Return (10, ...) probabilities that a rating is at least 1, ..., 10.
+
+    A rating is latent response plus normal noise, rounded and clipped: it reaches k from k - 1/2 on.
+    """
+    return np.stack([ndtr((latent - (k - 0.5)) / noise_sd) for k in range(1, SCALE_TOP + 1)])
 
 
 def rated(latent: np.ndarray, noise_sd: float) -> np.ndarray:
-    """Return the expected rating: latent response plus normal noise, rounded and clipped to 0..10.
-
-    A rating is at least k when latent + noise exceeds k - 1/2; the expectation sums these probabilities.
-    """
-    return sum(ndtr((latent - (k - 0.5)) / noise_sd) for k in range(1, SCALE_TOP + 1))
+    """Return the expected rating, the sum of the probabilities to reach 1, ..., 10."""
+    return rating_reaches(latent, noise_sd).sum(axis=0)
 
 
 def expected_outcomes(latent: np.ndarray, parameters: Parameters) -> dict[str, np.ndarray]:
@@ -263,7 +257,11 @@ def _scale(latent: np.ndarray, noise_sd: float, rng: np.random.Generator) -> np.
 
 
 def draw_people(
-    n: int, design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters, rng: np.random.Generator
+    n: int,
+    design: Design,
+    covariates: Sequence[CovariateConfig],
+    parameters: Parameters,
+    rng: np.random.Generator,
 ) -> People:
     """Draw n people from the population."""
     table, scores = _draw_covariates(n, covariates, parameters, rng)
@@ -274,22 +272,24 @@ def draw_people(
     baseline = parameters.mean + parameters.baseline.sd * (explained + own * rng.standard_normal(n))
 
     het = parameters.heterogeneity
-    mains = np.concatenate([parameters.mains[name] for name in design.names])
-    systematic = np.zeros((n, sum(design.shape)))
-    spread = np.empty(sum(design.shape))
-    for name, where in zip(design.names, slices(design), strict=True):
-        low, high = mains[where].min(), mains[where].max()
-        spread[where] = 1 + het.low_level_excess * (low + high - 2 * mains[where]) / (high - low)
+    grows = np.clip(1 + het.base_excess * prior, 0.25, None)[:, None]
+    partworths, predictable = [], []
+    for name in design.names:
+        main = np.array(parameters.mains[name])
+        middle, half = (main.max() + main.min()) / 2, (main.max() - main.min()) / 2
+        spread = het.idiosyncratic_sd * (1 + het.low_level_excess * (middle - main) / half)
+        own_deviation = spread * rng.standard_normal((n, len(main)))
+        systematic = np.zeros((n, len(main)))
         for moderator in het.moderators:
             if moderator.attribute == name:
-                systematic[:, where] += np.outer(_moderates(moderator, table, scores, parameters), moderator.effects)
-    own_deviation = het.idiosyncratic_sd * spread * rng.standard_normal(systematic.shape)
-    grows = np.clip(1 + het.base_excess * prior, 0.25, None)[:, None]
-    for where in slices(design):
-        own_deviation[:, where] -= own_deviation[:, where].mean(axis=1, keepdims=True)
-        systematic[:, where] -= systematic[:, where].mean(axis=1, keepdims=True)
-    predictable = mains + grows * systematic
-    return People(table, baseline, predictable + grows * own_deviation, predictable)
+                systematic += np.outer(_moderates(moderator, table, scores), moderator.effects)
+        predictable.append(main + grows * _centred(systematic))
+        partworths.append(predictable[-1] + grows * _centred(own_deviation))
+    return People(table, baseline, np.hstack(partworths), np.hstack(predictable))
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean(axis=1, keepdims=True)
 
 
 def _draw_covariates(
@@ -323,9 +323,7 @@ def _draw_covariates(
     return pd.DataFrame(columns), scores
 
 
-def _moderates(
-    moderator: Moderator, table: pd.DataFrame, scores: dict[str, np.ndarray], parameters: Parameters
-) -> np.ndarray:
+def _moderates(moderator: Moderator, table: pd.DataFrame, scores: dict[str, np.ndarray]) -> np.ndarray:
     """Return the (n,) value by which a moderator's effects are multiplied."""
     if moderator.level is None:
         return scores[moderator.covariate]
@@ -357,7 +355,9 @@ def _field(
     seconds = np.where(np.isin(fault, ["no_consent", "not_randomised"]), rng.uniform(10, 60, n), seconds)
     opted_out = rng.random(n_people)[person] < untidiness.opt_out
     left = np.isin(fault, ["no_consent", "unfinished", "not_randomised"])
-    wrong = np.array(["Somewhat agree", "Neither agree nor disagree", "Somewhat disagree", "Strongly disagree"])
+    wrong = np.array(
+        ["Somewhat agree", "Neither agree nor disagree", "Somewhat disagree", "Strongly disagree"]
+    )
     attention = np.where(fault == "inattentive", wrong[rng.integers(len(wrong), size=n)], "Strongly agree")
     email = rng.permutation(10 * n_people)[:n_people]
     code = rng.integers(36, size=(n, 10))
@@ -366,11 +366,16 @@ def _field(
     table = pd.DataFrame(
         {
             "StartDate": (clock + pd.to_timedelta(start.round(), unit="s")).strftime("%Y-%m-%d %H:%M:%S"),
-            "IPAddress": [f"{net}{host}" for net, host in zip(network, rng.integers(1, 255, n_people)[person], strict=True)],
+            "IPAddress": [
+                f"{net}{host}"
+                for net, host in zip(network, rng.integers(1, 255, n_people)[person], strict=True)
+            ],
             "Progress": np.where(left, rng.integers(4, 80, n), 100).astype(str),
             "duration_seconds": seconds.round().astype(int).astype(str),
             "Finished": np.where(left, "False", "True"),
-            "ResponseId": ["SIM_" + "".join(np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))[row]) for row in code],
+            "ResponseId": [
+                "SIM_" + "".join(np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))[row]) for row in code
+            ],
             "RecipientEmail": [f"simulated.{name}.{number:05d}@example.org" for number in email[person]],
             "consent": np.where(fault == "no_consent", "No", "Yes"),
             "personalisation_consent": np.where(opted_out, "No", "Yes"),
@@ -426,7 +431,7 @@ def _blank_after(table: pd.DataFrame, rows: np.ndarray, column: str) -> None:
 
 
 def _export(table: pd.DataFrame, questions: dict[str, str]) -> pd.DataFrame:
-    """Return the table as the platform exports it: a first row with the question texts, marked as simulated."""
+    """Return the table as the platform exports it: the first row holds the questions, marked as simulated."""
     head = [f"{questions.get(column, column)} ({MARK})" for column in table.columns]
     return pd.DataFrame([head, *table.to_numpy(dtype=object)], columns=list(table.columns))
 
@@ -441,8 +446,8 @@ def _questions(covariates: Sequence[CovariateConfig]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """What the clean, consenting calibration respondents were shown and answered, for the fielded rule."""
+class Answers:
+    """What the calibration respondents whose data may be used were shown and answered."""
 
     levels: np.ndarray
     ratings: np.ndarray
@@ -451,7 +456,7 @@ class _Answers:
 
 def _calibrate(
     design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
-) -> tuple[pd.DataFrame, People, _Answers]:
+) -> tuple[pd.DataFrame, People, Answers]:
     """Simulate the conjoint survey: the raw table, its clean people, and what the rule learns from."""
     sample, untidiness = parameters.samples.calibration, parameters.untidiness
     stream = _Streams(parameters.seed, "calibration")
@@ -463,10 +468,8 @@ def _calibrate(
 
     tasks, profiles = parameters.tasks, parameters.profiles
     levels = design.draw(n * tasks * profiles, stream("petitions")).reshape(n, tasks, profiles, -1)
-    latent = people.baseline[:, None, None] + sum(
-        np.take_along_axis(people.partworths, offsets(design)[a] + levels[..., a].reshape(n, -1), axis=1)
-        for a in range(len(design.shape))
-    ).reshape(n, tasks, profiles)
+    viewers = people.take(np.repeat(np.arange(n), tasks * profiles))
+    latent = response(viewers, levels.reshape(len(viewers), -1), design).reshape(n, tasks, profiles)
     careless = np.isin(fault, ["inattentive", "speeder"])
     latent[careless] = people.baseline[careless][:, None, None]
     rng = stream("answers")
@@ -503,8 +506,8 @@ def _calibrate(
         _blank_after(table, (fault == "unfinished") & (stop == t), f"task{t}_profile{profiles}_rating")
 
     use = (fault == "") & (table["personalisation_consent"].to_numpy() == "Yes")
-    learned = _Answers(levels[use], ratings[use], said[use].reset_index(drop=True))
-    return _export(table, questions), everyone.take(np.arange(sample.respondents)), learned
+    learned = Answers(levels[use], ratings[use], said[use].reset_index(drop=True))
+    return _export(table, questions), people.take(np.flatnonzero(use)), learned
 
 
 def _n_people(sample: Sample) -> int:
@@ -530,8 +533,13 @@ class _Streams:
 # The rules that the study fielded
 
 
-def _features(said: pd.DataFrame, covariates: Sequence[CovariateConfig], parameters: Parameters) -> np.ndarray:
-    """Return what the fielded rule sees of people: standardised numbers and level indicators, 0 if missing."""
+def _features(
+    said: pd.DataFrame, covariates: Sequence[CovariateConfig], parameters: Parameters
+) -> np.ndarray:
+    """Return what the fielded rule sees of people: standardised numbers and indicators, 0 if missing.
+
+    Not the pipeline's encoder: raw data must not change when the pipeline does.
+    """
     columns = []
     for covariate in (c for c in covariates if c.target):
         answers = said[covariate.name].str.strip().str.casefold()
@@ -540,12 +548,18 @@ def _features(said: pd.DataFrame, covariates: Sequence[CovariateConfig], paramet
             z = (pd.to_numeric(answers, errors="coerce") - trait.mean) / trait.sd
             columns.append(z.fillna(0).to_numpy())
         else:
-            columns += [(answers == str(level).casefold()).to_numpy(float) for level in (covariate.levels or [])[1:]]
+            columns += [
+                (answers == str(level).casefold()).to_numpy(float) for level in (covariate.levels or [])[1:]
+            ]
     return np.column_stack(columns)
 
 
 def learn_policies(
-    answers: _Answers, said: pd.DataFrame, design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
+    answers: Answers,
+    said: pd.DataFrame,
+    design: Design,
+    covariates: Sequence[CovariateConfig],
+    parameters: Parameters,
 ) -> Policies:
     """Learn the two rules as a study would that fields them without further thought.
 
@@ -560,7 +574,9 @@ def learn_policies(
     levels = answers.levels.reshape(n, -1, len(design.shape))
     ratings = answers.ratings.reshape(n, -1)
     answered = ~np.isnan(ratings)
-    shown = indicators(levels.reshape(-1, levels.shape[2]), design).reshape(n, -1, width) * answered[..., None]
+    shown = (
+        indicators(levels.reshape(-1, levels.shape[2]), design).reshape(n, -1, width) * answered[..., None]
+    )
     count = np.maximum(answered.sum(axis=1), 1)[:, None]
     y = np.where(answered, ratings, 0)
     y = (y - y.sum(axis=1, keepdims=True) / count) * answered
@@ -568,7 +584,6 @@ def learn_policies(
 
     x = shown.reshape(-1, width)
     mains = np.linalg.lstsq(x, y.ravel(), rcond=None)[0]
-    best = np.array([np.argmax(mains[where]) for where in slices(design)])
 
     z = np.column_stack([np.ones(n), _features(answers.covariates, covariates, parameters)])
     products = (shown[..., None] * z[:, None, None, :]).reshape(len(x), -1)
@@ -576,20 +591,20 @@ def learn_policies(
     gram = products.T @ products + np.diag(penalty)
     coefficients = np.linalg.solve(gram, products.T @ y.ravel()).reshape(width, -1)
     new = np.column_stack([np.ones(len(said)), _features(said, covariates, parameters)])
-    predicted = new @ coefficients.T
-    nano = np.column_stack([np.argmax(predicted[:, where], axis=1) for where in slices(design)])
-    return Policies(best, nano)
+    return Policies(best_petitions(mains[None], design)[0], best_petitions(new @ coefficients.T, design))
 
 
 # The experiment
 
 
-def latent_by_arm(people: People, policies: Policies, design: Design, parameters: Parameters) -> dict[str, np.ndarray]:
+def latent_by_arm(
+    people: People, policies: Policies, design: Design, parameters: Parameters
+) -> dict[str, np.ndarray]:
     """Return each person's latent response to what they would read in each arm."""
     return {
-        "Control": people.baseline + parameters.generic_appeal,
-        "Overall best": response(people, np.tile(policies.best, (len(people), 1)), design),
-        "Nano": response(people, policies.nano, design),
+        "control": people.baseline + parameters.generic_appeal,
+        "best": response(people, np.tile(policies.best, (len(people), 1)), design),
+        "nano": response(people, policies.nano, design),
     }
 
 
@@ -648,7 +663,7 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
         [
             table,
             said,
-            pd.DataFrame({"arm": np.array(ARMS, dtype=object)[arm]}),
+            pd.DataFrame({"arm": np.array(list(ARMS.values()), dtype=object)[arm]}),
             pd.DataFrame({f"shown_{a.column}": texts[:, i] for i, a in enumerate(design.attributes)}),
             pd.DataFrame({name: _whole(values) for name, values in outcomes.items()}),
         ],
@@ -665,7 +680,7 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
         people.take(np.flatnonzero(clean)),
         table["ResponseId"].to_numpy()[clean],
         opt_out[clean],
-        np.array(ARMS)[arm[clean]],
+        np.array(list(ARMS))[arm[clean]],
         Policies(policies.best, policies.nano[clean]),
     )
 
@@ -673,18 +688,28 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
 def _check(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> list[Problem]:
     """Return what in the parameters does not fit the design or the covariates."""
     problems = []
+    if design.prohibited or any(len(set(a.probabilities)) > 1 for a in design.attributes):
+        problems.append(_problem("mains", "the design is not uniform", "every petition equally likely"))
     sizes = dict(zip(design.names, design.shape, strict=True))
     for name, size in sizes.items():
         if len(parameters.mains.get(name, [])) != size:
-            problems.append(_problem(f"mains.{name}", "wrong number of main effects", f"one for each of {size} levels"))
+            problems.append(
+                _problem(f"mains.{name}", "wrong number of main effects", f"one for each of {size} levels")
+            )
     for i, moderator in enumerate(parameters.heterogeneity.moderators):
         if len(moderator.effects) != sizes.get(moderator.attribute):
-            problems.append(_problem(f"moderators[{i}]", "effects do not fit the attribute", "one effect for each level"))
+            problems.append(
+                _problem(f"moderators[{i}]", "effects do not fit the attribute", "one effect for each level")
+            )
     for covariate in covariates:
         if covariate.name not in parameters.population:
-            problems.append(_problem("population", f"'{covariate.name}' is missing", "an entry for each covariate"))
+            problems.append(
+                _problem("population", f"'{covariate.name}' is missing", "an entry for each covariate")
+            )
         elif covariate.levels and len(parameters.trait(covariate.name).shares) != len(covariate.levels):
-            problems.append(_problem(f"population.{covariate.name}", "wrong number of shares", "one for each level"))
+            problems.append(
+                _problem(f"population.{covariate.name}", "wrong number of shares", "one for each level")
+            )
     return problems
 
 

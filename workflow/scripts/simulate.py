@@ -1,21 +1,34 @@
-"""Simulate the raw data of the reference study and write its truth beside them."""
+"""Simulate the raw data of a study and write what is true in them beside them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from nanotarget.artefacts import write_csv
-from nanotarget.config import CovariateConfig, DesignConfig, typed
+from nanotarget.artefacts import write_csv, write_json
+from nanotarget.config import CovariateConfig, DesignConfig, SubgroupConfig, typed
 from nanotarget.design import Design
+from nanotarget.problems import reporting
 from nanotarget.simulate import Parameters, simulate
+from nanotarget.truth import describe, respondents
 
 
 def main(
-    parameters: str, design: dict[str, Any], covariates: list[dict[str, Any]], output: dict[str, str]
+    parameters: str,
+    design: dict[str, Any],
+    covariates: list[dict[str, Any]],
+    subgroups: list[dict[str, Any]],
+    output: Mapping[str, str],
 ) -> None:
-    """Write `calibration` and `experiment` to the paths in `output`."""
+    """Write the raw tables and their truth.
+
+    Args:
+        parameters: path of simulation.yaml.
+        design, covariates, subgroups: sections of the config.
+        output: paths by name: calibration, experiment, truth, respondents.
+    """
     study = simulate(
         Design.from_config(typed(DesignConfig, design)),
         typed(list[CovariateConfig], covariates),
@@ -23,12 +36,16 @@ def main(
     )
     write_csv(study.calibration, output["calibration"])
     write_csv(study.experiment, output["experiment"])
+    write_json(describe(study, typed(list[SubgroupConfig], subgroups)), output["truth"])
+    write_csv(respondents(study), output["respondents"])
 
 
 if __name__ == "__main__":
-    main(
-        snakemake.input.parameters,
-        snakemake.params.design,
-        snakemake.params.covariates,
-        dict(snakemake.output.items()),
-    )
+    with reporting(snakemake.log[0]):
+        main(
+            snakemake.input.parameters,
+            snakemake.params.design,
+            snakemake.params.covariates,
+            snakemake.params.subgroups,
+            dict(snakemake.output.items()),
+        )

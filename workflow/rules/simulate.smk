@@ -1,0 +1,26 @@
+# Writes beside, not into, data/: raw data are inputs, and `make simulate` copies them there.
+rule simulate:
+    message:
+        "Simulating the raw data of {config[study]}"
+    input:
+        parameters=f"data/{config['study']}/simulation.yaml",
+        library=library("simulate.py"),
+    output:
+        calibration="<results>/simulated/calibration.csv",
+        experiment="<results>/simulated/experiment.csv",
+        truth="<results>/simulated/truth.json",
+        respondents="<results>/simulated/truth_respondents.csv",
+    log:
+        "<logs>/simulate.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=5,
+    params:
+        design=config["design"],
+        covariates=config["covariates"],
+        subgroups=config["explore"]["subgroups"],
+    script:
+        "../scripts/simulate.py"

@@ -1,7 +1,5 @@
 # Writes beside, not into, data/: raw data are inputs, and `make simulate` copies them there.
 rule simulate:
-    message:
-        "Simulating the raw data of {config[study]}"
     input:
         parameters=f"data/{config['study']}/simulation.yaml",
         library=library("simulate.py"),
@@ -22,5 +20,7 @@ rule simulate:
         design=config["design"],
         covariates=config["covariates"],
         subgroups=config["explore"]["subgroups"],
+    message:
+        "Simulating the raw data of {config[study]}"
     script:
         "../scripts/simulate.py"

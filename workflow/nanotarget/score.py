@@ -36,27 +36,13 @@ def best_petitions(utilities: np.ndarray, design: Design) -> np.ndarray:
     return petitions
 
 
-def moments_of_random(utilities: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance, each (n,), of the utility of a petition drawn from the design."""
-    mean = np.zeros(len(utilities))
-    variance = np.zeros(len(utilities))
-    for block in design.blocks:
-        values = block_utilities(utilities, block, design)
-        block_mean = values @ block.probabilities
-        mean += block_mean
-        variance += (values - block_mean[:, None]) ** 2 @ block.probabilities
-    return mean, variance
-
-
 def response(
     eta: np.ndarray, utilities: np.ndarray, intercept: np.ndarray | float, outcome_kind: str, design: Design
 ) -> np.ndarray:
     """Turn utilities into the unit of the outcome.
 
     Rating: intercept plus utility. Choice: probability to be chosen against an opponent drawn from
-    the design, the mean of a logit over the opponent's utility. That utility is a sum of independent
-    parts; it is taken as normal with its exact mean and variance and integrated by Gauss-Hermite
-    quadrature (a test holds the error below 0.002 against enumeration).
+    the design, E L(eta - eta') with L the logistic function.
 
     Args:
         eta: (n,) utilities of the petitions.
@@ -65,9 +51,26 @@ def response(
     Returns:
         (n,) rating points or probabilities.
     """
-    if outcome_kind == "rating":
-        return intercept + eta
-    mean, variance = moments_of_random(utilities, design)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
-    gap = (eta - mean)[:, None] - np.sqrt(variance)[:, None] * nodes
-    return (1 / (1 + np.exp(-gap))) @ (weights / weights.sum())
+    return intercept + eta if outcome_kind == "rating" else win_probability(eta, utilities, design)
+
+
+# Quadrature over frequencies: the integrand below decays like exp(-pi w), so 8 leaves 1e-11.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
+FREQUENCIES, FREQUENCY_WEIGHTS = 4 * (_NODES + 1), 4 * _WEIGHTS
+
+
+def win_probability(eta: np.ndarray, utilities: np.ndarray, design: Design) -> np.ndarray:
+    """Return the (n,) probability that a petition of utility eta beats one drawn from the design.
+
+    The opponent's utility is a sum of independent parts, one a block, so its characteristic function
+    is a product; with L(t) = 1/2 + int_0^inf sin(w t) / sinh(pi w) dw (Gradshteyn & Ryzhik 3.981.1)
+    the mean over all opponents is one integral over w. No opponent is ever enumerated.
+    """
+    values = [block_utilities(utilities, block, design) for block in design.blocks]
+    total = np.full(len(eta), 0.5)
+    for frequency, weight in zip(FREQUENCIES, FREQUENCY_WEIGHTS, strict=True):
+        wave = np.exp(1j * frequency * eta)
+        for block, value in zip(design.blocks, values, strict=True):
+            wave *= np.exp(-1j * frequency * value) @ block.probabilities
+        total += weight / np.sinh(np.pi * frequency) * wave.imag
+    return total

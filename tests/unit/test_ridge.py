@@ -1,0 +1,263 @@
+"""The ridge learner against direct computation, under invariances and on known truth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.optimize
+from worlds import factorial, simulate
+
+from nanotarget.config import CovariateConfig
+from nanotarget.encoding import CovariateEncoder, indicators
+from nanotarget.learners import AdditiveModel, TrainingData, fit_null
+from nanotarget.learners.base import centre_utilities
+from nanotarget.learners.crossfit import Crossfit, compare_with_null, crossfit, held_out_losses
+from nanotarget.learners.ridge import (
+    choose_penalties,
+    fit_ridge,
+    joint_moments,
+    paired_differences,
+    rating_moments,
+    solve,
+)
+from nanotarget.policy import nano
+from nanotarget.seeds import child_rng
+
+DESIGN = factorial((4, 3, 3))
+
+
+def long_matrix(data, features):
+    """The design matrix that the learner never builds: indicators x (1, features), demeaned."""
+    d = indicators(data.levels, data.design)
+    for i in range(data.n_respondents):
+        d[data.respondent == i] -= d[data.respondent == i].mean(axis=0)
+    z = np.column_stack([np.ones(len(features)), features])[data.respondent]
+    return np.hstack([z[:, [j]] * d for j in range(z.shape[1])])
+
+
+def test_joint_moments_equal_those_of_the_long_matrix():
+    data, _ = simulate(DESIGN, 25, 3, np.random.default_rng(0), specific=0.3)
+    features = np.random.default_rng(1).normal(size=(25, 2))
+    weight = np.random.default_rng(2).uniform(0.5, 2, size=25)
+    matrix = long_matrix(data, features)
+    y = data.outcome - pd.Series(data.outcome).groupby(data.respondent).transform("mean").to_numpy()
+    w = weight[data.respondent][:, None]
+    gram, cross = joint_moments(rating_moments(data), features, weight)
+    assert np.allclose(gram, (matrix * w).T @ matrix)
+    assert np.allclose(cross, (matrix * w).T @ y)
+
+
+def test_solution_is_the_penalised_least_squares_of_a_general_optimiser():
+    data, _ = simulate(DESIGN, 25, 3, np.random.default_rng(3), specific=0.3)
+    features = np.random.default_rng(4).normal(size=(25, 2))
+    matrix = long_matrix(data, features)
+    y = data.outcome - pd.Series(data.outcome).groupby(data.respondent).transform("mean").to_numpy()
+    total = indicators(data.levels, DESIGN).shape[1]
+    penalty = np.sqrt(np.repeat([2.0, 7.0, 7.0], total))
+    expected = np.linalg.lstsq(np.vstack([matrix, np.diag(penalty)]), np.append(y, np.zeros(len(penalty))))[0]
+    solution = solve(*joint_moments(rating_moments(data), features, np.ones(25)), total, 2.0, 7.0)
+    assert np.allclose(solution, expected, atol=1e-10)
+
+
+def test_cross_validation_without_refits_picks_the_penalty_of_a_plain_loop():
+    data, _ = simulate(DESIGN, 40, 3, np.random.default_rng(5), specific=0.6)
+    encoder = CovariateEncoder.fit(data.respondents, data.covariates)
+    features = encoder.encode(data.respondents)
+    chosen = choose_penalties(rating_moments(data), features, np.ones(40), child_rng(1, "x"))
+
+    matrix = long_matrix(data, features)
+    y = data.outcome - pd.Series(data.outcome).groupby(data.respondent).transform("mean").to_numpy()
+    fold = child_rng(1, "x").permutation(np.arange(40) % 5)[data.respondent]
+    total = sum(DESIGN.shape)
+    size = np.diag(matrix.T @ matrix)
+
+    def loss(specific):
+        penalty = np.repeat([chosen[0]] + [specific] * features.shape[1], total)
+        out = 0.0
+        for f in range(5):
+            x, v = matrix[fold != f], y[fold != f]
+            if np.isinf(specific):
+                b = np.zeros(len(penalty))
+                b[:total] = np.linalg.solve(
+                    x[:, :total].T @ x[:, :total] + chosen[0] * np.eye(total), x[:, :total].T @ v
+                )
+            else:
+                b = np.linalg.solve(x.T @ x + np.diag(penalty), x.T @ v)
+            out += np.sum((y[fold == f] - matrix[fold == f] @ b) ** 2)
+        return out
+
+    grid = np.append(10.0 ** np.arange(-1.0, 2.1, 0.25) * size[total:].mean(), np.inf)
+    assert chosen[1] == pytest.approx(grid[int(np.argmin([loss(s) for s in grid]))])
+
+
+def test_choice_fit_minimises_the_penalised_likelihood():
+    data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(6), specific=0.8, outcome="choice")
+    model = fit_ridge(data, 1)
+    difference, chosen, respondent = paired_differences(data)
+    z = np.column_stack([np.ones(60), model.encoder.encode(data.respondents)])
+    assert np.isfinite(model.fit["penalty_specific"])
+    penalty = np.repeat(
+        [model.fit["penalty_common"]] + [model.fit["penalty_specific"]] * (z.shape[1] - 1), 10
+    )
+
+    def objective(b):
+        eta = np.einsum("ij,ij->i", difference, (z @ b.reshape(z.shape[1], 10))[respondent])
+        loss = np.logaddexp(0, -(2 * chosen - 1) * eta).sum() + penalty @ b**2 / 2
+        slope = -(2 * chosen - 1) / (1 + np.exp((2 * chosen - 1) * eta))
+        gradient = (z[respondent][:, :, None] * (difference * slope[:, None])[:, None, :]).sum(axis=0).ravel()
+        return loss, gradient + penalty * b
+
+    best = scipy.optimize.minimize(
+        objective,
+        np.zeros(len(penalty)),
+        jac=True,
+        method="L-BFGS-B",
+        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 2000},
+    )
+    parts = centre_utilities(best.x.reshape(-1, 10), DESIGN)
+    assert np.abs(np.vstack([model.common, model.specific]) - parts).max() < 1e-4
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_utilities_follow_permuted_rows_and_relabelled_levels(outcome):
+    data, _ = simulate(DESIGN, 80, 4, np.random.default_rng(7), specific=0.8, outcome=outcome)
+    base = fit_ridge(data, 3).utilities(data.respondents)
+
+    relabel = [np.random.default_rng(8).permutation(size) for size in DESIGN.shape]
+    levels = np.column_stack([relabel[a][data.levels[:, a]] for a in range(3)])
+    renamed = TrainingData(
+        DESIGN, outcome, levels, data.outcome, data.respondent, data.task, data.respondents, data.covariates
+    )
+    moved = fit_ridge(renamed, 3).utilities(data.respondents)
+    offset = np.concatenate([[0], np.cumsum(DESIGN.shape)])
+    for a in range(3):
+        block = slice(offset[a], offset[a + 1])
+        assert np.allclose(base[:, block], moved[:, block][:, relabel[a]], atol=1e-7)
+
+    shuffled = TrainingData(
+        DESIGN,
+        outcome,
+        data.levels,
+        data.outcome,
+        data.respondent,
+        data.task,
+        data.respondents,
+        data.covariates[::-1],
+    )
+    assert np.allclose(base, fit_ridge(shuffled, 3).utilities(data.respondents), atol=1e-7)
+
+
+def test_a_constant_added_to_ratings_changes_only_the_intercept():
+    data, _ = simulate(DESIGN, 50, 3, np.random.default_rng(9), specific=0.6)
+    moved = TrainingData(
+        DESIGN,
+        "rating",
+        data.levels,
+        data.outcome + 5,
+        data.respondent,
+        data.task,
+        data.respondents,
+        data.covariates,
+    )
+    a, b = fit_ridge(data, 1), fit_ridge(moved, 1)
+    assert np.allclose(a.utilities(data.respondents), b.utilities(data.respondents))
+    assert b.intercept == pytest.approx(a.intercept + 5)
+
+
+def test_weights_act_like_copies():
+    """Fixed penalties: a respondent of weight 2 counts like two respondents."""
+    data, _ = simulate(DESIGN, 20, 3, np.random.default_rng(10), specific=0.6)
+    features = np.random.default_rng(11).normal(size=(20, 2))
+    moments = rating_moments(data)
+    weight = np.where(np.arange(20) < 5, 2.0, 1.0)
+    copies = np.append(np.arange(20), np.arange(5))
+    doubled = type(moments)(moments.gram[copies], moments.cross[copies], moments.square[copies])
+    a = joint_moments(moments, features, weight)
+    b = joint_moments(doubled, features[copies], np.ones(25))
+    assert np.allclose(a[0], b[0])
+    assert np.allclose(a[1], b[1])
+
+
+def test_model_survives_its_tables():
+    data, _ = simulate(DESIGN, 50, 3, np.random.default_rng(12), specific=0.8)
+    model = fit_ridge(data, 1)
+    table, settings = model.to_tables()
+    again = AdditiveModel.from_tables(table, settings, DESIGN)
+    assert np.array_equal(again.utilities(data.respondents), model.utilities(data.respondents))
+    with pytest.raises(ValueError, match="other attributes"):
+        AdditiveModel.from_tables(table, settings, factorial((4, 3, 2)))
+
+
+def test_missing_covariates_and_unknown_categories_are_encoded():
+    table = pd.DataFrame(
+        {
+            "age": [20.0, 40.0, np.nan, 60.0],
+            "party": pd.Categorical(["A", None, "B", "A"], categories=["A", "B", "C"]),
+            "hidden": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    covariates = [
+        CovariateConfig("age", "numeric"),
+        CovariateConfig("party", "categorical", levels=["A", "B", "C"]),
+        CovariateConfig("hidden", "numeric", target=False),
+    ]
+    encoder = CovariateEncoder.fit(table, covariates)
+    names = [(f.covariate, f.level, f.missing) for f in encoder.features]
+    assert names == [
+        ("age", None, False),
+        ("age", None, True),
+        ("party", "A", False),
+        ("party", "B", False),
+        ("party", None, True),
+    ]
+    encoded = encoder.encode(table)
+    assert not np.isnan(encoded).any()
+    assert encoded[2, 0] == 0
+    assert np.allclose(encoded.mean(axis=0)[1:], 0)
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_held_out_losses_equal_a_plain_loop(outcome):
+    data, truth = simulate(DESIGN, 15, 3, np.random.default_rng(13), specific=0.5, outcome=outcome)
+    fitted = Crossfit(np.zeros(15, int), truth, truth, np.zeros(15))
+    from nanotarget.learners.base import utility_of
+
+    eta = utility_of(truth[data.respondent], data.levels, DESIGN)
+    expected = []
+    for i in range(15):
+        y, e = data.outcome[data.respondent == i], eta[data.respondent == i]
+        if outcome == "rating":
+            expected.append(np.mean(((y - e) - (y - e).mean()) ** 2))
+        else:
+            p = 1 / (1 + np.exp(e[1::2] - e[::2]))
+            expected.append(-np.mean(np.log(np.where(y[::2] == 1, p, 1 - p))))
+    assert held_out_losses(data, fitted) == pytest.approx(expected)
+
+
+def test_nobody_is_predicted_by_a_model_that_has_seen_her():
+    """Changing a respondent's own ratings wildly does not move her held-out part-worths."""
+    data, _ = simulate(DESIGN, 40, 3, np.random.default_rng(14), specific=0.6)
+    base = crossfit(data, fit_ridge, 5, 1)
+    outcome = data.outcome.copy()
+    outcome[data.respondent == 7] = np.random.default_rng(15).normal(size=6) * 100
+    wild = TrainingData(
+        DESIGN, "rating", data.levels, outcome, data.respondent, data.task, data.respondents, data.covariates
+    )
+    moved = crossfit(wild, fit_ridge, 5, 1)
+    assert np.array_equal(base.utilities[7], moved.utilities[7])
+    assert not np.allclose(
+        base.utilities[base.fold != base.fold[7]], moved.utilities[base.fold != base.fold[7]]
+    )
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_heterogeneity_is_found_where_it_is_and_not_invented_where_it_is_not(outcome):
+    design = factorial((5, 5, 3))
+    found, _ = simulate(design, 400, 6, np.random.default_rng(16), specific=0.4, outcome=outcome)
+    absent, _ = simulate(design, 400, 6, np.random.default_rng(17), idiosyncratic=0.3, outcome=outcome)
+    better = compare_with_null(found, crossfit(found, fit_ridge, 5, 1), crossfit(found, fit_null, 5, 1))
+    assert better["statistic"] > 4
+    same = crossfit(absent, fit_ridge, 5, 1)
+    assert compare_with_null(absent, same, crossfit(absent, fit_null, 5, 1))["statistic"] < 2
+    divergent = (nano(same.utilities, design) != nano(same.common, design)).any(axis=1)
+    assert divergent.mean() < 0.2

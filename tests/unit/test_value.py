@@ -1,0 +1,155 @@
+"""Truncated-ANOVA weights and doubly robust scores, against enumeration and direct computation."""
+
+import itertools
+
+import numpy as np
+import pytest
+from worlds import factorial, simulate
+
+from nanotarget.encoding import indicators
+from nanotarget.learners.crossfit import Crossfit
+from nanotarget.policy import nano
+from nanotarget.value import mean_and_error, other_task_means, policy_scores, policy_weights, random_scores
+
+PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]
+DESIGNS = [
+    factorial((3, 3, 2)),
+    factorial((3, 3, 2), PROHIBITED),
+    factorial((3, 3, 2), PROHIBITED, "sequential"),
+]
+
+
+def grid_and_probability(design):
+    grid = np.array(list(itertools.product(*(range(size) for size in design.shape))))
+    grid = grid[design.is_feasible(grid)]
+    probability = np.ones(len(grid))
+    for block in design.blocks:
+        probability *= block.probabilities[block.cell_of(grid)]
+    return grid, probability
+
+
+def random_function(grid, order, rng):
+    """A function of petitions with all interactions of up to `order` attributes."""
+    values = np.zeros(len(grid))
+    for size in range(order + 1):
+        for chosen in itertools.combinations(range(grid.shape[1]), size):
+            _, code = np.unique(grid[:, chosen], axis=0, return_inverse=True)
+            values += rng.normal(size=code.max() + 1)[code.ravel()]
+    return values
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_weights_reproduce_every_function_of_their_order_exactly(design, order):
+    grid, probability = grid_and_probability(design)
+    values = random_function(grid, order, np.random.default_rng(order))
+    for p in range(len(grid)):
+        weights = policy_weights(grid, np.tile(grid[p], (len(grid), 1)), design, order)
+        assert probability @ weights == pytest.approx(1, abs=1e-12)
+        assert probability @ (weights * values) == pytest.approx(values[p], abs=1e-10)
+
+
+def test_first_order_weights_miss_interactions_and_second_order_ones_do_not():
+    design = DESIGNS[0]
+    grid, probability = grid_and_probability(design)
+    values = random_function(grid, 2, np.random.default_rng(3))
+    target = np.tile(grid[4], (len(grid), 1))
+    assert abs(probability @ (policy_weights(grid, target, design, 1) * values) - values[4]) > 0.1
+
+
+def test_variance_of_the_weights_is_that_of_the_reference_design():
+    """E[w^2] = sum over sets S of at most q attributes of prod (L_a - 1): 25 and 269 for 3^2 5^5."""
+    design = factorial((5, 5, 5, 5, 5, 3, 3))
+    shown = design.draw(200_000, np.random.default_rng(1))
+    chosen = np.zeros_like(shown)
+    assert np.mean(policy_weights(shown, chosen, design, 1) ** 2) == pytest.approx(25, rel=0.03)
+    assert np.mean(policy_weights(shown, chosen, design, 2) ** 2) == pytest.approx(269, rel=0.06)
+
+
+def test_only_orders_one_and_two_exist():
+    with pytest.raises(ValueError, match="order"):
+        policy_weights(np.zeros((1, 3), int), np.zeros((1, 3), int), DESIGNS[0], 3)
+
+
+def test_other_task_means_equal_a_plain_loop():
+    rng = np.random.default_rng(4)
+    respondent = np.repeat([0, 1, 2], [6, 2, 5])
+    task = np.array([0, 0, 1, 1, 2, 2, 0, 0, 0, 0, 1, 1, 3])
+    values = rng.normal(size=13)
+    expected = []
+    for i in range(13):
+        others = values[(respondent == respondent[i]) & (task != task[i])]
+        expected.append(others.mean() if len(others) else 0.0)
+    assert other_task_means(values, respondent, task) == pytest.approx(expected)
+
+
+def zero_fit(data):
+    """A cross-fit that has learned nothing."""
+    shape = (data.n_respondents, sum(data.design.shape))
+    return Crossfit(np.zeros(shape[0], int), np.zeros(shape), np.zeros(shape), np.zeros(shape[0]))
+
+
+def test_scores_with_an_empty_model_are_plain_weighting():
+    design = DESIGNS[0]
+    data, truth = simulate(design, 30, 1, np.random.default_rng(5), specific=0.5)
+    petitions = nano(truth, design)
+    scores = policy_scores(data, zero_fit(data), petitions, 1)
+    weights = policy_weights(data.levels, petitions[data.respondent], design, 1)
+    expected = [np.mean((weights * data.outcome)[data.respondent == i]) for i in range(30)]
+    assert scores.value == pytest.approx(expected)
+    assert (scores.plug_in == 0).all()
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+@pytest.mark.parametrize("design", [factorial((3, 3, 2)), factorial((3, 3, 2), PROHIBITED)])
+def test_value_is_unbiased_for_a_fixed_policy_whatever_the_model(design, outcome):
+    """A wrong model (half of the truth) costs precision, not truth: z-scores of 150 samples have mean 0."""
+    z = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        data, truth = simulate(design, 150, 3, rng, common=0.4, specific=0.5, outcome=outcome)
+        petitions, best = nano(truth, design), nano(np.tile(truth.mean(axis=0), (150, 1)), design)
+        fitted = Crossfit(np.zeros(150, int), truth / 2, truth / 2, np.zeros(150))
+        scores = [policy_scores(data, fitted, p, 2).value for p in (petitions, best)]
+        estimate, error = mean_and_error(scores[0] - scores[1], data.weight)
+        z.append((estimate - true_gain(truth, petitions, best, design, outcome)) / error)
+    assert abs(np.mean(z)) < 3 / np.sqrt(150)
+    assert 0.85 < np.std(z) < 1.18
+
+
+def true_gain(truth, petitions, best, design, outcome):
+    """Average gain with every respondent's exact response; a choice is against a random opponent."""
+    offsets = np.concatenate([[0], np.cumsum(design.shape)[:-1]])
+
+    def eta(p):
+        return np.take_along_axis(truth, offsets + p, axis=1).sum(axis=1)
+
+    if outcome == "rating":
+        return (eta(petitions) - eta(best)).mean()
+    from scipy.stats import norm
+
+    grid, probability = grid_and_probability(design)
+    opponents = np.column_stack([eta(np.tile(g, (len(truth), 1))) for g in grid])
+    chosen = [norm.cdf((eta(p)[:, None] - opponents) / np.sqrt(2)) @ probability for p in (petitions, best)]
+    return (chosen[0] - chosen[1]).mean()
+
+
+def test_random_policy_is_the_mean_outcome():
+    data, _ = simulate(DESIGNS[0], 20, 2, np.random.default_rng(6))
+    expected = [data.outcome[data.respondent == i].mean() for i in range(20)]
+    assert random_scores(data) == pytest.approx(expected)
+
+
+def test_standard_error_is_that_of_a_mean_and_doubling_weights_changes_nothing():
+    scores = np.random.default_rng(7).normal(size=50)
+    mean, error = mean_and_error(scores, np.ones(50))
+    assert mean == pytest.approx(scores.mean())
+    assert error == pytest.approx(scores.std(ddof=1) / np.sqrt(50))
+    assert mean_and_error(scores, np.full(50, 2.0)) == pytest.approx((mean, error))
+
+
+def test_indicators_are_centred_under_the_design():
+    design = DESIGNS[2]
+    grid, probability = grid_and_probability(design)
+    assert np.abs(probability @ indicators(grid, design)).max() < 1e-12

@@ -1,7 +1,5 @@
 """Simulate the raw data of a study and write what is true in them beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -32,4 +32,5 @@ FLOW = (
     "simulate",
     "truth",
     "provenance",
+    "cli",
 )

@@ -1,5 +1,6 @@
 """Fit the learner, cross-fit it and compare it with the null of no person-specific preferences."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from nanotarget.learners.crossfit import compare_with_null, crossfit
 from nanotarget.problems import reporting
 
 
-def learn(inputs, outputs, design, covariates, outcome, learner, folds, seed, log):
+def learn(inputs, outputs, design, covariates, outcome, learner, folds, seed):
     """Write the frozen model, the cross-fitted part-worths and the comparison with the null."""
     design = Design.from_config(typed(DesignConfig, design))
     data = TrainingData.from_tables(
@@ -23,7 +24,7 @@ def learn(inputs, outputs, design, covariates, outcome, learner, folds, seed, lo
         typed(list[CovariateConfig], covariates),
     )
     fit = FITTERS[learner]
-    fitted = crossfit(data, fit, folds, seed, log.info)
+    fitted = crossfit(data, fit, folds, seed, logging.getLogger("nanotarget").info)
     null = crossfit(data, fit_null, folds, seed)
     model = fit(data, seed)
 
@@ -46,7 +47,7 @@ def learn(inputs, outputs, design, covariates, outcome, learner, folds, seed, lo
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]) as log:
+    with reporting(snakemake.log[0]):
         learn(
             snakemake.input,
             snakemake.output,
@@ -56,5 +57,4 @@ if __name__ == "__main__":
             snakemake.params.learner,
             snakemake.params.folds,
             snakemake.params.seed,
-            log,
         )

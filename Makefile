@@ -1,0 +1,62 @@
+# Two commands: `make` (set up and run the reference study) and `make test`. `make help` lists all.
+SHELL := bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := reproduce
+
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config.yaml
+BIN := .venv/bin
+SNAKEMAKE = $(BIN)/python -m snakemake --profile workflow/profiles/local --cores $(CORES) --configfile "$(CONFIG)"
+LIBRARY := workflow/nanotarget workflow/scripts tests
+
+.PHONY: reproduce check calibrate diagnose assign estimate explore report simulate verify test lint format lock clean help
+
+reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
+	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
+
+check calibrate diagnose assign estimate explore report: .venv/ready ## Run one stage (and what it needs) of CONFIG
+	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES)
+
+simulate: .venv/ready ## Write the simulated raw data of the reference study again (same bytes)
+	@$(BIN)/nanotarget simulate config.yaml --cores $(CORES)
+
+verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manifest
+	@$(BIN)/python workflow/scripts/verify.py "$(CONFIG)"
+
+test: .venv/ready ## Run the tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/ready ## Check format, style, types and workflow
+	@$(BIN)/ruff format --check $(LIBRARY)
+	@$(BIN)/ruff check $(LIBRARY)
+	@$(BIN)/mypy
+	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/python -m snakemake --lint
+
+format: .venv/ready ## Format code and workflow
+	@$(BIN)/ruff format $(LIBRARY)
+	@$(BIN)/ruff check --fix $(LIBRARY)
+	@$(BIN)/snakefmt Snakefile workflow/rules
+
+lock: ## Pin all dependencies anew (needs uv)
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove results, logs and caches (not the environment)
+	rm -rf results logs benchmarks .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+help: ## Show this list
+	@grep -hE '^[a-z][a-z ]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		awk -F '\t' '{ printf "  make %-62s %s\n", $$1, $$2 }'
+
+# Byte-compiled at once: otherwise every job of the first run pays seconds for its imports.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; say which one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up the environment in .venv (once, about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib workflow/nanotarget >/dev/null || true
+	@touch $@

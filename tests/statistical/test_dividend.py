@@ -1,0 +1,98 @@
+"""The dividend on worlds with known truth: honest where the learner's own promise is not."""
+
+import numpy as np
+import pytest
+from worlds import factorial, simulate
+
+from nanotarget import policy
+from nanotarget.diagnose import NANO_BEST, dividend, verdict, verdict_of
+from nanotarget.learners.base import utility_of
+from nanotarget.learners.crossfit import Crossfit, crossfit
+from nanotarget.learners.ridge import fit_ridge
+
+DESIGN = factorial((5, 5, 4, 3, 3))
+
+
+def headline(table, estimator="dr_q1", quantity=NANO_BEST):
+    return table[(table["quantity"] == quantity) & (table["estimator"] == estimator)].iloc[0]
+
+
+def true_gain(truth, fitted):
+    nano, best = policy.nano(fitted.utilities, DESIGN), policy.nano(fitted.common, DESIGN)
+    return (utility_of(truth, nano, DESIGN) - utility_of(truth, best, DESIGN)).mean()
+
+
+@pytest.mark.statistical
+def test_gain_is_estimated_without_bias_and_with_honest_errors():
+    """Rule and truth differ from sample to sample; the z-scores of 40 samples are standard normal."""
+    z = []
+    for seed in range(40):
+        data, truth = simulate(DESIGN, 300, 5, np.random.default_rng(seed), specific=0.3, idiosyncratic=0.2)
+        fitted = crossfit(data, fit_ridge, 5, seed)
+        row = headline(dividend(data, fitted, 0.1, 0.95))
+        z.append((row["estimate"] - true_gain(truth, fitted)) / row["std_error"])
+    assert abs(np.mean(z)) < 3 / np.sqrt(40)
+    assert 0.7 < np.std(z) < 1.35
+
+
+@pytest.mark.statistical
+def test_an_overfitted_rule_promises_a_gain_and_the_estimate_shows_the_loss():
+    """Part-worths of pure noise: the model promises, the petitions it picks are worse than the best."""
+    rng = np.random.default_rng(1)
+    data, truth = simulate(DESIGN, 800, 6, rng, common=0.15)
+    noise = rng.normal(size=truth.shape) * 0.15
+    common = np.tile(truth[:1], (800, 1))
+    fitted = Crossfit(np.zeros(800, int), common + noise, common, np.zeros(800))
+    table = dividend(data, fitted, 0.1, 0.95)
+    assert headline(table, "plug_in")["estimate"] > 0.1
+    row = headline(table)
+    assert true_gain(truth, fitted) < -0.05
+    assert abs(row["estimate"] - true_gain(truth, fitted)) < 3 * row["std_error"]
+    assert row["verdict"] == "FAIL"
+
+
+@pytest.mark.statistical
+def test_it_pays_where_preferences_cross_and_not_where_they_are_unpredictable():
+    crossing, _ = simulate(DESIGN, 800, 6, np.random.default_rng(2), common=0.1, specific=0.4)
+    row = headline(dividend(crossing, crossfit(crossing, fit_ridge, 5, 1), 0.1, 0.95))
+    assert row["verdict"] == "PASS"
+    unpredictable, _ = simulate(DESIGN, 800, 6, np.random.default_rng(3), common=0.3, idiosyncratic=0.4)
+    row = headline(dividend(unpredictable, crossfit(unpredictable, fit_ridge, 5, 1), 0.1, 0.95))
+    assert row["verdict"] == "FAIL"
+
+
+def test_differences_are_differences_and_intervals_surround_them():
+    data, _ = simulate(DESIGN, 200, 4, np.random.default_rng(4), specific=0.4)
+    table = dividend(data, crossfit(data, fit_ridge, 5, 1), 0.1, 0.9)
+    values = table[table["estimator"] == "dr_q1"].set_index("quantity")["estimate"]
+    random = table[table["quantity"] == "random"]["estimate"].iloc[0]
+    assert random == pytest.approx(data.outcome.mean())
+    assert values[NANO_BEST] == pytest.approx(values["nano"] - values["overall_best"])
+    assert values["nano - random"] == pytest.approx(values["nano"] - random)
+    row = headline(table)
+    assert row["conf_low"] == pytest.approx(row["ceiling_low"])  # two-sided 90 % = one-sided 95 %
+    assert row["ceiling_low"] < row["ceiling"] < row["ceiling_high"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "divergent", "expected"),
+    [
+        (0.11, 0.2, True, "PASS"),
+        (0.09, 0.2, True, "INCONCLUSIVE"),
+        (-0.2, 0.09, True, "FAIL"),
+        (0.0, 0.0, False, "FAIL"),
+    ],
+)
+def test_verdicts(low, high, divergent, expected):
+    assert verdict_of(low, high, 0.1, divergent) == expected
+
+
+def test_nobody_divergent_is_called_structurally_zero():
+    data, truth = simulate(DESIGN, 60, 3, np.random.default_rng(5))
+    fitted = Crossfit(np.zeros(60, int), truth, truth, np.zeros(60))
+    table = dividend(data, fitted, 0.0, 0.95)
+    answer = verdict(table, 0.0, "points", True, True)
+    assert answer["overall"] == "DO NOT DEPLOY"
+    assert "structurally zero" in answer["text"]
+    assert answer["synthetic"] is True
+    assert "No covariate" in verdict(table, 0.0, "points", False, False)["text"]

@@ -1,0 +1,75 @@
+"""The library reads in the order of its data flow, and nothing in it evaluates text."""
+
+import ast
+import re
+
+import nanotarget
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+
+
+def modules(project):
+    folder = project / "workflow" / "nanotarget"
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.py"))
+    }
+
+
+def top(name):
+    return name.split("/", 1)[0]
+
+
+def test_every_module_has_its_place_in_the_flow(project):
+    assert {top(name) for name in modules(project)} - {"__init__"} == set(nanotarget.FLOW)
+
+
+def test_imports_run_forward_only(project):
+    place = {name: i for i, name in enumerate(nanotarget.FLOW)}
+    wrong = []
+    for name, path in modules(project).items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("nanotarget"):
+                continue
+            if node.module == "nanotarget":
+                imported = [alias.name for alias in node.names]
+            else:
+                imported = [node.module.split(".")[1]]
+            wrong += [f"{name} imports {i}" for i in imported if place[i] > place[top(name)]]
+    assert not wrong
+
+
+def test_nothing_is_evaluated_and_no_pickle_is_read(project):
+    found = []
+    for path in [*(project / "workflow").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                attribute = isinstance(node.func, ast.Attribute)
+                if (name in FORBIDDEN_CALLS and not attribute) or name in {"from_formula", "read_pickle"}:
+                    found.append(f"{path.name}:{node.lineno} {name}")
+            if isinstance(node, ast.Import) and any(alias.name == "pickle" for alias in node.names):
+                found.append(f"{path.name}:{node.lineno} pickle")
+    assert not found
+
+
+def test_no_module_is_called_by_what_it_does_not_know(project):
+    assert not {top(name) for name in modules(project)} & {"utils", "helpers", "common", "misc"}
+
+
+def test_no_absolute_path_or_registry_in_what_is_committed(project):
+    import subprocess
+
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, text=True, check=True)
+    pattern = re.compile(r"(?<![\w.~}])/(?:home|root|work|Users)/\w|pythonhosted|pypi\.org|registry\.npmjs")
+    found = []
+    for name in filter(None, files.stdout.split("\0")):
+        path = project / name
+        if (
+            path.suffix in {".png", ".pdf", ".parquet", ".gz"}
+            or not path.exists()
+            or path == project / "tests/unit/test_layout.py"
+        ):
+            continue
+        if pattern.search(path.read_text(encoding="utf-8", errors="replace")):
+            found.append(name)
+    assert not found

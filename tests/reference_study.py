@@ -1,0 +1,72 @@
+"""The committed raw data of the reference study, cleaned by a few plain lines, without the pipeline."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from nanotarget.config import StudyConfig, typed, validate
+
+PROJECT = Path(__file__).parents[1]
+DATA = PROJECT / "data" / "climate_petition"
+
+
+def config():
+    raw = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    return typed(StudyConfig, validate(raw, "config.yaml"))
+
+
+def parameters():
+    return yaml.safe_load((DATA / "simulation.yaml").read_text(encoding="utf-8"))
+
+
+def raw(name):
+    """Return the cells as text (empty = "") and the row of questions."""
+    table = pd.read_csv(DATA / f"{name}.csv", dtype=str, keep_default_na=False)
+    return table.iloc[1:].reset_index(drop=True), table.iloc[0]
+
+
+def analysed(name):
+    """Return the raw rows that the pre-registered exclusions keep, and how many rows each step dropped."""
+    table, _ = raw(name)
+    steps = {"no_consent": lambda t: t.consent == "Yes"}
+    if name == "calibration":
+        steps["unfinished"] = lambda t: t.Finished == "True"
+    steps["duplicate"] = lambda t: ~t.RecipientEmail.duplicated()
+    steps["inattentive"] = lambda t: t.attention_check == "Strongly agree"
+    if name == "calibration":
+        steps["speeder"] = lambda t: t.duration_seconds.astype(int) >= 180
+    else:
+        steps["not_randomised"] = lambda t: t.arm != ""
+    dropped = {}
+    for step, keep in steps.items():
+        kept = table[keep(table)]
+        dropped[step] = len(table) - len(kept)
+        table = kept
+    return table.reset_index(drop=True), dropped
+
+
+def level_codes(cells, attribute):
+    """Return the level index of each cell, whatever its spaces and capitals; -1 for an empty one."""
+    known = {" ".join(str(level).split()).casefold(): i for i, level in enumerate(attribute.levels)}
+    known[""] = -1
+    return cells.map(lambda text: known[" ".join(text.split()).casefold()]).to_numpy()
+
+
+def profiles():
+    """Return the calibration that may be used: levels (n, 6, 2, 7), choice (n, 6, 2) and rating (n, 6, 2)."""
+    table, _ = analysed("calibration")
+    table = table[table.personalisation_consent == "Yes"]
+    attributes = config().design.attributes
+    levels = np.empty((len(table), 6, 2, len(attributes)), dtype=int)
+    choice, rating = np.empty((2, len(table), 6, 2))
+    for t in range(6):
+        chosen = table[f"task{t + 1}_choice"].map({"Petition A": 0, "Petition B": 1, "": np.nan}).to_numpy()
+        for p in range(2):
+            for a, attribute in enumerate(attributes):
+                levels[:, t, p, a] = level_codes(
+                    table[f"task{t + 1}_profile{p + 1}_{attribute.column}"], attribute
+                )
+            choice[:, t, p] = np.where(np.isnan(chosen), np.nan, chosen == p)
+            rating[:, t, p] = pd.to_numeric(table[f"task{t + 1}_profile{p + 1}_rating"])
+    return levels, choice, rating

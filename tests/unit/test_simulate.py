@@ -1,0 +1,325 @@
+"""The simulated raw data: same bytes again, sized and faulty as meant, and a truth that is true."""
+
+import dataclasses
+import importlib.util
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import reference_study
+from nanotarget.config import AttributeConfig, DesignConfig, typed
+from nanotarget.design import Design
+from nanotarget.problems import InputError
+from nanotarget.simulate import MARK, Parameters, People, rated, simulate
+from nanotarget.truth import choice_means, describe, landscape
+from reference_study import DATA, PROJECT
+from scipy.stats import norm
+
+WRITTEN = ("calibration.csv", "experiment.csv", "truth.json", "truth_respondents.csv")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return reference_study.config()
+
+
+@pytest.fixture(scope="module")
+def design(config):
+    return Design.from_config(config.design)
+
+
+@pytest.fixture(scope="module")
+def study(config, design):
+    return simulate(design, config.covariates, typed(Parameters, reference_study.parameters()))
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return json.loads((DATA / "truth.json").read_text(encoding="utf-8"))
+
+
+def test_a_fresh_generation_gives_the_committed_bytes(config, tmp_path):
+    file = PROJECT / "workflow" / "scripts" / "simulate.py"
+    spec = importlib.util.spec_from_file_location("simulate_script", file)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    sections = dataclasses.asdict(config)
+    script.main(
+        DATA / "simulation.yaml",
+        sections["design"],
+        sections["covariates"],
+        sections["explore"]["subgroups"],
+        dict(
+            zip(
+                ("calibration", "experiment", "truth", "respondents"),
+                (tmp_path / n for n in WRITTEN),
+                strict=True,
+            )
+        ),
+    )
+    different = [name for name in WRITTEN if (tmp_path / name).read_bytes() != (DATA / name).read_bytes()]
+    assert not different, f"run `make simulate` and commit {different}"
+
+
+def test_the_seed_decides(config, design, study):
+    small = _shrunk(study.parameters, 60)
+    first, again = (simulate(design, config.covariates, small) for _ in range(2))
+    other = simulate(design, config.covariates, dataclasses.replace(small, seed=small.seed + 1))
+    pd.testing.assert_frame_equal(first.experiment, again.experiment)
+    assert not first.experiment["support"].equals(other.experiment["support"])
+
+
+def _shrunk(parameters, n):
+    sample = dataclasses.replace(parameters.samples.calibration, respondents=n)
+    other = dataclasses.replace(parameters.samples.experiment, respondents=n)
+    return dataclasses.replace(
+        parameters, samples=dataclasses.replace(parameters.samples, calibration=sample, experiment=other)
+    )
+
+
+def test_folder_stays_small():
+    assert sum(file.stat().st_size for file in DATA.iterdir()) < 6e6
+
+
+# Shape and faults
+
+
+@pytest.mark.parametrize("name", ["calibration", "experiment"])
+def test_nobody_can_mistake_the_files_for_real_ones(name):
+    table, questions = reference_study.raw(name)
+    assert questions.str.contains(MARK).all()
+    assert table.ResponseId.str.startswith("SIM_").all() and table.ResponseId.is_unique
+    assert table.RecipientEmail.str.fullmatch(r"simulated\.[a-z]+\.\d+@example\.org").all()
+    assert table.IPAddress.str.startswith(("192.0.2.", "198.51.100.", "203.0.113.")).all()  # RFC 5737
+
+
+def test_columns_are_those_of_the_config(config):
+    tables = {name: set(reference_study.raw(name)[0].columns) for name in ("calibration", "experiment")}
+    for name, columns in tables.items():
+        section = getattr(config, name)
+        wanted = {section.respondent, section.opt_out.column, *section.identifiers}
+        wanted |= {c.name for c in config.covariates} | {rule.column for rule in section.exclusions}
+        assert wanted <= columns
+    calibration, experiment = config.calibration, config.experiment
+    for attribute in config.design.attributes:
+        assert experiment.petition_columns.format(attribute=attribute.column) in tables["experiment"]
+    for task, profile in itertools.product(range(1, 7), range(1, 3)):
+        for attribute in config.design.attributes:
+            column = calibration.attribute_columns.format(
+                task=task, profile=profile, attribute=attribute.column
+            )
+            assert column in tables["calibration"]
+        assert calibration.outcomes.rating.column.format(task=task, profile=profile) in tables["calibration"]
+        assert calibration.outcomes.choice.column.format(task=task) in tables["calibration"]
+    assert {experiment.arm, *(outcome.name for outcome in experiment.outcomes)} <= tables["experiment"]
+
+
+@pytest.mark.parametrize("name", ["calibration", "experiment"])
+def test_exclusions_leave_the_sizes_of_the_parameters(name):
+    kept, dropped = reference_study.analysed(name)
+    sample = reference_study.parameters()["samples"][name]
+    assert len(kept) == sample["respondents"]
+    assert dropped == sample["excluded"]
+
+
+def test_experiment_is_sized_as_published_and_completely_randomised(truth):
+    kept, _ = reference_study.analysed("experiment")
+    assert kept.arm.value_counts().to_dict() == {"Control": 1038, "Overall best": 1038, "Nano": 1037}
+    assert 0.025 < (kept.sign == "").mean() < 0.06
+    assert truth["experiment"]["n"] == 3113
+
+
+def test_samples_are_different_people():
+    calibration, experiment = (reference_study.raw(name)[0] for name in ("calibration", "experiment"))
+    assert not set(calibration.RecipientEmail) & set(experiment.RecipientEmail)
+    assert not set(calibration.ResponseId) & set(experiment.ResponseId)
+
+
+def test_a_duplicate_comes_after_the_first_participation():
+    table, _ = reference_study.raw("experiment")
+    assert table.StartDate.is_monotonic_increasing
+    again = table.RecipientEmail.duplicated()
+    assert again.sum() == reference_study.parameters()["samples"]["experiment"]["excluded"]["duplicate"]
+
+
+def test_cells_are_messy_at_the_meant_rates(config):
+    table, _ = reference_study.analysed("calibration")
+    untidiness = reference_study.parameters()["untidiness"]
+    cells = table[[f"task{t}_profile{p}_sector" for t in range(1, 7) for p in (1, 2)]].to_numpy().ravel()
+    untidy = (~np.isin(cells, config.design.attributes[0].levels)).mean()
+    assert untidy == pytest.approx(untidiness["untidy_text"], abs=0.004)
+    assert (table.party == "Prefer not to say").mean() == pytest.approx(
+        untidiness["prefer_not_to_say"], abs=0.02
+    )
+    assert (table[[c.name for c in config.covariates]] == "").mean().between(0.003, 0.025).all()
+    assert (table.personalisation_consent == "No").mean() == pytest.approx(untidiness["opt_out"], abs=0.012)
+
+
+def test_the_fielded_petitions_follow_arm_and_consent(config, design, truth):
+    kept, _ = reference_study.analysed("experiment")
+    shown = np.column_stack(
+        [reference_study.level_codes(kept[f"shown_{a.column}"], a) for a in config.design.attributes]
+    )
+    best = np.array(
+        [
+            list(a.levels).index(truth["experiment"]["fielded"]["best"]["levels"][a.name])
+            for a in design.attributes
+        ]
+    )
+    assert (shown[kept.arm == "Control"] == -1).all()
+    assert (
+        shown[(kept.arm == "Overall best") | ((kept.arm == "Nano") & (kept.personalisation_consent == "No"))]
+        == best
+    ).all()
+    nano = design.petition_ids(shown[kept.arm == "Nano"])
+    assert len(np.unique(nano)) == truth["experiment"]["fielded"]["nano_distinct_in_arm"]
+    table = pd.read_csv(DATA / "truth_respondents.csv").set_index("respondent_id")
+    assert (table.nano_petition_id[kept.ResponseId[kept.arm == "Nano"]].to_numpy() == nano).all()
+
+
+# Truth
+
+
+def test_expected_rating_is_that_of_rounded_and_clipped_noise():
+    latent, noise_sd = np.array([-2.0, 0.3, 4.9, 9.7, 12.0]), 1.4
+    noise = norm.ppf((np.arange(200_000) + 0.5) / 200_000) * noise_sd
+    drawn = np.clip(np.rint(latent[:, None] + noise), 0, 10).mean(axis=1)
+    assert rated(latent, noise_sd) == pytest.approx(drawn, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """Three people and twelve petitions: small enough to enumerate."""
+    design = Design.from_config(
+        DesignConfig([AttributeConfig(f"a{i}", list(range(size))) for i, size in enumerate((2, 3, 2))])
+    )
+    rng = np.random.default_rng(1)
+    partworths = rng.normal(0, 1.5, (3, 7))
+    people = People(pd.DataFrame(index=range(3)), np.array([1.0, 5.0, 9.5]), partworths, partworths)
+    petitions = np.array(list(itertools.product(range(2), range(3), range(2))))
+    latent = people.baseline[:, None] + np.column_stack(
+        [partworths[:, x] + partworths[:, 2 + y] + partworths[:, 5 + z] for x, y, z in petitions]
+    )
+    return design, people, petitions, latent
+
+
+def test_landscape_equals_enumeration(toy):
+    design, people, petitions, latent = toy
+    found = landscape(people, design, 1.4)
+    edges = norm.cdf((np.arange(1, 11) - 0.5)[:, None, None], loc=latent, scale=1.4)
+    chances = np.diff(
+        np.concatenate([np.zeros((1, *latent.shape)), edges, np.ones((1, *latent.shape))]), axis=0
+    )
+    scale = np.arange(11)[:, None, None]
+    mean = (chances * scale).sum(axis=0)
+    assert found.value == pytest.approx(mean.mean(axis=0), abs=1e-3)
+    assert found.person == pytest.approx(mean.mean(axis=1), abs=1e-3)
+    assert found.within == pytest.approx(mean.var(axis=1).mean(), abs=2e-3)
+    assert found.noise == pytest.approx(((chances * scale**2).sum(axis=0) - mean**2).mean(), abs=1e-3)
+    of_level = mean[:, petitions[:, 1] == 2].mean(axis=1) - mean.mean(axis=1)
+    assert found.level[:, 2 + 2] == pytest.approx(of_level, abs=1e-3)
+
+
+def test_choice_means_equal_enumeration(toy):
+    design, people, petitions, latent = toy
+    found = choice_means(people, design, 2.2)
+    wins = norm.cdf((latent[:, :, None] - latent[:, None, :]) / 2.2).mean(axis=2)
+    for column, (attribute, level) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]):
+        expected = wins[:, petitions[:, attribute] == level].mean(axis=1)
+        assert found[:, column] == pytest.approx(expected, abs=1e-9)
+
+
+def test_overall_best_is_the_argmax_over_the_whole_grid(study, design, truth):
+    """Neighbours and 300 others are evaluated one by one; additivity leaves no second local maximum."""
+    people = study.experiment_people
+    best = truth["experiment"]["policies"]["overall_best"]
+    codes = np.array(
+        [design.attributes[a].levels.index(best["levels"][name]) for a, name in enumerate(design.names)]
+    )
+    neighbours = np.array(
+        [
+            np.r_[codes[:a], level, codes[a + 1 :]]
+            for a, size in enumerate(design.shape)
+            for level in range(size)
+        ]
+    )
+    others = design.petition_levels(np.linspace(0, design.n_feasible - 1, 300).astype(int))
+    starts = np.r_[0, np.cumsum(design.shape)[:-1]]
+
+    def value(petition):
+        latent = people.baseline + people.partworths[:, starts + petition].sum(axis=1)
+        return rated(latent, study.parameters.noise_sd).mean()
+
+    assert value(codes) == pytest.approx(best["value"], abs=1e-4)
+    assert max(map(value, np.vstack([neighbours, others]))) <= value(codes) + 1e-12
+    assert design.petition_ids(codes[None])[0] == best["petition_id"]
+
+
+def test_main_effects_sum_to_zero(study, truth):
+    for effects in truth["calibration"]["latent"]["main_effects"].values():
+        assert sum(effects.values()) == pytest.approx(0, abs=1e-5)
+    for outcome in ("rating", "choice"):
+        section = truth["calibration"][outcome]
+        for attribute, means in section["marginal_means"].items():
+            assert np.mean(list(means.values())) == pytest.approx(section["mean"], abs=1e-5)
+            amce = section["amce"][attribute]
+            reference = next(level for level, value in amce.items() if value == 0)
+            assert {level: m - means[reference] for level, m in means.items()} == pytest.approx(
+                amce, abs=2e-6
+            )
+    for mains in study.parameters.mains.values():
+        assert sum(mains) == pytest.approx(0, abs=1e-12)
+
+
+def test_average_effects_are_those_of_the_potential_outcomes(truth):
+    table = pd.read_csv(DATA / "truth_respondents.csv")
+    assert len(table) == 3113
+    for outcome, effects in truth["experiment"]["effects"].items():
+        for contrast, effect in effects.items():
+            later, earlier = contrast.split(" - ")
+            difference = table[f"{outcome}_{later}"] - table[f"{outcome}_{earlier}"]
+            assert difference.mean() == pytest.approx(effect, abs=2e-6)
+    same = table.nano_petition_id == truth["experiment"]["fielded"]["best"]["petition_id"]
+    assert (table.sign_nano[same] == table.sign_best[same]).all()
+    assert same[table.opt_out].all()
+
+
+def test_no_policy_beats_the_oracles(truth):
+    policies, effects = truth["experiment"]["policies"], truth["experiment"]["effects"]
+    assert (
+        effects["support"]["nano - best"]
+        <= policies["covariate_oracle"]["gain"]
+        <= policies["mind_reader"]["gain"]
+    )
+    assert (
+        policies["overall_worst"]["value"] < policies["random"]["value"] < policies["overall_best"]["value"]
+    )
+
+
+def test_the_story_of_the_study(truth):
+    """The overall-best petition dominates; there is more to gain in the base, and most at the bottom."""
+    policies = truth["calibration"]["policies"]
+    assert policies["mind_reader"]["gain"] < 0.3 < policies["mind_reader"]["dissuasion_gain"]
+    groups = truth["subgroups"]["support_group"]
+    gains = [groups[name]["experiment"]["mind_reader"]["gain"] for name in ("opposed", "persuadable", "base")]
+    assert gains == sorted(gains)
+    assert truth["experiment"]["effects"]["sign"]["best - control"] > 0.05
+    assert sum(group["experiment"]["n"] for group in groups.values()) == truth["experiment"]["n"]
+
+
+def test_truth_without_subgroups(study):
+    small = _shrunk(study.parameters, 60)
+    assert describe(simulate(study.design, reference_study.config().covariates, small), [])["subgroups"] == {}
+
+
+def test_parameters_that_do_not_fit_are_all_named(config, design, study):
+    mains = study.parameters.mains | {"Framing": [0.1, -0.1]}
+    population = {k: v for k, v in study.parameters.population.items() if k != "trust"}
+    population["region"] = {"shares": [0.5, 0.5]}
+    wrong = dataclasses.replace(study.parameters, mains=mains, population=population)
+    with pytest.raises(InputError) as caught:
+        simulate(design, config.covariates, wrong)
+    places = [problem.where for problem in caught.value.problems]
+    assert places == ["key mains.Framing", "key population.region", "key population"]

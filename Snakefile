@@ -1,6 +1,8 @@
-# nanotarget: from raw survey exports to the report. Named targets: check, calibrate, diagnose,
-# assign, estimate, explore, report, all (the default), simulate.
+# nanotarget: from raw survey exports to the report.
+# Named targets: check, calibrate, diagnose, assign, estimate, explore, report, simulate and all (the default).
 import os
+import shlex
+import sys
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -9,6 +11,9 @@ from nanotarget.config import validate
 from nanotarget.problems import InputError
 
 min_version("9.27")
+
+# Snakemake starts scripts by an unquoted path; the project's folder may have a space in its name.
+sys.executable = shlex.quote(sys.executable)
 
 
 # --configfile is merged over a Snakefile's own configfile, so the reference study is loaded only
@@ -47,9 +52,40 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/clean.smk"
 
 
+# A study has a calibration, an experiment, or both; it has only the rules that its data can feed.
+if config["calibration"]:
+
+    include: "workflow/rules/calibrate.smk"
+    include: "workflow/rules/diagnose.smk"
+    include: "workflow/rules/assign.smk"
+
+
+if config["experiment"]:
+
+    if os.path.exists("workflow/rules/estimate.smk"):
+
+        include: "workflow/rules/estimate.smk"
+
+    if os.path.exists("workflow/rules/explore.smk"):
+
+        include: "workflow/rules/explore.smk"
+
+
+
+if os.path.exists("workflow/rules/report.smk"):
+
+    include: "workflow/rules/report.smk"
+
+include: "workflow/rules/simulate.smk"
+
+
 rule all:
     default_target: True
-    message:
-        "Everything"
     input:
-        rules.check.output,
+        rules.check.output if not hasattr(rules,"manifest") else rules.manifest.output,
+    message:
+        (
+            "The study is complete"
+            if config["experiment"]
+            else "The study has no experiment: it ends with the assignment"
+        )

@@ -1,7 +1,5 @@
 # The roster is the experiment; a study without one assigns to its calibration respondents.
 rule assign:
-    message:
-        "Assigning petitions"
     input:
         coefficients="<results>/calibrate/model/coefficients.parquet",
         settings="<results>/calibrate/model/model.json",
@@ -12,8 +10,6 @@ rule assign:
         ),
         library=library("assign.py"),
     output:
-        assignments="<results>/assign/assignments.parquet",
-        petitions="<results>/assign/petitions.csv",
         **(
             {"lookup": "<results>/assign/lookup.csv"}
             if "nano" in config["assign"]["policies"]
@@ -24,6 +20,8 @@ rule assign:
             if (config["experiment"] or {}).get("petition_columns")
             else {}
         ),
+        assignments="<results>/assign/assignments.parquet",
+        petitions="<results>/assign/petitions.csv",
     log:
         "<logs>/assign.log",
     conda:
@@ -42,5 +40,7 @@ rule assign:
             else None
         ),
         seed=config["root_seed"],
+    message:
+        "Assigning petitions"
     script:
         "../scripts/assign.py"

@@ -1,6 +1,4 @@
 rule learn:
-    message:
-        "Learning who would support which petition"
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
@@ -24,9 +22,11 @@ rule learn:
     params:
         design=config["design"],
         covariates=config["covariates"],
-        outcome=(config["calibration"] or {}).get("analyse"),
+        outcome=config["calibration"]["analyse"],
         learner=config["calibrate"]["learner"],
         folds=config["calibrate"]["folds"],
         seed=config["root_seed"],
+    message:
+        "Learning who would support which petition"
     script:
         "../scripts/learn.py"

@@ -1,6 +1,4 @@
 rule diagnose:
-    message:
-        "Diagnosing whether nano-targeting can pay"
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
@@ -20,8 +18,10 @@ rule diagnose:
     params:
         design=config["design"],
         covariates=config["covariates"],
-        outcome=(config["calibration"] or {}).get("analyse"),
+        outcome=config["calibration"]["analyse"],
         diagnose=config["diagnose"],
         synthetic=config["synthetic"],
+    message:
+        "Diagnosing whether nano-targeting can pay"
     script:
         "../scripts/diagnose.py"

@@ -82,7 +82,7 @@ include: "workflow/rules/simulate.smk"
 rule all:
     default_target: True
     input:
-        rules.check.output if not hasattr(rules,"manifest") else rules.manifest.output,
+        rules.check.output,
     message:
         (
             "The study is complete"

@@ -1,0 +1,171 @@
+"""What was made from what: a manifest of every artefact, and the check that nothing has changed since.
+
+No clock, host or absolute path: two runs on two machines write the same manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path, PurePath
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from nanotarget.artefacts import read_json, sha256
+
+MANIFEST = "manifest.json"
+# A simulation's output is compared with the raw data by `make simulate`; it is not an artefact of the study.
+APART = frozenset({MANIFEST, "simulated"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one rule of the workflow did.
+
+    Attributes:
+        name: of the rule.
+        inputs: files it read (data, artefacts and code), relative to the project.
+        outputs: files or folders it wrote, relative to the project.
+        params: settings that it was given.
+    """
+
+    name: str
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    params: Mapping[str, Any]
+
+
+def packages(project: str = "nanotarget") -> dict[str, str]:
+    """Return the versions of Python and of the packages that the project needs, directly or not.
+
+    Extras are left out: what lints and tests does not make results.
+    """
+    found: dict[str, str] = {}
+    todo = [(project, frozenset[str]())]
+    seen = set(todo)
+    while todo:
+        name, extras = todo.pop()
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # an optional requirement of another platform
+            continue
+        found[canonicalize_name(name)] = distribution.version
+        for line in distribution.requires or []:
+            requirement = Requirement(line)
+            environments = [{"extra": extra} for extra in (extras or {""})]
+            if requirement.marker and not any(requirement.marker.evaluate(e) for e in environments):
+                continue
+            item = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+            if item not in seen:
+                seen.add(item)
+                todo.append(item)
+    return {"python": platform.python_version(), **dict(sorted(found.items()))}
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of settings: of their JSON with sorted keys."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def portable(path: str | PurePath) -> str:
+    """Return a path as it may be published: relative ones with /, of an absolute one only the name."""
+    pure = PurePath(path)
+    return pure.name if pure.is_absolute() else pure.as_posix()
+
+
+def fingerprints(files: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Return path, sha256 and size in bytes of files (raw data, pre-registration), sorted by path."""
+    rows = [
+        {"path": portable(file), "sha256": sha256(file), "bytes": Path(file).stat().st_size} for file in files
+    ]
+    return sorted(rows, key=lambda row: row["path"])
+
+
+def manifest(
+    results: str | Path,
+    rules: Sequence[Rule],
+    inputs: Iterable[str | Path],
+    study: Mapping[str, Any],
+    versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """List every artefact of a study with its checksum and where it comes from.
+
+    Args:
+        results: folder of the study's results, relative to the project.
+        rules: every rule that made something in it.
+        inputs: raw data and the pre-registration.
+        study: what identifies the run: name, root seed, whether the data are simulated.
+        versions: of the packages.
+
+    Returns:
+        study, packages, inputs (path, sha256, bytes), rules (name -> inputs, digest of the parameters)
+        and artefacts (path below `results`, sha256, bytes, rule), each sorted.
+    """
+    artefacts = []
+    for rule in rules:
+        for output in rule.outputs:
+            path = Path(output)
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file() and not _temporary(file):
+                    row = {"path": file.relative_to(results).as_posix(), "sha256": sha256(file)}
+                    artefacts.append({**row, "bytes": file.stat().st_size, "rule": rule.name})
+    return {
+        "study": dict(study),
+        "packages": dict(versions),
+        "inputs": fingerprints(inputs),
+        "rules": {
+            rule.name: {
+                "inputs": sorted(portable(file) for file in rule.inputs),
+                "parameters_sha256": digest(rule.params),
+            }
+            for rule in rules
+        },
+        "artefacts": sorted(artefacts, key=lambda row: str(row["path"])),
+    }
+
+
+def _temporary(file: Path) -> bool:
+    return file.name.startswith(".") and file.name.endswith(".tmp")
+
+
+def verify(results: str | Path, project: str | Path = ".") -> tuple[list[str], int]:
+    """Compare a results folder with its manifest.
+
+    Args:
+        results: folder with manifest.json.
+        project: folder from which the paths of the inputs count. Inputs that are not there (data
+            that may not be shared) are not checked.
+
+    Returns:
+        The problems, one sentence each (changed, missing or unknown artefacts, changed inputs), and
+        the number of artefacts in the manifest.
+
+    Raises:
+        OSError, ValueError: if the manifest cannot be read.
+    """
+    folder = Path(results)
+    content = read_json(folder / MANIFEST)
+    known = {row["path"]: row for row in content["artefacts"]}
+    problems = []
+    for path, row in known.items():
+        file = folder / path
+        if not file.is_file():
+            problems.append(f"{path}: missing (made by rule {row['rule']})")
+        elif sha256(file) != row["sha256"]:
+            problems.append(f"{path}: changed since rule {row['rule']} made it")
+    for file in sorted(folder.rglob("*")):
+        path = file.relative_to(folder).as_posix()
+        if file.is_file() and path not in known and path.split("/")[0] not in APART and not _temporary(file):
+            problems.append(f"{path}: unknown, no rule made it")
+    for row in content["inputs"]:
+        file = Path(project) / row["path"]
+        if file.is_file() and sha256(file) != row["sha256"]:
+            problems.append(f"{row['path']}: input changed since the results were made")
+    return problems, len(known)

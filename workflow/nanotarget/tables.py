@@ -1,0 +1,390 @@
+"""Tidy tables to tables for people: HTML and LaTeX (booktabs) with the same cells, and CSV.
+
+Intervals instead of stars. Every text from data is escaped. Own writers of a few lines each:
+great-tables 1.1 loses a `*` that begins a LaTeX row, cannot wrap text there, and fixes its colours.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nanotarget import theme
+from nanotarget.theme import Names
+
+SIMULATED_NOTE = f"{theme.SIMULATED}: made by a generator with known truth, not measured on people."
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of formatted texts, one a row; `numeric` aligns right, `wide` wraps long texts."""
+
+    label: str
+    cells: Sequence[str]
+    numeric: bool = False
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people.
+
+    Attributes:
+        name: file stem.
+        title: one line.
+        columns: at least one, all of the same length.
+        data: the tidy numbers behind it, unrounded, written as CSV.
+        groups: a heading a row (printed when it changes), or empty.
+        notes: sentences under the table.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    data: pd.DataFrame
+    groups: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.columns[0].cells)
+
+
+def texts(table: pd.DataFrame, column: str) -> list[str]:
+    """Return a column as texts; missing cells are empty."""
+    return ["" if pd.isna(value) else str(value) for value in table[column]]
+
+
+def _estimates(table: pd.DataFrame, group: Sequence[str], level: float) -> tuple[Column, Column]:
+    """Estimate and interval, with as many decimals as each group's smallest standard error asks for."""
+    places = {
+        key: theme.decimals(errors) for key, errors in table["std_error"].groupby(list(group), sort=False)
+    }
+    estimates, intervals = [], []
+    for key, estimate, low, high in zip(
+        group, table["estimate"], table["conf_low"], table["conf_high"], strict=True
+    ):
+        estimates.append(theme.number(estimate, places[key]))
+        intervals.append(theme.interval(low, high, places[key]))
+    return (
+        Column("Estimate", estimates, numeric=True),
+        Column(f"{theme.percent(level)} interval", intervals, numeric=True),
+    )
+
+
+def _p_values(table: pd.DataFrame, column: str, label: str) -> Column:
+    return Column(label, [theme.p_value(value) for value in table[column]], numeric=True)
+
+
+def _counts(table: pd.DataFrame, column: str, label: str) -> Column:
+    return Column(label, [theme.count(value) for value in table[column]], numeric=True)
+
+
+def effects(table: pd.DataFrame, names: Names) -> Table:
+    """Effects of the experiment (estimate/effects.csv), a group an outcome."""
+    groups = [names.of(outcome) for outcome in table["outcome"]]
+    deviations = texts(table, "deviation")
+    labels = [
+        f"{label} (deviates: {deviation})" if deviation else label
+        for label, deviation in zip(texts(table, "label"), deviations, strict=True)
+    ]
+    columns = [
+        Column("Contrast", [theme.difference(contrast) for contrast in texts(table, "contrast")]),
+        Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(table, "estimator")]),
+        *_estimates(table, groups, names.level),
+        _p_values(table, "p_value", "p"),
+        _p_values(table, "p_adjusted", "p, adjusted"),
+        _counts(table, "n", "n"),
+        Column("Label", labels),
+    ]
+    notes = ["p, adjusted: for the number of contrasts in the family (Holm)."]
+    return Table("effects", "Effects of the experiment", columns, table, groups, notes)
+
+
+def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
+    """Average marginal component effects beside marginal means, a group an attribute and outcome."""
+    merged = means.merge(
+        table, on=["outcome", "attribute", "level"], how="left", suffixes=("_mean", ""), validate="1:1"
+    )
+    several = len(set(merged["outcome"])) > 1
+    groups = [
+        f"{attribute} ({names.of(outcome)})" if several else attribute
+        for outcome, attribute in zip(merged["outcome"], texts(merged, "attribute"), strict=True)
+    ]
+    mean_columns = ["estimate", "std_error", "conf_low", "conf_high"]
+    marginal = merged[[f"{c}_mean" for c in mean_columns]].set_axis(mean_columns, axis=1)
+    mean, mean_interval = _estimates(marginal, groups, theme.CALIBRATION_LEVEL)
+    effect, effect_interval = _estimates(merged, groups, theme.CALIBRATION_LEVEL)
+    is_reference = ~(merged["std_error"] > 0)
+    effect_cells = ["reference" if r else cell for r, cell in zip(is_reference, effect.cells, strict=True)]
+    interval_cells = ["" if r else cell for r, cell in zip(is_reference, effect_interval.cells, strict=True)]
+    columns = [
+        Column("Level", texts(merged, "level"), wide=True),
+        Column("AMCE", effect_cells, numeric=True),
+        Column(effect_interval.label, interval_cells, numeric=True),
+        Column("Marginal mean", mean.cells, numeric=True),
+        mean_interval,
+        _counts(merged, "n_mean", "n"),
+    ]
+    data = pd.concat([table.assign(quantity="amce"), means.assign(quantity="marginal_mean")])
+    data.insert(0, "quantity", data.pop("quantity"))
+    notes = ["AMCE: average marginal component effect against the attribute's reference level."]
+    title = "Effects of the attributes and marginal means"
+    return Table("amce", title, columns, data, groups, notes)
+
+
+def flow(table: pd.DataFrame) -> Table:
+    """Participant flow (clean/flow.csv), a group a sample and arm."""
+    groups = [
+        f"{sample.capitalize()}: {'everybody' if arm == 'all' else arm}"
+        for sample, arm in zip(texts(table, "sample"), texts(table, "arm"), strict=True)
+    ]
+    order = sorted(range(len(table)), key=lambda i: groups.index(groups[i]))
+    table = table.iloc[order].reset_index(drop=True)
+    columns = [
+        Column("Step", texts(table, "step"), wide=True),
+        _counts(table, "n_before", "Before"),
+        _counts(table, "n_excluded", "Excluded"),
+        _counts(table, "n_after", "After"),
+    ]
+    return Table("flow", "Participant flow", columns, table, [groups[i] for i in order])
+
+
+def diagnostics(table: pd.DataFrame, names: Names) -> Table:
+    """Diagnosis of the calibration (diagnose/diagnostics.csv), a group a diagnostic."""
+    groups = [diagnostic.capitalize() for diagnostic in texts(table, "diagnostic")]
+    columns = [
+        Column("Quantity", [theme.difference(q, theme.POLICIES) for q in texts(table, "quantity")]),
+        Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(table, "estimator")]),
+        *_estimates(table, groups, names.confidence),
+        Column("Verdict", texts(table, "verdict")),
+    ]
+    notes = ["Doubly robust estimates are out of sample; the plug-in is the learner's own promise."]
+    return Table("diagnostics", "Can nano-targeting pay?", columns, table, groups, notes)
+
+
+def subgroups(table: pd.DataFrame, names: Names) -> Table:
+    """Effects within subgroups (explore/subgroups.csv), a group an outcome and contrast."""
+    groups = [
+        f"{names.of(outcome)}: {theme.difference(contrast)}"
+        for outcome, contrast in zip(table["outcome"], texts(table, "contrast"), strict=True)
+    ]
+    order = sorted(range(len(table)), key=lambda i: groups.index(groups[i]))
+    table, groups = table.iloc[order].reset_index(drop=True), [groups[i] for i in order]
+    estimate, interval = _estimates(table, groups, names.level)
+    hidden = [bool(value) for value in table["suppressed"]]
+    columns = [
+        Column("Grouping", texts(table, "grouping")),
+        Column("Group", texts(table, "group"), wide=True),
+        Column(
+            estimate.label,
+            ["suppressed" if h else c for h, c in zip(hidden, estimate.cells, strict=True)],
+            numeric=True,
+        ),
+        interval,
+        _counts(table, "n", "n"),
+        _p_values(table, "interaction_p", "p of interaction"),
+        Column("Label", texts(table, "label")),
+    ]
+    notes = ["Exploratory: not adjusted for the number of looks.", "Suppressed: too few people to publish."]
+    return Table("subgroups", "Effects within subgroups", columns, table, groups, notes)
+
+
+def deviations(table: pd.DataFrame) -> Table:
+    """What was done differently from the pre-registration (deviations.csv)."""
+    labels = {
+        "deviation": "Id",
+        "what": "What",
+        "registered": "Pre-registered",
+        "done": "Done",
+        "outputs": "Touches",
+    }
+    columns = [
+        Column(label, texts(table, column), wide=column != "deviation") for column, label in labels.items()
+    ]
+    notes = [] if len(table) else ["No deviation."]
+    return Table("deviations", "Deviations from the pre-registration", columns, table, notes=notes)
+
+
+def plain(name: str, title: str, table: pd.DataFrame, names: Names, notes: Sequence[str] = ()) -> Table:
+    """Show a tidy table as it is: texts, whole numbers, p values and numbers, each in its way."""
+    columns = []
+    for column in table.columns:
+        label = str(column).replace("_", " ")
+        values = table[column]
+        if column in ("p_value", "p_adjusted") or str(column).endswith("_p"):
+            columns.append(_p_values(table, column, label.replace("p value", "p")))
+        elif pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+            cells = texts(table, column)
+            if column == "outcome":
+                cells = [names.of(cell) for cell in cells]
+            if column == "contrast":
+                cells = [theme.difference(cell) for cell in cells]
+            columns.append(Column(label, cells, wide=max(map(len, cells), default=0) > 30))
+        elif (values.dropna() % 1 == 0).all():
+            columns.append(_counts(table, column, label))
+        else:
+            places = 1 if values.abs().max() >= 100 else 3
+            cells = [theme.number(value, places) for value in values]
+            columns.append(Column(label, cells, numeric=True))
+    return Table(name, title, columns, table, notes=notes)
+
+
+def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]:
+    """Make every table whose source is there, in the order of the report.
+
+    Args:
+        sources: artefact (flow, amce, marginal_means, learners, diagnostics, audit, effects,
+            equivalence, attrition, balance, power, subgroups, deviations) -> tidy table.
+        names: labels, and whether to add the note on simulated data.
+    """
+    builders: dict[str, Callable[[pd.DataFrame], Table]] = {
+        "flow": flow,
+        "amce": lambda t: amce(t, sources["marginal_means"], names),
+        "learners": lambda t: plain("learners", "Learners, out of sample", t, names),
+        "diagnostics": lambda t: diagnostics(t, names),
+        "audit": lambda t: plain("audit", "Petitions fielded against petitions recomputed", t, names),
+        "effects": lambda t: effects(t, names),
+        "equivalence": lambda t: plain("equivalence", "Equivalence tests", t, names),
+        "attrition": lambda t: plain("attrition", "Attrition", t, names),
+        "balance": lambda t: plain("balance", "Balance of the arms", t, names),
+        "power": lambda t: plain("power", "Smallest detectable effects", t, names),
+        "subgroups": lambda t: subgroups(t, names),
+        "deviations": deviations,
+    }
+    made = {name: builder(sources[name]) for name, builder in builders.items() if name in sources}
+    if not names.synthetic:
+        return made
+    return {
+        name: Table(t.name, t.title, t.columns, t.data, t.groups, [*t.notes, SIMULATED_NOTE])
+        for name, t in made.items()
+    }
+
+
+def as_html(table: Table) -> str:
+    """Return the table as an HTML fragment: a labelled box that scrolls on its own when it is wide."""
+    caption = html.escape(table.title)
+    lines = [
+        f'<div class="table" role="region" aria-label="{caption}" tabindex="0">',
+        "<table>",
+        f"<caption>{caption}</caption>",
+        "<thead><tr>"
+        + "".join(f'<th scope="col"{_class(c)}>{html.escape(c.label)}</th>' for c in table.columns)
+        + "</tr></thead>",
+    ]
+    previous = None
+    body: list[str] = []
+    for i in range(len(table)):
+        if table.groups and table.groups[i] != previous:
+            previous = table.groups[i]
+            heading = f'<th scope="rowgroup" colspan="{len(table.columns)}">{html.escape(previous)}</th>'
+            body += ["</tbody>", f'<tbody><tr class="group">{heading}</tr>']
+        cells = "".join(f"<td{_class(c)}>{html.escape(c.cells[i])}</td>" for c in table.columns)
+        body.append(f"<tr>{cells}</tr>")
+    lines += [*body[1:], "</tbody>"] if table.groups else ["<tbody>", *body, "</tbody>"]
+    lines.append("</table>")
+    lines += [f'<p class="note">{html.escape(note)}</p>' for note in table.notes]
+    return "\n".join([*lines, "</div>", ""])
+
+
+def _class(column: Column) -> str:
+    kinds = [kind for kind in ("numeric", "wide") if getattr(column, kind)]
+    return f' class="{" ".join(kinds)}"' if kinds else ""
+
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1rem; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+th, td { padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top; white-space: nowrap; }
+thead th { border-bottom: 1px solid; vertical-align: bottom; }
+.group th { padding-top: .6rem; white-space: normal; }
+.numeric { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }
+.note { font-size: .85rem; margin: .3rem 0; }
+"""
+
+
+def as_page(table: Table) -> str:
+    """Return the table as an HTML page of its own."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(table.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"{as_html(table)}</body>\n</html>\n"
+    )
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "−": r"$-$",
+    "∞": r"$\infty$",
+}
+
+
+def latex(text: str) -> str:
+    """Escape text for LaTeX (UTF-8; T1 fonts); line breaks and control characters become spaces."""
+    clean = "".join(c if c.isprintable() else " " for c in text).strip()
+    escaped = "".join(LATEX.get(c, c) for c in clean).replace("--", "-{}-")
+    # After a line break LaTeX would read these two as arguments of the break.
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
+
+
+def as_latex(table: Table) -> str:
+    """Return the table as a LaTeX longtable with booktabs rules."""
+    wide = sum(column.wide for column in table.columns)
+    share = 0.9 / max(wide, 1) if wide == len(table.columns) else min(0.6 / max(wide, 1), 0.4)
+    kinds = [
+        rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+        if c.wide
+        else "r"
+        if c.numeric
+        else "l"
+        for c in table.columns
+    ]
+    count = len(table.columns)
+    lines = [
+        r"% needs \usepackage[T1]{fontenc} and the packages array, booktabs and longtable",
+        r"\begingroup\footnotesize",
+        rf"\begin{{longtable}}{{@{{}}{''.join(kinds)}@{{}}}}",
+        rf"\caption{{{latex(table.title)}}}\\",
+        r"\toprule",
+        " & ".join(latex(c.label) for c in table.columns) + r" \\",
+        r"\midrule",
+        r"\endhead",
+    ]
+    previous = None
+    for i in range(len(table)):
+        if table.groups and table.groups[i] != previous:
+            if previous is not None:
+                lines.append(r"\addlinespace")
+            previous = table.groups[i]
+            heading = (
+                rf"\multicolumn{{{count}}}{{@{{}}p{{0.95\linewidth}}@{{}}}}{{\textbf{{{latex(previous)}}}}}"
+            )
+            lines.append(heading + r" \\*")
+        lines.append(" & ".join(latex(c.cells[i]) for c in table.columns) + r" \\")
+    lines.append(r"\bottomrule")
+    lines += [
+        rf"\multicolumn{{{count}}}{{@{{}}p{{0.95\linewidth}}@{{}}}}{{{latex(note)}}} \\"
+        for note in table.notes
+    ]
+    return "\n".join([*lines, r"\end{longtable}", r"\endgroup", ""])

@@ -1,0 +1,288 @@
+"""One look for figures and tables: sizes, colours, fonts, wrapping, number formats, files.
+
+Matplotlib is imported inside the functions that draw, so that a script which only formats
+numbers does not pay for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nanotarget.artefacts import replacing
+from nanotarget.config import ArmConfig, CalibrationOutcomes, OutcomeConfig, typed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMN_WIDTH = 3.5
+PAGE_WIDTH = 7.0
+FORMATS = ("pdf", "svg", "png")
+SIMULATED = "Simulated data"
+CALIBRATION_LEVEL = 0.95  # of the intervals of AMCEs and marginal means
+
+# Okabe & Ito (2008), in an order in which neighbours differ in lightness; every series also has a
+# marker of its own, so that nothing depends on colour.
+PALETTE = ("#000000", "#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#CC79A7", "#009E73")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK = "#222222"
+MUTED = "#5A5A5A"
+RULE = "#B8B8B8"
+BAND = "#E8E8E8"
+ALERT = "#A23B00"
+
+TEXT_SIZE = 7.5
+LINE = TEXT_SIZE * 1.3 / 72  # height of a line of text in inches
+
+SETTINGS: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": TEXT_SIZE,
+    "text.parse_math": False,  # a $ in a level is a dollar
+    "text.usetex": False,
+    "text.hinting": "no_hinting",  # the same widths at every resolution
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": INK,
+    "axes.labelsize": TEXT_SIZE,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.use_mathtext": False,
+    "axes.formatter.useoffset": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": TEXT_SIZE - 0.5,
+    "ytick.labelsize": TEXT_SIZE - 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.0,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "nanotarget",
+    "path.simplify": False,
+}
+
+# Nothing that changes from run to run or from version to version.
+METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None, "ModDate": None},
+    "svg": {"Creator": None, "Date": None},
+    "png": {"Software": None},
+}
+
+
+ESTIMATORS = {
+    "dim": "Difference in means",
+    "lin": "Covariate-adjusted (Lin)",
+    "dr_q1": "Doubly robust, main effects (q = 1)",
+    "dr_q2": "Doubly robust, two-way (q = 2)",
+    "plug_in": "Plug-in (optimistic)",
+}
+POLICIES = {"random": "Random", "overall_best": "Overall best", "segment": "Segments", "nano": "Nano"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """What things are called for people, and whether they must be called simulated.
+
+    Attributes:
+        synthetic: the data are simulated; every figure and table says so.
+        ratings: calibration outcome -> label.
+        outcomes: outcome of the experiment -> label, in config order.
+        binary: outcomes of either sample that are 0/1.
+        arms: arms of the experiment in config order.
+        level: of the experiment's intervals (1 - alpha).
+        confidence: level of the diagnosis' intervals.
+    """
+
+    synthetic: bool
+    ratings: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    binary: frozenset[str] = frozenset()
+    arms: tuple[str, ...] = ()
+    level: float = 0.95
+    confidence: float = 0.95
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Names:
+        """Collect the names from what a rule passes on of the config.
+
+        Args:
+            settings: synthetic, ratings (calibration.outcomes or None), outcomes and arms (of the
+                experiment, or empty), alpha (estimate), confidence (diagnose).
+        """
+        calibration = typed(CalibrationOutcomes | None, settings["ratings"])
+        outcomes = typed(list[OutcomeConfig], settings["outcomes"])
+        ratings = {}
+        if calibration and calibration.rating:
+            low, high = calibration.rating.range
+            ratings["rating"] = f"Rating of a petition ({low:g} to {high:g})"
+        if calibration and calibration.choice:
+            ratings["choice"] = "Choice of a petition (share)"
+        return cls(
+            synthetic=settings["synthetic"],
+            ratings=ratings,
+            outcomes={outcome.name: outcome.label or outcome.name for outcome in outcomes},
+            binary=frozenset({o.name for o in outcomes if o.kind == "binary"} | {"choice"}),
+            arms=tuple(arm.name for arm in typed(list[ArmConfig], settings["arms"])),
+            level=1 - settings["alpha"],
+            confidence=settings["confidence"],
+        )
+
+    def of(self, outcome: str) -> str:
+        """Return the label of an outcome of either sample; unknown ones keep their name."""
+        return self.outcomes.get(outcome) or self.ratings.get(outcome) or outcome
+
+
+def decimals(errors: Iterable[float]) -> int:
+    """Return how many decimals show two significant digits of the smallest standard error."""
+    found = [abs(e) for e in errors if e is not None and math.isfinite(e) and e != 0]
+    return 3 if not found else max(0, min(5, 1 - math.floor(math.log10(min(found)))))
+
+
+def number(value: Any, places: int = 3) -> str:
+    """Write a number for people with a real minus sign; missing becomes an en dash."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, str | bool):
+        return str(value)
+    if isinstance(value, float) and math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:,.{places}f}"
+    if text.startswith("-"):
+        text = text.removeprefix("-") if not text.strip("-0.,") else "−" + text[1:]
+    return text
+
+
+def count(value: Any) -> str:
+    """Write a whole number with thousands separators."""
+    return number(value, 0)
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage without needless decimals: 0.95 becomes "95%"."""
+    return f"{100 * share:.4g}%"
+
+
+def interval(low: Any, high: Any, places: int = 3) -> str:
+    """Write an interval: "[−0.050, 0.026]"."""
+    ends = (number(low, places), number(high, places))
+    return "–" if ends == ("–", "–") else f"[{ends[0]}, {ends[1]}]"
+
+
+def p_value(value: Any) -> str:
+    """Write a p value with three decimals; smaller ones as "<0.001"."""
+    return "<0.001" if isinstance(value, float) and value < 0.001 else number(value, 3)
+
+
+def estimate_text(row: Mapping[str, Any], places: int) -> str:
+    """Write "estimate [low, high]" with a fixed number of decimals."""
+    estimate = number(row["estimate"], places)
+    bounds = interval(row["conf_low"], row["conf_high"], places)
+    return estimate if bounds == "–" else f"{estimate} {bounds}"
+
+
+def difference(contrast: str, labels: Mapping[str, str] | None = None) -> str:
+    """Write "a - b" for people: with a real minus sign and labels instead of names."""
+    return " − ".join((labels or {}).get(part, part) for part in contrast.split(" - "))
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Apply the theme while figures are made, whatever the user's matplotlib settings are."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
+@cache
+def _font(bold: bool, size: float) -> Any:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(family=["DejaVu Sans"], weight="bold" if bold else "normal", size=size)
+
+
+@cache
+def text_width(text: str, size: float = TEXT_SIZE, bold: bool = False) -> float:
+    """Return the width of one line of text in inches."""
+    import warnings
+
+    from matplotlib.textpath import TextToPath
+
+    with warnings.catch_warnings():  # `save` says once which characters have no glyph
+        warnings.simplefilter("ignore")
+        width, _, _ = TextToPath().get_text_width_height_descent(text or " ", _font(bold, size), ismath=False)
+    return float(width) / 72
+
+
+def wrap(text: str, width: float, size: float = TEXT_SIZE, bold: bool = False) -> list[str]:
+    """Break text into lines of at most `width` inches, at spaces if possible, inside words if not."""
+    lines: list[str] = []
+    line = ""
+    for word in str(text).split():
+        candidate = f"{line} {word}" if line else word
+        if text_width(candidate, size, bold) <= width:
+            line = candidate
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while text_width(line, size, bold) > width and len(line) > 1:
+            fit = next(
+                (k for k in range(len(line) - 1, 0, -1) if text_width(line[:k], size, bold) <= width), 1
+            )
+            lines.append(line[:fit])
+            line = line[fit:]
+    return [*lines, line] if line or not lines else lines
+
+
+@cache
+def _charmap() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def without_glyph(texts: Iterable[str]) -> list[str]:
+    """Return the characters of texts for which the theme's font has no glyph, sorted."""
+    return sorted({c for text in texts for c in text if ord(c) not in _charmap() and not c.isspace()})
+
+
+def save(figure: Figure, stem: str | Path) -> None:
+    """Write <stem>.pdf, .svg and .png (300 dpi) with the same bytes on every run.
+
+    The font covers Latin, Greek, Cyrillic and more, but no Chinese, Japanese or Korean. A figure
+    with characters that it lacks keeps its SVG text as text, so that the reader's own fonts show
+    it; PDF and PNG show boxes there and the log says so.
+    """
+    import warnings
+
+    from matplotlib.text import Text
+
+    lacking = without_glyph(artist.get_text() for artist in figure.findobj(Text))
+    if lacking:
+        logging.getLogger(__name__).warning(
+            "%s: no glyph for %s; the PDF and PNG show boxes, the SVG uses the reader's fonts",
+            Path(stem).name,
+            "".join(lacking),
+        )
+    with drawing(), warnings.catch_warnings():
+        import matplotlib
+
+        if lacking:
+            matplotlib.rcParams["svg.fonttype"] = "none"
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+        for suffix in FORMATS:
+            with replacing(f"{stem}.{suffix}") as temporary:
+                figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])

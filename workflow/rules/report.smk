@@ -1,0 +1,206 @@
+# Figures, tables, the report page and the manifest, from whatever stages the study has.
+HAS_CALIBRATION = config["calibration"] is not None
+HAS_EXPERIMENT = config["experiment"] is not None
+HAS_SUBGROUPS = HAS_EXPERIMENT and len(config["explore"]["subgroups"]) > 0
+HAS_AUDIT = HAS_CALIBRATION and bool(
+    (config["experiment"] or {}).get("petition_columns")
+)
+
+# Tidy tables that figures, tables and the report read.
+SOURCES = {"flow": "<results>/clean/flow.csv"}
+if HAS_CALIBRATION:
+    SOURCES |= {
+        "amce": "<results>/calibrate/amce.csv",
+        "marginal_means": "<results>/calibrate/marginal_means.csv",
+        "learners": "<results>/calibrate/learners.csv",
+        "diagnostics": "<results>/diagnose/diagnostics.csv",
+        "petitions": "<results>/assign/petitions.csv",
+    }
+if HAS_AUDIT:
+    SOURCES["audit"] = "<results>/assign/audit.csv"
+if HAS_EXPERIMENT:
+    SOURCES |= {
+        name: f"<results>/estimate/{name}.csv"
+        for name in ("effects", "equivalence", "attrition", "balance", "power")
+    }
+    SOURCES["deviations"] = "<results>/deviations.csv"
+if HAS_SUBGROUPS:
+    SOURCES["subgroups"] = "<results>/explore/subgroups.csv"
+
+# Figure -> what it draws (and its category in Snakemake's own report).
+FIGURES = {"flow": (["flow"], "Participants")}
+if HAS_CALIBRATION:
+    FIGURES |= {
+        f"amce_{outcome}": (["amce", "marginal_means"], "Calibration")
+        for outcome in config["calibration"]["outcomes"]
+    }
+    FIGURES["dividend"] = (["diagnostics"], "Diagnosis")
+    FIGURES["petitions"] = (["petitions"], "Assignment")
+if HAS_EXPERIMENT:
+    FIGURES["effects"] = (["effects"], "Experiment")
+if HAS_SUBGROUPS:
+    FIGURES["subgroups"] = (["subgroups"], "Exploratory")
+
+TABLES = [name for name in SOURCES if name not in ("marginal_means", "petitions")]
+
+RAW = [part["file"] for part in (config["calibration"], config["experiment"]) if part]
+if config["preregistration"]:
+    RAW.append(config["preregistration"])
+
+NAMES = {
+    "synthetic": config["synthetic"],
+    "ratings": (config["calibration"] or {}).get("outcomes"),
+    "outcomes": (config["experiment"] or {}).get("outcomes", []),
+    "arms": (config["experiment"] or {}).get("arms", []),
+    "alpha": config["estimate"]["alpha"],
+    "confidence": config["diagnose"]["confidence"],
+}
+STUDY = {key: config[key] for key in ("study", "title", "synthetic", "root_seed")}
+
+
+rule figures:
+    input:
+        **{
+            source: SOURCES[source]
+            for sources, _ in FIGURES.values()
+            for source in sources
+        },
+        library=library("figures.py"),
+    output:
+        *[
+            report(
+                f"<results>/figures/{name}.svg",
+                caption=f"../report/{name.split('_')[0]}.rst",
+                category=category,
+            )
+            for name, (_, category) in FIGURES.items()
+        ],
+        *[
+            f"<results>/figures/{name}.{suffix}"
+            for name in FIGURES
+            for suffix in ("pdf", "png", "csv")
+        ],
+        descriptions="<results>/figures/descriptions.json",
+    log:
+        "<logs>/figures.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        names=NAMES,
+        profiles=(config["calibration"] or {}).get("profiles", 1),
+        analysed=(config["calibration"] or {}).get("analyse", ""),
+        gain=config["diagnose"]["sesoi"],
+        sesoi=config["estimate"]["sesoi"],
+    message:
+        "Drawing figures"
+    script:
+        "../scripts/figures.py"
+
+
+rule tables:
+    input:
+        **SOURCES,
+        library=library("tables.py"),
+    output:
+        [
+            f"<results>/tables/{name}.{suffix}"
+            for name in TABLES
+            for suffix in ("csv", "tex", "html")
+        ],
+    log:
+        "<logs>/tables.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        names=NAMES,
+    message:
+        "Writing tables"
+    script:
+        "../scripts/tables.py"
+
+
+rule report:
+    input:
+        **SOURCES,
+        **({"verdict": "<results>/diagnose/verdict.json"} if HAS_CALIBRATION else {}),
+        pictures=[f"<results>/figures/{name}.svg" for name in FIGURES],
+        descriptions="<results>/figures/descriptions.json",
+        captions=[
+            f"workflow/report/{name}.rst"
+            for name in dict.fromkeys(name.split("_")[0] for name in FIGURES)
+        ],
+        raw=RAW,
+        template="workflow/report/report.html.j2",
+        library=library("report.py"),
+    output:
+        report(
+            "<results>/report.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    log:
+        "<logs>/report.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        names=NAMES,
+        study=STUDY,
+        parts=[part for part in ("calibration", "experiment") if config[part]],
+    message:
+        "Writing the report"
+    script:
+        "../scripts/report.py"
+
+
+# The rules that leave artefacts of this study, in the order of the data flow. `make verify` calls
+# every other file in the results folder unknown, so a rule forgotten here is noticed.
+MAKERS = (
+    ["check", "clean"]
+    + (["conjoint", "learn", "diagnose", "assign"] if HAS_CALIBRATION else [])
+    + (["estimate"] if HAS_EXPERIMENT else [])
+    + (["explore"] if HAS_SUBGROUPS else [])
+    + ["figures", "tables", "report"]
+)
+
+
+rule manifest:
+    input:
+        artefacts=[getattr(rules, name).output for name in MAKERS],
+        raw=RAW,
+        library=library("manifest.py"),
+    output:
+        "<results>/manifest.json",
+    log:
+        "<logs>/manifest.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        made={
+            name: {
+                "inputs": [str(file) for file in getattr(rules, name).input],
+                "outputs": [str(file) for file in getattr(rules, name).output],
+                "params": dict(getattr(rules, name).params.items()),
+            }
+            for name in MAKERS
+        },
+        study=STUDY,
+    message:
+        "Writing the manifest"
+    script:
+        "../scripts/manifest.py"

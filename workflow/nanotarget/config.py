@@ -10,8 +10,10 @@ import copy
 import dataclasses
 import difflib
 import itertools
+import re
 import types
 import typing
+import unicodedata
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -435,10 +437,12 @@ def _fill_defaults(value: Any, rules: Mapping[str, Any]) -> None:
 
 
 def normalised(text: object) -> str:
-    """Return text as levels are compared: trimmed, single spaces, no case; 1.0 equals 1."""
-    if isinstance(text, float) and text.is_integer():
-        text = int(text)
-    return " ".join(str(text).split()).casefold()
+    """Return text as levels are compared: trimmed, single spaces, no case; 1.0 equals 1.
+
+    Letters are composed (Unicode NFC), as "é" is one letter in some exports and two in others.
+    """
+    plain = unicodedata.normalize("NFC", " ".join(str(text).split()).casefold())
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", plain)
 
 
 def _repeated(values: Sequence[object]) -> list[str]:

@@ -1,3 +1,71 @@
-import sys
-print("no", file=sys.stderr)
-sys.exit(1)
+"""Check the config against the raw data and write what was found to be in order."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nanotarget.artefacts import write_json
+from nanotarget.clean import check_design, read_samples
+from nanotarget.config import StudyConfig, typed
+from nanotarget.problems import Problem, collecting, raise_if_any, reporting
+
+
+def check(study: StudyConfig, source: str) -> dict[str, Any]:
+    """Return the sizes of what a study has, or raise the problems of all its files at once.
+
+    Args:
+        study: the validated config.
+        source: name of the config file for messages.
+
+    Raises:
+        InputError: if anything is wrong with the design, the pre-registration or a raw file.
+    """
+    problems: list[Problem] = []
+    found: dict[str, Any] = {"study": study.study}
+    design = None
+    with collecting(problems):
+        if study.design:
+            design = check_design(study.design, source)
+            found["petitions"] = design.n_feasible
+    with collecting(problems):
+        if study.preregistration:
+            check_preregistration(study.preregistration)
+    if design or not study.design:  # without a design every level would be a problem of its own
+        with collecting(problems):
+            samples = read_samples(
+                study.samples, design, study.covariates, study.calibration, study.experiment
+            )
+            if samples.calibration:
+                found["calibration"] = {
+                    "respondents": len(samples.calibration.respondents),
+                    "profiles": len(samples.calibration.profiles),
+                }
+            if samples.experiment:
+                arms = samples.experiment.respondents["arm"].value_counts(sort=False)
+                found["experiment"] = {
+                    "respondents": int(arms.sum()),
+                    "arms": {str(arm): int(n) for arm, n in arms.items()},
+                }
+    raise_if_any(problems)
+    return found
+
+
+def check_preregistration(path: str) -> None:
+    """Raise an `InputError` unless the file is there and a YAML mapping."""
+    what = None
+    try:
+        if not isinstance(yaml.safe_load(Path(path).read_text(encoding="utf-8")), dict):
+            what = "it holds no mapping of keys to values"
+    except OSError as error:
+        what = f"the file cannot be read ({error.strerror})"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        what = f"it is no valid YAML ({' '.join(str(error).split())})"
+    if what:
+        remedy = "correct key preregistration in the config or the file; without the key all is exploratory"
+        raise_if_any([Problem(path, "whole file", what, "a YAML file with the pre-registration", remedy)])
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        config = typed(StudyConfig, snakemake.params.study)
+        write_json(check(config, snakemake.params.source), snakemake.output.report)

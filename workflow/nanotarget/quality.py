@@ -1,0 +1,115 @@
+"""Quality of the cleaned data: what is missing, who clicked through, what was shown how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc
+
+from nanotarget.design import Design
+
+QUALITY_COLUMNS = ["sample", "check", "item", "level", "n", "share", "expected", "statistic", "p_value"]
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def _quality(sample: str, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Make the quality table: `n` of something, its share, and what was expected of it.
+
+    Checks: missing (share of rows), unanswered_tasks and incomplete_choices (share of tasks shown),
+    same_profile and same_rating (straight-lining respondents; expected is the share under random
+    choice), level_frequency (profiles with each level against the design, chi-squared for the whole
+    attribute in the row without level), speed (quantiles of a number that an exclusion compares,
+    among people left at that step, in `statistic`), arm and opt_out (share of respondents).
+    """
+    table = pd.DataFrame([{"sample": sample, **row} for row in rows], columns=QUALITY_COLUMNS)
+    return table.astype({"level": "str", "n": "int64"}).assign(level=lambda t: t["level"].fillna(""))
+
+
+def _share(check: str, item: str, n: int, of: int, **more: object) -> dict[str, object]:
+    return {"check": check, "item": item, "n": n, "share": n / of if of else np.nan, **more}
+
+
+def _missing(table: pd.DataFrame, names: Iterable[str]) -> list[dict[str, object]]:
+    return [_share("missing", name, int(table[name].isna().sum()), len(table)) for name in names]
+
+
+def _speed(compared: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for column, values in compared.items():
+        known = values[~np.isnan(values)]
+        if len(known):
+            rows += [
+                {"check": "speed", "item": column, "level": f"{q:.0%}", "n": len(known), "statistic": value}
+                for q, value in zip(QUANTILES, np.quantile(known, QUANTILES), strict=True)
+            ]
+    return rows
+
+
+def calibration_quality(
+    profiles: pd.DataFrame,
+    respondents: pd.DataFrame,
+    design: Design,
+    compared: Mapping[str, np.ndarray],
+    n_shown: int,
+    incomplete: int,
+) -> pd.DataFrame:
+    outcomes = [name for name in ("choice", "rating") if name in profiles]
+    names = [name for name in respondents if name not in ("respondent_id", "weight")]
+    rows = _missing(profiles, outcomes) + _missing(respondents, names)
+    n_tasks = len(profiles[["respondent_id", "task"]].drop_duplicates())
+    rows.append(_share("unanswered_tasks", "tasks", n_shown - n_tasks, n_shown))
+    if "choice" in profiles:
+        rows.append(_share("incomplete_choices", "tasks", incomplete, n_shown))
+        chosen = (
+            profiles[profiles["choice"] == 1].groupby("respondent_id")["profile"].agg(["size", "nunique"])
+        )
+        several = chosen[chosen["size"] > 1]
+        chance = (float(profiles["profile"].max()) ** (1.0 - several["size"])).mean()
+        same = int((several["nunique"] == 1).sum())
+        rows.append(_share("same_profile", "choice", same, len(several), expected=chance))
+    if "rating" in profiles:
+        ratings = profiles.groupby("respondent_id")["rating"].agg(["count", "nunique"])
+        several = ratings[ratings["count"] > 1]
+        rows.append(_share("same_rating", "rating", int((several["nunique"] == 1).sum()), len(several)))
+    rows += [*_speed(compared), *_level_frequencies(profiles, design)]
+    return _quality("calibration", rows)
+
+
+def _level_frequencies(profiles: pd.DataFrame, design: Design) -> list[dict[str, object]]:
+    """Compare how often each level was shown with the design (Pearson's chi-squared)."""
+    rows: list[dict[str, object]] = []
+    for i, attribute in enumerate(design.attributes):
+        count = profiles[attribute.name].value_counts(sort=False).to_numpy()
+        expected = design.level_probabilities(i)
+        statistic = float((((count - len(profiles) * expected) ** 2) / (len(profiles) * expected)).sum())
+        p_value = float(chdtrc(len(count) - 1, statistic))
+        rows.append(
+            _share(
+                "level_frequency",
+                attribute.name,
+                len(profiles),
+                len(profiles),
+                statistic=statistic,
+                p_value=p_value,
+            )
+        )
+        rows += [
+            _share("level_frequency", attribute.name, int(n), len(profiles), level=level, expected=float(e))
+            for level, n, e in zip(attribute.levels, count, expected, strict=True)
+        ]
+    return rows
+
+
+def experiment_quality(
+    respondents: pd.DataFrame, names: Sequence[str], compared: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    n = len(respondents)
+    rows = [
+        _share("arm", "arm", int(count), n, level=str(arm))
+        for arm, count in respondents["arm"].value_counts(sort=False).items()
+    ]
+    rows.append(_share("opt_out", "opt_out", int(respondents["opt_out"].sum()), n))
+    rows += [*_missing(respondents, names), *_speed(compared)]
+    return _quality("experiment", rows)

@@ -1,0 +1,53 @@
+"""Write the tidy tables of both samples, the participant flow and the quality checks."""
+
+from collections.abc import Mapping, Sequence
+
+from nanotarget.artefacts import write_csv, write_parquet
+from nanotarget.clean import read_samples
+from nanotarget.config import (
+    CalibrationConfig,
+    CovariateConfig,
+    DesignConfig,
+    ExperimentConfig,
+    typed,
+)
+from nanotarget.design import Design
+from nanotarget.problems import reporting
+
+
+def clean(
+    samples: str,
+    design: Design | None,
+    covariates: Sequence[CovariateConfig],
+    calibration: CalibrationConfig | None,
+    experiment: ExperimentConfig | None,
+    paths: Mapping[str, str],
+) -> None:
+    """Clean what the study has and write it.
+
+    Args:
+        samples, design, covariates, calibration, experiment: sections of the config.
+        paths: where to write: flow, quality, and what the study has of calibration,
+            calibration_respondents and experiment.
+    """
+    cleaned = read_samples(samples, design, covariates, calibration, experiment)
+    if cleaned.calibration:
+        write_parquet(cleaned.calibration.profiles, paths["calibration"])
+        write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
+    if cleaned.experiment:
+        write_parquet(cleaned.experiment.respondents, paths["experiment"])
+    write_csv(cleaned.flow, paths["flow"])
+    write_csv(cleaned.quality, paths["quality"])
+
+
+if __name__ == "__main__":
+    params = snakemake.params
+    with reporting(snakemake.log[0]):
+        clean(
+            params.samples,
+            Design.from_config(typed(DesignConfig, params.design)) if params.design else None,
+            typed(list[CovariateConfig], params.covariates),
+            typed(CalibrationConfig | None, params.calibration),
+            typed(ExperimentConfig | None, params.experiment),
+            dict(snakemake.output.items()),
+        )

@@ -53,10 +53,19 @@ def level_codes(cells, attribute):
     return cells.map(lambda text: known[" ".join(text.split()).casefold()]).to_numpy()
 
 
+def _usable():
+    table, _ = analysed("calibration")
+    return table[table.personalisation_consent == "Yes"]
+
+
+def usable_ids():
+    """Return the ids of the respondents of `profiles`."""
+    return _usable().ResponseId.to_numpy()
+
+
 def profiles():
     """Return the calibration that may be used: levels (n, 6, 2, 7), choice (n, 6, 2) and rating (n, 6, 2)."""
-    table, _ = analysed("calibration")
-    table = table[table.personalisation_consent == "Yes"]
+    table = _usable()
     attributes = config().design.attributes
     levels = np.empty((len(table), 6, 2, len(attributes)), dtype=int)
     choice, rating = np.empty((2, len(table), 6, 2))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference_study
+from nanotarget.clean import read_samples
 from nanotarget.config import typed
 from nanotarget.design import Design
 from nanotarget.simulate import OUTCOMES, Parameters, simulate
@@ -140,3 +141,30 @@ def test_standardised_errors_are_standard_over_replications():
     assert abs(amce_scores.mean()) < 0.3
     assert 0.75 < (amce_scores**2).mean() < 1.3
     assert abs(np.mean(arm_scores)) < 3.3 / np.sqrt(len(arm_scores))
+
+
+def test_the_pipeline_cleans_to_the_same_answers(profiles):
+    """`clean` against a few plain lines: same people, petitions and answers."""
+    config = reference_study.config()
+    design = Design.from_config(config.design)
+    calibration, experiment = (
+        dataclasses.replace(section, file=str(reference_study.DATA / f"{name}.csv"))
+        for name, section in (("calibration", config.calibration), ("experiment", config.experiment))
+    )
+    cleaned = read_samples(config.samples, design, config.covariates, calibration, experiment)
+    levels, choice, rating = profiles
+    plain = pd.DataFrame(levels.reshape(-1, levels.shape[3]), columns=design.names)
+    plain = plain.assign(choice=choice.ravel(), rating=rating.ravel())
+    plain["id"] = np.repeat(reference_study.usable_ids(), levels.shape[1] * levels.shape[2])
+    plain["place"] = np.tile(np.arange(levels.shape[1] * levels.shape[2]), len(levels))
+    plain = plain.dropna(subset=["choice", "rating"]).sort_values(["id", "place"])
+    table = cleaned.calibration.profiles.dropna(subset=["choice", "rating"])
+    assert (table["respondent_id"].to_numpy() == plain["id"].to_numpy()).all()
+    assert (design.codes(table) == plain[design.names].to_numpy()).all()
+    assert (table[["choice", "rating"]].to_numpy() == plain[["choice", "rating"]].to_numpy()).all()
+    kept, _ = reference_study.analysed("experiment")
+    kept = kept.sort_values("ResponseId")
+    people = cleaned.experiment.respondents
+    assert (people["respondent_id"].to_numpy() == kept["ResponseId"].to_numpy()).all()
+    for outcome in OUTCOMES:
+        np.testing.assert_array_equal(people[outcome], pd.to_numeric(kept[outcome]).to_numpy(dtype=float))

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import itertools
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,19 @@ def test_columns_are_those_of_the_config(config):
         assert calibration.outcomes.rating.column.format(task=task, profile=profile) in tables["calibration"]
         assert calibration.outcomes.choice.column.format(task=task) in tables["calibration"]
     assert {experiment.arm, *(outcome.name for outcome in experiment.outcomes)} <= tables["experiment"]
+
+
+def test_codebook_explains_every_column():
+    codebook = (DATA.parent / "README.md").read_text(encoding="utf-8")
+    for name in ("calibration", "experiment"):
+        generic = {
+            re.sub(r"task\d_", "task{t}_", column)
+            .replace("profile1", "profile{p}")
+            .replace("profile2", "profile{p}")
+            for column in reference_study.raw(name)[0].columns
+            if not column.startswith("shown_")
+        }
+        assert [column for column in sorted(generic) if f"| `{column}` |" not in codebook] == []
 
 
 @pytest.mark.parametrize("name", ["calibration", "experiment"])

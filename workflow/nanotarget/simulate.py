@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from string import ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
@@ -360,7 +361,7 @@ def _field(
     )
     attention = np.where(fault == "inattentive", wrong[rng.integers(len(wrong), size=n)], "Strongly agree")
     email = rng.permutation(10 * n_people)[:n_people]
-    code = rng.integers(36, size=(n, 10))
+    code = np.array(list(digits + ascii_uppercase))[rng.integers(36, size=(n, 10))]
     network = np.array(["192.0.2.", "198.51.100.", "203.0.113."])[rng.integers(3, size=n)]
     clock = pd.Timestamp(sample.first_day)
     table = pd.DataFrame(
@@ -373,9 +374,7 @@ def _field(
             "Progress": np.where(left, rng.integers(4, 80, n), 100).astype(str),
             "duration_seconds": seconds.round().astype(int).astype(str),
             "Finished": np.where(left, "False", "True"),
-            "ResponseId": [
-                "SIM_" + "".join(np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))[row]) for row in code
-            ],
+            "ResponseId": ["SIM_" + "".join(row) for row in code],
             "RecipientEmail": [f"simulated.{name}.{number:05d}@example.org" for number in email[person]],
             "consent": np.where(fault == "no_consent", "No", "Yes"),
             "personalisation_consent": np.where(opted_out, "No", "Yes"),

@@ -296,7 +296,12 @@ def _check_independence(profiles: pd.DataFrame, design: Design) -> Iterator[Row]
             counts = np.zeros((design.shape[i], design.shape[j]))
             np.add.at(counts, (codes[:, i], codes[:, j]), 1)
             expected, df = quasi_independent(counts, _joint(design, i, j))
-            yield "independence", f"{design.names[i]} × {design.names[j]}", chi_squared(counts, expected, df), n
+            yield (
+                "independence",
+                f"{design.names[i]} × {design.names[j]}",
+                chi_squared(counts, expected, df),
+                n,
+            )
 
 
 def _joint(design: Design, i: int, j: int) -> np.ndarray:
@@ -335,7 +340,9 @@ def quasi_independent(counts: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray,
     return fitted, len(at_row) - (int(np.linalg.matrix_rank(margins)) if len(at_row) else 0)
 
 
-def _indicators(respondents: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> Iterator[tuple[str, pd.Series]]:
+def _indicators(
+    respondents: pd.DataFrame, covariates: Sequence[CovariateConfig]
+) -> Iterator[tuple[str, pd.Series]]:
     """Yield what a covariate is tested as: itself, or each level of a categorical one."""
     for covariate in covariates:
         values = respondents[covariate.name]
@@ -376,7 +383,10 @@ def _check_stability(profiles: pd.DataFrame, design: Design, outcome: str) -> It
     levels, slices = dummies(design.codes(used), design.shape)
     position = (used["profile"].to_numpy()[:, None] == np.unique(used["profile"])[1:]).astype(np.float64)
     task = used["task"].to_numpy(np.float64)[:, None]
-    for check, moderator in (("profile_order", position), ("fatigue", task - task.mean() if len(task) else task)):
+    for check, moderator in (
+        ("profile_order", position),
+        ("fatigue", task - task.mean() if len(task) else task),
+    ):
         blocks = [levels[:, s][:, :, None] * moderator[:, None, :] for s in slices]
         interactions = [block.reshape(len(used), -1) for block in blocks]
         x = with_constant(np.hstack([levels, moderator, *interactions]))

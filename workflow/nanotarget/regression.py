@@ -244,13 +244,17 @@ def contrast(model: Fit, rows: np.ndarray, alpha: float = 0.05) -> pd.DataFrame:
     aliased[model._kept] = False
     lost = (rows[:, aliased] != 0).any(axis=1)
     estimate = rows[:, ~aliased] @ model.coef[~aliased]
-    variance = np.einsum("ij,jk,ik->i", rows[:, ~aliased], model.vcov[np.ix_(~aliased, ~aliased)], rows[:, ~aliased])
+    variance = np.einsum(
+        "ij,jk,ik->i", rows[:, ~aliased], model.vcov[np.ix_(~aliased, ~aliased)], rows[:, ~aliased]
+    )
     estimate[lost] = variance[lost] = np.nan
     error = np.sqrt(np.where(variance > 0, variance, np.nan))
     if model._clusters is None:
         df = np.full(len(rows), model.df)
     else:
-        df = np.array([_satterthwaite(model, row) if not skip else np.nan for row, skip in zip(rows, lost, strict=True)])
+        df = np.array(
+            [_satterthwaite(model, row) if not skip else np.nan for row, skip in zip(rows, lost, strict=True)]
+        )
     df[np.isnan(error)] = np.nan
     return tidy(estimate, error, df, alpha)
 

@@ -14,7 +14,7 @@ import re
 import types
 import typing
 import unicodedata
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -269,20 +269,29 @@ def typed(kind: Any, section: Any) -> Any:
         (item,) = typing.get_args(kind)
         return [typed(item, entry) for entry in section]
     if dataclasses.is_dataclass(kind):
-        hints = _hints(kind)
+        hints = typing.get_type_hints(kind)
         return kind(**{key: typed(hints[key], value) for key, value in section.items()})  # type: ignore[operator]
     return section
-
-
-@cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
 
 
 @cache
 def schema() -> dict[str, Any]:
     """Return the config schema."""
     return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+# JSON Schema takes 6.0 for a whole number and YAML knows .nan; neither can be used as one here.
+_STRICT = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and value == value
+            ),
+        }
+    ),
+)
 
 
 def validate(raw: Any, source: str) -> dict[str, Any]:
@@ -308,7 +317,7 @@ def validate(raw: Any, source: str) -> dict[str, Any]:
             ]
         )
     config = copy.deepcopy(dict(raw))
-    validator = jsonschema.Draft202012Validator(schema())
+    validator = _STRICT(schema())
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path])
     problems = list(dict.fromkeys(problem for error in errors for problem in _explain(error, source)))
     if problems:
@@ -380,7 +389,10 @@ def _explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem
         case "type":
             kinds = [rule] if isinstance(rule, str) else rule
             expected = " or ".join(KIND_NAMES[kind] for kind in kinds)
-            yield Problem(source, where, f"{_shown(value)} is not {expected}", expected, about)
+            remedy = about
+            if isinstance(value, bool):
+                remedy = f'write "Yes", "No", "on" or "off" in quotes, or YAML reads true or false. {about}'
+            yield Problem(source, where, f"{_shown(value)} is not {expected}", expected, remedy)
         case "uniqueItems":
             twice = sorted({str(item) for item in value if value.count(item) > 1})
             yield Problem(
@@ -415,6 +427,8 @@ def _explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem
 
 
 def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "an empty value" if value is None else str(value).lower()
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -459,6 +473,7 @@ def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
     if config.design:
         yield from _check_design(config.design, source)
     yield from _check_covariates(config, source)
+    yield from _check_identifiers(config, source)
     if config.calibration:
         yield from _check_calibration(config.calibration, config.design, source)
     if config.experiment:
@@ -550,6 +565,15 @@ def _check_design(design: DesignConfig, source: str) -> Iterator[Problem]:
             "attribute names that differ in more than case and spaces",
             "rename one of them",
         )
+    columns = [attribute.column or attribute.name for attribute in design.attributes]
+    for column in sorted({column for column in columns if columns.count(column) > 1}):
+        yield Problem(
+            source,
+            "key design.attributes",
+            f"two attributes have the column '{column}'",
+            "a column of its own for every attribute",
+            "correct 'column'",
+        )
     for i, attribute in enumerate(design.attributes):
         where = f"key design.attributes[{i}] ('{attribute.name}')"
         if twice := _repeated(attribute.levels):
@@ -613,19 +637,14 @@ def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
             "every covariate once",
             "remove or rename one",
         )
-    identifiers = {
-        column
-        for sample in (config.calibration, config.experiment)
-        if sample
-        for column in [*sample.identifiers, sample.respondent]
-    }
+    respondents = {sample.respondent for sample in (config.calibration, config.experiment) if sample}
     for i, covariate in enumerate(config.covariates):
         where = f"key covariates[{i}] ('{covariate.name}')"
-        if (covariate.column or covariate.name) in identifiers:
+        if (covariate.column or covariate.name) in respondents:
             yield Problem(
                 source,
                 where,
-                "a direct identifier cannot be a covariate",
+                "the respondent's id cannot be a covariate",
                 "a variable that does not identify a person",
                 "remove it from the covariates",
             )
@@ -645,6 +664,15 @@ def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
                 "a range, or kind: categorical",
                 "remove 'levels' or change the kind",
             )
+        levels = {normalised(level) for level in covariate.levels or []}
+        if both := [value for value in covariate.missing_values if normalised(value) in levels]:
+            yield Problem(
+                source,
+                where,
+                f"a level and a missing value at once: {listed(both)}",
+                "either a level or a missing value",
+                "remove it from 'levels' or from 'missing_values'",
+            )
         if covariate.range and covariate.range[0] >= covariate.range[1]:
             yield Problem(
                 source,
@@ -660,6 +688,36 @@ def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
                 f"levels that cannot be told apart: {listed(twice)}",
                 "levels that differ in more than case and spaces",
                 "rename or remove one",
+            )
+
+
+def _check_identifiers(config: StudyConfig, source: str) -> Iterator[Problem]:
+    """Yield keys that would carry a direct identifier into an artefact."""
+    kept = [(f"covariates[{i}]", c.column or c.name) for i, c in enumerate(config.covariates)]
+    if config.design:
+        kept += [
+            (f"design.attributes[{i}]", a.column or a.name) for i, a in enumerate(config.design.attributes)
+        ]
+    identifiers = set()
+    for section, sample in (("calibration", config.calibration), ("experiment", config.experiment)):
+        if sample:
+            identifiers |= set(sample.identifiers)
+            kept.append((f"{section}.respondent", sample.respondent))
+            kept += [(f"{section}.weight", sample.weight)] if sample.weight else []
+    if config.experiment:
+        kept.append(("experiment.arm", config.experiment.arm))
+        kept += [
+            (f"experiment.outcomes[{i}]", o.column or o.name)
+            for i, o in enumerate(config.experiment.outcomes)
+        ]
+    for key, column in kept:
+        if column in identifiers:
+            yield Problem(
+                source,
+                f"key {key}",
+                f"'{column}' is a direct identifier and would be written",
+                "a column that is not listed under 'identifiers'",
+                "name a column that does not identify a person, for example a pseudonym",
             )
 
 
@@ -703,6 +761,20 @@ def _check_calibration(
             "2 or more",
             "correct 'profiles' or analyse a rating",
         )
+    wide_only = {
+        "attribute_columns": calibration.attribute_columns,
+        "outcomes.choice.chosen_values": outcomes.choice.chosen_values if outcomes.choice else None,
+    }
+    long_only = {"task": calibration.task, "profile": calibration.profile}
+    for key, value in (wide_only if calibration.layout == "long" else long_only).items():
+        if value is not None:
+            yield Problem(
+                source,
+                f"key calibration.{key}",
+                f"it has no meaning in the {calibration.layout} layout",
+                f"'layout: {'wide' if calibration.layout == 'long' else 'long'}', or no such key",
+                "remove it or correct 'layout'",
+            )
     if calibration.layout == "wide":
         if calibration.tasks is None:
             yield Problem(
@@ -764,6 +836,17 @@ def _check_exclusions(exclusions: Sequence[ExclusionConfig], section: str, sourc
             )
         if exclusion.rule in ("below", "above") and exclusion.value is None:
             yield Problem(source, where, f"the rule '{exclusion.rule}' needs 'value'", "a number", "add it")
+        unused = "values" if exclusion.values and exclusion.rule not in ("in", "not_in") else None
+        if exclusion.value is not None and exclusion.rule not in ("below", "above"):
+            unused = "value"
+        if unused:
+            yield Problem(
+                source,
+                where,
+                f"the rule '{exclusion.rule}' does not use '{unused}'",
+                f"no '{unused}', or another rule",
+                f"remove '{unused}' or correct 'rule'",
+            )
 
 
 def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
@@ -777,6 +860,15 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
             "every arm once",
             "rename or remove one",
         )
+    for name in names:
+        if normalised(name) in ("all", "none"):  # the participant flow counts people under these
+            yield Problem(
+                source,
+                "key experiment.arms",
+                f"an arm cannot be named '{name}'",
+                "another name than 'all' and 'none'",
+                "rename it and put the text of the raw file into 'value'",
+            )
     for name in dict.fromkeys(_repeated([outcome.name for outcome in experiment.outcomes])):
         yield Problem(
             source,
@@ -838,6 +930,14 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
 
 def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:
     covariates = {covariate.name: covariate for covariate in config.covariates}
+    for name in dict.fromkeys(_repeated([grouping.name for grouping in config.explore.subgroups])):
+        yield Problem(
+            source,
+            "key explore.subgroups",
+            f"the grouping '{name}' is there twice",
+            "every grouping once",
+            "rename one of them",
+        )
     for i, grouping in enumerate(config.explore.subgroups):
         where = f"key explore.subgroups[{i}] ('{grouping.name}')"
         covariate = covariates.get(grouping.covariate)

@@ -7,7 +7,6 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
 BIN := .venv/bin
-SNAKEMAKE = $(BIN)/python -m snakemake --profile workflow/profiles/local --cores $(CORES) --configfile "$(CONFIG)"
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
 .PHONY: reproduce check calibrate diagnose assign estimate explore report simulate verify test lint format lock clean help
@@ -20,6 +19,9 @@ check calibrate diagnose assign estimate explore report: .venv/ready ## Run one 
 
 simulate: .venv/ready ## Write the simulated raw data of the reference study again (same bytes)
 	@$(BIN)/nanotarget simulate config.yaml --cores $(CORES)
+	@cd results/climate_petition/simulated && for file in *; do \
+		cmp -s $$file ../../../data/climate_petition/$$file || cp $$file ../../../data/climate_petition/$$file; done
+	@git diff --stat -- data/climate_petition
 
 verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manifest
 	@$(BIN)/python workflow/scripts/verify.py "$(CONFIG)"

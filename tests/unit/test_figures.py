@@ -1,0 +1,301 @@
+"""Figures: nothing clipped or overlapping, texts verbatim, numbers where they belong, same bytes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import warnings
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import report_tables as fake
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from nanotarget import figures, theme
+
+NAMES = theme.Names(
+    True,
+    {"rating": "Rating of a petition (0 to 10)"},
+    {"sign": "Signed the petition", "support": fake.LONG},
+    frozenset({"sign"}),
+    fake.ARMS,
+)
+SOURCES = {
+    "flow": fake.flow(),
+    "amce": fake.amce(),
+    "marginal_means": fake.marginal_means(),
+    "diagnostics": fake.diagnostics(),
+    "petitions": fake.petitions(),
+    "effects": fake.effects(),
+    "subgroups": fake.subgroups(),
+}
+FIGURES = ["flow", "amce_rating", "dividend", "petitions", "effects", "subgroups"]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, figures.Drawn]:
+    return figures.build(
+        SOURCES, NAMES, profiles=2, analysed="rating", gain=0.1, smallest={("sign", "nano - best"): 0.05}
+    )
+
+
+def drawn_texts(figure) -> list[tuple[Text, object]]:
+    """Every text that is really drawn (ticks outside the view are not) with its box in pixels."""
+    canvas, found = FigureCanvasAgg(figure), {}
+    draw = Text.draw
+
+    def record(self, renderer):
+        draw(self, renderer)
+        if self.get_text().strip() and self.get_visible():
+            found[self] = self.get_window_extent(renderer)
+
+    with pytest.MonkeyPatch.context() as patch, theme.drawing(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        patch.setattr(Text, "draw", record)
+        canvas.draw()
+    return list(found.items())
+
+
+def written(figure) -> list[tuple[str, object]]:
+    return [(artist.get_text(), box) for artist, box in drawn_texts(figure)]
+
+
+def faults(figure) -> list[str]:
+    """Texts that leave the page or lie on each other by more than a pixel."""
+    texts = written(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    out = [
+        f"clipped: {text}"
+        for text, box in texts
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height
+    ]
+    for (a, first), (b, second) in itertools.combinations(texts, 2):
+        across = min(first.x1, second.x1) - max(first.x0, second.x0)
+        down = min(first.y1, second.y1) - max(first.y0, second.y0)
+        if across > 1 and down > 1:
+            out.append(f"overlap: {a!r} and {b!r}")
+    return out
+
+
+def test_every_source_has_its_figure(drawn):
+    assert list(drawn) == FIGURES
+    assert list(
+        figures.build({"flow": fake.flow()}, NAMES, profiles=1, analysed="", gain=0, smallest={})
+    ) == ["flow"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_is_clipped_or_overlaps(drawn, name):
+    assert faults(drawn[name].figure) == []
+
+
+@pytest.mark.parametrize("arms", [2, 5, 9])
+@pytest.mark.parametrize("long", [False, True])
+def test_flow_has_room_for_any_number_of_arms(arms, long):
+    names = [f"{fake.LONG if long else 'arm'} {k}" for k in range(arms)]
+    rows = [
+        {"sample": "experiment", "step": "No consent", "rule": "in", "arm": arm, "n_before": 1000000,
+         "n_excluded": 10, "n_after": 999990}
+        for arm in ["all", *names]
+    ]  # fmt: skip
+    figure = figures.flow(pd.DataFrame(rows), NAMES).figure
+    assert faults(figure) == []
+    shown = " ".join(text for text, _ in written(figure))
+    assert all(f"{k}" in shown for k in range(arms)) and "Kept: n = 999,990" in shown
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e6])
+def test_ticks_and_numbers_keep_apart_at_any_scale(scale):
+    table = fake.effects()
+    table[["estimate", "std_error", "conf_low", "conf_high"]] *= scale
+    assert faults(figures.effects(table, NAMES).figure) == []
+
+
+def test_texts_of_data_are_shown_verbatim_and_never_as_mathematics(drawn):
+    figure = drawn["subgroups"].figure
+    assert all(not artist.get_parse_math() for artist, _ in drawn_texts(figure))
+    shown = " ".join(text for text, _ in written(figure))
+    assert fake.NASTY in shown
+
+
+def test_long_labels_and_many_levels_make_the_figure_taller(drawn):
+    means = fake.marginal_means()
+    short = means[means["attribute"] == "Sector"]
+    small = figures.amce(fake.amce(), short, "rating", NAMES).figure.get_size_inches()
+    large = drawn["amce_rating"].figure.get_size_inches()
+    many = pd.concat([short.assign(level=f"{k}") for k in range(30)])
+    huge = figures.amce(fake.amce(), many, "rating", NAMES).figure
+    assert small[0] == large[0] == theme.PAGE_WIDTH
+    assert small[1] < large[1] < huge.get_size_inches()[1]
+    assert faults(huge) == []
+
+
+def points(axes) -> list[float]:
+    """Estimates that a panel shows, from top to bottom."""
+    marked = [line for line in axes.lines if line.get_marker() != "None" and len(line.get_xdata()) == 1]
+    shown = [(line.get_ydata()[0], line.get_xdata()[0]) for line in marked]
+    return [x for _, x in sorted(shown)]
+
+
+def test_amce_shows_the_numbers_of_both_tables(drawn):
+    effects_axes, means_axes = drawn["amce_rating"].figure.axes
+    expected = {(r.attribute, r.level): r.estimate for r in fake.amce().itertuples()}
+    order = [(r.attribute, r.level) for r in fake.marginal_means().itertuples()]
+    assert points(effects_axes) == [expected.get(key, 0.0) for key in order]
+    assert points(means_axes) == list(fake.marginal_means()["estimate"])
+
+
+def test_a_reference_level_with_a_row_of_zeros_is_open_like_one_without_a_row():
+    row = {"outcome": "rating", "attribute": "Sector", "level": "Energy", "estimate": 0.0, "std_error": 0.0}
+    table = pd.concat([pd.DataFrame([row | {"conf_low": 0.0, "conf_high": 0.0}]), fake.amce()])
+    figure = figures.amce(table, fake.marginal_means(), "rating", NAMES).figure
+    lines = [line for line in figure.axes[0].lines if list(line.get_xdata()) == [0.0]]
+    assert any(to_rgb(line.get_markerfacecolor()) == to_rgb("white") for line in lines)
+
+
+def test_effects_show_every_row_and_the_band_of_the_smallest_effect_only_where_it_belongs(drawn):
+    sign, support = drawn["effects"].figure.axes
+    table = fake.effects()
+    assert points(sign) == list(table.loc[table["outcome"] == "sign", "estimate"])
+    bands = [p for p in sign.patches if isinstance(p, Rectangle)]
+    assert [(p.get_x(), p.get_x() + p.get_width()) for p in bands] == [(-0.05, 0.05)] * 2
+    assert not [p for p in support.patches if isinstance(p, Rectangle)]
+
+
+def test_bands_follow_the_policies_of_the_arms():
+    arms = [
+        figures.ArmConfig("a"),
+        figures.ArmConfig("b", policy="overall_best"),
+        figures.ArmConfig("c", policy="nano"),
+    ]
+    assert figures.bands({"sign": 0.1}, arms) == {("sign", "c - b"): 0.1, ("sign", "b - c"): 0.1}
+    assert figures.bands({"sign": 0.1}, arms[:2]) == {}
+
+
+def test_dividend_leaves_out_what_is_no_difference_between_policies():
+    extra = {
+        "diagnostic": "dividend",
+        "quantity": "share divergent",
+        "estimator": "observed",
+        "estimate": 0.9,
+    }
+    plain = {"diagnostic": "dividend", "quantity": "nano", "estimator": "dr_q1", "estimate": 5.0}
+    other = {"diagnostic": "heterogeneity", "quantity": "a - b", "estimator": "dr_q1", "estimate": 5.0}
+    table = pd.concat([pd.DataFrame([extra, plain, other]), fake.diagnostics()])
+    shown = figures.dividend(table, 0.0, "Rating", NAMES)
+    assert len(shown.data) == len(fake.diagnostics())
+    assert "0.100 [0.002, 0.198]" in shown.description
+
+
+def test_suppressed_cells_show_no_number(drawn):
+    shown = [text for text, _ in written(drawn["subgroups"].figure)]
+    assert shown.count("too few people to show") == 1
+    assert not any(re.search(r"\bnan\b", text) for text in shown)
+
+
+def test_petition_frequencies_name_no_petition(drawn):
+    data = drawn["petitions"].data
+    assert list(data.columns) == ["policy", "rank", "n_assigned"]
+    assert dict(data.groupby("policy")["n_assigned"].sum()) == {
+        "random": 120,
+        "overall_best": 120,
+        "nano": 120,
+    }
+    assert list(data.loc[data["policy"] == "nano", "n_assigned"]) == [60, 30, 20, 10]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_simulated_data_are_marked_on_every_figure_and_real_ones_on_none(drawn, name):
+    mark = theme.SIMULATED.upper()
+    assert [text for text, _ in written(drawn[name].figure)].count(mark) == 1
+    real = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
+    unmarked = figures.build(SOURCES, real, profiles=2, analysed="rating", gain=0.1, smallest={})
+    assert mark not in [text for text, _ in written(unmarked[name].figure)]
+
+
+def test_files_are_the_same_bytes_whatever_the_users_settings_are(drawn, tmp_path):
+    theme.save(drawn["petitions"].figure, tmp_path / "a")
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "savefig.dpi": 50, "font.size": 20, "pdf.fonttype": 3}
+    ):
+        theme.save(figures.petitions(fake.petitions(), NAMES).figure, tmp_path / "b")
+    for suffix in theme.FORMATS:
+        content = (tmp_path / f"a.{suffix}").read_bytes()
+        assert content == (tmp_path / f"b.{suffix}").read_bytes()
+        assert b"Matplotlib v" not in content and b"CreationDate" not in content and b"dc:date" not in content
+    pdf = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_script_without_glyphs_stays_text_in_the_svg_and_is_logged(drawn, tmp_path, caplog):
+    theme.save(drawn["amce_rating"].figure, tmp_path / "amce")
+    assert "税金" in (tmp_path / "amce.svg").read_text("utf-8")
+    assert "no glyph for" in caplog.text and "税" in caplog.text
+
+
+def test_neighbouring_colours_differ_in_grey():
+    linear = [np.array(to_rgb(c)) for c in theme.PALETTE]
+    grey = [float(c @ [0.299, 0.587, 0.114]) for c in linear]
+    assert min(abs(a - b) for a, b in itertools.pairwise(grey)) > 0.12
+    assert len(set(theme.MARKERS)) == len(theme.MARKERS) >= len(theme.PALETTE)
+    assert len(set(figures.LABELS.values())) == 3
+
+
+@pytest.mark.parametrize("text", [fake.LONG, fake.NASTY, "x" * 300, fake.JAPANESE * 20, "", "a  b"])
+def test_wrapped_lines_fit_and_lose_nothing(text):
+    lines = theme.wrap(text, 1.0)
+    assert all(theme.text_width(line) <= 1.0 for line in lines)
+    assert "".join(lines).replace(" ", "") == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "text"),
+    [
+        (0.1234, 2, "0.12"),
+        (-0.1234, 2, "−0.12"),
+        (-0.0001, 2, "0.00"),
+        (-1234.5, 1, "−1,234.5"),
+        (float("nan"), 2, "–"),
+        (None, 2, "–"),
+        (float("inf"), 2, "∞"),
+        (3113, 0, "3,113"),
+    ],
+)
+def test_numbers(value, places, text):
+    assert theme.number(value, places) == text
+
+
+def test_decimals_show_two_digits_of_the_smallest_error():
+    assert theme.decimals([0.05, 0.2]) == 3
+    assert theme.decimals([1.3]) == 1
+    assert theme.decimals([20.0]) == 0
+    assert theme.decimals([float("nan"), 0.0]) == 3
+    assert theme.p_value(0.0004) == "<0.001"
+    assert theme.p_value(0.04) == "0.040"
+    assert theme.percent(0.95) == "95%" and theme.percent(0.975) == "97.5%"
+
+
+def test_names_come_from_the_config():
+    settings = {
+        "synthetic": False,
+        "ratings": {"rating": {"column": "r", "range": [0, 10]}, "choice": {"column": "c"}},
+        "outcomes": [
+            {"name": "sign", "kind": "binary", "label": None},
+            {"name": "s", "kind": "continuous", "label": "S"},
+        ],
+        "arms": [{"name": "a"}],
+        "alpha": 0.1,
+        "confidence": 0.8,
+    }
+    names = theme.Names.from_settings(json.loads(json.dumps(settings)))
+    assert list(names.ratings) == ["rating", "choice"]
+    assert [names.of(o) for o in ("sign", "s", "unknown")] == ["sign", "S", "unknown"]
+    assert names.binary == {"sign", "choice"} and names.level == 0.9 and names.confidence == 0.8
+    empty = settings | {"ratings": None, "outcomes": [], "arms": []}
+    assert theme.Names.from_settings(empty).ratings == {}

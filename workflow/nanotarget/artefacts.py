@@ -74,18 +74,21 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, np.floating):
-        return None if np.isnan(value) else float(f"{value:.12g}")
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+    """Turn numbers, arrays and containers into what JSON knows; floats to 12 digits, NaN to null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(FLOAT_FORMAT % value) if np.isfinite(value) else None
+    return value
 
 
 def write_json(content: Mapping[str, Any] | list[Any], path: str | Path) -> None:
-    """Write JSON with sorted keys, two-space indent and a final line end."""
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, default=_plain)
+    """Write JSON with sorted keys, two-space indent, 12 significant digits and a final line end."""
+    text = json.dumps(_plain(content), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(text + "\n", path)
 
 

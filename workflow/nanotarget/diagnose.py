@@ -110,7 +110,7 @@ def verdict(
 
     Args:
         table: from `dividend`.
-        unit: unit of the outcome in words, e.g. "points of the rating".
+        unit: unit of the outcome in words, e.g. "points on the rating scale".
         has_covariates: whether a policy has anything to look at.
 
     Returns:
@@ -133,11 +133,11 @@ def verdict(
             "the gain of nano-targeting is structurally zero."
         )
     else:
-        span = f"{gain['ceiling_low']:.3g} to {gain['ceiling_high']:.3g}"
+        span = f"{gain['ceiling_low']:.3f} to {gain['ceiling_high']:.3f}"
         text = (
             f"Nano gives {divergent:.0%} of respondents another petition than the overall-best one. "
-            f"Out of sample this is worth {gain['estimate']:.3g} {unit} a respondent (90 % interval {span}; "
-            f"the learner itself promises {promised['estimate']:.3g}). "
+            f"Out of sample its gain over that petition is {gain['estimate']:.3f} {unit} (90 % interval {span}); "
+            f"the learner itself promises {promised['estimate']:.3f}. "
         )
         matters = f"{sesoi:g}, the smallest gain that matters"
         text += {
@@ -145,7 +145,7 @@ def verdict(
             "FAIL": f"The whole interval lies below {matters}: use the overall-best petition.",
             "INCONCLUSIVE": f"The interval includes {matters}: the data do not decide.",
         }[stage]
-    text += f" The overall-best petition itself gains {best['estimate']:.3g} {unit} over a random one."
+    text += f" The overall-best petition itself gains {best['estimate']:.3f} {unit} over a random one."
     return {
         "overall": VERDICTS[stage],
         "binding": "dividend" if stage != "PASS" else None,

@@ -8,7 +8,7 @@ from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.problems import reporting
 
-UNITS = {"rating": "points of the rating", "choice": "of the probability to be chosen"}
+UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 
 
 def diagnose(inputs, outputs, design, covariates, outcome, settings, synthetic):

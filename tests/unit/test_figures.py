@@ -103,7 +103,7 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
          "n_excluded": 10, "n_after": 999990}
         for arm in ["all", *names]
     ]  # fmt: skip
-    figure = figures.flow(pd.DataFrame(rows), NAMES).figure
+    figure = figures.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
     assert faults(figure) == []
     shown = " ".join(text for text, _ in written(figure))
     assert all(f"{k}" in shown for k in range(arms)) and "Kept: n = 999,990" in shown
@@ -133,6 +133,22 @@ def test_long_labels_and_many_levels_make_the_figure_taller(drawn):
     assert small[0] == large[0] == theme.PAGE_WIDTH
     assert small[1] < large[1] < huge.get_size_inches()[1]
     assert faults(huge) == []
+
+
+def test_flow_keeps_attrition_apart_from_exclusions():
+    rows = [("In the raw file", None, 110, 0), ("No consent", "in", 110, 10), (figures.OBSERVED, "y", 100, 3)]
+    table = pd.DataFrame(
+        [
+            {"sample": "experiment", "step": step, "rule": rule, "arm": arm, "n_before": before,
+             "n_excluded": lost, "n_after": before - lost}
+            for step, rule, before, lost in rows
+            for arm in ("all", "nano", "none")
+        ]
+    )  # fmt: skip
+    shown = [text for text, _ in written(figures.flow(table, NAMES).figure)]
+    assert "Excluded: n = 10" in shown and "n = 100" in shown
+    assert "Outcome missing: 3" in shown and "Outcome observed: n = 97" in shown
+    assert not any("In the raw file" in text or "none" in text for text in shown)
 
 
 def points(axes) -> list[float]:
@@ -271,8 +287,8 @@ def test_numbers(value, places, text):
     assert theme.number(value, places) == text
 
 
-def test_decimals_show_two_digits_of_the_smallest_error():
-    assert theme.decimals([0.05, 0.2]) == 3
+def test_decimals_show_two_digits_of_the_median_error():
+    assert theme.decimals([0.001, 0.05, 0.2]) == 3
     assert theme.decimals([1.3]) == 1
     assert theme.decimals([20.0]) == 0
     assert theme.decimals([float("nan"), 0.0]) == 3

@@ -609,6 +609,7 @@ class Box:
 
 
 PADDING = 0.07
+OBSERVED = "Outcome observed"  # the step of clean/flow.csv that is attrition, not an exclusion
 Segment = tuple[float, float, float, float]
 
 
@@ -616,8 +617,9 @@ def flow(table: pd.DataFrame, names: Names) -> Drawn:
     """Draw the participant flow after CONSORT: recorded, excluded in order, kept by arm.
 
     Args:
-        table: clean/flow.csv; one row an arm and step, the arm `all` counts everybody.
-        names: labels and the order of the arms.
+        table: clean/flow.csv; one row an arm and step, the arm `all` counts everybody; a step without
+            a rule excludes nobody; the step `OBSERVED` is attrition after randomisation.
+        names: labels and the arms in their order; rows of other arms (not randomised) have no box.
     """
     canvas = Canvas(theme.PAGE_WIDTH, names)
     boxes: list[Box] = []
@@ -626,7 +628,7 @@ def flow(table: pd.DataFrame, names: Names) -> Drawn:
     with theme.drawing():
         for sample, rows in table.groupby("sample", sort=False):
             titles.append((canvas.room(LINE * 1.5), str(sample).capitalize()))
-            everyone = rows[rows["arm"] == "all"]
+            everyone = rows[(rows["arm"] == "all") & (rows["step"] != OBSERVED)]
             first, last = int(everyone["n_before"].iloc[0]), int(everyone["n_after"].iloc[-1])
             _trunk(canvas, everyone, boxes, lines)
             _arms(canvas, rows[rows["arm"] != "all"], boxes, lines)
@@ -651,7 +653,8 @@ def _trunk(canvas: Canvas, steps: pd.DataFrame, boxes: list[Box], lines: list[Se
     recorded = _box(canvas, MARGIN, width, ["Recorded"], [f"n = {theme.count(first)}"])
     canvas.room(0.1)
     reasons = []
-    for step, excluded in zip(steps["step"], steps["n_excluded"], strict=True):
+    applied = steps[steps["rule"].notna()]  # the first row only counts who was recorded
+    for step, excluded in zip(applied["step"], applied["n_excluded"], strict=True):
         wrapped = theme.wrap(f"{step}: {theme.count(excluded)}", side - 2 * PADDING - 0.1)
         reasons += [line if k == 0 else f"   {line}" for k, line in enumerate(wrapped)]
     excluded = _box(
@@ -669,8 +672,7 @@ def _trunk(canvas: Canvas, steps: pd.DataFrame, boxes: list[Box], lines: list[Se
 
 def _arms(canvas: Canvas, arms: pd.DataFrame, boxes: list[Box], lines: list[Segment]) -> None:
     """Place a box an arm below the trunk, at most four in a line, in config order."""
-    found = [str(arm) for arm in dict.fromkeys(arms["arm"])]
-    ordered = [a for a in canvas.names.arms if a in found] + [a for a in found if a not in canvas.names.arms]
+    ordered = [arm for arm in canvas.names.arms if (arms["arm"] == arm).any()]  # without those in no arm
     trunk = boxes[-1]
     start = trunk.bottom
     for row in (ordered[k : k + 4] for k in range(0, len(ordered), 4)):
@@ -679,14 +681,15 @@ def _arms(canvas: Canvas, arms: pd.DataFrame, boxes: list[Box], lines: list[Segm
         top = bottom = canvas.top
         made = []
         for k, arm in enumerate(row):
-            steps = arms[arms["arm"] == arm]
+            steps = arms[(arms["arm"] == arm) & (arms["step"] != OBSERVED)]
+            last = arms[(arms["arm"] == arm) & (arms["step"] == OBSERVED)]
             before, after = int(steps["n_before"].iloc[0]), int(steps["n_after"].iloc[-1])
             canvas.top = top
-            texts = [
-                f"Recorded: {theme.count(before)}",
-                f"Excluded: {theme.count(before - after)}",
-                f"Kept: n = {theme.count(after)}",
-            ]
+            texts = [f"Recorded: {theme.count(before)}", f"Excluded: {theme.count(before - after)}"]
+            texts.append(f"Kept: n = {theme.count(after)}")
+            if len(last):
+                texts.append(f"Outcome missing: {theme.count(int(last['n_excluded'].iloc[0]))}")
+                texts.append(f"Outcome observed: n = {theme.count(int(last['n_after'].iloc[0]))}")
             heading = theme.wrap(arm, width - 2 * PADDING, bold=True)
             made.append(_box(canvas, MARGIN + k * (width + GAP), width, heading, texts))
             bottom = max(bottom, canvas.top)

@@ -23,6 +23,10 @@ from nanotarget.theme import Names
 NO_CALIBRATION = "This study has no calibration survey, so there is nothing to show here."
 NO_EXPERIMENT = "This study has no experiment, so there is nothing to show here."
 
+NO_REGISTRATION = (
+    "This study has no pre-registration, so nothing can deviate and every estimate is exploratory."
+)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -64,7 +68,7 @@ class Material:
 
     Attributes:
         names: labels.
-        has_calibration, has_experiment: which parts the study has.
+        has_calibration, has_experiment, registered: which parts the study has.
         tables: by name, from `tables.build`.
         pictures: by figure name.
         sources: tidy tables that sentences quote (effects, petitions).
@@ -74,6 +78,7 @@ class Material:
     names: Names
     has_calibration: bool
     has_experiment: bool
+    registered: bool
     tables: Mapping[str, Table]
     pictures: Mapping[str, Picture]
     sources: Mapping[str, pd.DataFrame]
@@ -125,6 +130,7 @@ def sections(material: Material) -> list[Section]:
     def drawn(*wanted: str) -> list[Picture]:
         return [pictures[name] for name in wanted if name in pictures]
 
+    unregistered = fielded if material.registered else NO_REGISTRATION
     conjoint = [f"amce_{rating}" for rating in names.ratings]
     count, quote = _assigned(material.sources.get("petitions"))
     suppressed = ["Suppressed cells hold too few people to be published."] if "subgroups" in made else []
@@ -191,7 +197,7 @@ def sections(material: Material) -> list[Section]:
             "deviations",
             "Deviations from the pre-registration",
             tables=shown("deviations"),
-            missing="" if "deviations" in made else "This study has no list of deviations.",
+            missing=unregistered,
         ),
     ]
 

@@ -58,7 +58,7 @@ def texts(table: pd.DataFrame, column: str) -> list[str]:
 
 
 def _estimates(table: pd.DataFrame, group: Sequence[str], level: float) -> tuple[Column, Column]:
-    """Estimate and interval, with as many decimals as each group's smallest standard error asks for."""
+    """Estimate and interval, with as many decimals as each group's median standard error asks for."""
     places = {
         key: theme.decimals(errors) for key, errors in table["std_error"].groupby(list(group), sort=False)
     }
@@ -146,7 +146,7 @@ def flow(table: pd.DataFrame) -> Table:
     columns = [
         Column("Step", texts(table, "step"), wide=True),
         _counts(table, "n_before", "Before"),
-        _counts(table, "n_excluded", "Excluded"),
+        _counts(table, "n_excluded", "Left out"),
         _counts(table, "n_after", "After"),
     ]
     return Table("flow", "Participant flow", columns, table, [groups[i] for i in order])

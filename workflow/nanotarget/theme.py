@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,9 +144,9 @@ class Names:
 
 
 def decimals(errors: Iterable[float]) -> int:
-    """Return how many decimals show two significant digits of the smallest standard error."""
+    """Return how many decimals show two significant digits of the median standard error."""
     found = [abs(e) for e in errors if e is not None and math.isfinite(e) and e != 0]
-    return 3 if not found else max(0, min(5, 1 - math.floor(math.log10(min(found)))))
+    return 3 if not found else max(0, min(5, 1 - math.floor(math.log10(statistics.median(found)))))
 
 
 def number(value: Any, places: int = 3) -> str:

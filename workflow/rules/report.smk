@@ -23,7 +23,8 @@ if HAS_EXPERIMENT:
         name: f"<results>/estimate/{name}.csv"
         for name in ("effects", "equivalence", "attrition", "balance", "power")
     }
-    SOURCES["deviations"] = "<results>/deviations.csv"
+    if config["preregistration"]:
+        SOURCES["deviations"] = "<results>/deviations.csv"
 if HAS_SUBGROUPS:
     SOURCES["subgroups"] = "<results>/explore/subgroups.csv"
 
@@ -43,9 +44,8 @@ if HAS_SUBGROUPS:
 
 TABLES = [name for name in SOURCES if name not in ("marginal_means", "petitions")]
 
-RAW = [part["file"] for part in (config["calibration"], config["experiment"]) if part]
-if config["preregistration"]:
-    RAW.append(config["preregistration"])
+# Files from outside that the results rest on (`clean.smk` names the raw ones).
+FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]
 
 NAMES = {
     "synthetic": config["synthetic"],
@@ -55,7 +55,10 @@ NAMES = {
     "alpha": config["estimate"]["alpha"],
     "confidence": config["diagnose"]["confidence"],
 }
-STUDY = {key: config[key] for key in ("study", "title", "synthetic", "root_seed")}
+STUDY = {
+    key: config[key]
+    for key in ("study", "title", "synthetic", "root_seed", "preregistration")
+}
 
 
 rule figures:
@@ -137,7 +140,7 @@ rule report:
             f"workflow/report/{name}.rst"
             for name in dict.fromkeys(name.split("_")[0] for name in FIGURES)
         ],
-        raw=RAW,
+        files=FILES,
         template="workflow/report/report.html.j2",
         library=library("report.py"),
     output:
@@ -178,7 +181,7 @@ MAKERS = (
 rule manifest:
     input:
         artefacts=[getattr(rules, name).output for name in MAKERS],
-        raw=RAW,
+        files=FILES,
         library=library("manifest.py"),
     output:
         "<results>/manifest.json",
@@ -193,7 +196,11 @@ rule manifest:
     params:
         made={
             name: {
-                "inputs": [str(file) for file in getattr(rules, name).input],
+                "inputs": [
+                    part
+                    for file in getattr(rules, name).input
+                    for part in (file(None) if callable(file) else [str(file)])
+                ],
                 "outputs": [str(file) for file in getattr(rules, name).output],
                 "params": dict(getattr(rules, name).params.items()),
             }

@@ -7,20 +7,20 @@ from nanotarget.problems import reporting
 from nanotarget.provenance import Rule, manifest, packages
 
 
-def write_manifest(raw, output, made, study):
+def write_manifest(files, output, made, study):
     """Write the manifest into the folder that it describes.
 
     Args:
         made: rule -> its inputs, outputs and params.
     """
     rules = [Rule(name, **what) for name, what in made.items()]
-    artefacts.write_json(manifest(Path(output).parent, rules, raw, study, packages()), output)
+    artefacts.write_json(manifest(Path(output).parent, rules, files, study, packages()), output)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
         write_manifest(
-            list(snakemake.input.raw),
+            list(snakemake.input.files),
             snakemake.output[0],
             snakemake.params.made,
             snakemake.params.study,

@@ -31,17 +31,18 @@ def write_report(inputs, sources, output, study, settings, parts):
         names=names,
         has_calibration="calibration" in parts,
         has_experiment="experiment" in parts,
+        registered=study["preregistration"] is not None,
         tables=tables.build(tidy, names),
         pictures=pictures,
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
     )
-    origin = {"packages": provenance.packages(), "inputs": provenance.fingerprints(inputs["raw"])}
+    origin = {"packages": provenance.packages(), "inputs": provenance.fingerprints(inputs["files"])}
     template = Path(inputs["template"]).read_text("utf-8")
     artefacts.write_text(render(template, study, material, origin), output)
 
 
-OTHER_INPUTS = ("descriptions", "captions", "pictures", "verdict", "raw", "template", "library")
+OTHER_INPUTS = ("descriptions", "captions", "pictures", "verdict", "files", "template", "library")
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):

@@ -71,10 +71,10 @@ if config["experiment"]:
         include: "workflow/rules/explore.smk"
 
 
-
 if os.path.exists("workflow/rules/report.smk"):
 
     include: "workflow/rules/report.smk"
+
 
 include: "workflow/rules/simulate.smk"
 

@@ -1,4 +1,4 @@
-# What every rule file uses: the library files that a script depends on.
+# Shared by all rule files. Which library files does a script depend on?
 import ast
 from pathlib import Path
 
@@ -13,10 +13,14 @@ def library(script):
     found, todo = set(), [WORKFLOW / "scripts" / script]
     while todo:
         for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("nanotarget"):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(
+                "nanotarget"
+            ):
                 base = WORKFLOW / node.module.replace(".", "/")
                 candidates = [base.with_suffix(".py"), base / "__init__.py"]
-                candidates += [(base / alias.name).with_suffix(".py") for alias in node.names]
+                candidates += [
+                    (base / alias.name).with_suffix(".py") for alias in node.names
+                ]
                 new = {file for file in candidates if file.is_file()} - found
                 found |= new
                 todo += new

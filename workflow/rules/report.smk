@@ -167,15 +167,25 @@ rule report:
         "../scripts/report.py"
 
 
-# The rules that leave artefacts of this study, in the order of the data flow. `make verify` calls
-# every other file in the results folder unknown, so a rule forgotten here is noticed.
-MAKERS = (
-    ["check", "clean"]
-    + (["conjoint", "learn", "diagnose", "assign"] if HAS_CALIBRATION else [])
-    + (["estimate"] if HAS_EXPERIMENT else [])
-    + (["explore"] if HAS_SUBGROUPS else [])
-    + ["figures", "tables", "report"]
-)
+# The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
+# `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
+MAKERS = [
+    name
+    for name in (
+        "check",
+        "clean",
+        "conjoint",
+        "learn",
+        "diagnose",
+        "assign",
+        "estimate",
+        "explore",
+        "figures",
+        "tables",
+        "report",
+    )
+    if workflow.is_rule(name)
+]
 
 
 rule manifest:

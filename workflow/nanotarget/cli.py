@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +15,15 @@ from nanotarget.config import validate
 from nanotarget.problems import InputError, Problem
 
 ROOT = Path(__file__).parents[2]
+LOCK = Path(".snakemake") / "nanotarget.lock"
+# Sections of the config that a target cannot do without.
+NEEDS = {
+    "calibrate": "calibration",
+    "diagnose": "calibration",
+    "assign": "calibration",
+    "estimate": "experiment",
+    "explore": "experiment",
+}
 TARGETS = ("all", "check", "calibrate", "diagnose", "assign", "estimate", "explore", "report", "simulate")
 
 
@@ -78,28 +87,70 @@ def read_config(path: Path) -> dict[str, Any]:
     return validate(raw, path.name)
 
 
+def run(target: str, config: Path, cores: str, more: list[str]) -> int:
+    """Run a target with Snakemake; returns its exit code.
+
+    Snakemake's own lock survives a killed run and would stop the next one. Ours is released by the
+    kernel; what a killed run left unfinished is made anew.
+    """
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write("Another run is going on in this folder. Wait for it, or stop it first.\n")
+            return 1
+        profile = ROOT / "workflow" / "profiles" / "local"
+        command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--profile", str(profile), "--cores", cores, "--nolock", "--rerun-incomplete"]
+        return subprocess.run([*command, "--configfile", str(config), *more], check=False).returncode
+
+
 def main() -> int:
     """Run a target for a study; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="nanotarget", description="Run a stage of a study and whatever it needs."
+        prog="nanotarget",
+        description="Run a stage of a study and whatever it needs.",
+        epilog="Further options go to Snakemake, e.g. --dry-run.",
     )
     parser.add_argument("target", choices=TARGETS, help="what to make")
-    parser.add_argument("config", nargs="?", default="config.yaml", help="the study (default: config.yaml)")
+    parser.add_argument(
+        "config", nargs="?", default="config.yaml", type=Path, help="the study (default: config.yaml)"
+    )
     parser.add_argument("--cores", default="all", help="number of cores (default: all)")
     options, more = parser.parse_known_args()
     try:
-        config = read_config(Path(options.config))
+        config = read_config(options.config)
+        needed = NEEDS.get(options.target)
+        if needed and not config[needed]:
+            raise InputError(
+                [
+                    Problem(
+                        str(options.config),
+                        f"key {needed}",
+                        f"'{options.target}' needs the section '{needed}', which this study does not have",
+                        f"a study with a section '{needed}'",
+                        "add it, or run 'all' for what the data allow",
+                    )
+                ]
+            )
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    command = [sys.executable, "-m", "snakemake", options.target, "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--profile", str(ROOT / "workflow" / "profiles" / "local"), "--cores", options.cores]
-    command += ["--configfile", options.config, *more]
-    status = subprocess.run(command, check=False).returncode
-    if status == 0 and options.target in ("all", "report"):
-        report = Path("results") / config["study"] / "report.html"
-        sys.stdout.write(f"Done. Open {os.fspath(report)}\n")
+    status = run(options.target, options.config, options.cores, more)
+    if status == 0 and not more:
+        sys.stdout.write(f"Done: {made(options.target, Path('results') / config['study'])}\n")
     return status
+
+
+def made(target: str, results: Path) -> str:
+    """Say in one line where to look."""
+    if target in ("all", "report"):
+        return f"open {results / 'report.html'}"
+    if target == "check":
+        return "config and raw data are fine"
+    folder = {"simulate": "simulated"}.get(target, target)
+    return f"see {results / folder}"
 
 
 if __name__ == "__main__":

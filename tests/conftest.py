@@ -21,5 +21,5 @@ def reference() -> Path:
     """Folder with the real data sets and the numbers made with R (NANOTARGET_REFERENCE)."""
     folder = (PROJECT / os.environ.get("NANOTARGET_REFERENCE", "../shared")).resolve()
     if not (folder / "golden").is_dir():
-        pytest.skip(f"no reference data in {folder}; set NANOTARGET_REFERENCE to the folder with data/ and golden/")
+        pytest.skip("no reference data: set NANOTARGET_REFERENCE to the folder with data/ and golden/")
     return folder

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from worlds import factorial, simulate
 
 from nanotarget import policy
 from nanotarget.diagnose import NANO_BEST, dividend, verdict, verdict_of
 from nanotarget.learners.base import utility_of
 from nanotarget.learners.crossfit import Crossfit, crossfit
 from nanotarget.learners.ridge import fit_ridge
+from worlds import factorial, simulate
 
 DESIGN = factorial((5, 5, 4, 3, 3))
 

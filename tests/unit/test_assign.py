@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import factorial, simulate
 
 from nanotarget.assign import assign, audit, lookup_table, petitions_table
 from nanotarget.config import ArmConfig
 from nanotarget.contracts import assignments as contract
 from nanotarget.learners.base import utility_of
 from nanotarget.learners.ridge import fit_ridge
+from worlds import factorial, simulate
 
 POLICIES = ["random", "overall_best", "nano"]
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]

@@ -57,7 +57,9 @@ def test_rejection_makes_feasible_combinations_proportional_to_the_product():
 
 def test_sequential_draws_later_levels_among_those_still_allowed():
     design = make_design(prohibited=TIED, randomisation="sequential")
-    probability = {tuple(cell): p for cell, p in zip(design.blocks[0].cells, design.blocks[0].probabilities)}
+    probability = {
+        tuple(cell): p for cell, p in zip(design.blocks[0].cells, design.blocks[0].probabilities, strict=True)
+    }
     assert probability[(0, 0)] == pytest.approx(0.5 / 2)
     assert probability[(1, 0)] == pytest.approx(0.5 / 4)
     assert sum(probability.values()) == pytest.approx(1)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.optimize
-from worlds import factorial, simulate
 
 from nanotarget.config import CovariateConfig
 from nanotarget.encoding import CovariateEncoder, indicators
@@ -21,6 +20,7 @@ from nanotarget.learners.ridge import (
 )
 from nanotarget.policy import nano
 from nanotarget.seeds import child_rng
+from worlds import factorial, simulate
 
 DESIGN = factorial((4, 3, 3))
 

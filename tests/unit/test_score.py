@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from worlds import factorial
 
 from nanotarget.learners.base import utility_of
 from nanotarget.policy import nano, overall_best, random
 from nanotarget.score import best_petitions, response
+from worlds import factorial
 
 PROHIBITED = [{"a0": ["l0", "l2"], "a2": ["l1"]}, {"a2": ["l3"], "a3": ["l0"]}]
 DESIGNS = [

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from worlds import factorial, simulate
 
 from nanotarget.encoding import indicators
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.policy import nano
 from nanotarget.value import mean_and_error, other_task_means, policy_scores, policy_weights, random_scores
+from worlds import factorial, simulate
 
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]
 DESIGNS = [

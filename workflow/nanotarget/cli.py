@@ -53,7 +53,7 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: if the file cannot be read, is no YAML, or does not describe a study.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except OSError as error:
         raise InputError(
             [

@@ -300,10 +300,21 @@ def wald(model: Fit, rows: np.ndarray) -> Wald:
     aliased = np.ones(rows.shape[1], dtype=bool)
     aliased[model._kept] = False
     rows = rows[~(rows[:, aliased] != 0).any(axis=1)][:, ~aliased]
-    df1, df2 = len(rows), model.df_wald
-    nothing = Wald(np.nan, df1, df2, np.nan)
     covariance = rows @ model.vcov[np.ix_(~aliased, ~aliased)] @ rows.T
-    if df1 == 0 or df2 <= 0 or not np.isfinite(covariance).all():
+    return f_test(rows @ model.coef[~aliased], covariance, model.df_wald)
+
+
+def f_test(estimate: np.ndarray, covariance: np.ndarray, df2: float) -> Wald:
+    """Test that all of q estimates are zero.
+
+    Args:
+        estimate: (q,).
+        covariance: (q, q); if it is singular or not known the test cannot be done.
+        df2: denominator degrees of freedom.
+    """
+    df1 = len(estimate)
+    nothing = Wald(np.nan, df1, df2, np.nan)
+    if df1 == 0 or not df2 > 0 or not np.isfinite(covariance).all():
         return nothing
     # Scaled to unit diagonal, so that the check of the rank does not depend on units.
     scale = np.sqrt(np.diag(covariance))
@@ -312,7 +323,7 @@ def wald(model: Fit, rows: np.ndarray) -> Wald:
     correlation = covariance / np.outer(scale, scale)
     if np.linalg.eigvalsh(correlation)[0] <= 1e-10:
         return nothing
-    standardised = rows @ model.coef[~aliased] / scale
+    standardised = estimate / scale
     statistic = float(standardised @ np.linalg.solve(correlation, standardised) / df1)
     return Wald(statistic, df1, df2, float(special.fdtrc(df1, df2, statistic)))
 

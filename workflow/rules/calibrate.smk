@@ -1,3 +1,32 @@
+rule conjoint:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        library=library("amce.py"),
+    output:
+        amce="<results>/calibrate/amce.csv",
+        marginal_means="<results>/calibrate/marginal_means.csv",
+        design_checks="<results>/calibrate/design_checks.csv",
+    log:
+        "<logs>/conjoint.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        design=config["design"],
+        covariates=config["covariates"],
+        outcomes=list(config["calibration"]["outcomes"]),
+        analysed=config["calibration"]["analyse"],
+        se_type=config["calibrate"]["se_type"],
+    message:
+        "Estimating average effects of attribute levels and checking the conjoint's design"
+    script:
+        "../scripts/amce.py"
+
+
 rule learn:
     input:
         profiles="<results>/clean/calibration.parquet",
@@ -30,3 +59,11 @@ rule learn:
         "Learning who would support which petition"
     script:
         "../scripts/learn.py"
+
+
+rule calibrate:
+    input:
+        rules.conjoint.output,
+        rules.learn.output,
+    message:
+        "Calibration is complete"

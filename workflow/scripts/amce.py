@@ -1,0 +1,35 @@
+"""Average effects of attribute levels, marginal means, and checks of the conjoint's design."""
+
+import pandas as pd
+from nanotarget import artefacts, conjoint
+from nanotarget.config import CovariateConfig, DesignConfig, typed
+from nanotarget.design import Design
+from nanotarget.problems import reporting
+
+
+def amce(inputs, outputs, design, covariates, outcomes, analysed, se_type):
+    """Write AMCEs and marginal means of every outcome, and design checks of the analysed one."""
+    design = Design.from_config(typed(DesignConfig, design))
+    profiles = artefacts.read_parquet(inputs.profiles)
+    respondents = artefacts.read_parquet(inputs.respondents)
+    effects = [conjoint.amce(profiles, design, outcome, se_type) for outcome in outcomes]
+    means = [conjoint.marginal_means(profiles, design, outcome, se_type) for outcome in outcomes]
+    checks = conjoint.design_checks(
+        profiles, respondents, design, typed(list[CovariateConfig], covariates), analysed
+    )
+    artefacts.write_csv(pd.concat(effects, ignore_index=True), outputs.amce)
+    artefacts.write_csv(pd.concat(means, ignore_index=True), outputs.marginal_means)
+    artefacts.write_csv(checks, outputs.design_checks)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        amce(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params.design,
+            snakemake.params.covariates,
+            snakemake.params.outcomes,
+            snakemake.params.analysed,
+            snakemake.params.se_type,
+        )

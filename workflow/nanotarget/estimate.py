@@ -295,8 +295,7 @@ def _marked(table: pd.DataFrame, output: str, deviations: pd.DataFrame | None) -
     if deviations is None or deviations.empty:
         return table.assign(deviation="")
     blank = [""] * len(table)
-    outcomes = table["outcome"] if "outcome" in table else blank
-    estimators = table["estimator"] if "estimator" in table else blank
+    outcomes, estimators = table.get("outcome", blank), table.get("estimator", blank)
     marks = [touching(deviations, output, o, e) for o, e in zip(outcomes, estimators, strict=True)]
     return table.assign(deviation=marks)
 

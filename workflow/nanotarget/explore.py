@@ -63,7 +63,7 @@ def suppressed_groups(counts: np.ndarray, min_cell: int) -> np.ndarray:
         counts: (groups, arms) respondents observed.
         min_cell: smallest cell that may be published.
     """
-    hidden = (counts < min_cell).any(axis=1)
+    hidden: np.ndarray = np.any(counts < min_cell, axis=1)
     by_size = np.argsort(counts.min(axis=1), kind="stable")
     for group in by_size:
         if hidden.any() and (hidden.sum() < 2 or (counts[hidden].sum(axis=0) < min_cell).any()):

@@ -1,6 +1,7 @@
 """Average effects of attribute levels, marginal means, and checks of the conjoint's design."""
 
 import pandas as pd
+
 from nanotarget import artefacts, conjoint
 from nanotarget.config import CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design

@@ -46,7 +46,7 @@ from nanotarget.people import (
     read_covariates,
     read_weights,
 )
-from nanotarget.problems import InputError, Problem, collecting, listed, placed, raise_if_any
+from nanotarget.problems import InputError, Problem, collecting, counted, listed, placed, raise_if_any
 from nanotarget.quality import calibration_quality, experiment_quality
 from nanotarget.raw import read_raw
 
@@ -181,7 +181,7 @@ def _compare_people(
                 Problem(
                     experiment_file,
                     placed(people.index[unknown]),
-                    f"{int(unknown.sum())} respondents are not in the calibration ({calibration_file})",
+                    f"{counted(int(unknown.sum()), 'respondent')} not in the calibration ({calibration_file})",
                     "people of the calibration, because the config says 'samples: panel'",
                     "make the ids of both files agree, or write 'samples: new'",
                 )
@@ -196,7 +196,7 @@ def _compare_people(
         Problem(
             experiment_file,
             placed(people.index[again]),
-            f"{int(again.sum())} respondents are also in the calibration ({calibration_file})",
+            f"{counted(int(again.sum()), 'respondent')} also in the calibration ({calibration_file})",
             "other people than in the calibration, because the config says 'samples: new'",
             "remove them from one file, write 'samples: panel' if the same people came back, "
             "or give different people different ids",
@@ -754,7 +754,7 @@ def _check_feasible(cells: Sequence[Cells], codes: np.ndarray, design: Design, r
             report.add(
                 both,
                 np.tile(hit, len(together)),
-                f"{int(hit.sum())} petitions hold a prohibited combination, first {' with '.join(parts)}",
+                f"a prohibited combination in {counted(int(hit.sum()), 'petition')}, first {' with '.join(parts)}",
                 "no petition that key design.prohibited rules out",
                 "correct the file, or design.prohibited in the config",
             )

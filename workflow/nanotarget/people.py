@@ -10,7 +10,7 @@ import pandas as pd
 
 from nanotarget.cells import Cells, Report, cells_of, holds, match_levels, read_ids, read_numbers
 from nanotarget.config import ColumnValues, CovariateConfig, ExclusionConfig, normalised
-from nanotarget.problems import listed
+from nanotarget.problems import counted, listed
 
 FLOW_COLUMNS = ["sample", "step", "rule", "arm", "n_before", "n_excluded", "n_after"]
 
@@ -123,7 +123,7 @@ def check_unique(cells: Cells, report: Report) -> np.ndarray:
     report.add(
         cells,
         (ids.duplicated(keep=False) & ids.notna()).to_numpy(),
-        f"{ids[ids.notna() & ids.duplicated()].nunique()} respondents have more than one row",
+        f"more than one row for {counted(ids[ids.notna() & ids.duplicated()].nunique(), 'respondent')}",
         "one row a respondent",
         f"remove the repetitions, or add an exclusion with rule 'duplicate' and column '{cells.columns[0]}'",
     )

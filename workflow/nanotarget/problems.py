@@ -64,6 +64,11 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     return ", ".join(items[:limit]) + more
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun: "1 row", "2 rows"."""
+    return f"{n} {noun}{'s' if n != 1 else ''}"
+
+
 def placed(rows: Iterable[object], limit: int = 8) -> str:
     """Write row numbers for a message: "row 17" or "rows 3, 7 and 12 more"."""
     numbers = list(rows)

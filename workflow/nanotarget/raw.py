@@ -163,7 +163,7 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
         raise _error(
             name,
             placed(row for row, _ in ragged),
-            f"row {ragged[0][0]} has {ragged[0][1]} cells, the header has {len(header)}",
+            f"{'it has' if len(ragged) == 1 else 'the first has'} {ragged[0][1]} cells, the header has {len(header)}",
             f"{len(header)} cells in every row",
             "look for a separator in a cell without quotes, or for a cut-off end of the file",
         )

@@ -1,0 +1,775 @@
+"""Bad input: one message that names the place, what was expected and what to do; nothing written.
+
+Every case is a small mutation of the tiny good study. All run the code of the Snakefile (validate)
+and of the script of rule `check` in this process; the cases marked `real` also run Snakemake.
+"""
+
+from __future__ import annotations
+
+import gzip
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import yaml
+
+from nanotarget.config import validate
+from nanotarget.problems import InputError
+from tiny_study import TinyStudy, tiny_study
+
+STUDY_KEYS = (
+    "study",
+    "root_seed",
+    "samples",
+    "preregistration",
+    "design",
+    "covariates",
+    "calibration",
+    "experiment",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mutation of the good study and what the message must say."""
+
+    name: str
+    mutate: Callable[[TinyStudy], object]
+    says: tuple[str, ...]
+    layout: str = "long"
+    real: bool = False
+
+
+def put(sample: str, row: int, column: str, text: str | None) -> Callable[[TinyStudy], object]:
+    """Write a text into a cell; `row` counts like a spreadsheet, the header being row 1."""
+
+    def mutate(study: TinyStudy) -> None:
+        getattr(study, sample).loc[row - 2, column] = text
+
+    return mutate
+
+
+def also(*mutations: Callable[[TinyStudy], object]) -> Callable[[TinyStudy], object]:
+    return lambda study: [mutate(study) for mutate in mutations]
+
+
+def content(name: str, make: Callable[[TinyStudy], bytes]) -> Callable[[TinyStudy], object]:
+    """Replace the bytes of a raw file."""
+    return lambda study: study.contents.update({name: make(study)})
+
+
+def csv(table: pd.DataFrame, **options: object) -> bytes:
+    return table.to_csv(index=False, **options).encode()
+
+
+def change(sample: str, function: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[TinyStudy], object]:
+    """Replace a raw table by a function of it."""
+    return lambda study: setattr(study, sample, function(getattr(study, sample)))
+
+
+def rename(sample: str, **columns: str) -> Callable[[TinyStudy], object]:
+    return change(sample, lambda table: table.rename(columns=columns))
+
+
+def without_numbers(study: TinyStudy) -> None:
+    """Let the config name no columns with the numbers of tasks and profiles."""
+    del study.config["calibration"]["task"], study.config["calibration"]["profile"]
+
+
+def append(sample: str, row: int) -> Callable[[TinyStudy], object]:
+    """Repeat a row at the end of the file, as another e-mail address."""
+
+    def mutate(study: TinyStudy) -> None:
+        table = getattr(study, sample)
+        copy = table.loc[[row - 2]].assign(email="again@example.org")
+        setattr(study, sample, pd.concat([table, copy], ignore_index=True))
+
+    return mutate
+
+
+def parquet(study: TinyStudy) -> bytes:
+    return study.calibration.to_parquet()
+
+
+def use_file(name: str) -> Callable[[TinyStudy], object]:
+    return lambda study: study.config["calibration"].update(file=name)
+
+
+CONFIG = "study.yaml"
+CALIBRATION = "calibration.csv"
+EXPERIMENT = "experiment.csv"
+
+CONFIG_CASES = [
+    Case("empty config", lambda s: s.config.clear(), (CONFIG, "whole file", "no settings"), real=True),
+    Case(
+        "unknown key",
+        lambda s: s.config.update(covariate=[]),
+        (CONFIG, "key covariate:", "unknown key 'covariate'", "write 'covariates'"),
+        real=True,
+    ),
+    Case(
+        "unknown key deep inside",
+        lambda s: s.config["experiment"]["arms"][1].update(polcy="nano"),
+        (CONFIG, "key experiment.arms[1].polcy", "write 'policy'"),
+    ),
+    Case("no study name", lambda s: s.config.pop("study"), (CONFIG, "the key 'study' is missing")),
+    Case(
+        "bad study name",
+        lambda s: s.config.update(study="../evil"),
+        (CONFIG, "key study:", "'../evil' is not a valid name", "lower-case letters"),
+    ),
+    Case(
+        "seed is text",
+        lambda s: s.config.update(root_seed="one"),
+        (CONFIG, "key root_seed", "'one' is not a whole number"),
+    ),
+    Case(
+        "seed is a fraction",
+        lambda s: s.config.update(root_seed=1.0),
+        (CONFIG, "key root_seed", "1.0 is not a whole number"),
+    ),
+    Case(
+        "unquoted No",
+        lambda s: s.config["design"]["attributes"][0].update(levels=[False, True]),
+        (CONFIG, "key design.attributes[0].levels[0]", "false is not text", "in quotes"),
+    ),
+    Case(
+        "neither sample",
+        lambda s: (s.config.pop("calibration"), s.config.pop("experiment")),
+        (CONFIG, "neither a calibration nor an experiment"),
+    ),
+    Case(
+        "calibration without design",
+        lambda s: (s.config.pop("design"), s.config["experiment"].pop("petition_columns")),
+        (CONFIG, "key design:", "a calibration needs the design"),
+    ),
+    Case(
+        "panel without calibration",
+        lambda s: (s.config.update(samples="panel"), s.config.pop("calibration")),
+        (CONFIG, "key samples", "a panel needs both samples"),
+    ),
+    Case(
+        "wrong choice of a setting",
+        lambda s: s.config.update(calibrate={"learner": "lasso"}),
+        (CONFIG, "key calibrate.learner", "'lasso' is not allowed", "'ridge'"),
+    ),
+    Case(
+        "probabilities do not add up",
+        lambda s: s.config["design"]["attributes"][0].update(probabilities=[0.5, 0.5, 0.5]),
+        (CONFIG, "design.attributes[0]", "add up to 1.5", "a sum of 1"),
+    ),
+    Case(
+        "levels that differ in case only",
+        lambda s: s.config["design"]["attributes"][0]["levels"].append("ENERGY"),
+        (CONFIG, "design.attributes[0] ('Sector')", "cannot be told apart: 'Energy', 'ENERGY'"),
+    ),
+    Case(
+        "prohibition of an unknown level",
+        lambda s: s.config["design"]["prohibited"][0].update({"Sector": ["Houses"]}),
+        (CONFIG, "key design.prohibited[0].Sector", "unknown level 'Houses'"),
+    ),
+    Case(
+        "prohibitions leave nothing",
+        lambda s: s.config["design"]["prohibited"].append(
+            {"Sector": ["Energy", "Transport", "Housing"], "Cost <br>": [0, 10, 25]}
+        ),
+        (CONFIG, "key design.prohibited", "no combination of Sector, Cost <br> is left"),
+        real=True,
+    ),
+    Case(
+        "a level that can never be shown",
+        lambda s: s.config["design"]["prohibited"].append({"Sector": ["Housing"], "Cost <br>": [0, 10]}),
+        (CONFIG, "key design.prohibited", "no petition with Sector: 'Housing'"),
+    ),
+    Case(
+        "template names no attribute",
+        lambda s: s.config["design"].update(petition_text="{{ petition['Sektor'] }}"),
+        (CONFIG, "key design.petition_text", "Sektor", "Sector, Job, Cost <br>"),
+    ),
+    Case(
+        "template with broken syntax",
+        lambda s: s.config["design"].update(petition_text="{{ petition['Sector'] "),
+        (CONFIG, "key design.petition_text", "the template cannot be used"),
+    ),
+    Case(
+        "template fails for one level",
+        lambda s: s.config["design"].update(petition_text="{{ 1 // (petition['Cost <br>'] | int) }}"),
+        (CONFIG, "key design.petition_text", "the template cannot be used"),
+    ),
+    Case(
+        "reserved name",
+        lambda s: s.config["covariates"][0].update(name="Arm", column="age"),
+        (CONFIG, "key covariates:", "'Arm' is reserved", "'column'"),
+    ),
+    Case(
+        "one name in two sections",
+        lambda s: s.config["covariates"][0].update(name="Sector", column="age"),
+        (CONFIG, "key covariates", "'Sector' is also used in design.attributes"),
+    ),
+    Case(
+        "respondent's id as covariate",
+        lambda s: s.config["covariates"][0].update(column="id"),
+        (CONFIG, "key covariates[0] ('age')", "cannot be a covariate"),
+    ),
+    Case(
+        "identifier as respondent",
+        lambda s: s.config["experiment"].update(respondent="email"),
+        (CONFIG, "key experiment.respondent", "'email' is a direct identifier", "pseudonym"),
+    ),
+    Case(
+        "categorical covariate without levels",
+        lambda s: s.config["covariates"][1].pop("levels"),
+        (CONFIG, "key covariates[1] ('party')", "needs its levels"),
+    ),
+    Case(
+        "level and missing value at once",
+        lambda s: s.config["covariates"][1].update(missing_values=["left"]),
+        (CONFIG, "key covariates[1] ('party')", "a level and a missing value at once: 'left'"),
+    ),
+    Case(
+        "range upside down",
+        lambda s: s.config["covariates"][0].update(range=[99, 18]),
+        (CONFIG, "key covariates[0] ('age')", "the range [99, 18] is empty", "swap"),
+    ),
+    Case(
+        "analysed outcome not measured",
+        lambda s: s.config["calibration"]["outcomes"].pop("rating"),
+        (CONFIG, "key calibration.analyse", "there is no outcome 'rating'"),
+    ),
+    Case(
+        "wide pattern lacks a part",
+        lambda s: s.config["calibration"].update(attribute_columns="t{task}_{attribute}"),
+        (CONFIG, "key calibration.attribute_columns", "lacks '{profile}'"),
+        layout="wide",
+    ),
+    Case(
+        "wide without tasks",
+        lambda s: s.config["calibration"].pop("tasks"),
+        (CONFIG, "key calibration.tasks", "the wide layout needs the number of tasks"),
+        layout="wide",
+    ),
+    Case(
+        "key of the other layout",
+        lambda s: s.config["calibration"].update(task="task"),
+        (CONFIG, "key calibration.task", "no meaning in the wide layout"),
+        layout="wide",
+    ),
+    Case(
+        "exclusion without value",
+        lambda s: s.config["calibration"]["exclusions"][2].pop("value"),
+        (CONFIG, "key calibration.exclusions[2] ('Speeder')", "needs 'value'"),
+    ),
+    Case(
+        "exclusion with a useless value",
+        lambda s: s.config["calibration"]["exclusions"][1].update(values=["x"]),
+        (CONFIG, "key calibration.exclusions[1] ('Duplicate')", "does not use 'values'"),
+    ),
+    Case(
+        "two arms of one name",
+        lambda s: s.config["experiment"]["arms"][2].update(name="best"),
+        (CONFIG, "key experiment.arms", "the arm 'best' is there twice"),
+    ),
+    Case(
+        "arm named all",
+        lambda s: s.config["experiment"]["arms"][0].update(name="All"),
+        (CONFIG, "key experiment.arms", "cannot be named 'All'"),
+    ),
+    Case(
+        "adjustment for an unknown covariate",
+        lambda s: s.config.update(estimate={"adjust": ["agee"]}),
+        (CONFIG, "key estimate.adjust", "unknown covariate 'agee'", "'age'"),
+    ),
+    Case(
+        "no pre-registration file",
+        lambda s: s.config.update(preregistration="prereg.yaml"),
+        ("prereg.yaml: whole file", "the file cannot be read", "key preregistration"),
+        real=True,
+    ),
+    Case(
+        "pre-registration is no YAML",
+        lambda s: (
+            s.config.update(preregistration="prereg.yaml"),
+            s.contents.update({"prereg.yaml": b"a: [b"}),
+        ),
+        ("prereg.yaml: whole file", "no valid YAML"),
+    ),
+]
+
+FILE_CASES = [
+    Case(
+        "file not there",
+        use_file("calibratoin.csv"),
+        ("calibratoin.csv: whole file", "does not exist", "did you mean 'calibration.csv'"),
+        real=True,
+    ),
+    Case("file is a folder", use_file("."), (".: whole file", "this is a folder")),
+    Case("empty file", content(CALIBRATION, lambda s: b""), (CALIBRATION, "the file is empty")),
+    Case("only blank lines", content(CALIBRATION, lambda s: b"\n \n"), (CALIBRATION, "the file is empty")),
+    Case(
+        "header only",
+        content(CALIBRATION, lambda s: csv(s.calibration[:0])),
+        (CALIBRATION, "there are no data rows"),
+    ),
+    Case(
+        "a separator nobody uses",
+        content(CALIBRATION, lambda s: csv(s.calibration, sep="~")),
+        (f"{CALIBRATION}: row 1", "only one column was found", "comma, semicolon, tab or |"),
+        real=True,
+    ),
+    Case(
+        "ragged row",
+        content(CALIBRATION, lambda s: csv(s.calibration).replace(b"c2,c2@", b"c2,and,more,c2@", 1)),
+        (f"{CALIBRATION}: row 8", "has 17 cells, the header has 15", "separator in a cell"),
+    ),
+    Case(
+        "cut-off file",
+        content(CALIBRATION, lambda s: csv(s.calibration).rsplit(b",", 5)[0]),
+        (f"{CALIBRATION}: row 181", "has 10 cells, the header has 15", "cut-off end"),
+    ),
+    Case(
+        "quote never closed",
+        content(CALIBRATION, lambda s: csv(s.calibration).replace(b"c2@", b'"c2@', 1).replace(b'""', b"")),
+        (CALIBRATION, "the quotes are broken", "close every quote"),
+    ),
+    Case(
+        "two columns of one name",
+        content(CALIBRATION, lambda s: csv(s.calibration).replace(b",age,", b",party,", 1)),
+        (f"{CALIBRATION}: header", "columns with the same name: 'party'"),
+    ),
+    Case(
+        "binary file named .csv",
+        content(CALIBRATION, lambda s: bytes(range(256)) * 20),
+        (CALIBRATION, "text"),
+    ),
+    Case("NUL bytes", content(CALIBRATION, lambda s: b"a,b\n1,\0\n"), (CALIBRATION, "it is a binary file")),
+    Case(
+        "Parquet named .csv",
+        content(CALIBRATION, parquet),
+        (CALIBRATION, "its content is a Parquet file, not text", "proper ending"),
+    ),
+    Case(
+        "Excel named .csv",
+        content(CALIBRATION, lambda s: b"PK\x03\x04" + bytes(100)),
+        (CALIBRATION, "an Excel workbook or a zip archive", "export the data as CSV"),
+    ),
+    Case(
+        "web page saved as CSV",
+        content(CALIBRATION, lambda s: b"<!DOCTYPE html><html>Please log in</html>"),
+        (CALIBRATION, "its content is a web page", "log-in page"),
+    ),
+    Case(
+        "damaged UTF-8",
+        content(
+            CALIBRATION,
+            lambda s: csv(s.calibration).replace(b"Green", "Gréén £".encode()).replace(b"c9@", b"c9\xff@", 1),
+        ),
+        (f"{CALIBRATION}: line 50", "neither UTF-8, UTF-16 nor Windows-1252"),
+    ),
+    Case(
+        "Qualtrics header not declared",
+        content(
+            CALIBRATION,
+            lambda s: csv(s.calibration).replace(
+                b"\n", b"\n" + b'"{""ImportId"":""QID1""}"' + b"," * 15 + b"\n", 1
+            ),
+        ),
+        (f"{CALIBRATION}: row 2", "header that Qualtrics writes", "header_rows: 2"),
+    ),
+    Case(
+        "broken gzip",
+        also(
+            use_file("calibration.csv.gz"),
+            content("calibration.csv.gz", lambda s: gzip.compress(csv(s.calibration))[:200]),
+        ),
+        ("calibration.csv.gz", "the gzip compression is broken"),
+    ),
+    Case(
+        "truncated Parquet",
+        also(use_file("calibration.parquet"), content("calibration.parquet", lambda s: parquet(s)[:-300])),
+        ("calibration.parquet", "no complete Parquet file", "copy or export the file again"),
+        real=True,
+    ),
+    Case(
+        "broken SPSS file",
+        also(use_file("calibration.sav"), content("calibration.sav", lambda s: b"$FL2" + bytes(40))),
+        ("calibration.sav", "no complete .sav file"),
+    ),
+    Case(
+        "unknown ending",
+        also(use_file("calibration.xlsx"), content("calibration.xlsx", lambda s: b"PK\x03\x04")),
+        ("calibration.xlsx: file name", "the ending '.xlsx' is not known", ".parquet"),
+    ),
+    Case(
+        "missing column",
+        rename("calibration", age="aeg"),
+        (f"{CALIBRATION}: column 'age'", "key covariates[0] ('age') names it", "similar: 'aeg'"),
+    ),
+    Case(
+        "missing wide columns",
+        rename("calibration", t2_p1_sector="t2_p1_Sector"),
+        (f"{CALIBRATION}: column 't2_p1_sector'", "key calibration.attribute_columns", "'t2_p1_Sector'"),
+        layout="wide",
+    ),
+    Case(
+        "missing column of an exclusion",
+        rename("experiment", consent="agreed"),
+        (f"{EXPERIMENT}: column 'consent'", "key experiment.exclusions[0] ('No consent')"),
+    ),
+]
+
+CELL_CASES = [
+    Case(
+        "unknown level",
+        put("calibration", 12, "sector", "Enrgy"),
+        (
+            f"{CALIBRATION}: column 'sector', row 12",
+            "'Enrgy' is no level of 'Sector'",
+            "did you mean 'Energy'",
+        ),
+        real=True,
+    ),
+    Case(
+        "unknown level in the wide layout",
+        put("calibration", 5, "t3_p2_job", "Job"),
+        (f"{CALIBRATION}: column 't3_p2_job', row 5", "'Job' is no level of 'Job'", "'Green Job'"),
+        layout="wide",
+    ),
+    Case(
+        "missing attribute",
+        put("calibration", 12, "cost", ""),
+        (f"{CALIBRATION}: column 'cost', row 12", "'Cost <br>' is missing in a task that was answered"),
+    ),
+    Case(
+        "prohibited combination",
+        also(put("calibration", 12, "sector", "Housing"), put("calibration", 12, "cost", "25")),
+        (
+            f"{CALIBRATION}: columns 'sector', 'cost', row 12",
+            "a prohibited combination in 1 petition, first Sector = 'Housing' with Cost <br> = '25'",
+        ),
+    ),
+    Case(
+        "duplicate profile",
+        append("calibration", 12),
+        (f"{CALIBRATION}: column 'id', rows 12, 182", "same respondent, task and profile more than once"),
+    ),
+    Case(
+        "two profiles chosen",
+        also(put("calibration", 2, "choice", "1"), put("calibration", 3, "choice", "1")),
+        (f"{CALIBRATION}: column 'choice', rows 2, 3", "more than one profile is chosen in a task"),
+    ),
+    Case(
+        "no profile chosen",
+        also(put("calibration", 2, "choice", "0"), put("calibration", 3, "choice", "0")),
+        (f"{CALIBRATION}: column 'choice', rows 2, 3", "no profile is chosen in a task"),
+    ),
+    Case(
+        "choice is no profile in the wide layout",
+        put("calibration", 4, "t1_choice", "C"),
+        (f"{CALIBRATION}: column 't1_choice', row 4", "'C' is no level of 'choice'", "'A', 'B'"),
+        layout="wide",
+    ),
+    Case(
+        "one profile of a task is missing",
+        change("calibration", lambda table: table.drop(index=10)),
+        (f"{CALIBRATION}: column 'choice', row 12", "fewer than the 2 profiles", "2 rows a task"),
+    ),
+    Case(
+        "more tasks than declared",
+        lambda s: s.config["calibration"].update(tasks=2),
+        (
+            f"{CALIBRATION}: column 'task', rows 6, 7, 12",
+            "'3' is more than the 2 tasks that the config declares",
+        ),
+    ),
+    Case(
+        "more profiles than declared",
+        put("calibration", 3, "profile", "3"),
+        (f"{CALIBRATION}: column 'profile', row 3", "'3' is more than the 2 profiles"),
+    ),
+    Case(
+        "task is no number",
+        put("calibration", 3, "task", "first"),
+        (f"{CALIBRATION}: column 'task', row 3", "'first' is no number, but 'task' holds numbers"),
+    ),
+    Case(
+        "tasks counted from 0",
+        put("calibration", 3, "task", "0"),
+        (f"{CALIBRATION}: column 'task', row 3", "'0' is no number of a task", "from 1"),
+    ),
+    Case(
+        "rows are no whole tasks",
+        also(without_numbers, change("calibration", lambda table: table.drop(index=5))),
+        (f"{CALIBRATION}: column 'id', row 6", "no multiple of 2", "key calibration.task"),
+    ),
+    Case(
+        "rows of a respondent are scattered",
+        also(
+            without_numbers,
+            change("calibration", lambda table: table.sort_values("task", kind="stable", ignore_index=True)),
+        ),
+        (f"{CALIBRATION}: column 'id', rows 62, 64", "interrupted by another respondent's", "sort the file"),
+    ),
+    Case(
+        "rating out of range",
+        put("calibration", 9, "rating", "11"),
+        (f"{CALIBRATION}: column 'rating', row 9", "'11' is outside the range of 'rating'", "0 to 10"),
+    ),
+    Case(
+        "text in place of a rating",
+        put("calibration", 9, "rating", "ten"),
+        (f"{CALIBRATION}: column 'rating', row 9", "'ten' is no number", "numbers such as 12 or 12.5"),
+    ),
+    Case(
+        "comma that may separate thousands",
+        put("calibration", 9, "rating", "1,500"),
+        (f"{CALIBRATION}: column 'rating', row 9", "'1,500' is no number", "separators of thousands"),
+    ),
+    Case(
+        "covariate varies within a respondent",
+        put("calibration", 9, "party", "Refused"),
+        (f"{CALIBRATION}: column 'party', row 9", "'party' differs from the respondent's first row"),
+    ),
+    Case(
+        "unknown level of a covariate",
+        put("experiment", 9, "party", "Lefft"),
+        (
+            f"{EXPERIMENT}: column 'party', row 9",
+            "'Lefft' is no level of 'party'",
+            "key covariates[1].levels",
+        ),
+    ),
+    Case(
+        "covariate out of range",
+        put("experiment", 9, "age", "-99"),
+        (f"{EXPERIMENT}: column 'age', row 9", "'-99' is outside the range of 'age'", "18 to 99"),
+    ),
+    Case(
+        "weight of zero",
+        change("calibration", lambda table: table.assign(w=table["w"].mask(table["id"] == "c2", "0"))),
+        (f"{CALIBRATION}: column 'w', rows 8, 9, 10", "a weight is missing or not positive", "above 0"),
+    ),
+    Case(
+        "missing id",
+        also(put("calibration", 9, "id", ""), put("calibration", 9, "email", "")),
+        (f"{CALIBRATION}: column 'id', row 9", "the respondent's id is missing"),
+    ),
+    Case(
+        "respondent twice in the wide layout",
+        append("calibration", 9),
+        (f"{CALIBRATION}: column 'id', rows 9, 32", "more than one row for 1 respondent", "'duplicate'"),
+        layout="wide",
+    ),
+    Case(
+        "text in the column of an exclusion",
+        put("calibration", 2, "seconds", "3 min"),
+        (f"{CALIBRATION}: column 'seconds', row 2", "'3 min' is no number"),
+    ),
+    Case(
+        "nobody is left",
+        lambda s: s.config["calibration"]["exclusions"][2].update(value=100000),
+        (f"{CALIBRATION}: whole file", "nobody is left after the exclusions"),
+    ),
+    Case(
+        "unknown arm",
+        put("experiment", 9, "arm", "Nanno"),
+        (
+            f"{EXPERIMENT}: column 'arm', row 9",
+            "'Nanno' is no level of 'arm'",
+            "did you mean 'Nano'",
+            "experiment.arms",
+        ),
+        real=True,
+    ),
+    Case(
+        "missing arm",
+        put("experiment", 9, "arm", ""),
+        (f"{EXPERIMENT}: column 'arm', row 9", "the arm is missing", "rule 'missing'"),
+    ),
+    Case(
+        "respondent twice in the experiment",
+        append("experiment", 9),
+        (f"{EXPERIMENT}: column 'id', rows 9, 62", "more than one row for 1 respondent"),
+    ),
+    Case(
+        "binary outcome is a number",
+        put("experiment", 9, "sign", "2"),
+        (f"{EXPERIMENT}: column 'sign', row 9", "'2' is neither yes nor no", "0 or 1"),
+    ),
+    Case(
+        "outcome out of range",
+        put("experiment", 9, "support", "10.5"),
+        (f"{EXPERIMENT}: column 'support', row 9", "'10.5' is outside the range of 'support'"),
+    ),
+    Case(
+        "incomplete petition",
+        put("experiment", 4, "shown_job", ""),
+        (f"{EXPERIMENT}: column 'shown_job', row 4", "the petition shown is incomplete"),
+    ),
+    Case(
+        "no petition in an arm with one",
+        also(*(put("experiment", 4, f"shown_{name}", "") for name in ("sector", "job", "cost"))),
+        (f"{EXPERIMENT}: column 'shown_sector', row 4", "no petition is recorded", "'policy'"),
+    ),
+    Case(
+        "same person in both samples",
+        put("experiment", 9, "id", "c3"),
+        (
+            f"{EXPERIMENT}: row 9",
+            "1 respondent also in the calibration (calibration.csv)",
+            "samples: panel",
+        ),
+    ),
+    Case(
+        "same e-mail address in both samples",
+        put("experiment", 9, "email", "C3@example.org"),
+        (f"{EXPERIMENT}: row 9", "1 respondent also in the calibration (calibration.csv)"),
+    ),
+    Case(
+        "strangers in a panel",
+        also(
+            lambda s: s.config.update(samples="panel"),
+            change("experiment", lambda table: table.assign(id=table["id"].str.replace("e", "c"))),
+        ),
+        (f"{EXPERIMENT}: rows 32, 33", "30 respondents not in the calibration", "samples: new"),
+    ),
+    Case(
+        "problems of both files at once",
+        also(
+            put("calibration", 9, "rating", "ten"),
+            put("calibration", 15, "sector", "Sea"),
+            put("experiment", 4, "sign", "perhaps"),
+            lambda s: s.config["design"].update(petition_text="{{ petition }"),
+            lambda s: s.config.update(preregistration="none.yaml"),
+        ),
+        ("2 problems found", "key design.petition_text", "none.yaml"),
+    ),
+    Case(
+        "problems of both data files at once",
+        also(
+            put("calibration", 9, "rating", "ten"),
+            put("calibration", 15, "sector", "Sea"),
+            put("experiment", 4, "sign", "perhaps"),
+        ),
+        ("3 problems found", "'ten' is no number", "'Sea' is no level", "'perhaps' is neither"),
+        real=True,
+    ),
+]
+CASES = CONFIG_CASES + FILE_CASES + CELL_CASES
+
+
+def run_here(
+    folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    """Do what the Snakefile and rule `check` do; return the exit code and what people see."""
+    monkeypatch.chdir(folder)
+    try:
+        config = validate(yaml.safe_load(Path(CONFIG).read_text(encoding="utf-8")), CONFIG)
+    except InputError as error:
+        return 1, error.message()
+    rule = SimpleNamespace(
+        log=["logs/check.log"],
+        params=SimpleNamespace(study={key: config[key] for key in STUDY_KEYS}, source=CONFIG),
+        output=SimpleNamespace(report="results/tiny/check.json"),
+    )
+    code = 0
+    try:
+        runpy.run_path(
+            str(project / "workflow/scripts/check.py"), init_globals={"snakemake": rule}, run_name="__main__"
+        )
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+        assert capsys.readouterr().err in Path("logs/check.log").read_text(encoding="utf-8")
+        return code, Path("logs/check.log").read_text(encoding="utf-8")
+    return code, ""
+
+
+def run_snakemake(folder: Path, project: Path) -> tuple[int, str]:
+    """Type the command that people type."""
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "check",
+        "--cores",
+        "1",
+        "--snakefile",
+        project / "Snakefile",
+    ]
+    command += ["--directory", folder, "--configfile", folder / CONFIG]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def assert_refused(case: Case, code: int, output: str, folder: Path) -> None:
+    assert code != 0
+    for part in case.says:
+        assert part in output
+    assert "expected: " in output
+    assert "what to do: " in output
+    assert "Traceback" not in output
+    assert not [file for file in (folder / "results").rglob("*") if file.is_file()]
+
+
+def test_there_are_enough_cases() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert len(CONFIG_CASES) >= 20
+    assert len(FILE_CASES + CELL_CASES) >= 30
+    assert sum(case.real for case in CASES) >= 8
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input_is_refused(
+    case: Case,
+    tmp_path: Path,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = tiny_study(case.layout)
+    case.mutate(study)
+    study.write(tmp_path)
+    code, output = run_here(tmp_path, project, monkeypatch, capsys)
+    assert_refused(case, code, output, tmp_path)
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("case", [case for case in CASES if case.real], ids=lambda case: case.name)
+def test_snakemake_refuses_bad_input(case: Case, tmp_path: Path, project: Path) -> None:
+    study = tiny_study(case.layout)
+    case.mutate(study)
+    study.write(tmp_path)
+    code, output = run_snakemake(tmp_path, project)
+    assert_refused(case, code, output, tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_the_good_study_passes(
+    layout: str,
+    tmp_path: Path,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tiny_study(layout).write(tmp_path)
+    assert run_here(tmp_path, project, monkeypatch, capsys) == (0, "")
+    assert (tmp_path / "results/tiny/check.json").is_file()
+
+
+@pytest.mark.workflow
+def test_snakemake_accepts_the_good_study(tmp_path: Path, project: Path) -> None:
+    tiny_study().write(tmp_path)
+    code, output = run_snakemake(tmp_path, project)
+    assert code == 0, output
+    report = yaml.safe_load((tmp_path / "results/tiny/check.json").read_text(encoding="utf-8"))
+    assert report == {
+        "study": "tiny",
+        "petitions": 24,
+        "calibration": {"respondents": 30, "profiles": 180},
+        "experiment": {"respondents": 60, "arms": {"control": 20, "best": 20, "nano": 20}},
+    }

@@ -103,6 +103,8 @@ def run(target: str, config: Path, cores: str, more: list[str]) -> int:
         profile = ROOT / "workflow" / "profiles" / "local"
         command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
         command += ["--profile", str(profile), "--cores", cores, "--nolock", "--rerun-incomplete"]
+        # Progress bars for a person who watches; one line a rule for a log file.
+        command += ["--logger", "rich"] if sys.stderr.isatty() else ["--quiet", "host", "reason"]
         return subprocess.run([*command, "--configfile", str(config), *more], check=False).returncode
 
 

@@ -62,27 +62,18 @@ if config["calibration"]:
 
 if config["experiment"]:
 
-    if os.path.exists("workflow/rules/estimate.smk"):
-
-        include: "workflow/rules/estimate.smk"
-
-    if os.path.exists("workflow/rules/explore.smk"):
-
-        include: "workflow/rules/explore.smk"
+    include: "workflow/rules/estimate.smk"
+    include: "workflow/rules/explore.smk"
 
 
-if os.path.exists("workflow/rules/report.smk"):
-
-    include: "workflow/rules/report.smk"
-
-
+include: "workflow/rules/report.smk"
 include: "workflow/rules/simulate.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.check.output,
+        rules.manifest.output,
     message:
         (
             "The study is complete"

@@ -621,14 +621,14 @@ CELL_CASES = [
         put("experiment", 9, "id", "c3"),
         (
             f"{EXPERIMENT}: row 9",
-            "1 respondent also in the calibration (calibration.csv)",
+            "1 respondent also in calibration.csv",
             "samples: panel",
         ),
     ),
     Case(
         "same e-mail address in both samples",
         put("experiment", 9, "email", "C3@example.org"),
-        (f"{EXPERIMENT}: row 9", "1 respondent also in the calibration (calibration.csv)"),
+        (f"{EXPERIMENT}: row 9", "1 respondent also in calibration.csv"),
     ),
     Case(
         "strangers in a panel",
@@ -636,7 +636,7 @@ CELL_CASES = [
             lambda s: s.config.update(samples="panel"),
             change("experiment", lambda table: table.assign(id=table["id"].str.replace("e", "c"))),
         ),
-        (f"{EXPERIMENT}: rows 32, 33", "30 respondents not in the calibration", "samples: new"),
+        (f"{EXPERIMENT}: rows 32, 33", "30 respondents not in calibration.csv", "samples: new"),
     ),
     Case(
         "problems of both files at once",

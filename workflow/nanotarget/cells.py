@@ -195,15 +195,12 @@ def read_numbers(
 
 def read_binary(cells: Cells, name: str, report: Report) -> np.ndarray:
     """Return the cells as 0 and 1; NaN where a cell is empty or wrong."""
-    tries = [cells, cells.coded]
-    found = [
-        cells.text.map(lambda text: normalised(text) in BINARY, na_action="ignore").isin([False])
-        for cells in tries
-    ]
-    cells, bad = min(zip(tries, found, strict=True), key=lambda pair: pair[1].sum())
+    bad = _neither(cells)
+    if bad.any() and not _neither(cells.coded).any():
+        cells, bad = cells.coded, np.zeros(len(bad), dtype=bool)
     report.texts(
         cells,
-        bad.to_numpy(),
+        bad,
         f"neither yes nor no, but '{name}' is binary",
         "0 or 1 (also No/Yes, False/True)",
         "correct the cells, or the column that the config names",
@@ -211,6 +208,12 @@ def read_binary(cells: Cells, name: str, report: Report) -> np.ndarray:
     return cells.text.map(lambda text: BINARY.get(normalised(text), np.nan), na_action="ignore").to_numpy(
         float
     )
+
+
+def _neither(cells: Cells) -> np.ndarray:
+    """Is each text something else than yes or no?"""
+    known = cells.text.map(lambda text: normalised(text) in BINARY, na_action="ignore")
+    return known.isin([False]).to_numpy()
 
 
 def read_ids(texts: pd.Series) -> pd.Series:

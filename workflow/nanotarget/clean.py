@@ -32,7 +32,6 @@ from nanotarget.config import (
     DesignConfig,
     ExperimentConfig,
     OutcomeConfig,
-    normalised,
 )
 from nanotarget.design import Design
 from nanotarget.people import (
@@ -58,8 +57,8 @@ class Calibration:
     Attributes:
         profiles: `contracts.calibration_profiles`.
         respondents: `contracts.calibration_respondents`.
-        flow: FLOW_COLUMNS, a row a step.
-        quality: QUALITY_COLUMNS, see `quality` in this module's functions.
+        flow: FLOW_COLUMNS, see `nanotarget.people`.
+        quality: QUALITY_COLUMNS, see `nanotarget.quality`.
         people: a row a respondent who stayed; what tells people apart (see `identify`). Never written.
         everyone: ids of all respondents of the raw file.
     """
@@ -92,12 +91,14 @@ class Samples:
     @property
     def flow(self) -> pd.DataFrame:
         """Participant flow of all samples."""
-        return pd.concat([sample.flow for sample in (self.calibration, self.experiment) if sample])
+        tables = [sample.flow for sample in (self.calibration, self.experiment) if sample]
+        return pd.concat(tables, ignore_index=True)
 
     @property
     def quality(self) -> pd.DataFrame:
         """Quality checks of all samples."""
-        return pd.concat([sample.quality for sample in (self.calibration, self.experiment) if sample])
+        tables = [sample.quality for sample in (self.calibration, self.experiment) if sample]
+        return pd.concat(tables, ignore_index=True)
 
 
 def read_samples(
@@ -181,7 +182,7 @@ def _compare_people(
                 Problem(
                     experiment_file,
                     placed(people.index[unknown]),
-                    f"{counted(int(unknown.sum()), 'respondent')} not in the calibration ({calibration_file})",
+                    f"{counted(int(unknown.sum()), 'respondent')} not in {calibration_file}",
                     "people of the calibration, because the config says 'samples: panel'",
                     "make the ids of both files agree, or write 'samples: new'",
                 )
@@ -196,7 +197,7 @@ def _compare_people(
         Problem(
             experiment_file,
             placed(people.index[again]),
-            f"{counted(int(again.sum()), 'respondent')} also in the calibration ({calibration_file})",
+            f"{counted(int(again.sum()), 'respondent')} also in {calibration_file}",
             "other people than in the calibration, because the config says 'samples: new'",
             "remove them from one file, write 'samples: panel' if the same people came back, "
             "or give different people different ids",
@@ -227,8 +228,9 @@ def read_calibration(
     Raises:
         InputError: with all problems of the file.
     """
-    covered = [c for c in covariates if c.target or (c.column or c.name) in raw.columns]
-    require(raw, _calibration_columns(calibration, design, covered, covariates), source)
+    needed = [c.target or (c.column or c.name) in raw.columns for c in covariates]
+    wanted = _calibration_columns(calibration, design)
+    require(raw, [*wanted, *_person_columns("calibration", calibration, covariates, needed)], source)
     report = Report(source)
     ids = read_ids(raw[calibration.respondent])
     if calibration.layout == "wide":
@@ -289,13 +291,8 @@ def read_calibration(
     )
 
 
-def _calibration_columns(
-    calibration: CalibrationConfig,
-    design: Design,
-    covered: Sequence[CovariateConfig],
-    covariates: Sequence[CovariateConfig],
-) -> list[tuple[str, list[str]]]:
-    """Raw columns by the config key that names them."""
+def _calibration_columns(calibration: CalibrationConfig, design: Design) -> list[tuple[str, list[str]]]:
+    """Raw columns of profiles by the config key that names them."""
     outcomes = calibration.outcomes
     wanted = [("calibration.respondent", [calibration.respondent])]
     if calibration.layout == "wide":
@@ -319,19 +316,18 @@ def _calibration_columns(
         if outcome:
             columns = [_named(outcome.column, t, p) for t, p in pairs]
             wanted.append((f"calibration.outcomes.{name}.column", columns))
-    return wanted + _shared_columns("calibration", calibration, covered, covariates)
+    return wanted
 
 
-def _shared_columns(
+def _person_columns(
     section: str,
     sample: CalibrationConfig | ExperimentConfig,
-    covered: Sequence[CovariateConfig],
     covariates: Sequence[CovariateConfig],
+    needed: Sequence[bool],
 ) -> list[tuple[str, list[str]]]:
+    """Raw columns of people by the config key that names them."""
     wanted = [
-        (f"covariates[{i}] ('{c.name}')", [c.column or c.name])
-        for i, c in enumerate(covariates)
-        if c in covered
+        (f"covariates[{i}] ('{c.name}')", [c.column or c.name]) for i, c in enumerate(covariates) if needed[i]
     ]
     if sample.weight:
         wanted.append((f"{section}.weight", [sample.weight]))
@@ -556,7 +552,7 @@ def _check_choices(shown: _Shown, profiles: int, report: Report) -> int:
     size, there, chosen = task.transform("size"), task.transform("count"), task.transform("sum")
     report.add(
         shown.choices,
-        (size < profiles).to_numpy(),
+        ((size < profiles) & (there > 0)).to_numpy(),
         f"a task has fewer than the {profiles} profiles between which the respondent chose",
         f"{profiles} rows a task",
         "complete or remove these tasks, or correct 'profiles' in the config",
@@ -595,12 +591,13 @@ def read_experiment(
         InputError: with all problems of the file.
     """
     petitions = design if experiment.petition_columns else None
-    require(raw, _experiment_columns(experiment, petitions, covariates), source)
+    wanted = _experiment_columns(experiment, petitions)
+    needed = [True] * len(covariates)
+    require(raw, [*wanted, *_person_columns("experiment", experiment, covariates, needed)], source)
     report = Report(source)
     texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
-    group = {normalised(text): i for i, text in enumerate(texts)}
-    group_of = raw[experiment.arm].map(lambda text: group.get(normalised(text), -1), na_action="ignore")
-    group_of = group_of.fillna(-1).to_numpy(np.int64)
+    # The flow counts people by arm before they are excluded; a wrong arm matters only in who stays.
+    group_of = match_levels(cells_of(raw, [experiment.arm]), "arm", texts, Report(source), "")
     steps, compared = exclude(raw, np.arange(len(raw)), experiment.respondent, experiment.exclusions, report)
     staying = steps[-1].after
     kept = raw.loc[staying]
@@ -629,8 +626,9 @@ def read_experiment(
     )
     shown: dict[str, object] = {}
     if petitions:
-        needed = np.array([a.policy is not None for a in experiment.arms])[arm] & (arm >= 0) & answered
-        shown = _petitions(kept, experiment.petition_columns or "", petitions, needed, report)
+        has_petition = np.array([a.policy is not None for a in experiment.arms])[arm] & (arm >= 0)
+        pattern = experiment.petition_columns or ""
+        shown = _petitions(kept, pattern, petitions, has_petition & answered, report)
     raise_if_any(report.problems)
     observed = ~np.isnan(next(iter(outcomes.values()))) if outcomes else np.zeros(len(kept), dtype=bool)
     if outcomes:
@@ -664,8 +662,9 @@ def read_experiment(
 
 
 def _experiment_columns(
-    experiment: ExperimentConfig, petitions: Design | None, covariates: Sequence[CovariateConfig]
+    experiment: ExperimentConfig, petitions: Design | None
 ) -> list[tuple[str, list[str]]]:
+    """Raw columns of what happened to people by the config key that names them."""
     wanted = [
         ("experiment.respondent", [experiment.respondent]),
         ("experiment.arm", [experiment.arm]),
@@ -679,7 +678,7 @@ def _experiment_columns(
         if outcome.observed_if:
             columns.append(outcome.observed_if.column)
         wanted.append((f"experiment.outcomes[{i}] ('{outcome.name}')", columns))
-    return wanted + _shared_columns("experiment", experiment, covariates, covariates)
+    return wanted
 
 
 def _outcome(raw: pd.DataFrame, outcome: OutcomeConfig, report: Report) -> np.ndarray:
@@ -744,6 +743,7 @@ def _check_feasible(cells: Sequence[Cells], codes: np.ndarray, design: Design, r
         if hit.any():
             shown = codes[np.flatnonzero(hit)[0]]
             parts = [f"{design.names[a]} = '{design.attributes[a].levels[shown[a]]}'" for a, _ in combination]
+            example = f"first {' with '.join(parts)}"
             together = [cells[a] for a, _ in combination]
             both = Cells(
                 pd.concat([c.text for c in together], ignore_index=True),
@@ -754,7 +754,7 @@ def _check_feasible(cells: Sequence[Cells], codes: np.ndarray, design: Design, r
             report.add(
                 both,
                 np.tile(hit, len(together)),
-                f"a prohibited combination in {counted(int(hit.sum()), 'petition')}, first {' with '.join(parts)}",
+                f"a prohibited combination in {counted(int(hit.sum()), 'petition')}, {example}",
                 "no petition that key design.prohibited rules out",
                 "correct the file, or design.prohibited in the config",
             )

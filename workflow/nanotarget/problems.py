@@ -59,9 +59,15 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
 
 def listed(values: Iterable[object], limit: int = 8) -> str:
     """Write values for a message: quoted, comma-separated, at most `limit` of them."""
-    items = [f"'{v}'" if isinstance(v, str) else str(v) for v in values]
+    items = [f"'{shortened(v)}'" if isinstance(v, str) else str(v) for v in values]
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """Write a text of a file for a message: on one line, cut where it is long."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def counted(n: int, noun: str) -> str:

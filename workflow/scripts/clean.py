@@ -1,5 +1,6 @@
 """Write the tidy tables of both samples, the participant flow and the quality checks."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from nanotarget.artefacts import write_csv, write_parquet
@@ -36,6 +37,7 @@ def clean(
         write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
     if cleaned.experiment:
         write_parquet(cleaned.experiment.respondents, paths["experiment"])
+    logging.getLogger("nanotarget").info("participant flow\n%s", cleaned.flow.to_string(index=False))
     write_csv(cleaned.flow, paths["flow"])
     write_csv(cleaned.quality, paths["quality"])
 

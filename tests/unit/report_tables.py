@@ -85,13 +85,18 @@ def marginal_means(outcome: str = "rating") -> pd.DataFrame:
     return table.assign(n_clusters=150)
 
 
-def amce(outcome: str = "rating") -> pd.DataFrame:
+def amce(outcome: str = "rating", estimator: str = "main_effects") -> pd.DataFrame:
     rows = [
         {"outcome": outcome, "attribute": a, "level": level}
         for a, levels in ATTRIBUTES.items()
-        for level in levels[1:]
+        for level in levels
     ]
-    return estimates(rows).assign(n_clusters=150)
+    table = estimates(rows).assign(n_clusters=150, estimator=estimator, support=1.0)
+    reference = table["level"].isin([levels[0] for levels in ATTRIBUTES.values()])
+    table.loc[reference, "estimate"] = 0.0
+    empty = ["std_error", "statistic", "p_value", "conf_low", "conf_high", "df", "support"]
+    table.loc[reference, empty] = float("nan")
+    return table
 
 
 def effects() -> pd.DataFrame:
@@ -171,16 +176,66 @@ def deviations() -> pd.DataFrame:
 
 
 def balance() -> pd.DataFrame:
+    row = {"covariate": NASTY, "level": "", "contrast": "nano - best", "mean_ref": 41.2, "mean_other": 40.9}
+    return pd.DataFrame([row | {"std_diff": 0.03, "n_ref": 100, "n_other": 101, "deviation": ""}])
+
+
+def equivalence() -> pd.DataFrame:
+    rows = [{"outcome": "sign", "contrast": contrast, "sesoi": 0.05} for contrast in CONTRASTS]
+    table = estimates(rows).assign(p_lower=0.1, p_upper=0.2, label="exploratory", deviation="")
+    return table.assign(verdict=["inconclusive", "equivalent", "not testable"])
+
+
+def attrition() -> pd.DataFrame:
+    rows = [
+        {"outcome": "sign", "arm": arm, "n_assigned": 1038, "n_observed": 1000, "n_missing": 38,
+         "attrition": 0.0366,
+         "chi2": 5.3, "chi2_df": 2, "chi2_p": 0.07, "deviation": ""}
+        for arm in ARMS
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def power() -> pd.DataFrame:
+    row = {
+        "outcome": "sign",
+        "estimator": "dim",
+        "contrast": "nano - best",
+        "std_error": 0.02,
+        "df": 2979,
+        "n": 2982,
+    }
+    rest = {"alpha": 0.05, "power": 0.8, "mde": 0.06, "mde_holm": 0.07, "sesoi": 0.05, "power_at_sesoi": 0.65}
+    return pd.DataFrame([row | rest | {"equivalence_margin": 0.063, "deviation": ""}])
+
+
+def learners() -> pd.DataFrame:
+    row = {"learner": "ridge", "outcome": "rating", "loss": 1.85, "loss_null": 1.86, "improvement": 0.0047}
+    return pd.DataFrame([row | {"std_error": 0.0015, "statistic": 3.1, "n": 1472, "penalty_common": 27.5}])
+
+
+def audit() -> pd.DataFrame:
+    row = {"arm": "nano", "policy": "nano", "n": 1037, "n_agree": 376, "share_agree": 0.363}
     return pd.DataFrame(
-        [
-            {
-                "covariate": "age",
-                "level": "",
-                "arm": "nano",
-                "mean": 41.2,
-                "reference_mean": 40.9,
-                "difference": 0.3,
-                "p_value": 0.7,
-            }
-        ]
+        [row | {"attributes_agree": 0.86, "n_infeasible": 0, "distinct_fielded": 67, "distinct_assigned": 2}]
     )
+
+
+def sources() -> dict[str, pd.DataFrame]:
+    """Return every table that the report reads, by the name under which it reads it."""
+    return {
+        "flow": flow(),
+        "amce": amce(),
+        "marginal_means": marginal_means(),
+        "learners": learners(),
+        "diagnostics": diagnostics(),
+        "petitions": petitions(),
+        "audit": audit(),
+        "effects": effects(),
+        "equivalence": equivalence(),
+        "attrition": attrition(),
+        "balance": balance(),
+        "power": power(),
+        "subgroups": subgroups(),
+        "deviations": deviations(),
+    }

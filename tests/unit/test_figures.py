@@ -11,11 +11,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-import report_tables as fake
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+
+import report_tables as fake
 from nanotarget import figures, theme
 
 NAMES = theme.Names(
@@ -25,15 +26,7 @@ NAMES = theme.Names(
     frozenset({"sign"}),
     fake.ARMS,
 )
-SOURCES = {
-    "flow": fake.flow(),
-    "amce": fake.amce(),
-    "marginal_means": fake.marginal_means(),
-    "diagnostics": fake.diagnostics(),
-    "petitions": fake.petitions(),
-    "effects": fake.effects(),
-    "subgroups": fake.subgroups(),
-}
+SOURCES = fake.sources()
 FIGURES = ["flow", "amce_rating", "dividend", "petitions", "effects", "subgroups"]
 
 
@@ -128,8 +121,12 @@ def test_long_labels_and_many_levels_make_the_figure_taller(drawn):
     short = means[means["attribute"] == "Sector"]
     small = figures.amce(fake.amce(), short, "rating", NAMES).figure.get_size_inches()
     large = drawn["amce_rating"].figure.get_size_inches()
-    many = pd.concat([short.assign(level=f"{k}") for k in range(30)])
-    huge = figures.amce(fake.amce(), many, "rating", NAMES).figure
+    effects = fake.amce()
+    effects = effects[effects["attribute"] == "Sector"]
+    many, theirs = (
+        pd.concat([t.assign(level=t["level"] + f" {k}") for k in range(30)]) for t in (short, effects)
+    )
+    huge = figures.amce(theirs, many, "rating", NAMES).figure
     assert small[0] == large[0] == theme.PAGE_WIDTH
     assert small[1] < large[1] < huge.get_size_inches()[1]
     assert faults(huge) == []
@@ -158,20 +155,21 @@ def points(axes) -> list[float]:
     return [x for _, x in sorted(shown)]
 
 
-def test_amce_shows_the_numbers_of_both_tables(drawn):
+def test_amce_shows_the_numbers_of_both_tables_and_open_reference_levels(drawn):
     effects_axes, means_axes = drawn["amce_rating"].figure.axes
-    expected = {(r.attribute, r.level): r.estimate for r in fake.amce().itertuples()}
-    order = [(r.attribute, r.level) for r in fake.marginal_means().itertuples()]
-    assert points(effects_axes) == [expected.get(key, 0.0) for key in order]
+    assert points(effects_axes) == list(fake.amce()["estimate"])
     assert points(means_axes) == list(fake.marginal_means()["estimate"])
+    marked = [line for line in effects_axes.lines if len(line.get_xdata()) == 1]
+    fills = [(line.get_xdata()[0] == 0, to_rgb(line.get_markerfacecolor()) == (1, 1, 1)) for line in marked]
+    assert fills.count((True, True)) == 3 and fills.count((False, False)) == len(fills) - 3
 
 
-def test_a_reference_level_with_a_row_of_zeros_is_open_like_one_without_a_row():
-    row = {"outcome": "rating", "attribute": "Sector", "level": "Energy", "estimate": 0.0, "std_error": 0.0}
-    table = pd.concat([pd.DataFrame([row | {"conf_low": 0.0, "conf_high": 0.0}]), fake.amce()])
-    figure = figures.amce(table, fake.marginal_means(), "rating", NAMES).figure
-    lines = [line for line in figure.axes[0].lines if list(line.get_xdata()) == [0.0]]
-    assert any(to_rgb(line.get_markerfacecolor()) == to_rgb("white") for line in lines)
+def test_amce_of_a_restricted_design_draws_the_estimator_that_allows_for_it():
+    restricted = fake.amce(estimator="restricted").assign(estimate=lambda t: t["estimate"] * 2)
+    restricted.loc[1, ["estimate", "std_error", "conf_low", "conf_high"]] = float("nan")
+    both = pd.concat([fake.amce(), restricted], ignore_index=True)
+    axes = figures.amce(both, fake.marginal_means(), "rating", NAMES).figure.axes[0]
+    assert points(axes) == list(restricted["estimate"].dropna())
 
 
 def test_effects_show_every_row_and_the_band_of_the_smallest_effect_only_where_it_belongs(drawn):

@@ -354,22 +354,28 @@ def amce(
     """Draw average marginal component effects beside marginal means, grouped by attribute.
 
     Args:
-        effects: calibrate/amce.csv; attributes and levels appear in the order of `means`.
+        effects: calibrate/amce.csv; of several estimators the last is drawn, which in a restricted
+            design is the one that allows for it. What cannot be estimated stays empty.
         means: calibrate/marginal_means.csv.
         outcome: the calibration outcome to draw.
         names: labels.
         null: marginal mean without any preference (1/profiles for a forced choice), drawn as a line.
     """
     effects, means = effects[effects["outcome"] == outcome], means[means["outcome"] == outcome]
-    found = {(r["attribute"], r["level"]): r for _, r in effects.iterrows()}
+    shown = effects[effects["estimator"] == effects["estimator"].iloc[-1]]
+    found = {(r["attribute"], r["level"]): r for _, r in shown.iterrows()}
     rows: list[Row] = []
     for attribute, group in means.groupby("attribute", sort=False):
         rows.append(Row(str(attribute), head=True))
         for _, mean in group.iterrows():
-            effect = found.get((attribute, mean["level"]))
-            reference = effect is None or not effect["std_error"] > 0
-            left = Point(0.0, fill="white") if reference else _point(effect)
-            rows.append(Row(str(mean["level"]), (left, _point(mean))))
+            effect = found[attribute, mean["level"]]
+            reference = effect["estimate"] == 0 and not effect["std_error"] > 0
+            rows.append(
+                Row(
+                    str(mean["level"]),
+                    (_point(effect, fill="white" if reference else theme.INK), _point(mean)),
+                )
+            )
     label = names.of(outcome)
     unit = "share" if outcome in names.binary else "points"
     panels = (Panel(f"Effect (AMCE), {unit}", 0.0), Panel("Marginal mean", null))

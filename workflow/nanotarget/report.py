@@ -212,7 +212,8 @@ def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
         policy = column.removeprefix("n_")
         label = theme.POLICIES.get(policy, policy)
         people = theme.count(int(petitions[column].sum()))
-        sentences.append(f"{label}: {theme.count(len(used))} distinct petitions for {people} people.")
+        noun = "petition" if len(used) == 1 else "petitions"
+        sentences.append(f"{label}: {theme.count(len(used))} distinct {noun} for {people} people.")
         if policy == "overall_best" and len(used):
             quote = str(used.sort_values(column, ascending=False, kind="stable")["text"].iloc[0])
     return sentences, quote

@@ -105,8 +105,8 @@ def effects(table: pd.DataFrame, names: Names) -> Table:
 
 def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
     """Average marginal component effects beside marginal means, a group an attribute and outcome."""
-    merged = means.merge(
-        table, on=["outcome", "attribute", "level"], how="left", suffixes=("_mean", ""), validate="1:1"
+    merged = table.merge(
+        means, on=["outcome", "attribute", "level"], how="left", suffixes=("", "_mean"), validate="m:1"
     )
     several = len(set(merged["outcome"])) > 1
     groups = [
@@ -117,11 +117,13 @@ def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
     marginal = merged[[f"{c}_mean" for c in mean_columns]].set_axis(mean_columns, axis=1)
     mean, mean_interval = _estimates(marginal, groups, theme.CALIBRATION_LEVEL)
     effect, effect_interval = _estimates(merged, groups, theme.CALIBRATION_LEVEL)
-    is_reference = ~(merged["std_error"] > 0)
+    is_reference = (merged["estimate"] == 0) & ~(merged["std_error"] > 0)
     effect_cells = ["reference" if r else cell for r, cell in zip(is_reference, effect.cells, strict=True)]
+    estimators = [theme.AMCE_ESTIMATORS.get(e, e) for e in texts(merged, "estimator")]
     interval_cells = ["" if r else cell for r, cell in zip(is_reference, effect_interval.cells, strict=True)]
     columns = [
         Column("Level", texts(merged, "level"), wide=True),
+        *([Column("Estimator", estimators)] if len(set(estimators)) > 1 else []),
         Column("AMCE", effect_cells, numeric=True),
         Column(effect_interval.label, interval_cells, numeric=True),
         Column("Marginal mean", mean.cells, numeric=True),
@@ -208,28 +210,88 @@ def deviations(table: pd.DataFrame) -> Table:
     return Table("deviations", "Deviations from the pre-registration", columns, table, notes=notes)
 
 
-def plain(name: str, title: str, table: pd.DataFrame, names: Names, notes: Sequence[str] = ()) -> Table:
-    """Show a tidy table as it is: texts, whole numbers, p values and numbers, each in its way."""
-    columns = []
-    for column in table.columns:
-        label = str(column).replace("_", " ")
+def chosen(
+    name: str,
+    title: str,
+    table: pd.DataFrame,
+    names: Names,
+    columns: Mapping[str, str],
+    group: str = "",
+    notes: Sequence[str] = (),
+) -> Table:
+    """Show some columns of a tidy table: texts, whole numbers, p values and numbers, each in its way.
+
+    Args:
+        columns: column -> label for people; their order is the order in the table.
+        group: column whose values become headings, if any.
+    """
+    made = []
+    for column, label in columns.items():
         values = table[column]
-        if column in ("p_value", "p_adjusted") or str(column).endswith("_p"):
-            columns.append(_p_values(table, column, label.replace("p value", "p")))
+        if column in P_VALUES:
+            made.append(_p_values(table, column, label))
         elif pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
-            cells = texts(table, column)
-            if column == "outcome":
-                cells = [names.of(cell) for cell in cells]
-            if column == "contrast":
-                cells = [theme.difference(cell) for cell in cells]
-            columns.append(Column(label, cells, wide=max(map(len, cells), default=0) > 30))
+            cells = _labelled(table, column, names)
+            made.append(Column(label, cells, wide=max(map(len, cells), default=0) > 30))
         elif (values.dropna() % 1 == 0).all():
-            columns.append(_counts(table, column, label))
+            made.append(_counts(table, column, label))
         else:
             places = 1 if values.abs().max() >= 100 else 3
-            cells = [theme.number(value, places) for value in values]
-            columns.append(Column(label, cells, numeric=True))
-    return Table(name, title, columns, table, notes=notes)
+            made.append(Column(label, [theme.number(value, places) for value in values], numeric=True))
+    return Table(name, title, made, table, _labelled(table, group, names) if group else (), notes)
+
+
+def _labelled(table: pd.DataFrame, column: str, names: Names) -> list[str]:
+    cells = texts(table, column)
+    if column == "outcome":
+        return [names.of(cell) for cell in cells]
+    if column == "contrast":
+        return [theme.difference(cell) for cell in cells]
+    if column == "estimator":
+        return [theme.ESTIMATORS.get(cell, cell) for cell in cells]
+    return cells
+
+
+def equivalence(table: pd.DataFrame, names: Names) -> Table:
+    """Tests that effects are smaller than the smallest effect of interest (estimate/equivalence.csv)."""
+    groups = _labelled(table, "outcome", names)
+    estimate, interval = _estimates(table, groups, 2 * names.level - 1)
+    columns = [
+        Column("Contrast", _labelled(table, "contrast", names)),
+        Column("Bound", [f"±{theme.number(b, theme.decimals([b]))}" for b in table["sesoi"]], numeric=True),
+        estimate,
+        interval,
+        _p_values(table, "p_value", "p"),
+        Column("Verdict", texts(table, "verdict")),
+        Column("Label", texts(table, "label")),
+    ]
+    notes = ["p: the larger of two one-sided tests against the bound, the smallest effect of interest."]
+    return Table("equivalence", "Equivalence tests", columns, table, groups, notes)
+
+
+P_VALUES = ("p_value", "p_adjusted", "chi2_p", "interaction_p")
+LEARNERS = {
+    "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
+    "improvement": "Improvement", "std_error": "SE", "n": "n",
+}  # fmt: skip
+AUDIT = {
+    "arm": "Arm", "policy": "Policy", "n": "n", "n_agree": "Same petition", "share_agree": "Share",
+    "attributes_agree": "Same levels, share", "distinct_fielded": "Distinct, fielded",
+    "distinct_assigned": "Distinct, recomputed",
+}  # fmt: skip
+ATTRITION = {
+    "arm": "Arm", "n_assigned": "Randomised", "n_observed": "Observed", "n_missing": "Missing",
+    "attrition": "Share missing", "chi2_p": "p, all arms",
+}  # fmt: skip
+BALANCE = {
+    "covariate": "Covariate", "level": "Level", "mean_other": "Mean, first arm",
+    "mean_ref": "Mean, second arm", "std_diff": "Standardised difference",
+}  # fmt: skip
+POWER = {
+    "contrast": "Contrast", "estimator": "Estimator", "n": "n", "mde": "Detectable effect",
+    "mde_holm": "The same, Holm", "sesoi": "Of interest", "power_at_sesoi": "Power for it",
+    "equivalence_margin": "Equivalence margin",
+}  # fmt: skip
 
 
 def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]:
@@ -243,14 +305,21 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
     builders: dict[str, Callable[[pd.DataFrame], Table]] = {
         "flow": flow,
         "amce": lambda t: amce(t, sources["marginal_means"], names),
-        "learners": lambda t: plain("learners", "Learners, out of sample", t, names),
+        "learners": lambda t: chosen(
+            "learners",
+            "Learners, out of sample",
+            t,
+            names,
+            LEARNERS,
+            notes=["The null learns no differences between people."],
+        ),
         "diagnostics": lambda t: diagnostics(t, names),
-        "audit": lambda t: plain("audit", "Petitions fielded against petitions recomputed", t, names),
+        "audit": lambda t: chosen("audit", "Petitions fielded and recomputed", t, names, AUDIT),
         "effects": lambda t: effects(t, names),
-        "equivalence": lambda t: plain("equivalence", "Equivalence tests", t, names),
-        "attrition": lambda t: plain("attrition", "Attrition", t, names),
-        "balance": lambda t: plain("balance", "Balance of the arms", t, names),
-        "power": lambda t: plain("power", "Smallest detectable effects", t, names),
+        "equivalence": lambda t: equivalence(t, names),
+        "attrition": lambda t: chosen("attrition", "Attrition", t, names, ATTRITION, "outcome"),
+        "balance": lambda t: chosen("balance", "Balance of the arms", t, names, BALANCE, "contrast"),
+        "power": lambda t: chosen("power", "Smallest detectable effects", t, names, POWER, "outcome"),
         "subgroups": lambda t: subgroups(t, names),
         "deviations": deviations,
     }

@@ -90,6 +90,9 @@ ESTIMATORS = {
 POLICIES = {"random": "Random", "overall_best": "Overall best", "segment": "Segments", "nano": "Nano"}
 
 
+AMCE_ESTIMATORS = {"main_effects": "Main effects", "restricted": "Restricted design"}
+
+
 @dataclass(frozen=True)
 class Names:
     """What things are called for people, and whether they must be called simulated.

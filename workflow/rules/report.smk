@@ -178,6 +178,7 @@ MAKERS = [
         "learn",
         "diagnose",
         "assign",
+        "deviations",
         "estimate",
         "explore",
         "figures",

@@ -1,0 +1,269 @@
+"""The report page: self-contained, escaped, in order, honest about what is missing, same bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+import subprocess
+import sys
+import textwrap
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+import report_tables as fake
+from nanotarget import report, tables, theme
+from nanotarget.report import Material, Picture
+
+NAMES = theme.Names(
+    True, {"rating": "Rating"}, {"sign": "Signed", "support": "Support"}, frozenset({"sign"}), fake.ARMS
+)
+CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", "petitions")
+EXPERIMENT = ("effects", "equivalence", "attrition", "balance", "power", "subgroups")
+STUDY = {"study": "x", "title": fake.NASTY, "synthetic": True, "root_seed": 42}
+ORIGIN = {
+    "packages": {"python": "3.11", "numpy": "2.4"},
+    "inputs": [{"path": "data/<raw>.csv", "sha256": "ab" * 32, "bytes": 12}],
+}
+SVG = '<svg width="504pt" height="9pt" xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+
+
+def material(calibration=True, experiment=True, registered=True, names=NAMES) -> Material:
+    wanted = {"flow", *CALIBRATION * calibration, *EXPERIMENT * experiment}
+    wanted |= {"audit"} if calibration and experiment else set()
+    wanted |= {"deviations"} if experiment and registered else set()
+    sources = {name: table for name, table in fake.sources().items() if name in wanted}
+    figures = (
+        ["flow"]
+        + ["amce_rating", "dividend", "petitions"] * calibration
+        + ["effects", "subgroups"] * experiment
+    )
+    return Material(
+        names=names,
+        has_calibration=calibration,
+        has_experiment=experiment,
+        registered=registered,
+        tables=tables.build(sources, names),
+        pictures={
+            name: Picture(SVG, f"Alt of {name} {fake.NASTY}", f"Caption of {name}") for name in figures
+        },
+        sources=sources,
+        verdict=fake.verdict() if calibration else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def template(project) -> str:
+    return (project / "workflow/report/report.html.j2").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(template) -> str:
+    return report.render(template, STUDY, material(), ORIGIN)
+
+
+class Reader(HTMLParser):
+    """What a browser or screen reader finds on a page."""
+
+    VOID = ("meta", "img", "link", "br", "col", "input")
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.headings: list[tuple[int, str]] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        if tag == "img":
+            self.images.append(found)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append((int(tag[1]), ""))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+        if self.open and re.fullmatch("h[1-6]", self.open[-1]):
+            level, text = self.headings[-1]
+            self.headings[-1] = (level, text + data)
+
+
+def test_the_page_needs_no_network_and_runs_no_script(page):
+    reader = Reader(page)
+    assert not {"script", "link", "iframe", "object"} & set(reader.tags)
+    assert all(link.startswith("#") for link in reader.links)
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in reader.images)
+    assert not re.search(r"https?://|@import|url\(", page)
+    encoded = reader.images[0]["src"].split(",")[1]
+    assert base64.b64decode(encoded).decode() == SVG
+
+
+def test_links_lead_somewhere_and_ids_are_unique(page):
+    reader = Reader(page)
+    assert len(set(reader.ids)) == len(reader.ids)
+    assert {link[1:] for link in reader.links} <= set(reader.ids)
+    assert reader.links[0] == "#report" and "report" in reader.ids
+
+
+def test_headings_are_in_order_and_the_verdict_comes_first(page):
+    headings = Reader(page).headings
+    assert [level for level, _ in headings].count(1) == 1 and headings[0] == (1, fake.NASTY)
+    assert all(b - a <= 1 for (a, _), (b, _) in itertools.pairwise(headings))
+    assert [text for level, text in headings if level == 2] == [
+        "The answer in short",
+        "Who took part",
+        "What people like in a petition",
+        "Can nano-targeting pay?",
+        "Who gets which petition",
+        "What the experiment found",
+        "Explorations ",
+        "Deviations from the pre-registration",
+        "Where this comes from",
+    ]
+    assert page.index("DO NOT DEPLOY") < page.index("Who took part</h2>")
+
+
+def test_every_figure_has_its_alternative_text(page):
+    images = Reader(page).images
+    assert [image["alt"] for image in images] == [
+        f"Alt of {name} {fake.NASTY}"
+        for name in ("flow", "amce_rating", "dividend", "petitions", "effects", "subgroups")
+    ]
+
+
+def test_texts_from_data_and_config_are_escaped(page):
+    assert fake.NASTY not in page
+    text = Reader(page).text
+    assert text.count(fake.NASTY) >= 5
+    assert "data/<raw>.csv" in text and "ab" * 32 in text
+    assert "br" not in Reader(page).tags and "raw" not in Reader(page).tags
+
+
+def test_explorations_are_marked_and_the_seed_is_named(page):
+    text = Reader(page).text
+    assert "Explorations (exploratory)" in text and "Root seed 42" in text and "numpy 2.4" in text
+
+
+def test_simulated_data_have_a_banner_and_real_ones_have_none(page, template):
+    assert 'class="banner"' in page and page.index('class="banner"') < page.index("<h1>")
+    names = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
+    real = report.render(template, STUDY | {"synthetic": False}, material(names=names), ORIGIN)
+    assert 'class="banner"' not in real and theme.SIMULATED not in real
+
+
+@pytest.mark.parametrize(
+    ("calibration", "experiment", "registered", "sentences"),
+    [
+        (True, False, False, {report.NO_EXPERIMENT: 2, report.NO_REGISTRATION: 1}),
+        (True, False, True, {report.NO_EXPERIMENT: 3}),
+        (False, True, False, {report.NO_CALIBRATION: 3, report.NO_REGISTRATION: 1}),
+        (True, True, True, {}),
+    ],
+)
+def test_what_a_study_lacks_is_said_in_one_sentence(template, calibration, experiment, registered, sentences):
+    page = report.render(template, STUDY, material(calibration, experiment, registered), ORIGIN)
+    reader = Reader(page)
+    for sentence in (report.NO_CALIBRATION, report.NO_EXPERIMENT, report.NO_REGISTRATION):
+        assert reader.text.count(sentence) == sentences.get(sentence, 0)
+    assert page.count('class="missing"') == sum(sentences.values())
+    assert {link[1:] for link in reader.links} <= set(reader.ids)
+    assert ("Nano-targeting:" in reader.text) == calibration
+    assert ("The experiment:" in reader.text) == experiment
+
+
+def test_the_findings_are_the_confirmatory_rows_of_the_first_outcome():
+    sentences = report.findings(fake.effects(), NAMES)
+    assert sentences == [
+        "Signed, best − control: 10.0 percentage points (95% interval 0.2 to 19.8; confirmatory): "
+        "the first arm is higher.",
+        "Signed, nano − control: −12.6 percentage points (95% interval −22.4 to −2.8; confirmatory): "
+        "the first arm is lower.",
+        "Signed, nano − best: −5.2 percentage points (95% interval −15.0 to 4.6; confirmatory): "
+        "the interval includes zero.",
+    ]
+
+
+def test_findings_without_a_registration_are_differences_in_means_on_their_own_scale():
+    table = fake.effects()
+    table = table[table["outcome"] == "support"]
+    table.loc[table.index[0], ["std_error", "conf_low", "conf_high"]] = float("nan")
+    sentences = report.findings(table, NAMES)
+    assert len(sentences) == 3
+    assert "the interval cannot be computed" in sentences[0]
+    assert sentences[2].startswith(
+        "Support, nano − best: −0.130 points (95% interval −0.228 to −0.032; exploratory)"
+    )
+
+
+def test_the_assignment_counts_distinct_petitions_and_quotes_the_overall_best():
+    assignment = next(s for s in report.sections(material()) if s.key == "assignment")
+    assert assignment.lead == [
+        "Random: 40 distinct petitions for 120 people.",
+        "Overall best: 1 distinct petition for 120 people.",
+        "Nano: 4 distinct petitions for 120 people.",
+    ]
+    assert assignment.quote == fake.NASTY
+
+
+def test_a_column_figure_is_shown_narrow():
+    assert not Picture(SVG, "", "").narrow
+    assert Picture(SVG.replace("504pt", "252pt"), "", "").narrow
+
+
+def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
+    """Every format: PDF, SVG, PNG, CSV, LaTeX, HTML and the page, whatever Python's hash seed is."""
+    code = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        sys.path.insert(0, "tests/unit")
+        import report_tables as fake, test_report as t
+        from nanotarget import artefacts, figures, report, tables, theme
+        folder = Path(sys.argv[1])
+        drawn = figures.build(fake.sources(), t.NAMES, profiles=2, analysed="rating", gain=0.1, smallest={})
+        for name, figure in drawn.items():
+            theme.save(figure.figure, folder / name)
+            artefacts.write_csv(figure.data, folder / f"{name}.csv")
+        for name, table in t.material().tables.items():
+            artefacts.write_text(tables.as_page(table), folder / f"{name}.html")
+            artefacts.write_text(tables.as_latex(table), folder / f"{name}.tex")
+        template = Path("workflow/report/report.html.j2").read_text("utf-8")
+        artefacts.write_text(report.render(template, t.STUDY, t.material(), t.ORIGIN), folder / "report.html")
+        """
+    )
+    runs = []
+    for seed in ("1", "2"):
+        environment = {"PYTHONHASHSEED": seed, "TZ": f"UTC+{seed}", "HOME": str(tmp_path), "PATH": ""}
+        command = [sys.executable, "-c", code, str(tmp_path / seed)]
+        runs.append(subprocess.Popen(command, cwd=project, env=environment))
+    assert [run.wait() for run in runs] == [0, 0]
+    digests = [
+        {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
+        for folder in (tmp_path / "1", tmp_path / "2")
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 6 * 4 + 2 * 12 + 1
+
+
+def test_the_page_counts_nobody_when_nobody_is_assigned():
+    empty = pd.DataFrame({"petition_id": [], "text": [], "n_overall_best": []})
+    assert report._assigned(empty) == (["Overall best: 0 distinct petitions for 0 people."], "")

@@ -1,0 +1,246 @@
+"""Tables: every text escaped, the same cells in HTML and LaTeX, raw numbers in the data."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+import report_tables as fake
+from nanotarget import tables, theme
+
+NAMES = theme.Names(
+    True,
+    {"rating": "Rating"},
+    {"sign": "Signed <b>it</b>", "support": "Support"},
+    frozenset({"sign"}),
+    fake.ARMS,
+)
+SOURCES = fake.sources()
+MADE = tables.build(SOURCES, NAMES)
+
+
+class Cells(HTMLParser):
+    """The rows of a page's table as a browser reads them, and every tag that it holds."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "col", "br"):
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag in ("td", "th"):
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def unlatex(text: str) -> str:
+    """Read LaTeX as TeX would print it; fails on anything that the writer does not know."""
+    commands = {
+        "textbackslash": "\\", "textasciicircum": "^", "textasciitilde": "~", "textless": "<",
+        "textgreater": ">", "textbar": "|", "textquotedbl": '"', "textasciigrave": "`",
+    }  # fmt: skip
+    out, i = "", 0
+    while i < len(text):
+        if found := re.match(r"\\([a-z]+)\{\}", text[i:]):
+            out += commands[found[1]]
+            i += found.end()
+        elif found := re.match(r"\\([{}$&#%_])", text[i:]):
+            out += found[1]
+            i += 2
+        elif text.startswith("$-$", i):
+            out += "−"
+            i += 3
+        elif text.startswith(r"$\infty$", i):
+            out += "∞"
+            i += 8
+        elif text.startswith("{}", i):
+            i += 2
+        else:
+            assert text[i] not in '\\{}$&#%_^~<>|"`', f"unescaped {text[i]!r} in {text!r}"
+            out += text[i]
+            i += 1
+    return out
+
+
+def latex_rows(source: str) -> list[list[str]]:
+    """The cells of each row of a longtable, as printed."""
+    body = source.split("\\endhead\n")[1].split("\\bottomrule")[0]
+    rows = []
+    for line in body.splitlines():
+        if line == r"\addlinespace":
+            continue
+        if found := re.fullmatch(
+            r"\\multicolumn\{\d+\}\{.*?\\linewidth\}@\{\}\}\{\\textbf\{(.*)\}\} \\\\\*", line
+        ):
+            rows.append([unlatex(found[1])])
+            continue
+        assert line.endswith(r" \\"), line
+        rows.append([unlatex(cell) for cell in re.split(r"(?<!\\) & ", line.removesuffix(r" \\"))])
+    return rows
+
+
+def test_a_table_for_every_source():
+    assert list(MADE) == [name for name in SOURCES if name not in ("marginal_means", "petitions")]
+    assert list(tables.build({"flow": fake.flow()}, NAMES)) == ["flow"]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_html_and_latex_hold_the_same_cells_verbatim(name):
+    table = MADE[name]
+    expected, previous = [], None
+    for i in range(len(table)):
+        if table.groups and table.groups[i] != previous:
+            previous = table.groups[i]
+            expected.append([previous])
+        expected.append([column.cells[i] for column in table.columns])
+    page = Cells(tables.as_page(table))
+    assert page.open == []
+    assert page.rows[0] == [column.label for column in table.columns]
+    assert page.rows[1:] == expected
+    assert latex_rows(tables.as_latex(table)) == expected
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_no_tag_comes_from_the_data_and_nothing_from_the_network(name):
+    page = tables.as_page(MADE[name])
+    known = {"html", "head", "meta", "title", "style", "body", "div", "table", "caption", "thead", "tbody",
+             "tr", "th", "td", "p"}  # fmt: skip
+    assert set(Cells(page).tags) <= known
+    assert not re.search(r"https?:|src=|href=|url\(", page)
+
+
+def test_nasty_texts_survive():
+    assert fake.NASTY in MADE["amce"].groups and fake.NASTY in MADE["deviations"].columns[3].cells
+    text = 'a -- b [c] *d* `e` "f" − ∞ \\ {}$&#%_^~<>|'
+    assert unlatex(tables.latex(text)) == text
+    assert tables.latex("[x]").startswith("{}") and tables.latex("*x").startswith("{}")
+    assert "--" not in tables.latex("a--b")
+    assert tables.latex("a\nb\x00c\td") == "a b c d"
+
+
+def test_control_characters_and_line_breaks_do_not_break_a_row():
+    data = pd.DataFrame({"a": ["x\ny", "[z]"], "b": [1, 2]})
+    table = tables.chosen("t", "T", data, NAMES, {"a": "A", "b": "B"})
+    assert latex_rows(tables.as_latex(table)) == [["x y", "1"], ["[z]", "2"]]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_intervals_and_no_stars(name):
+    table = MADE[name]
+    own = [cell for column in table.columns if column.numeric for cell in column.cells]
+    assert not any("*" in cell for cell in own)
+    if "conf_low" in table.data:
+        level = "90%" if name == "equivalence" else "95%"
+        assert name == "learners" or any(column.label == f"{level} interval" for column in table.columns)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_simulated_data_are_noted_on_every_table_and_real_ones_on_none(name):
+    real = tables.build(SOURCES, theme.Names(False, NAMES.ratings, NAMES.outcomes))[name]
+    for write in (tables.as_page, tables.as_latex):
+        assert theme.SIMULATED in write(MADE[name])
+        assert theme.SIMULATED not in write(real)
+
+
+def test_the_data_are_the_tidy_numbers():
+    pd.testing.assert_frame_equal(MADE["effects"].data, fake.effects())
+    amce = MADE["amce"].data
+    assert list(amce["quantity"].unique()) == ["amce", "marginal_mean"]
+    assert list(amce["estimate"]) == [*fake.amce()["estimate"], *fake.marginal_means()["estimate"]]
+
+
+def test_amce_names_reference_levels_and_pairs_each_level_with_its_mean():
+    level, effect, interval, mean, *_ = MADE["amce"].columns
+    assert [e == "reference" for e in effect.cells] == [k in (0, 3, 7) for k in range(9)]
+    assert level.cells[1] == "Transport" and effect.cells[1] == "−0.013" and mean.cells[1] == "4.987"
+    assert interval.cells[0] == "" and interval.cells[1] == "[−0.111, 0.085]"
+
+
+def test_a_restricted_design_shows_both_estimators_and_what_cannot_be_estimated():
+    restricted = fake.amce(estimator="restricted")
+    restricted.loc[1, ["estimate", "std_error", "conf_low", "conf_high"]] = float("nan")
+    both = pd.concat([fake.amce(), restricted], ignore_index=True)
+    columns = {c.label: c.cells for c in tables.amce(both, fake.marginal_means(), NAMES).columns}
+    assert columns["Estimator"] == ["Main effects"] * 9 + ["Restricted design"] * 9
+    assert columns["AMCE"][9] == "reference" and columns["AMCE"][10] == "–"
+
+
+def test_two_outcomes_are_told_apart_in_the_headings():
+    both = {
+        "amce": pd.concat([fake.amce(), fake.amce("choice")], ignore_index=True),
+        "marginal_means": pd.concat(
+            [fake.marginal_means(), fake.marginal_means("choice")], ignore_index=True
+        ),
+    }
+    groups = list(dict.fromkeys(tables.build(both, NAMES)["amce"].groups))
+    assert groups[0] == "Sector (Rating)" and groups[3] == "Sector (choice)" and len(groups) == 6
+
+
+def test_effects_carry_label_and_deviation():
+    table = fake.effects()
+    table.loc[0, "deviation"] = "D1; D2"
+    labels = tables.effects(table, NAMES).columns[-1].cells
+    assert labels[:3] == ["confirmatory (deviates: D1; D2)", "secondary", "confirmatory"]
+    assert MADE["effects"].columns[4].cells[0] == "<0.001"
+
+
+def test_suppressed_cells_show_no_number():
+    columns = {column.label: column.cells for column in MADE["subgroups"].columns}
+    assert columns["Estimate"][0] == "suppressed"
+    assert columns["95% interval"][0] == columns["n"][0] == "–"
+
+
+def test_groups_stay_together_even_when_rows_come_mixed():
+    mixed = fake.flow().sample(frac=1, random_state=1)
+    groups = tables.flow(mixed).groups
+    assert len(list(dict.fromkeys(groups))) == sum(
+        a != b for a, b in zip(groups, [None, *groups], strict=False)
+    )
+
+
+def test_an_empty_table_says_so():
+    empty = tables.deviations(fake.deviations().iloc[:0])
+    assert len(empty) == 0 and empty.notes == ["No deviation."]
+    assert Cells(tables.as_page(empty)).open == []
+    assert latex_rows(tables.as_latex(empty)) == []
+
+
+def test_chosen_columns_show_each_kind_of_number_in_its_way():
+    table = pd.DataFrame(
+        {"outcome": ["sign"], "chi2_p": [1e-5], "n": [1234.0], "share": [0.12345], "ok": [True]}
+    )
+    columns = {"share": "Share", "n": "People", "chi2_p": "p", "ok": "Fine"}
+    made = tables.chosen("t", "T", table, NAMES, columns, "outcome")
+    assert [(c.label, c.cells[0]) for c in made.columns] == [
+        ("Share", "0.123"),
+        ("People", "1,234"),
+        ("p", "<0.001"),
+        ("Fine", "True"),
+    ]
+    assert list(made.groups) == ["Signed <b>it</b>"]
+
+
+def test_equivalence_says_its_bound_and_its_level():
+    columns = {c.label: c.cells for c in MADE["equivalence"].columns}
+    assert columns["Bound"] == ["±0.050"] * 3 and "90% interval" in columns
+    assert columns["Verdict"] == ["inconclusive", "equivalent", "not testable"]

@@ -160,10 +160,11 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
             )
     ragged = [(row, len(cells)) for row, cells in data if not _fits(cells, len(header))]
     if ragged:
+        subject = "it" if len(ragged) == 1 else "the first of them"
         raise _error(
             name,
             placed(row for row, _ in ragged),
-            f"{'it has' if len(ragged) == 1 else 'the first has'} {ragged[0][1]} cells, the header has {len(header)}",
+            f"{subject} has {ragged[0][1]} cells, the header has {len(header)}",
             f"{len(header)} cells in every row",
             "look for a separator in a cell without quotes, or for a cut-off end of the file",
         )

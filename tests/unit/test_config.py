@@ -1,0 +1,339 @@
+"""The config: schema and dataclasses say the same, defaults arrive, every mistake has its place."""
+
+import copy
+import dataclasses
+import types
+import typing
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanotarget import config as module
+from nanotarget.config import StudyConfig, normalised, schema, typed, validate
+from nanotarget.problems import InputError
+from tiny_study import tiny_study
+
+KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+
+def resolved(rules):
+    return schema()["$defs"][rules["$ref"].rsplit("/", 1)[1]] if "$ref" in rules else rules
+
+
+def kinds_of(annotation):
+    """JSON types that an annotation allows."""
+    origin = typing.get_origin(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return set().union(*(kinds_of(option) for option in typing.get_args(annotation)))
+    if is_literal(annotation):
+        return {"enum"}
+    if origin is list:
+        return {"array"}
+    if origin is dict or dataclasses.is_dataclass(annotation):
+        return {"object"}
+    return {KINDS[annotation]}
+
+
+def objects(kind=StudyConfig, rules=None, path="study"):
+    """All (path, dataclass, schema of the object) of the config."""
+    rules = resolved(rules or schema())
+    yield path, kind, rules
+    for name, hint in typing.get_type_hints(kind).items():
+        for part in [hint, *typing.get_args(hint)]:
+            if dataclasses.is_dataclass(part):
+                inner = resolved(rules["properties"][name])
+                is_list = typing.get_origin(hint) is list
+                yield from objects(part, inner["items"] if is_list else inner, f"{path}.{name}")
+
+
+OBJECTS = list(objects())
+
+
+@pytest.mark.parametrize(("path", "kind", "rules"), OBJECTS, ids=[path for path, *_ in OBJECTS])
+def test_schema_and_dataclasses_are_in_step(path, kind, rules):
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    assert set(fields) == set(rules["properties"])
+    assert rules["additionalProperties"] is False
+    required = {
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    assert required == set(rules.get("required", []))
+    for name, rule in rules["properties"].items():
+        rule = resolved(rule)
+        assert rule.get("description"), f"{path}.{name} is not described"
+        wanted = kinds_of(hints[name])
+        if "enum" in rule:
+            literals = [part for part in (hints[name], *typing.get_args(hints[name])) if is_literal(part)]
+            values = [value for value in rule["enum"] if value is not None]
+            assert all(list(typing.get_args(literal)) == values for literal in literals)
+            assert literals or wanted <= {"string", "null"}
+            continue
+        found = set(rule["type"] if isinstance(rule["type"], list) else [rule["type"]])
+        if "default" not in rule and "null" in wanted:  # left out or complete, never null
+            found.add("null")
+        if "number" in wanted:  # which includes whole ones
+            wanted.discard("integer")
+        assert found == wanted, f"{path}.{name}"
+
+
+def is_literal(annotation):
+    return typing.get_origin(annotation) is typing.Literal
+
+
+def test_at_least_one_object_of_every_dataclass_is_in_the_schema():
+    defined = {
+        kind
+        for kind in vars(module).values()
+        if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
+    }
+    assert defined == {kind for _, kind, _ in OBJECTS}
+
+
+@pytest.mark.parametrize(("path", "kind", "rules"), OBJECTS, ids=[path for path, *_ in OBJECTS])
+def test_the_defaults_of_the_schema_are_those_of_the_dataclasses(path, kind, rules):
+    hints = typing.get_type_hints(kind)
+    needed = dict.fromkeys(rules.get("required", []), "needed")
+    made = kind(**needed)
+    filled = dict(needed)
+    module._fill_defaults(filled, rules)
+    for name in set(hints) - set(needed):
+        assert typed(hints[name], filled.get(name)) == getattr(made, name), f"{path}.{name}"
+
+
+def test_validation_neither_changes_its_input_nor_depends_on_itself():
+    raw = tiny_study().config
+    before = copy.deepcopy(raw)
+    once = validate(raw, "study.yaml")
+    assert raw == before
+    assert validate(once, "study.yaml") == once
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "examples"])
+def test_the_configs_of_the_project_are_good(project, name):
+    path = project / name
+    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    assert files
+    for file in files:
+        config = validate(yaml.safe_load(file.read_text(encoding="utf-8")), file.name)
+        assert file.name == "config.yaml" or config["study"] == file.stem
+
+
+def problems(config):
+    with pytest.raises(InputError) as caught:
+        validate(config, "study.yaml")
+    return [(problem.where, problem.what) for problem in caught.value.problems]
+
+
+def test_all_mistakes_are_told_at_once():
+    config = tiny_study().config
+    config["covariates"][0]["range"] = [5, 5]
+    config["experiment"]["arms"][1]["name"] = "control"
+    config["estimate"] = {"adjust": ["aeg"]}
+    assert [where for where, _ in problems(config)] == [
+        "key covariates[0] ('age')",
+        "key experiment.arms",
+        "key estimate.adjust",
+    ]
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], "text", 3])
+def test_what_is_no_config(nothing):
+    assert problems(nothing) == [("whole file", "it holds no settings")]
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (True, "true is not a whole number"),
+        (2.0, "2.0 is not a whole number"),
+        ("2", "'2' is not a whole number"),
+        (None, "an empty value is not a whole number"),
+        (-1, "-1 does not fit"),
+    ],
+)
+def test_the_seed_is_a_whole_number(value, what):
+    config = tiny_study().config
+    config["root_seed"] = value
+    assert problems(config) == [("key root_seed", what)]
+
+
+def test_a_number_that_is_none_is_refused():
+    config = tiny_study().config
+    config["diagnose"] = {"sesoi": float("nan")}
+    assert problems(config) == [("key diagnose.sesoi", "nan is not a number")]
+
+
+def change(path, value):
+    def mutate(config):
+        *parents, last = path
+        for key in parents:
+            config = config[key]
+        config[last] = value
+
+    return mutate
+
+
+@pytest.mark.parametrize(
+    ("mutate", "where", "what"),
+    [
+        (
+            change(["design", "attributes", 1, "column"], "sector"),
+            "key design.attributes",
+            "two attributes have the column 'sector'",
+        ),
+        (
+            change(["design", "attributes", 1, "name"], " SECTOR"),
+            "key design.attributes",
+            "the attribute 'Sector' is there twice",
+        ),
+        (
+            change(["design", "prohibited", 0], {"Sektor": ["Energy"], "Job": ["Green Job"]}),
+            "key design.prohibited[0]",
+            "unknown attribute 'Sektor'",
+        ),
+        (
+            change(["covariates", 1, "range"], [0, 1]),
+            "key covariates[1] ('party')",
+            "a categorical covariate has no range",
+        ),
+        (
+            change(["covariates", 0, "levels"], ["a", "b"]),
+            "key covariates[0] ('age')",
+            "a numeric covariate has no levels",
+        ),
+        (change(["covariates", 1, "name"], "Age"), "key covariates", "the covariate 'age' is there twice"),
+        (
+            change(["covariates", 0, "column"], "email"),
+            "key covariates[0]",
+            "'email' is a direct identifier and would be written",
+        ),
+        (
+            change(["calibration", "weight"], "email"),
+            "key calibration.weight",
+            "'email' is a direct identifier and would be written",
+        ),
+        (
+            change(["experiment", "outcomes", 0, "column"], "email"),
+            "key experiment.outcomes[0]",
+            "'email' is a direct identifier and would be written",
+        ),
+        (
+            change(["calibration", "profiles"], 1),
+            "key calibration.profiles",
+            "a choice needs at least two profiles a task",
+        ),
+        (
+            change(["calibration", "outcomes", "rating", "range"], [10, 0]),
+            "key calibration.outcomes.rating.range",
+            "the range [10, 0] is empty",
+        ),
+        (
+            change(["calibration", "outcomes", "choice", "chosen_values"], ["A", "B"]),
+            "key calibration.outcomes.choice.chosen_values",
+            "it has no meaning in the long layout",
+        ),
+        (
+            change(["calibration", "exclusions", 0, "values"], []),
+            "key calibration.exclusions[0] ('No consent')",
+            "the rule 'not_in' needs 'values'",
+        ),
+        (
+            change(["calibration", "exclusions", 0, "value"], 3),
+            "key calibration.exclusions[0] ('No consent')",
+            "the rule 'not_in' does not use 'value'",
+        ),
+        (
+            change(["calibration", "exclusions", 0, "step"], "speeder "),
+            "key calibration.exclusions",
+            "the step 'speeder ' is there twice",
+        ),
+        (
+            change(["experiment", "arms", 0, "value"], "nano"),
+            "key experiment.arms",
+            "the arm 'nano' is there twice",
+        ),
+        (
+            change(["experiment", "outcomes", 1, "at_least"], 7),
+            "key experiment.outcomes[1] ('support')",
+            "'at_least' makes a binary outcome",
+        ),
+        (
+            change(["experiment", "outcomes", 0, "range"], [0, 1]),
+            "key experiment.outcomes[0] ('sign')",
+            "a binary outcome has no range",
+        ),
+        (
+            change(["experiment", "petition_columns"], "shown"),
+            "key experiment.petition_columns",
+            "the pattern 'shown' lacks '{attribute}'",
+        ),
+        (change(["estimate"], {"sesoi": {"sing": 0.1}}), "key estimate.sesoi", "unknown outcome 'sing'"),
+        (
+            change(["explore"], {"subgroups": [{"name": "g", "covariate": "ag"}]}),
+            "key explore.subgroups[0] ('g')",
+            "unknown covariate 'ag'",
+        ),
+        (
+            change(
+                ["explore"],
+                {"subgroups": [{"name": "g", "covariate": "party"}, {"name": "G", "covariate": "party"}]},
+            ),
+            "key explore.subgroups",
+            "the grouping 'g' is there twice",
+        ),
+        (
+            change(
+                ["explore"],
+                {
+                    "subgroups": [
+                        {
+                            "name": "g",
+                            "covariate": "age",
+                            "groups": [{"name": "a", "max": 30}, {"name": "b", "min": 30}],
+                        }
+                    ]
+                },
+            ),
+            "key explore.subgroups[0] ('g')",
+            "the groups overlap or are out of order",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other(mutate, where, what):
+    config = tiny_study().config
+    mutate(config)
+    assert (where, what) in problems(config)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("  A   b ", "a B"),
+        (1, "1"),
+        (1.0, "1"),
+        ("1.0", 1),
+        ("-2.00", -2),
+        ("Stra\u00dfe", "STRASSE"),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("a\u00a0b", "a b"),
+    ],
+)
+def test_the_same_level(one, other):
+    assert normalised(one) == normalised(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1.5", "1"), ("1.0.0", "1.0"), ("v1.0", "v1"), ("+", "-"), ("", "0")]
+)
+def test_another_level(one, other):
+    assert normalised(one) != normalised(other)
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text):
+    assert normalised(normalised(text)) == normalised(text)

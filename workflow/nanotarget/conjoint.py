@@ -179,17 +179,24 @@ def _strata(block: Block, attribute: int, level: int, present: np.ndarray) -> tu
 
 
 def marginal_means(
-    profiles: pd.DataFrame, design: Design, outcome: str, se_type: SeType, alpha: float = 0.05
+    profiles: pd.DataFrame,
+    design: Design,
+    outcome: str,
+    se_type: SeType,
+    alpha: float = 0.05,
+    null: float = 0.0,
 ) -> pd.DataFrame:
     """Estimate the mean outcome of the profiles that show a level (Leeper, Hobolt & Tilley 2020).
 
     Each level's mean is a regression on a constant among the profiles with that level.
 
-    Args and errors as in `amce`.
+    Args:
+        profiles, design, outcome, se_type, alpha: as in `amce`.
+        null: mean that is tested, e.g. the share of choices a profile gets by chance.
 
     Returns:
-        One row an attribute and level; `statistic` and `p_value` test a mean of zero, `n` is the
-        number of profiles with the level and `n_clusters` of respondents who saw one.
+        One row an attribute and level; `n` is the number of profiles with the level and
+        `n_clusters` of respondents who saw one.
     """
     used = profiles[profiles[outcome].notna()]
     codes = design.codes(used)
@@ -201,7 +208,7 @@ def marginal_means(
             row["n"] = len(shown)
             if len(shown):
                 model = _fit(np.ones((len(shown), 1)), shown, outcome, se_type)
-                row = row.join(regression.contrast(model, np.ones((1, 1)), alpha))
+                row = row.join(regression.contrast(model, np.ones((1, 1)), alpha, null))
                 row["n_clusters"] = pd.array([model.n_clusters], dtype="Int64")
             tables.append(row)
     return pd.concat(tables, ignore_index=True).reindex(columns=list(MARGINAL_MEAN_COLUMNS))

@@ -32,6 +32,7 @@ class _Clusters:
     basis: np.ndarray  # (n, r) design in the orthonormal basis, unweighted
     adjusted: np.ndarray  # (n, r) A_g W_g basis_g
     weights: np.ndarray  # (n,)
+    gram: np.ndarray  # (r, r) basis' W^2 basis
     starts: np.ndarray  # (G,) first row of each cluster
 
 
@@ -200,7 +201,7 @@ def _bell_mccaffrey(basis: np.ndarray, w: np.ndarray, starts: np.ndarray) -> _Cl
         scale = np.where(regular, np.where(regular, values, 1.0) ** -0.5, 0.0)
         half = (vectors * scale[:, None, :]) @ vectors.transpose(0, 2, 1)
         adjusted[rows] = half @ wx
-    return _Clusters(basis, adjusted, w, starts)
+    return _Clusters(basis, adjusted, w, gram, starts)
 
 
 def _satterthwaite(model: Fit, row: np.ndarray) -> float:
@@ -215,11 +216,10 @@ def _satterthwaite(model: Fit, row: np.ndarray) -> float:
     d = np.add.reduceat(a**2, parts.starts)
     u = np.add.reduceat(parts.basis * a[:, None], parts.starts, axis=0)
     v = np.add.reduceat(parts.basis * (a * parts.weights)[:, None], parts.starts, axis=0)
-    weighted = parts.basis * parts.weights[:, None]
     f = np.hstack([u, v])
     rank = u.shape[1]
     core = np.zeros((2 * rank, 2 * rank))
-    core[:rank, :rank] = weighted.T @ weighted
+    core[:rank, :rank] = parts.gram
     core[:rank, rank:] = core[rank:, :rank] = -np.eye(rank)
     fcf = np.einsum("gi,ij,gj->g", f, core, f, optimize=True)
     inner = core @ (f.T @ f)
@@ -227,13 +227,14 @@ def _satterthwaite(model: Fit, row: np.ndarray) -> float:
     return float((d + fcf).sum() ** 2 / squares) if squares > 0 else np.nan
 
 
-def contrast(model: Fit, rows: np.ndarray, alpha: float = 0.05) -> pd.DataFrame:
+def contrast(model: Fit, rows: np.ndarray, alpha: float = 0.05, null: float = 0.0) -> pd.DataFrame:
     """Estimate linear contrasts of the coefficients.
 
     Args:
         model: from `fit`.
         rows: (m, k) weights on the coefficients, or (k,) for one contrast.
         alpha: intervals have level 1 - alpha.
+        null: value that is tested.
 
     Returns:
         (m rows) estimate, std_error, statistic, p_value (two-sided t), conf_low, conf_high, df.
@@ -256,12 +257,14 @@ def contrast(model: Fit, rows: np.ndarray, alpha: float = 0.05) -> pd.DataFrame:
             [_satterthwaite(model, row) if not skip else np.nan for row, skip in zip(rows, lost, strict=True)]
         )
     df[np.isnan(error)] = np.nan
-    return tidy(estimate, error, df, alpha)
+    return tidy(estimate, error, df, alpha, null)
 
 
-def tidy(estimate: np.ndarray, error: np.ndarray, df: np.ndarray, alpha: float) -> pd.DataFrame:
-    """Return t tests against zero and intervals of level 1 - alpha as a table."""
-    statistic = estimate / error
+def tidy(
+    estimate: np.ndarray, error: np.ndarray, df: np.ndarray, alpha: float, null: float = 0.0
+) -> pd.DataFrame:
+    """Return t tests against a null value and intervals of level 1 - alpha as a table."""
+    statistic = (estimate - null) / error
     margin = special.stdtrit(df, 1 - alpha / 2) * error
     return pd.DataFrame(
         {

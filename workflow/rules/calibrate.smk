@@ -20,6 +20,7 @@ rule conjoint:
         covariates=config["covariates"],
         outcomes=list(config["calibration"]["outcomes"]),
         analysed=config["calibration"]["analyse"],
+        profiles_a_task=config["calibration"]["profiles"],
         se_type=config["calibrate"]["se_type"],
     message:
         "Estimating average effects of attribute levels and checking the conjoint's design"

@@ -8,13 +8,18 @@ from nanotarget.design import Design
 from nanotarget.problems import reporting
 
 
-def amce(inputs, outputs, design, covariates, outcomes, analysed, se_type):
+def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_task, se_type):
     """Write AMCEs and marginal means of every outcome, and design checks of the analysed one."""
     design = Design.from_config(typed(DesignConfig, design))
     profiles = artefacts.read_parquet(inputs.profiles)
     respondents = artefacts.read_parquet(inputs.respondents)
     effects = [conjoint.amce(profiles, design, outcome, se_type) for outcome in outcomes]
-    means = [conjoint.marginal_means(profiles, design, outcome, se_type) for outcome in outcomes]
+    # A forced choice is tested against chance, a rating against zero.
+    chance = {"choice": 1 / profiles_a_task, "rating": 0.0}
+    means = [
+        conjoint.marginal_means(profiles, design, outcome, se_type, null=chance[outcome])
+        for outcome in outcomes
+    ]
     checks = conjoint.design_checks(
         profiles, respondents, design, typed(list[CovariateConfig], covariates), analysed
     )
@@ -32,5 +37,6 @@ if __name__ == "__main__":
             snakemake.params.covariates,
             snakemake.params.outcomes,
             snakemake.params.analysed,
+            snakemake.params.profiles_a_task,
             snakemake.params.se_type,
         )

@@ -27,7 +27,7 @@ verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manif
 	@$(BIN)/python workflow/scripts/verify.py "$(CONFIG)"
 
 test: .venv/ready ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: .venv/ready ## Check format, style, types and workflow
 	@$(BIN)/ruff format --check $(LIBRARY)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyreadstat
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -381,6 +381,53 @@ def test_straight_lining_and_level_frequencies(clean):
     assert whole["p_value"] == pytest.approx(test.pvalue)
     housing = quality_of(sample, "level_frequency", "Sector", "Housing")
     assert (housing["n"], housing["expected"]) == (count["Housing"], pytest.approx(0.25))
+
+
+# Anything else -----------------------------------------------------------------------------------
+
+TEXTS = [
+    "",
+    " ",
+    "NA",
+    "None",
+    "0",
+    "2",
+    "-1",
+    "2,5",
+    "1,500",
+    "yes",
+    "No",
+    "c1",
+    "e3",
+    "Housing",
+    "25",
+    "Nano",
+    "\n",
+]
+CELLS = st.tuples(
+    st.sampled_from(["calibration", "experiment"]),
+    st.integers(0, 99),  # column, counted round
+    st.one_of(st.integers(0, 29), st.none()),  # row, or the whole column
+    st.sampled_from(TEXTS),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["long", "wide"]), st.booleans(), st.lists(CELLS, min_size=1, max_size=3))
+def test_whatever_the_cells_hold_it_is_cleaned_or_refused(clean, layout, numbered, changes):
+    study = tiny_study(layout)
+    if layout == "long" and not numbered:
+        del study.config["calibration"]["task"], study.config["calibration"]["profile"]
+    for sample, column, row, text in changes:
+        table = getattr(study, sample)
+        table.iloc[slice(None) if row is None else row, column % table.shape[1]] = text
+    try:
+        samples = clean(study)
+    except InputError as error:
+        assert all(problem.file in ("calibration.csv", "experiment.csv") for problem in error.problems)
+    else:
+        for step in samples.flow.itertuples():
+            assert step.n_before - step.n_excluded == step.n_after >= 0
 
 
 # Numbers -----------------------------------------------------------------------------------------

@@ -243,6 +243,8 @@ def read_calibration(
         steps.append(opt_out_step(raw, unit, calibration.opt_out, steps[-1].after))
     staying = steps[-1].after[unit]
     kept, unit = raw.loc[staying], unit[staying]
+    if kept.empty:
+        raise InputError([*report.problems, _nobody_left(source)])
     check_ids(cells_of(kept, [calibration.respondent]), report)
     shown = (_from_wide if calibration.layout == "wide" else _from_long)(
         kept, unit, calibration, design, report

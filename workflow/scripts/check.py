@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from nanotarget.artefacts import write_json
 from nanotarget.clean import check_design, read_samples
 from nanotarget.config import StudyConfig, typed

@@ -1,0 +1,165 @@
+"""Least squares against statsmodels, and CR2 against its definition with n x n matrices."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from statsmodels.stats.multitest import multipletests
+
+from nanotarget import regression
+from nanotarget.seeds import child_rng
+
+
+@pytest.fixture
+def data():
+    rng = child_rng(1, "test_regression")
+    n, groups = 240, 37
+    clusters = rng.integers(groups, size=n)
+    x = np.column_stack([np.ones(n), rng.normal(size=(n, 2)), rng.integers(2, size=n)])
+    scale = 0.5 + np.abs(x[:, 1])
+    y = x @ [1.0, 0.5, -0.2, 0.3] + rng.normal(size=groups)[clusters] + rng.normal(size=n) * scale
+    return x, y, clusters, rng.uniform(0.2, 3, size=n)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("se_type", ["HC1", "HC2", "HC3", "CR0", "CR1"])
+def test_equals_statsmodels(data, se_type, weighted):
+    x, y, clusters, weights = data
+    model = sm.WLS(y, x, weights=weights if weighted else 1.0)
+    if se_type.startswith("HC"):
+        theirs = model.fit(cov_type=se_type, use_t=True)
+    else:
+        options = {"groups": clusters, "use_correction": se_type == "CR1"}
+        theirs = model.fit(cov_type="cluster", cov_kwds=options, use_t=True)
+    ours = regression.fit(x, y, se_type, clusters, weights if weighted else None)
+    np.testing.assert_allclose(ours.coef, theirs.params, rtol=1e-10)
+    np.testing.assert_allclose(ours.vcov, theirs.cov_params(), rtol=1e-9, atol=1e-15)
+
+    table = regression.contrast(ours, np.eye(4), alpha=0.1)
+    np.testing.assert_allclose(table["p_value"], theirs.pvalues, rtol=1e-8)
+    np.testing.assert_allclose(table[["conf_low", "conf_high"]], theirs.conf_int(0.1), rtol=1e-8)
+
+    rows = np.array([[0, 1, 0, 0], [0, 0, 1, -1]], dtype=float)
+    test, theirs_f = regression.wald(ours, rows), theirs.f_test(rows)
+    assert (test.df1, test.df2) == (theirs_f.df_num, theirs_f.df_denom)
+    np.testing.assert_allclose([test.statistic, test.p_value], [theirs_f.fvalue, theirs_f.pvalue], rtol=1e-8)
+
+
+def power_of(matrix, exponent):
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.where(values > 1e-12, np.abs(values), np.inf) ** exponent) @ vectors.T
+
+
+def bell_mccaffrey_by_definition(x, y, clusters, w, contrast):
+    """Variance and degrees of freedom of Pustejovsky & Tipton (2018), identity working covariance."""
+    n = len(y)
+    bread = np.linalg.inv(x.T @ (w[:, None] * x))
+    residual_maker = np.eye(n) - x @ bread @ (x * w[:, None]).T
+    e = residual_maker @ y
+    total, columns = 0.0, []
+    for g in np.unique(clusters):
+        rows = clusters == g
+        block = (residual_maker @ residual_maker.T)[np.ix_(rows, rows)]
+        score = power_of(block, -0.5) @ (w[rows, None] * x[rows]) @ bread @ contrast
+        total += (score @ e[rows]) ** 2
+        columns.append(residual_maker[rows].T @ score)
+    gram = np.column_stack(columns).T @ np.column_stack(columns)
+    return total, np.trace(gram) ** 2 / (gram**2).sum()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cr2_equals_its_definition(data, weighted):
+    x, y, clusters, weights = data
+    # A dummy of one cluster makes that cluster's residual block singular.
+    x = np.column_stack([x, clusters == 3])
+    weights = weights if weighted else np.ones(len(y))
+    contrast = np.array([0.0, 1.0, -0.5, 0.0, 0.0])
+    variance, df = bell_mccaffrey_by_definition(x, y, clusters, weights, contrast)
+    table = regression.contrast(regression.fit(x, y, "CR2", clusters, weights), contrast)
+    np.testing.assert_allclose(table["std_error"], np.sqrt(variance), rtol=1e-9)
+    np.testing.assert_allclose(table["df"], df, rtol=1e-8)
+
+
+def test_cr2_of_singletons_is_hc2(data):
+    x, y, _, _ = data
+    single = regression.fit(x, y, "CR2", np.arange(len(y)))
+    np.testing.assert_allclose(single.vcov, regression.fit(x, y, "HC2").vcov, rtol=1e-10)
+
+
+@pytest.mark.parametrize("se_type", ["HC2", "CR1", "CR2"])
+def test_the_later_of_two_collinear_columns_is_missing(data, se_type):
+    x, y, clusters, _ = data
+    double = np.column_stack([x[:, :3], x[:, 1] - 2 * x[:, 2], x[:, 3]])
+    plain, aliased = (regression.fit(z, y, se_type, clusters) for z in (x, double))
+    assert np.isnan(aliased.coef).tolist() == [False, False, False, True, False]
+    kept = [0, 1, 2, 4]
+    np.testing.assert_allclose(aliased.coef[kept], plain.coef, rtol=1e-10)
+    np.testing.assert_allclose(aliased.vcov[np.ix_(kept, kept)], plain.vcov, rtol=1e-8)
+    assert aliased.df_wald == plain.df_wald
+    table = regression.contrast(aliased, np.eye(5)[[2, 3]])
+    assert table.iloc[1].isna().all() and table.iloc[0].notna().all()
+    assert regression.wald(aliased, np.eye(5)[[2, 3]]).df1 == 1
+
+
+@pytest.mark.parametrize("se_type", ["HC1", "HC2", "HC3", "CR0", "CR1", "CR2"])
+def test_neither_the_order_of_rows_nor_the_scale_of_weights_matters(data, se_type):
+    x, y, clusters, weights = data
+    order = child_rng(2, "order").permutation(len(y))
+    first = regression.contrast(regression.fit(x, y, se_type, clusters, weights), np.eye(4))
+    again = regression.fit(x[order], y[order], se_type, clusters[order], 7 * weights[order])
+    pd.testing.assert_frame_equal(first, regression.contrast(again, np.eye(4)), rtol=1e-9)
+
+
+def test_a_row_twice_with_half_its_weight_is_the_row(data):
+    x, y, clusters, weights = data
+    twice = np.repeat(np.arange(len(y)), 2)
+    once = regression.fit(x, y, "CR0", clusters, weights)
+    halved = regression.fit(x[twice], y[twice], "CR0", clusters[twice], weights[twice] / 2)
+    np.testing.assert_allclose(halved.coef, once.coef, rtol=1e-10)
+    np.testing.assert_allclose(halved.vcov, once.vcov, rtol=1e-9)
+
+
+def test_names_of_clusters_do_not_matter(data):
+    x, y, clusters, _ = data
+    named = np.array([f"<br> {name}" for name in clusters])
+    np.testing.assert_array_equal(
+        regression.fit(x, y, "CR2", clusters).coef, regression.fit(x, y, "CR2", named).coef
+    )
+
+
+def test_what_cannot_be_estimated_is_missing(data):
+    x, y, clusters, _ = data
+    fitted_exactly = np.column_stack([x, np.arange(len(y)) == 5])
+    assert np.isnan(regression.fit(fitted_exactly, y, "HC2").vcov).all()
+    assert np.isfinite(regression.fit(fitted_exactly, y, "HC1").vcov).all()
+    one_cluster = regression.contrast(regression.fit(x, y, "CR1", np.zeros(len(y))), np.eye(4))
+    assert one_cluster["estimate"].notna().all() and one_cluster["std_error"].isna().all()
+    constant = regression.contrast(regression.fit(x, np.full(len(y), 0.1), "CR1", clusters), np.eye(4))
+    assert constant[["std_error", "p_value"]].isna().all(axis=None)
+    saturated = regression.fit(x[:4], y[:4], "HC1")
+    assert np.isnan(saturated.vcov).all()
+    few = regression.fit(x, y, "CR1", clusters % 2)
+    assert np.isnan(regression.wald(few, np.eye(4)[1:]).statistic), "two clusters cannot test three contrasts"
+    with pytest.raises(ValueError, match="needs clusters"):
+        regression.fit(x, y, "CR2")
+
+
+def test_a_test_against_another_null(data):
+    x, y, clusters, _ = data
+    model = regression.fit(x, y, "CR1", clusters)
+    plain, shifted = (regression.contrast(model, np.eye(4), null=null) for null in (0.0, 0.4))
+    same = ["estimate", "std_error", "conf_low", "conf_high", "df"]
+    pd.testing.assert_frame_equal(plain[same], shifted[same])
+    np.testing.assert_allclose(
+        shifted["statistic"], (plain["estimate"] - 0.4) / plain["std_error"], rtol=1e-12
+    )
+
+
+def test_holm_equals_statsmodels():
+    p = np.array([0.04, 0.01, 0.01, 0.6, 0.03])
+    np.testing.assert_allclose(regression.holm(p), multipletests(p, method="holm")[1])
+    with_missing = np.insert(p, 2, np.nan)
+    adjusted = regression.holm(with_missing)
+    assert np.isnan(adjusted[2])
+    np.testing.assert_allclose(np.delete(adjusted, 2), regression.holm(p))
+    assert regression.holm(np.array([])).shape == (0,)

@@ -109,6 +109,13 @@ def test_ticks_and_numbers_keep_apart_at_any_scale(scale):
     assert faults(figures.effects(table, NAMES).figure) == []
 
 
+def test_headings_use_the_room_beside_short_labels():
+    short = fake.subgroups().assign(group="g", grouping="a_rather_long_name_of_a_grouping")
+    shown = [text for text, _ in written(figures.subgroups(short, NAMES).figure)]
+    assert "nano − best, by" in " ".join(shown)
+    assert any("a_rather_long_name_of_a_grouping" in text for text in shown)
+
+
 def test_texts_of_data_are_shown_verbatim_and_never_as_mathematics(drawn):
     figure = drawn["subgroups"].figure
     assert all(not artist.get_parse_math() for artist, _ in drawn_texts(figure))

@@ -202,6 +202,14 @@ def test_the_findings_are_the_confirmatory_rows_of_the_first_outcome():
     ]
 
 
+def test_an_interval_with_zero_is_told_from_evidence_of_no_effect():
+    sentences = report.findings(fake.effects(), NAMES, fake.equivalence())
+    assert sentences[0].endswith("the first arm is higher.")
+    assert sentences[2].endswith(
+        "includes zero, and the equivalence test against ±5.0 percentage points says: not testable."
+    )
+
+
 def test_findings_without_a_registration_are_differences_in_means_on_their_own_scale():
     table = fake.effects()
     table = table[table["outcome"] == "support"]

@@ -193,7 +193,7 @@ def test_two_outcomes_are_told_apart_in_the_headings():
         ),
     }
     groups = list(dict.fromkeys(tables.build(both, NAMES)["amce"].groups))
-    assert groups[0] == "Sector (Rating)" and groups[3] == "Sector (choice)" and len(groups) == 6
+    assert groups[0] == "Rating: Sector" and groups[3] == "choice: Sector" and len(groups) == 6
 
 
 def test_effects_carry_label_and_deviation():
@@ -212,7 +212,7 @@ def test_suppressed_cells_show_no_number():
 
 def test_groups_stay_together_even_when_rows_come_mixed():
     mixed = fake.flow().sample(frac=1, random_state=1)
-    groups = tables.flow(mixed).groups
+    groups = tables.flow(mixed, NAMES).groups
     assert len(list(dict.fromkeys(groups))) == sum(
         a != b for a, b in zip(groups, [None, *groups], strict=False)
     )

@@ -228,15 +228,7 @@ def forest(
     """
     with theme.drawing():
         rows = [row for block in blocks for row in block.rows]
-        labels = (
-            max(
-                theme.text_width(row.label, bold=row.head) + (0 if row.head else 0.1)
-                for row in rows
-                if not row.head or any(row.points)
-            )
-            if any(not row.head for row in rows)
-            else 1.0
-        )
+        labels = max(theme.text_width(row.label, bold=row.head) + (0 if row.head else 0.1) for row in rows)
         labels = min(labels, LABELS_AT_MOST, width * 0.4)
         texts = max((theme.text_width(row.text) for row in rows), default=0)
         left = MARGIN + labels + GAP
@@ -655,7 +647,8 @@ def _box(canvas: Canvas, left: float, width: float, heading: Sequence[str], line
 def _trunk(canvas: Canvas, steps: pd.DataFrame, boxes: list[Box], lines: list[Segment]) -> None:
     """Place recorded, excluded and kept below each other."""
     first, last = int(steps["n_before"].iloc[0]), int(steps["n_after"].iloc[-1])
-    width, side = 2.2, canvas.width - 2 * MARGIN - 2.7
+    width = (canvas.width - 2 * MARGIN - 2 * GAP) / 3  # as wide as one of three arms
+    side = canvas.width - 2 * MARGIN - width - 0.5
     recorded = _box(canvas, MARGIN, width, ["Recorded"], [f"n = {theme.count(first)}"])
     canvas.room(0.1)
     reasons = []

@@ -50,13 +50,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the report; with `missing` set it is one sentence and nothing else."""
+    """One part of the report; with `missing` set it is one sentence and nothing else.
+
+    Tables that repeat a figure's numbers or give background go into `details`, folded up.
+    """
 
     key: str
     title: str
     lead: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
     tables: Sequence[Markup] = ()
+    details: Sequence[Markup] = ()
     quote: str = ""
     missing: str = ""
     exploratory: bool = False
@@ -85,18 +89,26 @@ class Material:
     verdict: Mapping[str, Any] | None
 
 
-def findings(effects: pd.DataFrame, names: Names) -> list[str]:
+def findings(effects: pd.DataFrame, names: Names, equivalence: pd.DataFrame | None = None) -> list[str]:
     """Say in words what the experiment found on its first outcome, a sentence a contrast.
 
-    Uses the confirmatory rows; if nothing is confirmatory, the differences in means.
+    Uses the confirmatory rows; if nothing is confirmatory, the differences in means. Where an
+    interval includes zero the equivalence test says whether the effect is small or only unknown.
     """
     first = effects[effects["outcome"] == effects["outcome"].iloc[0]]
     rows = first[first["label"] == "confirmatory"]
     rows = rows if len(rows) else first[first["estimator"] == "dim"]
-    return [_finding(row, names) for row in rows.to_dict("records")]
+    tests = (
+        {}
+        if equivalence is None
+        else {(t["outcome"], t["contrast"]): t for t in equivalence.to_dict("records")}
+    )
+    return [
+        _finding(row, names, tests.get((row["outcome"], row["contrast"]))) for row in rows.to_dict("records")
+    ]
 
 
-def _finding(row: Mapping[str, Any], names: Names) -> str:
+def _finding(row: Mapping[str, Any], names: Names, test: Mapping[str, Any] | None) -> str:
     share = row["outcome"] in names.binary
     scale, unit = (100, "percentage points") if share else (1, "points")
     places = theme.decimals([row["std_error"] * scale])
@@ -109,9 +121,11 @@ def _finding(row: Mapping[str, Any], names: Names) -> str:
         reading = "the first arm is lower"
     else:
         reading = "the interval includes zero"
-    span = (
-        f"{theme.percent(names.level)} interval {theme.number(low, places)} to {theme.number(high, places)}"
-    )
+        if test is not None:
+            bound = theme.number(test["sesoi"] * scale, places)
+            reading += f", and the equivalence test against ±{bound} {unit} says: {test['verdict']}"
+    ends = f"{theme.number(low, places)} to {theme.number(high, places)}"
+    span = f"{theme.percent(names.level)} interval {ends}"
     return (
         f"{names.of(row['outcome'])}, {theme.difference(row['contrast'])}: "
         f"{theme.number(row['estimate'] * scale, places)} {unit} ({span}; {row['label']}): {reading}."
@@ -140,7 +154,7 @@ def sections(material: Material) -> list[Section]:
             "Who took part",
             ["Exclusions are applied in their pre-registered order."],
             drawn("flow"),
-            shown("flow"),
+            details=shown("flow"),
         ),
         Section(
             "calibration",
@@ -150,7 +164,7 @@ def sections(material: Material) -> list[Section]:
                 "Effects compare a level with the reference level of its attribute, averaged over all else."
             ],
             drawn(*conjoint),
-            shown("amce", "learners"),
+            details=shown("amce", "learners"),
             missing=calibrated,
         ),
         Section(
@@ -161,7 +175,7 @@ def sections(material: Material) -> list[Section]:
                 "estimate is the learner's own promise, optimistic because the same data made the choice."
             ],
             drawn("dividend"),
-            shown("diagnostics"),
+            details=shown("diagnostics"),
             missing=calibrated,
         ),
         Section(
@@ -170,7 +184,7 @@ def sections(material: Material) -> list[Section]:
             count,
             drawn("petitions"),
             shown("audit"),
-            quote,
+            quote=quote,
             missing=calibrated,
         ),
         Section(
@@ -181,7 +195,8 @@ def sections(material: Material) -> list[Section]:
                 "hypothesis; secondary and exploratory ones do not."
             ],
             drawn("effects"),
-            shown("effects", "equivalence", "attrition", "balance", "power"),
+            shown("effects", "equivalence"),
+            shown("attrition", "balance", "power"),
             missing=fielded,
         ),
         Section(
@@ -189,7 +204,7 @@ def sections(material: Material) -> list[Section]:
             "Explorations",
             ["Exploratory: found by looking, not predicted; to be confirmed by new data.", *suppressed],
             drawn("subgroups"),
-            shown("subgroups"),
+            details=shown("subgroups"),
             missing=fielded or ("" if "subgroups" in made else "The config names no subgroups."),
             exploratory=True,
         ),
@@ -235,7 +250,9 @@ def render(template: str, study: Mapping[str, Any], material: Material, provenan
     return environment.from_string(template).render(
         study=study,
         verdict=material.verdict,
-        findings=[] if effects is None or effects.empty else findings(effects, material.names),
+        findings=[]
+        if effects is None or effects.empty
+        else findings(effects, material.names, material.sources.get("equivalence")),
         sections=sections(material),
         provenance=provenance,
     )

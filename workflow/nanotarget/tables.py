@@ -110,7 +110,7 @@ def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
     )
     several = len(set(merged["outcome"])) > 1
     groups = [
-        f"{attribute} ({names.of(outcome)})" if several else attribute
+        f"{names.of(outcome)}: {attribute}" if several else attribute
         for outcome, attribute in zip(merged["outcome"], texts(merged, "attribute"), strict=True)
     ]
     mean_columns = ["estimate", "std_error", "conf_low", "conf_high"]
@@ -137,10 +137,11 @@ def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
     return Table("amce", title, columns, data, groups, notes)
 
 
-def flow(table: pd.DataFrame) -> Table:
+def flow(table: pd.DataFrame, names: Names) -> Table:
     """Participant flow (clean/flow.csv), a group a sample and arm."""
+    others = {"all": "everybody", "none": "in no arm"}
     groups = [
-        f"{sample.capitalize()}: {'everybody' if arm == 'all' else arm}"
+        f"{sample.capitalize()}: {arm if arm in names.arms else others.get(arm, arm)}"
         for sample, arm in zip(texts(table, "sample"), texts(table, "arm"), strict=True)
     ]
     order = sorted(range(len(table)), key=lambda i: groups.index(groups[i]))
@@ -158,7 +159,9 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
     """Diagnosis of the calibration (diagnose/diagnostics.csv), a group a diagnostic."""
     groups = [diagnostic.capitalize() for diagnostic in texts(table, "diagnostic")]
     columns = [
-        Column("Quantity", [theme.difference(q, theme.POLICIES) for q in texts(table, "quantity")]),
+        Column(
+            "Quantity", [theme.difference(q, theme.QUANTITIES) for q in texts(table, "quantity")], wide=True
+        ),
         Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(table, "estimator")]),
         *_estimates(table, groups, names.confidence),
         Column("Verdict", texts(table, "verdict")),
@@ -249,6 +252,8 @@ def _labelled(table: pd.DataFrame, column: str, names: Names) -> list[str]:
         return [theme.difference(cell) for cell in cells]
     if column == "estimator":
         return [theme.ESTIMATORS.get(cell, cell) for cell in cells]
+    if column == "policy":
+        return [theme.POLICIES.get(cell, cell) for cell in cells]
     return cells
 
 
@@ -303,7 +308,7 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
         names: labels, and whether to add the note on simulated data.
     """
     builders: dict[str, Callable[[pd.DataFrame], Table]] = {
-        "flow": flow,
+        "flow": lambda t: flow(t, names),
         "amce": lambda t: amce(t, sources["marginal_means"], names),
         "learners": lambda t: chosen(
             "learners",

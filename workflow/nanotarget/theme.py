@@ -86,10 +86,12 @@ ESTIMATORS = {
     "dr_q1": "Doubly robust, main effects (q = 1)",
     "dr_q2": "Doubly robust, two-way (q = 2)",
     "plug_in": "Plug-in (optimistic)",
+    "observed": "Observed",
 }
 POLICIES = {"random": "Random", "overall_best": "Overall best", "segment": "Segments", "nano": "Nano"}
 
 
+QUANTITIES = {**POLICIES, "share divergent": "Share to whom nano gives another petition than overall-best"}
 AMCE_ESTIMATORS = {"main_effects": "Main effects", "restricted": "Restricted design"}
 
 

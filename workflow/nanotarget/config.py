@@ -319,7 +319,7 @@ def validate(raw: Any, source: str) -> dict[str, Any]:
     config = copy.deepcopy(dict(raw))
     validator = _STRICT(schema())
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path])
-    problems = list(dict.fromkeys(problem for error in errors for problem in _explain(error, source)))
+    problems = list(dict.fromkeys(problem for error in errors for problem in explain(error, source)))
     if problems:
         raise InputError(problems)
     _fill_defaults(config, schema())
@@ -348,7 +348,8 @@ KIND_NAMES = {
 }
 
 
-def _explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem]:
+def explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem]:
+    """Say for people what a violation of a schema means."""
     rule: Any = error.validator_value
     value = error.instance
     where = f"key {key_of(list(error.absolute_path))}"

@@ -281,7 +281,7 @@ def effects(
             rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())
             tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type="HC2"))
     if not tables:
-        return pd.DataFrame(columns=list(EFFECT_COLUMNS))
+        return pd.DataFrame(columns=list(EFFECT_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
     found = pd.concat(tables, ignore_index=True)
     found["label"] = [
         label_of(registration, o, e, c)

@@ -16,7 +16,7 @@ import jsonschema
 import pandas as pd
 import yaml
 
-from nanotarget.config import ExclusionConfig, StudyConfig, _explain, normalised, typed
+from nanotarget.config import ExclusionConfig, StudyConfig, explain, normalised, typed
 from nanotarget.problems import InputError, Problem, listed, raise_if_any
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "preregistration.schema.yaml"
@@ -142,7 +142,7 @@ def parse(text: str, source: str) -> Registration:
         jsonschema.Draft202012Validator(schema()).iter_errors(content),
         key=lambda e: [str(part) for part in e.absolute_path],
     )
-    raise_if_any(dict.fromkeys(problem for error in errors for problem in _explain(error, source)))
+    raise_if_any(dict.fromkeys(problem for error in errors for problem in explain(error, source)))
     registration: Registration = typed(Registration, content)
     raise_if_any(_cross_check(registration, source))
     return registration

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+
 from nanotarget.config import StudyConfig, typed, validate
 
 PROJECT = Path(__file__).parents[1]

@@ -7,13 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2
+
 import reference_study
 from nanotarget.clean import read_samples
 from nanotarget.config import typed
 from nanotarget.design import Design
 from nanotarget.simulate import OUTCOMES, Parameters, simulate
 from nanotarget.truth import describe
-from scipy.stats import chi2
 
 pytestmark = pytest.mark.statistical
 

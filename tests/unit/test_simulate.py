@@ -9,6 +9,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
+
 import reference_study
 from nanotarget.config import AttributeConfig, DesignConfig, typed
 from nanotarget.design import Design
@@ -16,7 +18,6 @@ from nanotarget.problems import InputError
 from nanotarget.simulate import MARK, Parameters, People, rated, simulate
 from nanotarget.truth import choice_means, describe, landscape
 from reference_study import DATA, PROJECT
-from scipy.stats import norm
 
 WRITTEN = ("calibration.csv", "experiment.csv", "truth.json", "truth_respondents.csv")
 

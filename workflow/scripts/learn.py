@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from nanotarget import artefacts
 from nanotarget.config import CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from nanotarget.artefacts import write_csv, write_json
 from nanotarget.config import CovariateConfig, DesignConfig, SubgroupConfig, typed
 from nanotarget.design import Design

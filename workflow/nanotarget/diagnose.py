@@ -136,8 +136,8 @@ def verdict(
         span = f"{gain['ceiling_low']:.3f} to {gain['ceiling_high']:.3f}"
         text = (
             f"Nano gives {divergent:.0%} of respondents another petition than the overall-best one. "
-            f"Out of sample its gain over that petition is {gain['estimate']:.3f} {unit} (90 % interval {span}); "
-            f"the learner itself promises {promised['estimate']:.3f}. "
+            f"Out of sample its gain over that petition is {gain['estimate']:.3f} {unit} "
+            f"(90 % interval {span}); the learner itself promises {promised['estimate']:.3f}. "
         )
         matters = f"{sesoi:g}, the smallest gain that matters"
         text += {

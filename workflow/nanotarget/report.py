@@ -60,7 +60,7 @@ class Section:
     lead: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
     tables: Sequence[Markup] = ()
-    details: Sequence[Markup] = ()
+    details: Sequence[tuple[str, Markup]] = ()
     quote: str = ""
     missing: str = ""
     exploratory: bool = False
@@ -141,6 +141,9 @@ def sections(material: Material) -> list[Section]:
     def shown(*wanted: str) -> list[Markup]:
         return [Markup(tables.as_html(made[name])) for name in wanted if name in made]
 
+    def folded(*wanted: str) -> list[tuple[str, Markup]]:
+        return [(made[name].title, *shown(name)) for name in wanted if name in made]
+
     def drawn(*wanted: str) -> list[Picture]:
         return [pictures[name] for name in wanted if name in pictures]
 
@@ -154,7 +157,7 @@ def sections(material: Material) -> list[Section]:
             "Who took part",
             ["Exclusions are applied in their pre-registered order."],
             drawn("flow"),
-            details=shown("flow"),
+            details=folded("flow"),
         ),
         Section(
             "calibration",
@@ -164,7 +167,7 @@ def sections(material: Material) -> list[Section]:
                 "Effects compare a level with the reference level of its attribute, averaged over all else."
             ],
             drawn(*conjoint),
-            details=shown("amce", "learners"),
+            details=folded("amce", "learners"),
             missing=calibrated,
         ),
         Section(
@@ -175,7 +178,7 @@ def sections(material: Material) -> list[Section]:
                 "estimate is the learner's own promise, optimistic because the same data made the choice."
             ],
             drawn("dividend"),
-            details=shown("diagnostics"),
+            details=folded("diagnostics"),
             missing=calibrated,
         ),
         Section(
@@ -196,7 +199,7 @@ def sections(material: Material) -> list[Section]:
             ],
             drawn("effects"),
             shown("effects", "equivalence"),
-            shown("attrition", "balance", "power"),
+            folded("attrition", "balance", "power"),
             missing=fielded,
         ),
         Section(
@@ -204,7 +207,7 @@ def sections(material: Material) -> list[Section]:
             "Explorations",
             ["Exploratory: found by looking, not predicted; to be confirmed by new data.", *suppressed],
             drawn("subgroups"),
-            details=shown("subgroups"),
+            details=folded("subgroups"),
             missing=fielded or ("" if "subgroups" in made else "The config names no subgroups."),
             exploratory=True,
         ),

@@ -23,9 +23,13 @@ from nanotarget.theme import Names
 NO_CALIBRATION = "This study has no calibration survey, so there is nothing to show here."
 NO_EXPERIMENT = "This study has no experiment, so there is nothing to show here."
 
-NO_REGISTRATION = (
-    "This study has no pre-registration, so nothing can deviate and every estimate is exploratory."
+NO_REGISTRATION = "This study has no pre-registration, so there is nothing to deviate from."
+
+LABELS_MEAN = (
+    "Confirmatory estimates test a pre-registered hypothesis; secondary ones were pre-registered beside "
+    "them; exploratory ones were not pre-registered."
 )
+NO_LABELS = "Without a pre-registration every estimate is exploratory."
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def sections(material: Material) -> list[Section]:
         return [Markup(tables.as_html(made[name])) for name in wanted if name in made]
 
     def folded(*wanted: str) -> list[tuple[str, Markup]]:
-        return [(made[name].title, *shown(name)) for name in wanted if name in made]
+        return [(made[name].title, shown(name)[0]) for name in wanted if name in made]
 
     def drawn(*wanted: str) -> list[Picture]:
         return [pictures[name] for name in wanted if name in pictures]
@@ -155,7 +159,7 @@ def sections(material: Material) -> list[Section]:
         Section(
             "flow",
             "Who took part",
-            ["Exclusions are applied in their pre-registered order."],
+            ["Exclusions are applied one after the other, in the order shown."],
             drawn("flow"),
             details=folded("flow"),
         ),
@@ -194,8 +198,8 @@ def sections(material: Material) -> list[Section]:
             "effects",
             "What the experiment found",
             [
-                "Differences between randomised arms. Confirmatory estimates test a pre-registered "
-                "hypothesis; secondary and exploratory ones do not."
+                "Differences between randomised arms.",
+                LABELS_MEAN if material.registered else NO_LABELS,
             ],
             drawn("effects"),
             shown("effects", "equivalence"),

@@ -150,7 +150,7 @@ rule report:
             category="Report",
         ),
     log:
-        "<logs>/report.log",
+        "<logs>/page.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -183,7 +183,7 @@ MAKERS = [
         "explore",
         "figures",
         "tables",
-        "report",
+        "page",
     )
     if workflow.is_rule(name)
 ]
@@ -222,3 +222,10 @@ rule manifest:
         "Writing the manifest"
     script:
         "../scripts/manifest.py"
+
+
+rule report:
+    input:
+        rules.manifest.output,
+    message:
+        "The report is complete: figures, tables, page and manifest"

@@ -130,18 +130,18 @@ rule tables:
         "../scripts/tables.py"
 
 
-rule report:
+rule page:
     input:
         **SOURCES,
         **({"verdict": "<results>/diagnose/verdict.json"} if HAS_CALIBRATION else {}),
         pictures=[f"<results>/figures/{name}.svg" for name in FIGURES],
         descriptions="<results>/figures/descriptions.json",
         captions=[
-            f"workflow/report/{name}.rst"
+            os.path.relpath(WORKFLOW / "report" / f"{name}.rst")
             for name in dict.fromkeys(name.split("_")[0] for name in FIGURES)
         ],
         files=FILES,
-        template="workflow/report/report.html.j2",
+        template=os.path.relpath(WORKFLOW / "report" / "report.html.j2"),
         library=library("report.py"),
     output:
         report(

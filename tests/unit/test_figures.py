@@ -188,6 +188,17 @@ def test_effects_show_every_row_and_the_band_of_the_smallest_effect_only_where_i
     assert not [p for p in support.patches if isinstance(p, Rectangle)]
 
 
+def test_what_cannot_be_estimated_leaves_its_row_empty():
+    table = fake.effects()
+    columns = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df"]
+    table.loc[(table.index == 0) | (table["outcome"] == "support"), columns] = float("nan")
+    figure = figures.effects(table, NAMES).figure
+    sign, support = figure.axes
+    assert points(sign) == list(table.loc[table["outcome"] == "sign", "estimate"].dropna())
+    assert points(support) == [] and faults(figure) == []
+    assert [text for text, _ in written(figure)].count("–") == 7
+
+
 def test_bands_follow_the_policies_of_the_arms():
     arms = [
         figures.ArmConfig("a"),

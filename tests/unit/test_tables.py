@@ -225,6 +225,14 @@ def test_an_empty_table_says_so():
     assert latex_rows(tables.as_latex(empty)) == []
 
 
+@pytest.mark.parametrize("name", [name for name in MADE if name != "deviations"])
+def test_a_source_without_rows_makes_a_table_without_rows(name):
+    sources = {source: table.iloc[:0] for source, table in SOURCES.items()}
+    table = tables.build(sources, NAMES)[name]
+    assert len(table) == 0
+    assert latex_rows(tables.as_latex(table)) == [] and Cells(tables.as_page(table)).open == []
+
+
 def test_chosen_columns_show_each_kind_of_number_in_its_way():
     table = pd.DataFrame(
         {"outcome": ["sign"], "chi2_p": [1e-5], "n": [1234.0], "share": [0.12345], "ok": [True]}

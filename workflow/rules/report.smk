@@ -1,7 +1,8 @@
 # Figures, tables, the report page and the manifest, from whatever stages the study has.
 HAS_CALIBRATION = config["calibration"] is not None
 HAS_EXPERIMENT = config["experiment"] is not None
-HAS_SUBGROUPS = HAS_EXPERIMENT and len(config["explore"]["subgroups"]) > 0
+HAS_OUTCOMES = HAS_EXPERIMENT and len(config["experiment"]["outcomes"]) > 0
+HAS_SUBGROUPS = HAS_OUTCOMES and len(config["explore"]["subgroups"]) > 0
 HAS_AUDIT = HAS_CALIBRATION and bool(
     (config["experiment"] or {}).get("petition_columns")
 )
@@ -37,7 +38,7 @@ if HAS_CALIBRATION:
     }
     FIGURES["dividend"] = (["diagnostics"], "Diagnosis")
     FIGURES["petitions"] = (["petitions"], "Assignment")
-if HAS_EXPERIMENT:
+if HAS_OUTCOMES:
     FIGURES["effects"] = (["effects"], "Experiment")
 if HAS_SUBGROUPS:
     FIGURES["subgroups"] = (["subgroups"], "Exploratory")

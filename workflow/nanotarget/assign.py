@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,19 +12,25 @@ import pandas as pd
 from nanotarget import policy
 from nanotarget.config import ArmConfig, CovariateConfig
 from nanotarget.design import Design
-from nanotarget.learners.base import AdditiveModel, utility_of
+from nanotarget.learners.base import AdditiveModel, TrainingData, utility_of
 from nanotarget.score import response
 from nanotarget.seeds import child_rng
 
 
 def assign(
-    model: AdditiveModel, common: np.ndarray, roster: pd.DataFrame, policies: Sequence[str], seed: int
+    model: AdditiveModel,
+    common: np.ndarray,
+    segments: np.ndarray,
+    roster: pd.DataFrame,
+    policies: Sequence[str],
+    seed: int,
 ) -> pd.DataFrame:
     """Assign a petition under every policy to every respondent of a roster.
 
     Args:
         model: the learner fitted to the whole calibration.
         common: (total levels,) part-worths averaged over the calibration; they define overall-best.
+        segments: (k, n_attributes) petitions of the policy `segment`, see `policy.best_set`.
         roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best).
         policies: names; overall_best is added if it is missing.
         seed: root seed for the policy `random`.
@@ -43,14 +51,17 @@ def assign(
 
     predicted_best = predict(best)
     names = list(policies) if "overall_best" in policies else ["overall_best", *policies]
+    rules = {
+        "random": lambda: policy.random(n, design, child_rng(seed, "assign/random")),
+        "overall_best": lambda: best,
+        "segment": lambda: policy.segment(utilities, segments, design),
+        "nano": lambda: policy.nano(utilities, design),
+        "best_min": lambda: policy.overall_best(-common, n, design),
+        "nano_min": lambda: policy.nano(-utilities, design),
+    }
     parts = []
     for name in names:
-        if name == "overall_best":
-            petitions = best
-        elif name == "random":
-            petitions = policy.random(n, design, child_rng(seed, "assign/random"))
-        else:
-            petitions = policy.nano(utilities, design)
+        petitions = rules[name]()
         petitions = np.where(opted_out[:, None], best, petitions)
         predicted = predict(petitions)
         part = pd.DataFrame({"respondent_id": roster["respondent_id"], "policy": name})
@@ -73,6 +84,65 @@ def petitions_table(assignments: pd.DataFrame, design: Design) -> pd.DataFrame:
     for name in assignments["policy"].unique():
         table[f"n_{name}"] = counts[name].to_numpy()
     return table
+
+
+def concentration(petition_ids: np.ndarray) -> dict[str, float]:
+    """Say how concentrated an assignment is.
+
+    Returns:
+        n respondents, distinct petitions, the effective number of petitions (exponential of the Shannon
+        entropy of their shares) and the share of the most frequent one.
+    """
+    _, counts = np.unique(petition_ids, return_counts=True)
+    share = counts / counts.sum()
+    return {
+        "n": int(counts.sum()),
+        "distinct": len(counts),
+        "effective": float(np.exp(-(share @ np.log(share)))),
+        "top_share": float(share.max()),
+    }
+
+
+def concentration_table(
+    model: AdditiveModel,
+    fit: Callable[[TrainingData, int], AdditiveModel],
+    data: TrainingData,
+    roster: pd.DataFrame,
+    permutations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Show how many petitions nano assigns beside how many it would assign to noise.
+
+    A number of distinct petitions alone is no evidence of heterogeneity: the learner is fitted again
+    to calibrations in which the covariates are dealt anew among respondents, so that they predict
+    nothing, and assigns to the same roster.
+
+    Args:
+        model: the learner fitted to the calibration as it is.
+        fit: the function that fits it.
+        data: the calibration.
+        roster: as for `assign`; respondents who opted out are left out.
+        permutations: number of times the covariates are dealt anew.
+
+    Returns:
+        One row a fit: covariates ("observed", "permuted"), draw, n, distinct, effective, top_share.
+    """
+    design = model.design
+    people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
+
+    def row(fitted: AdditiveModel, covariates: str, draw: int) -> dict[str, Any]:
+        ids = design.petition_ids(policy.nano(fitted.utilities(people), design))
+        return {"policy": "nano", "covariates": covariates, "draw": draw, **concentration(ids)}
+
+    names = [c.name for c in data.covariates]
+    rng = child_rng(seed, "assign/permuted covariates")
+    rows = [row(model, "observed", 0)]
+    for draw in range(1, permutations + 1):
+        dealt = data.respondents.copy()
+        order = rng.permutation(len(dealt))
+        dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
+        rows.append(row(fit(replace(data, respondents=dealt), seed), "permuted", draw))
+    return pd.DataFrame(rows)
 
 
 def lookup_table(

@@ -206,7 +206,9 @@ class DiagnoseConfig:
 class AssignConfig:
     """Settings of the assign stage."""
 
-    policies: list[str] = field(default_factory=lambda: ["random", "overall_best", "nano"])
+    policies: list[str] = field(default_factory=lambda: ["random", "overall_best", "segment", "nano"])
+    segments: int = 5
+    permutations: int = 5
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ def sections(material: Material) -> list[Section]:
     unregistered = fielded if material.registered else NO_REGISTRATION
     conjoint = [f"amce_{rating}" for rating in names.ratings]
     count, quote = _assigned(material.sources.get("petitions"))
+    count += _against_noise(material.sources.get("concentration"))
     suppressed = ["Suppressed cells hold too few people to be published."] if "subgroups" in made else []
     return [
         Section(
@@ -239,6 +240,20 @@ def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
         if policy == "overall_best" and len(used):
             quote = str(used.sort_values(column, ascending=False, kind="stable")["text"].iloc[0])
     return sentences, quote
+
+
+def _against_noise(table: pd.DataFrame | None) -> list[str]:
+    """A sentence on how many petitions nano assigns when the covariates mean nothing."""
+    if table is None or not (table["covariates"] == "permuted").any():
+        return []
+    distinct = table[table["covariates"] == "permuted"]["distinct"]
+    low, high = (theme.count(int(n)) for n in (distinct.min(), distinct.max()))
+    span = low if low == high else f"{low} to {high}"
+    noun = "petition" if high == "1" else "petitions"
+    return [
+        f"With the covariates dealt anew at random, {theme.count(len(distinct))} times, nano gave {span} distinct "
+        f"{noun}: what it would find in covariates that mean nothing."
+    ]
 
 
 def render(template: str, study: Mapping[str, Any], material: Material, provenance: Mapping[str, Any]) -> str:

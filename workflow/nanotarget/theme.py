@@ -88,7 +88,14 @@ ESTIMATORS = {
     "plug_in": "Plug-in (optimistic)",
     "observed": "Observed",
 }
-POLICIES = {"random": "Random", "overall_best": "Overall best", "segment": "Segments", "nano": "Nano"}
+POLICIES = {
+    "random": "Random",
+    "overall_best": "Overall best",
+    "segment": "Segments",
+    "nano": "Nano",
+    "best_min": "Overall worst (never fielded)",
+    "nano_min": "Nano worst (never fielded)",
+}
 
 
 QUANTITIES = {**POLICIES, "share divergent": "Share to whom nano gives another petition than overall-best"}

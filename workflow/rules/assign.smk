@@ -8,6 +8,7 @@ rule assign:
             if config["experiment"]
             else "<results>/clean/calibration_respondents.parquet"
         ),
+        population="<results>/clean/calibration_respondents.parquet",
         library=library("assign.py"),
     output:
         **(
@@ -33,7 +34,7 @@ rule assign:
     params:
         design=config["design"],
         covariates=config["covariates"],
-        policies=config["assign"]["policies"],
+        assign={key: config["assign"][key] for key in ("policies", "segments")},
         arms=(
             config["experiment"]["arms"]
             if (config["experiment"] or {}).get("petition_columns")
@@ -44,3 +45,36 @@ rule assign:
         "Assigning petitions"
     script:
         "../scripts/assign.py"
+
+
+rule concentration:
+    input:
+        coefficients="<results>/calibrate/model/coefficients.parquet",
+        settings="<results>/calibrate/model/model.json",
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        roster=rules.assign.input.roster,
+        library=library("concentration.py"),
+    output:
+        "<results>/assign/concentration.csv",
+    log:
+        "<logs>/concentration.log",
+    benchmark:
+        "<benchmarks>/concentration.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        design=config["design"],
+        covariates=config["covariates"],
+        outcome=config["calibration"]["analyse"],
+        learner=config["calibrate"]["learner"],
+        permutations=config["assign"]["permutations"],
+        seed=config["root_seed"],
+    message:
+        "Counting petitions under permuted covariates"
+    script:
+        "../scripts/concentration.py"

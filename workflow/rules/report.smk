@@ -16,6 +16,7 @@ if HAS_CALIBRATION:
         "learners": "<results>/calibrate/learners.csv",
         "diagnostics": "<results>/diagnose/diagnostics.csv",
         "petitions": "<results>/assign/petitions.csv",
+        "concentration": "<results>/assign/concentration.csv",
     }
 if HAS_AUDIT:
     SOURCES["audit"] = "<results>/assign/audit.csv"
@@ -43,7 +44,11 @@ if HAS_OUTCOMES:
 if HAS_SUBGROUPS:
     FIGURES["subgroups"] = (["subgroups"], "Exploratory")
 
-TABLES = [name for name in SOURCES if name not in ("marginal_means", "petitions")]
+TABLES = [
+    name
+    for name in SOURCES
+    if name not in ("marginal_means", "petitions", "concentration")
+]
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).
 FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]
@@ -179,6 +184,7 @@ MAKERS = [
         "learn",
         "diagnose",
         "assign",
+        "concentration",
         "deviations",
         "estimate",
         "explore",

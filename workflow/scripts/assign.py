@@ -6,17 +6,22 @@ from nanotarget.config import ArmConfig, CovariateConfig, DesignConfig, typed
 from nanotarget.contracts import assignments as contract
 from nanotarget.design import Design
 from nanotarget.learners.base import AdditiveModel
+from nanotarget.policy import best_set
 from nanotarget.problems import reporting
 
 
-def write_assignments(inputs, outputs, design, covariates, policies, arms, seed):
+def write_assignments(inputs, outputs, design, covariates, settings, arms, seed):
     """Write assignments, the list of petitions, the lookup table and, with an experiment, the audit."""
     design = Design.from_config(typed(DesignConfig, design))
     covariates = typed(list[CovariateConfig], covariates)
     coefficients = artefacts.read_parquet(inputs.coefficients)
     model = AdditiveModel.from_tables(coefficients, artefacts.read_json(inputs.settings), design)
     roster = artefacts.read_parquet(inputs.roster)
-    table = assign(model, coefficients["average"].to_numpy(), roster, policies, seed)
+    population = artefacts.read_parquet(inputs.population)
+    weight = population["weight"].to_numpy()
+    segments = best_set(model.utilities(population), weight, settings["segments"], design)
+    policies = settings["policies"]
+    table = assign(model, coefficients["average"].to_numpy(), segments, roster, policies, seed)
     artefacts.write_parquet(contract(design).validate(table), outputs.assignments)
     artefacts.write_csv(petitions_table(table, design), outputs.petitions)
     if "nano" in policies:
@@ -32,7 +37,7 @@ if __name__ == "__main__":
             snakemake.output,
             snakemake.params.design,
             snakemake.params.covariates,
-            snakemake.params.policies,
+            snakemake.params.assign,
             snakemake.params.arms,
             snakemake.params.seed,
         )

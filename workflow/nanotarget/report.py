@@ -251,8 +251,8 @@ def _against_noise(table: pd.DataFrame | None) -> list[str]:
     span = low if low == high else f"{low} to {high}"
     noun = "petition" if high == "1" else "petitions"
     return [
-        f"With the covariates dealt anew at random, {theme.count(len(distinct))} times, nano gave {span} distinct "
-        f"{noun}: what it would find in covariates that mean nothing."
+        f"With the covariates dealt anew at random, {theme.count(len(distinct))} times, nano gave {span} "
+        f"distinct {noun}: what it would find in covariates that mean nothing."
     ]
 
 

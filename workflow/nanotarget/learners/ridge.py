@@ -53,7 +53,7 @@ def rating_moments(data: TrainingData) -> Moments:
     counts = np.diff(np.append(starts, len(data.respondent)))
     encoded -= (np.add.reduceat(encoded, starts) / counts[:, None])[data.respondent]
     outcome = data.outcome - (np.add.reduceat(data.outcome, starts) / counts)[data.respondent]
-    return _moments(encoded, outcome, np.ones(len(outcome)), starts)
+    return second_moments(encoded, outcome, np.ones(len(outcome)), starts)
 
 
 def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -77,10 +77,13 @@ def choice_moments(
     probability = 1 / (1 + np.exp(-eta))
     weight = probability * (1 - probability)
     working = eta + (chosen - probability) / np.maximum(weight, 1e-10)
-    return _moments(difference, working, weight, np.searchsorted(respondent, np.arange(n)))
+    return second_moments(difference, working, weight, np.searchsorted(respondent, np.arange(n)))
 
 
-def _moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> Moments:
+def second_moments(
+    rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray
+) -> Moments:
+    """Sum weighted products of rows and responses of each respondent, whose rows begin at `starts`."""
     ends = np.append(starts[1:], len(rows))
     gram = np.empty((len(starts), rows.shape[1], rows.shape[1]))
     weighted = rows * weight[:, None]

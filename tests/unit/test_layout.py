@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 
 import nanotarget
 
@@ -73,3 +74,16 @@ def test_no_absolute_path_or_registry_in_what_is_committed(project):
         if pattern.search(path.read_text(encoding="utf-8", errors="replace")):
             found.append(name)
     assert not found
+
+
+def test_conda_installs_the_versions_of_the_lock(project):
+    lock = dict(
+        re.findall(r"^([\w.-]+)==([^ \\]+)", (project / "requirements.lock").read_text(), re.MULTILINE)
+    )
+    conda = dict(
+        re.findall(r"^  - ([\w.-]+)=([\d.]+)$", (project / "environment.yml").read_text(), re.MULTILINE)
+    )
+    declared = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
+    direct = {re.split(r"[><=]", name)[0] for name in declared}
+    assert direct <= set(conda)
+    assert conda == {name: lock[name] for name in conda}

@@ -6,7 +6,7 @@ import pytest
 import scipy.optimize
 
 from nanotarget.config import CovariateConfig
-from nanotarget.encoding import CovariateEncoder, indicators
+from nanotarget.encoding import CovariateEncoder, contrasts, indicators
 from nanotarget.learners import AdditiveModel, TrainingData, fit_null
 from nanotarget.learners.base import centre_utilities
 from nanotarget.learners.crossfit import Crossfit, compare_with_null, crossfit, held_out_losses
@@ -261,3 +261,16 @@ def test_heterogeneity_is_found_where_it_is_and_not_invented_where_it_is_not(out
     assert compare_with_null(absent, same, crossfit(absent, fit_null, 5, 1))["statistic"] < 2
     divergent = (nano(same.utilities, design) != nano(same.common, design)).any(axis=1)
     assert divergent.mean() < 0.2
+
+
+def test_the_contrast_basis_gives_the_fit_of_all_indicators():
+    """Ridge on all indicators and on orthonormal contrasts: the same predictions, one dimension less each."""
+    data, _ = simulate(DESIGN, 40, 3, np.random.default_rng(18), specific=0.6)
+    features = np.random.default_rng(19).normal(size=(40, 3))
+    moments, basis = rating_moments(data), contrasts(DESIGN)
+    assert np.allclose(basis.T @ basis, np.eye(7))
+    everything = solve(*joint_moments(moments, features, np.ones(40)), 10, 2.0, 9.0).reshape(4, 10)
+    reduced = solve(*joint_moments(moments.projected(basis), features, np.ones(40)), 7, 2.0, 9.0).reshape(
+        4, 7
+    )
+    assert np.allclose(everything, reduced @ basis.T)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.linalg
 
 from nanotarget.config import CovariateConfig
 from nanotarget.design import Design
@@ -34,6 +35,18 @@ def indicators(levels: np.ndarray, design: Design) -> np.ndarray:
     encoded = np.zeros((len(levels), offsets[-1]))
     encoded[np.arange(len(levels))[:, None], offsets[:-1] + levels] = 1.0
     return encoded - np.concatenate([design.level_probabilities(a) for a in range(len(design.attributes))])
+
+
+def contrasts(design: Design) -> np.ndarray:
+    """Return an orthonormal basis of the part-worths that matter: sums over each attribute's levels are zero.
+
+    The indicators of an attribute add up to a constant, so a ridge penalty sets the sum of its
+    part-worths to zero. Working in this basis gives the same fit with one dimension an attribute less.
+
+    Returns:
+        (total levels, total levels - n_attributes) with orthonormal columns.
+    """
+    return scipy.linalg.block_diag(*(scipy.linalg.helmert(size).T for size in design.shape))
 
 
 def split_levels(values: np.ndarray, design: Design) -> list[np.ndarray]:

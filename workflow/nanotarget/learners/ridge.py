@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from nanotarget.encoding import CovariateEncoder, indicators
+from nanotarget.encoding import CovariateEncoder, contrasts, indicators
 from nanotarget.learners.base import AdditiveModel, TrainingData, centre_utilities
 from nanotarget.seeds import child_rng
 
@@ -44,6 +44,10 @@ class Moments:
     gram: np.ndarray
     cross: np.ndarray
     square: np.ndarray
+
+    def projected(self, basis: np.ndarray) -> Moments:
+        """Return the moments of the same rows in another (L, r) basis."""
+        return Moments(basis.T @ self.gram @ basis, self.cross @ basis, self.square)
 
 
 def rating_moments(data: TrainingData) -> Moments:
@@ -80,9 +84,7 @@ def choice_moments(
     return second_moments(difference, working, weight, np.searchsorted(respondent, np.arange(n)))
 
 
-def second_moments(
-    rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray
-) -> Moments:
+def second_moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> Moments:
     """Sum weighted products of rows and responses of each respondent, whose rows begin at `starts`."""
     ends = np.append(starts[1:], len(rows))
     gram = np.empty((len(starts), rows.shape[1], rows.shape[1]))
@@ -182,20 +184,17 @@ def fit_null(data: TrainingData, seed: int) -> AdditiveModel:
 
 
 def _fit(data: TrainingData, encoder: CovariateEncoder, seed: int) -> AdditiveModel:
-    features, weight = encoder.encode(data.respondents), data.weight
+    features, weight, basis = encoder.encode(data.respondents), data.weight, contrasts(data.design)
     rng = child_rng(seed, "ridge/inner folds")
     if data.outcome_kind == "rating":
-        moments = rating_moments(data)
+        moments = rating_moments(data).projected(basis)
         common, specific = choose_penalties(moments, features, weight, rng)
-        total = moments.cross.shape[1]
-        solution = solve(*joint_moments(moments, features, weight), total, common, specific)
-        row_weight = weight[data.respondent]
-        intercept = float(np.average(data.outcome, weights=row_weight))
+        solution = solve(*joint_moments(moments, features, weight), basis.shape[1], common, specific)
+        intercept = float(np.average(data.outcome, weights=weight[data.respondent]))
     else:
-        solution, common, specific = _fit_choice(data, features, weight, rng)
-        total = data.design.shape and int(np.sum(data.design.shape))
+        solution, common, specific = _fit_choice(data, features, weight, basis, rng)
         intercept = 0.0
-    parts = centre_utilities(solution.reshape(-1, total), data.design)
+    parts = centre_utilities(solution.reshape(-1, basis.shape[1]) @ basis.T, data.design)
     return AdditiveModel(
         design=data.design,
         outcome_kind=data.outcome_kind,
@@ -208,10 +207,11 @@ def _fit(data: TrainingData, encoder: CovariateEncoder, seed: int) -> AdditiveMo
 
 
 def _fit_choice(
-    data: TrainingData, features: np.ndarray, weight: np.ndarray, rng: np.random.Generator
+    data: TrainingData, features: np.ndarray, weight: np.ndarray, basis: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, float, float]:
     """Penalties from the quadratic approximation at common preferences, then Newton to the optimum."""
     difference, chosen, respondent = paired_differences(data)
+    difference = difference @ basis
     n, total = data.n_respondents, difference.shape[1]
     z = np.column_stack([np.ones(n), features])
 

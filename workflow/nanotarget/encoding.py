@@ -13,6 +13,9 @@ import scipy.linalg
 from nanotarget.config import CovariateConfig
 from nanotarget.design import Design
 
+# A spread below this share of the largest value is rounding error.
+ROUNDING = 1e-12
+
 
 def level_offsets(design: Design) -> np.ndarray:
     """Return (n_attributes + 1,) offsets of each attribute's levels in a row of indicators."""
@@ -93,7 +96,8 @@ class CovariateEncoder:
             column = table[covariate.name]
             if covariate.kind == "numeric":
                 scale = float(column.std(ddof=0))
-                if scale > 0:
+                # A constant like 0.1 has a spread of rounding error: dividing by it would explode.
+                if scale > ROUNDING * column.abs().max():
                     features.append(Feature(covariate.name, None, False, float(column.mean()), scale))
             else:
                 texts = column.astype("object")

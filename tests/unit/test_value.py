@@ -1,6 +1,7 @@
 """Truncated-ANOVA weights and doubly robust scores, against enumeration and direct computation."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from nanotarget.encoding import indicators
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.policy import nano
+from nanotarget.score import best_petitions
 from nanotarget.value import mean_and_error, other_task_means, policy_scores, policy_weights, random_scores
 from worlds import factorial, simulate
 
@@ -153,3 +155,19 @@ def test_indicators_are_centred_under_the_design():
     design = DESIGNS[2]
     grid, probability = grid_and_probability(design)
     assert np.abs(probability @ indicators(grid, design)).max() < 1e-12
+
+
+def test_a_block_of_many_cells_needs_no_matrix_of_all_pairs_of_cells():
+    """9,375 combinations tied together: all pairs would take 700 MB a kernel."""
+    design = factorial((5, 5, 5, 5, 5, 3), [{f"a{i}": ["l0"] for i in range(6)}])
+    assert len(design.blocks) == 1
+    rng = np.random.default_rng(8)
+    shown, chosen = design.draw(200, rng), design.draw(200, rng)
+    tracemalloc.start()
+    weights = policy_weights(shown, chosen, design, 1)
+    best_petitions(rng.normal(size=(200, 28)), design)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    independent = factorial((5, 5, 5, 5, 5, 3))
+    assert weights == pytest.approx(policy_weights(shown, chosen, independent, 1), abs=0.05)

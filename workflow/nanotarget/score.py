@@ -16,8 +16,10 @@ from nanotarget.encoding import level_offsets
 def block_utilities(utilities: np.ndarray, block: Block, design: Design) -> np.ndarray:
     """Return the (n, n_cells) utility of each feasible cell of a block."""
     offsets = level_offsets(design)
-    columns = offsets[list(block.attributes)] + block.cells
-    return utilities[:, columns].sum(axis=2)
+    total = np.zeros((len(utilities), len(block.cells)))
+    for attribute, levels in zip(block.attributes, block.cells.T, strict=True):
+        total += utilities[:, offsets[attribute] + levels]
+    return total
 
 
 def best_petitions(utilities: np.ndarray, design: Design) -> np.ndarray:
@@ -54,7 +56,8 @@ def response(
     return intercept + eta if outcome_kind == "rating" else win_probability(eta, utilities, design)
 
 
-# Quadrature over frequencies: the integrand below decays like exp(-pi w), so 8 leaves 1e-11.
+# Quadrature over frequencies: the integrand below decays like exp(-pi w), so 8 leaves 1e-11. The nodes
+# follow its waves for differences of utility up to 40 log-odds; beyond any real preference.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 FREQUENCIES, FREQUENCY_WEIGHTS = 4 * (_NODES + 1), 4 * _WEIGHTS
 

@@ -22,21 +22,26 @@ from nanotarget.learners.crossfit import Crossfit
 from nanotarget.score import response
 
 
-def block_kernel(block: Block, order: int) -> np.ndarray:
-    """Return the (n_cells, n_cells) kernel U of a block: rows the petition shown, columns the policy's.
+def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the (n,) kernel U of a block between cells shown and cells that a policy would show.
 
     U(x, p) = phi(x)' E[phi phi']^+ phi(p) - 1 with phi the indicators of all level combinations of at
     most `order` attributes of the block, so that E[(1 + U(x, p)) f(x)] = f(p) for every f in their
-    span. For a block of one attribute this is 1{x = p} / prob(x) - 1.
+    span. For a block of one attribute this is 1{x = p} / prob(x) - 1. No pair of cells is computed
+    that is not asked for: a block may have thousands of cells.
+
+    Args:
+        shown, chosen: (n,) indices of cells.
     """
     columns = [np.ones((len(block.cells), 1))]
     for size in range(1, min(order, len(block.attributes)) + 1):
-        for chosen in itertools.combinations(range(len(block.attributes)), size):
-            _, code = np.unique(block.cells[:, chosen], axis=0, return_inverse=True)
+        for members in itertools.combinations(range(len(block.attributes)), size):
+            _, code = np.unique(block.cells[:, members], axis=0, return_inverse=True)
             columns.append(np.eye(code.max() + 1)[code.ravel()])
     phi = np.hstack(columns)
     gram = phi.T @ (phi * block.probabilities[:, None])
-    return phi @ np.linalg.pinv(gram, hermitian=True) @ phi.T - 1
+    dual = phi @ np.linalg.pinv(gram, hermitian=True)
+    return np.einsum("ij,ij->i", phi[shown], dual[chosen]) - 1
 
 
 def policy_weights(shown: np.ndarray, chosen: np.ndarray, design: Design, order: int) -> np.ndarray:
@@ -53,8 +58,8 @@ def policy_weights(shown: np.ndarray, chosen: np.ndarray, design: Design, order:
     total = np.ones(len(shown))
     for b, block in enumerate(design.blocks):
         x, p = block.cell_of(shown), block.cell_of(chosen)
-        first[b] = block_kernel(block, 1)[x, p]
-        total += first[b] if order == 1 else block_kernel(block, order)[x, p]
+        first[b] = block_kernel(block, 1, x, p)
+        total += first[b] if order == 1 else block_kernel(block, order, x, p)
     if order == 2:
         total += (first.sum(axis=0) ** 2 - (first**2).sum(axis=0)) / 2
     return total

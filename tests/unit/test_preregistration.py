@@ -251,3 +251,10 @@ def test_schema_and_dataclasses_have_the_same_keys():
     for rules, kind in pairs:
         assert set(rules["properties"]) == set(kind.__dataclass_fields__)
         assert all("description" in rule for rule in rules["properties"].values())
+
+
+def test_an_arm_that_is_not_registered_is_exploratory_even_where_every_contrast_was(registration):
+    label_of = preregistration.label_of
+    assert label_of(registration, "support", "dim", "nano - best") == "secondary"
+    assert label_of(registration, "support", "dim", "nano - random") == "exploratory"
+    assert label_of(registration, "support", "ordinal", "nano - best") == "exploratory"

@@ -6,6 +6,7 @@ Labels follow from the registration alone; there is no way to set one by hand.
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +25,8 @@ SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "preregistration.schema.ya
 Label = Literal["confirmatory", "secondary", "exploratory"]
 
 DEVIATION_COLUMNS = ("deviation", "what", "registered", "done", "outputs", "outcome", "estimator")
+
+ESTIMATORS = ("dim", "lin", "tost")
 
 # Artefacts that an analysis of the experiment's outcomes goes into.
 EFFECTS = "estimate/effects.csv"
@@ -46,7 +49,8 @@ class Analysis:
     """A registered hypothesis or secondary analysis.
 
     Attributes:
-        contrast: [arm, other arm], the first minus the second; None = every contrast.
+        contrast: [arm, other arm], the first minus the second; None = every contrast of registered arms.
+        direction: what was expected; it is on record, and every test is two-sided all the same.
         estimator: dim, lin or tost; None = all of them.
     """
 
@@ -216,9 +220,12 @@ def label_of(registration: Registration | None, outcome: str, estimator: str, co
         registration: the study's, or None.
         outcome: name of the outcome.
         estimator: dim, lin or tost (or any other, which is exploratory).
-        contrast: as `contrast_name` writes it.
+        contrast: as `contrast_name` writes it. With an arm that is not registered it is exploratory,
+            even where an analysis was registered for every contrast.
     """
-    if registration is None:
+    if registration is None or estimator not in ESTIMATORS:
+        return "exploratory"
+    if contrast not in {contrast_name(*arms) for arms in itertools.permutations(registration.arms, 2)}:
         return "exploratory"
     if any(hypothesis.covers(outcome, estimator, contrast) for hypothesis in registration.hypotheses):
         return "confirmatory"

@@ -367,3 +367,19 @@ def test_intervals_cover_the_truth(se_type):
     # 600 intervals: Monte Carlo error of the coverage is about 0.009.
     assert 0.92 <= np.mean(covered) <= 0.98
     assert abs(np.mean(estimates)) < 0.03
+
+
+@pytest.mark.statistical
+def test_balance_has_its_nominal_size_although_contrasts_are_many_and_respondents_few():
+    """26 contrasts, 60 respondents: without the correction every other test rejects."""
+    shape = (5, 5, 5, 5, 5, 3, 3)
+    attributes = [AttributeConfig(f"a{i}", [f"l{j}" for j in range(size)]) for i, size in enumerate(shape)]
+    design = Design.from_config(DesignConfig(attributes))
+    rejected = []
+    for draw in range(120):
+        rng = child_rng(draw, "size")
+        profiles = survey(design, rng, respondents=60)
+        respondents = people(profiles).assign(age=rng.normal(size=60), weight=1.0)
+        items = list(conjoint._check_balance(profiles, respondents, design, COVARIATES[:1]))
+        rejected.append(items[0][2].p_value < 0.05)
+    assert np.mean(rejected) < 0.12

@@ -152,3 +152,16 @@ def test_without_groupings_or_outcomes_the_table_is_empty():
     assert explore.subgroups(table, ARMS, [], [BY_PARTY], [PARTY], 10).columns.tolist() == list(
         explore.SUBGROUP_COLUMNS
     )
+
+
+def test_a_handful_of_equal_answers_does_not_pass_for_knowledge_of_an_interaction():
+    """Variances of a tiny group are zero; taken at their word they would make any difference certain."""
+    sizes = {**BIG, "<b>": (2, 2, 2)}
+    table = experiment(sizes)
+    table["y"] = (table["y"] > 0).astype(float)
+    tiny = table["party"] == "<b>"
+    table.loc[tiny, "y"] = (table.loc[tiny, "arm"] == "nano").astype(float)
+    found = run(table, BY_PARTY).iloc[0]
+    without = run(table[~tiny], BY_PARTY).iloc[0]
+    assert found["interaction_df1"] == 4
+    assert found["interaction_p"] == pytest.approx(without["interaction_p"])

@@ -163,3 +163,15 @@ def test_holm_equals_statsmodels():
     assert np.isnan(adjusted[2])
     np.testing.assert_allclose(np.delete(adjusted, 2), regression.holm(p))
     assert regression.holm(np.array([])).shape == (0,)
+
+
+def test_hotelling_is_that_of_a_mean_of_vectors():
+    """For means of G vectors the Wald test is Hotelling's T squared, whose distribution is known."""
+    rng = child_rng(3, "hotelling")
+    y = rng.normal(size=(12, 4))
+    covariance = np.cov(y.T) / 12
+    test = regression.hotelling(regression.f_test(y.mean(axis=0), covariance, 11.0))
+    squared = y.mean(axis=0) @ np.linalg.solve(covariance, y.mean(axis=0))
+    assert (test.df1, test.df2) == (4, 8)
+    assert test.statistic == pytest.approx(squared * 8 / (11 * 4))
+    assert np.isnan(regression.hotelling(regression.Wald(1.0, 12, 11.0, 0.5)).p_value)

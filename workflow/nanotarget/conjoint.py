@@ -233,7 +233,8 @@ def design_checks(
       change linearly with the number of the task?
     - `carry_over`: does what the same position showed in the task before matter?
 
-    The last four are F tests with standard errors clustered by respondent (CR1). P values are
+    The last four are F tests with standard errors clustered by respondent (CR1), corrected for the
+    number of contrasts beside the number of respondents (`regression.hotelling`). P values are
     adjusted by Holm within a check.
 
     Args:
@@ -381,7 +382,7 @@ def _joint_tests(x: np.ndarray, y: np.ndarray, rows: pd.DataFrame, tested: Seque
         return [Wald(np.nan, len(identity[columns]), np.nan, np.nan) for columns in tested]
     weights = rows["weight"].to_numpy(np.float64)
     model = regression.fit(x, y, "CR1", rows["respondent_id"].to_numpy(), weights)
-    return [regression.wald(model, identity[columns]) for columns in tested]
+    return [regression.hotelling(regression.wald(model, identity[columns])) for columns in tested]
 
 
 def _check_stability(profiles: pd.DataFrame, design: Design, outcome: str) -> Iterator[Row]:

@@ -401,7 +401,8 @@ def balance(
 
     The standardised difference is (mean of the later arm - mean of the earlier arm) divided by
     the root of the mean of the two variances (Austin 2009). Levels of a categorical covariate are
-    compared as shares, among those who answered; missing values are one more row.
+    compared as shares, among those who answered; missing values are one more row. Survey weights are
+    left aside: it is the randomisation that is looked at, not the population.
     """
     rows = []
     for covariate in covariates:

@@ -116,7 +116,8 @@ def subgroups(
 
     Returns:
         `SUBGROUP_COLUMNS`, sorted as the config lists groupings, groups, outcomes and contrasts.
-        `interaction_*` tests all groups of a grouping together; `p_adjusted` is by Holm over the
+        `interaction_*` tests all groups of a grouping with `min_cell` respondents in every arm
+        together (also those hidden only to hide others); `p_adjusted` is by Holm over the
         published groups of a grouping, outcome and contrast. Every row is exploratory.
     """
     kinds = {covariate.name: covariate for covariate in covariates}
@@ -163,7 +164,9 @@ def _grouped(
     rows["p_adjusted"] = rows.groupby("contrast")["p_value"].transform(
         lambda p: regression.holm(p.to_numpy())
     )
-    test = interaction(means, arms)
+    # A variance from a handful of answers (or of equal ones: zero) would pass for knowledge.
+    large = [m for m, cells in zip(means, counts, strict=True) if (cells >= min_cell).all()]
+    test = interaction(large, arms)
     return rows.assign(
         outcome=outcome,
         interaction_f=test.statistic,

@@ -331,6 +331,20 @@ def f_test(estimate: np.ndarray, covariance: np.ndarray, df2: float) -> Wald:
     return Wald(statistic, df1, df2, float(special.fdtrc(df1, df2, statistic)))
 
 
+def hotelling(test: Wald) -> Wald:
+    """Correct a Wald test for the covariance having been estimated from few clusters.
+
+    With d = df2 (clusters - 1) and q = df1 the statistic times (d - q + 1) / d is referred to
+    F(q, d - q + 1), as Hotelling's T squared is (Korn & Graubard 1990). Uncorrected, a test of 26
+    contrasts with 60 clusters rejects a true hypothesis every other time.
+    """
+    df2 = test.df2 - test.df1 + 1
+    if not df2 > 0:
+        return Wald(np.nan, test.df1, np.nan, np.nan)
+    statistic = test.statistic * df2 / test.df2
+    return Wald(statistic, test.df1, df2, float(special.fdtrc(test.df1, df2, statistic)))
+
+
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Return p values adjusted by Holm (1979); missing ones stay missing and do not count."""
     p = np.asarray(p_values, dtype=np.float64)

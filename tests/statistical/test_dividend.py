@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from nanotarget import policy
 from nanotarget.diagnose import NANO_BEST, dividend, verdict, verdict_of
@@ -72,6 +73,19 @@ def test_differences_are_differences_and_intervals_surround_them():
     row = headline(table)
     assert row["conf_low"] == pytest.approx(row["ceiling_low"])  # two-sided 90 % = one-sided 95 %
     assert row["ceiling_low"] < row["ceiling"] < row["ceiling_high"]
+
+
+def test_bounds_know_how_few_respondents_the_gain_rests_on():
+    """Four of 150 divergent: Student's quantiles with 3 degrees of freedom, not normal ones."""
+    data, truth = simulate(DESIGN, 150, 6, np.random.default_rng(6))
+    common = np.tile(truth.mean(axis=0), (150, 1))
+    utilities = np.where((np.arange(150) < 4)[:, None], -common, common)
+    table = dividend(data, Crossfit(np.zeros(150, int), utilities, common, np.zeros(150)), 0.1, 0.95)
+    row = headline(table)
+    assert row["ceiling_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.95, 3) * row["std_error"])
+    assert row["conf_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.975, 3) * row["std_error"])
+    best = headline(table, quantity="overall_best")
+    assert best["conf_high"] - best["estimate"] == pytest.approx(stats.t.ppf(0.975, 149) * best["std_error"])
 
 
 @pytest.mark.parametrize(

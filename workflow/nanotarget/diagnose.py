@@ -3,6 +3,15 @@
 Every respondent is scored under petitions that were chosen by a model fitted without her, the
 overall-best petition included, with doubly robust scores (`value`). The verdict compares the one-sided
 95 % bounds of the gain with the smallest gain that would matter.
+
+The gain is a sum over those to whom nano gives another petition; for everybody else it is exactly
+zero. Its intervals are therefore Student's with (divergent respondents - 1) degrees of freedom: with
+a dozen of them or fewer, one of the two normal bounds misses the true gain in 7 % to 16 % of samples
+instead of 5 % and would decide too often.
+
+Overall-best has the highest average utility of the training respondents, weighted with their survey
+weights. For a rating that is the highest average response. For a choice utilities are log-odds, and
+the petition that wins most often against a random one may be another; it is not searched for.
 """
 
 from __future__ import annotations
@@ -12,14 +21,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from nanotarget import policy
 from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.value import mean_and_error, policy_scores, random_scores
 
-ONE_SIDED = float(stats.norm.ppf(0.95))
 NANO_BEST = "nano - overall_best"
 VERDICTS = {"PASS": "DEPLOY", "FAIL": "DO NOT DEPLOY", "INCONCLUSIVE": "COLLECT MORE"}
 
@@ -62,31 +70,38 @@ def dividend(data: TrainingData, fitted: Crossfit, sesoi: float, confidence: flo
     rows.insert(0, {"quantity": "random", "estimator": "observed", "score": random})
     rows.append({"quantity": "share divergent", "estimator": "observed", "score": divergent.astype(float)})
 
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    table = pd.DataFrame([_row(row, data.weight, z, n) for row in rows])
+    df = max(int(divergent.sum()) - 1, 1)
+    table = pd.DataFrame(
+        [
+            _row(row, data.weight, confidence, df if row["quantity"] == NANO_BEST else max(n - 1, 1))
+            for row in rows
+        ]
+    )
     headline = (table["quantity"] == NANO_BEST) & (table["estimator"] == "dr_q1")
     estimate, error = table.loc[headline, ["estimate", "std_error"]].to_numpy()[0]
-    low, high = estimate - ONE_SIDED * error, estimate + ONE_SIDED * error
+    margin = float(special.stdtrit(df, 0.95)) * error
+    low, high = estimate - margin, estimate + margin
     table.loc[headline, ["ceiling", "ceiling_low", "ceiling_high"]] = [estimate, low, high]
     table.loc[headline, "verdict"] = verdict_of(low, high, sesoi, bool(divergent.any()))
     return table
 
 
-def _row(row: Mapping[str, Any], weight: np.ndarray, z: float, n: int) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], weight: np.ndarray, confidence: float, df: int) -> dict[str, Any]:
     estimate, error = mean_and_error(row["score"], weight)
+    margin = float(special.stdtrit(df, (1 + confidence) / 2)) * error
     return {
         "diagnostic": "dividend",
         "quantity": row["quantity"],
         "estimator": row["estimator"],
         "estimate": estimate,
         "std_error": error,
-        "conf_low": estimate - z * error,
-        "conf_high": estimate + z * error,
+        "conf_low": estimate - margin,
+        "conf_high": estimate + margin,
         "ceiling": np.nan,
         "ceiling_low": np.nan,
         "ceiling_high": np.nan,
         "verdict": "",
-        "n": n,
+        "n": len(weight),
     }
 
 

@@ -6,7 +6,11 @@ projection on functions of order <= q (the ANOVA form of pseudo-inverse and marg
 importance weights; cf. Swaminathan et al. 2017, "Off-policy evaluation for slate recommendation"):
     w_q(x, p) = sum of all products of at most q factors U_a,  U_a = 1{x_a = p_a} / prob_a(x_a) - 1,
 with variance 24 instead of 28,124 at q = 1 in the reference design. A model of the response takes
-up what it knows of higher interactions (doubly robust).
+up what it knows of higher interactions (doubly robust). Probabilities to be chosen always have some,
+as the logistic curve bends: what the model misses of them biases order 1, which is why order 2 is
+reported beside it.
+
+The estimand is an average over respondents (with their survey weights), however many tasks each did.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from nanotarget.learners.ridge import (
     solve,
 )
 from nanotarget.policy import nano
+from nanotarget.problems import InputError
 from nanotarget.seeds import child_rng
 from worlds import factorial, simulate
 
@@ -274,3 +275,18 @@ def test_the_contrast_basis_gives_the_fit_of_all_indicators():
         4, 7
     )
     assert np.allclose(everything, reduced @ basis.T)
+
+
+@pytest.mark.parametrize("kept", [{"p00000"}, {f"p{i:05d}" for i in range(6)}])
+def test_data_nobody_can_learn_from_are_refused(kept):
+    """One respondent alone, or one rating each: there is nothing within a respondent to compare."""
+    data, _ = simulate(DESIGN, 6, 1, np.random.default_rng(18))
+    rows = DESIGN.frame(data.levels).assign(
+        respondent_id=data.respondents["respondent_id"].to_numpy()[data.respondent],
+        task=data.task,
+        profile=np.tile([1, 2], 6),
+        rating=data.outcome,
+    )
+    rows = rows[rows["respondent_id"].isin(kept) & ((len(kept) == 1) | (rows["profile"] == 1))]
+    with pytest.raises(InputError, match="left to learn from"):
+        TrainingData.from_tables(rows, data.respondents, DESIGN, "rating", data.covariates)

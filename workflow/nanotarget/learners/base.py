@@ -12,6 +12,7 @@ import pandas as pd
 from nanotarget.config import CovariateConfig
 from nanotarget.design import Design
 from nanotarget.encoding import CovariateEncoder, level_offsets, split_levels
+from nanotarget.problems import InputError, Problem
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,31 @@ class TrainingData:
 
         Profiles without an outcome are left out, of a choice the whole task; so are respondents
         who have nothing left.
+
+        Raises:
+            InputError: if fewer than two respondents are left, or nobody rated two petitions.
         """
         rows = profiles.sort_values(["respondent_id", "task", "profile"], ignore_index=True)
         observed = rows[outcome_kind].notna()
         if outcome_kind == "choice":
             observed &= observed.groupby([rows["respondent_id"], rows["task"]]).transform("all")
         rows = rows[observed]
+        answers = rows.groupby("respondent_id").size()
+        # Ratings are compared within a respondent only.
+        if len(answers) < 2 or answers.max() < 2:
+            raise InputError(
+                [
+                    Problem(
+                        "calibration",
+                        f"column {outcome_kind}",
+                        f"{len(answers)} respondents with at most {answers.max() if len(answers) else 0} "
+                        "answered petitions each are left to learn from",
+                        "at least two respondents, and somebody with two petitions",
+                        "see the counts of exclusions in clean/flow.csv; one petition a respondent "
+                        "cannot tell preferences from habits of rating",
+                    )
+                ]
+            )
         people = respondents[respondents["respondent_id"].isin(rows["respondent_id"])]
         people = people.sort_values("respondent_id", ignore_index=True)
         index = pd.Index(people["respondent_id"]).get_indexer(rows["respondent_id"])

@@ -290,3 +290,20 @@ def test_data_nobody_can_learn_from_are_refused(kept):
     rows = rows[rows["respondent_id"].isin(kept) & ((len(kept) == 1) | (rows["profile"] == 1))]
     with pytest.raises(InputError, match="left to learn from"):
         TrainingData.from_tables(rows, data.respondents, DESIGN, "rating", data.covariates)
+
+
+def test_a_training_fold_with_one_rating_each_teaches_nothing():
+    """Whoever rated twice may all be in the fold that is left out; the fit must not fail."""
+    data, _ = simulate(DESIGN, 6, 1, np.random.default_rng(19), specific=0.5)
+    rows = np.arange(12) % 2 == 0
+    one = TrainingData(
+        DESIGN,
+        "rating",
+        data.levels[rows],
+        data.outcome[rows],
+        data.respondent[rows],
+        data.task[rows],
+        data.respondents,
+        data.covariates,
+    )
+    assert (fit_ridge(one, 1).utilities(one.respondents) == 0).all()

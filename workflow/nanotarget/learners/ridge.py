@@ -27,6 +27,7 @@ FOLDS = 5  # inner folds of respondents for choosing penalties
 # Penalties relative to the mean diagonal of the Gram block; infinity = no person-specific part.
 COMMON_PENALTIES = 10.0 ** np.arange(-5.0, 0.1, 0.5)
 SPECIFIC_PENALTIES = 10.0 ** np.arange(-1.0, 2.1, 0.25)
+TINY = 1e-8
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
 
@@ -148,7 +149,7 @@ def choose_penalties(
         part = Moments(moments.gram[inside], moments.cross[inside], moments.square[inside])
         shares.append(joint_moments(part, features[inside], weight[inside]))
     gram, cross = (np.sum([share[j] for share in shares], axis=0) for j in (0, 1))
-    diagonal = np.diag(gram)
+    diagonal = np.maximum(np.diag(gram), TINY)  # nothing to learn from: penalties stay positive
 
     def losses(candidates: list[tuple[float, float]]) -> np.ndarray:
         loss = np.zeros(len(candidates))

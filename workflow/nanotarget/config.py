@@ -190,7 +190,7 @@ class CalibrateConfig:
     """Settings of the calibrate stage."""
 
     se_type: Literal["CR0", "CR1", "CR2", "HC2"] = "CR1"
-    learner: Literal["ridge"] = "ridge"
+    learner: Literal["ridge", "hierarchical"] = "ridge"
     folds: int = 5
 
 

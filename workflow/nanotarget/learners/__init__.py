@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nanotarget.learners.base import AdditiveModel, TrainingData
+from nanotarget.learners.hierarchical import fit_hierarchical
 from nanotarget.learners.ridge import fit_null, fit_ridge
 
-FITTERS: dict[str, Callable[[TrainingData, int], AdditiveModel]] = {"ridge": fit_ridge}
+FITTERS: dict[str, Callable[[TrainingData, int], AdditiveModel]] = {
+    "ridge": fit_ridge,
+    "hierarchical": fit_hierarchical,
+}
 
 __all__ = ["FITTERS", "AdditiveModel", "TrainingData", "fit_null"]

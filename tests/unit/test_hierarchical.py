@@ -1,0 +1,273 @@
+"""The hierarchical learner against dense computation, under invariances and on known truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanotarget.encoding import indicators, level_offsets
+from nanotarget.learners.base import utility_of
+from nanotarget.learners.hierarchical import (
+    HierarchicalModel,
+    contrasts,
+    evidence,
+    first_sites,
+    fit_hierarchical,
+    learn_rating,
+    on_contrasts,
+    prepare,
+    propagate,
+)
+from nanotarget.learners.ridge import Moments, rating_moments
+from nanotarget.policy import nano
+from worlds import factorial, simulate
+
+DESIGN = factorial((4, 3, 2))
+
+
+def rating_problem(data, features):
+    basis, attribute, _ = contrasts(data.design)
+    answers = float(len(data.outcome) - data.n_respondents)
+    moments = on_contrasts(rating_moments(data), basis)
+    return prepare(moments, features, np.ones(data.n_respondents), attribute, answers, False), basis
+
+
+def dense(data, features, problem, basis, variances):
+    """The covariance matrix of all answers that the learner never builds, and what follows from it."""
+    n, size = data.n_respondents, basis.shape[1]
+    x = indicators(data.levels, data.design) @ basis
+    z = np.column_stack([np.ones(n), features])[data.respondent]
+    rows = np.hstack([z[:, [j]] * x for j in range(z.shape[1])])
+    # Within-respondent contrasts of ratings: any orthonormal basis of them will do.
+    within = []
+    for i in range(n):
+        members = np.flatnonzero(data.respondent == i)
+        block = np.zeros((len(members) - 1, len(data.outcome)))
+        q, _ = np.linalg.qr(np.column_stack([np.ones(len(members)), np.eye(len(members))[:, 1:]]))
+        block[:, members] = q[:, 1:].T
+        within.append(block)
+    t = np.vstack(within)
+    same = data.respondent[:, None] == data.respondent
+    between = np.diag(variances[0][problem.attribute])
+    noise = t @ (np.eye(len(x)) + same * (x @ between @ x.T)) @ t.T
+    prior = np.concatenate([1 / problem.prior, np.tile(variances[1][problem.attribute], z.shape[1] - 1)])
+    rows, y = t @ rows, t @ data.outcome
+    total = noise + rows * prior @ rows.T
+    weights = np.linalg.solve(total, y)
+    coefficients = (prior * (rows.T @ weights)).reshape(z.shape[1], size)
+    sigma2 = y @ weights / len(y)
+    objective = np.linalg.slogdet(total)[1] + len(y) * np.log(sigma2)
+    covariance = np.diag(prior) - prior[:, None] * (rows.T @ np.linalg.solve(total, rows)) * prior
+    e = []
+    for i in range(n):
+        mine = t @ (x * (data.respondent == i)[:, None])
+        e.append(between @ mine.T @ weights)
+    return coefficients, covariance, sigma2, objective, np.array(e)
+
+
+def test_posterior_and_likelihood_equal_those_of_the_dense_mixed_model():
+    data, _ = simulate(DESIGN, 18, 3, np.random.default_rng(0), features=2, specific=0.4, idiosyncratic=0.4)
+    features = data.respondents[["z0", "z1"]].to_numpy()
+    problem, basis = rating_problem(data, features)
+    objectives = []
+    for seed in range(3):
+        variances = np.random.default_rng(seed).uniform(0.01, 0.5, size=(2, 3))
+        variances[0, 1] = 0 if seed == 2 else variances[0, 1]
+        found = evidence(problem, variances)
+        coefficients, covariance, noise, objective, own = dense(data, features, problem, basis, variances)
+        assert np.allclose(found.coefficients, coefficients)
+        assert np.allclose(found.covariance, covariance)
+        assert found.noise == pytest.approx(noise)
+        assert np.allclose(found.own, own)
+        objectives.append(found.objective - objective)
+    assert np.ptp(objectives) < 1e-8  # equal up to a constant
+
+
+def test_gradient_is_the_slope_of_the_likelihood():
+    data, _ = simulate(DESIGN, 30, 3, np.random.default_rng(1), features=2, specific=0.4, idiosyncratic=0.4)
+    problem, _ = rating_problem(data, data.respondents[["z0", "z1"]].to_numpy())
+    variances = np.random.default_rng(2).uniform(0.05, 0.3, size=(2, 3))
+    found = evidence(problem, variances)
+    for k in range(6):
+        step = np.zeros(6)
+        step[k] = 1e-5
+        up, down = (evidence(problem, variances + s * step.reshape(2, 3)).objective for s in (1, -1))
+        assert found.gradient[k] == pytest.approx(-(up - down) / 4e-5, rel=1e-5, abs=1e-6)
+
+
+def test_learned_variances_maximise_the_likelihood():
+    data, _ = simulate(DESIGN, 80, 5, np.random.default_rng(3), features=2, specific=0.4, idiosyncratic=0.4)
+    problem, _ = rating_problem(data, data.respondents[["z0", "z1"]].to_numpy())
+    variances, found = learn_rating(problem, 3)
+    rng = np.random.default_rng(4)
+    for _ in range(30):
+        other = np.maximum(variances * np.exp(0.3 * rng.normal(size=(2, 3))), 1e-9)
+        assert evidence(problem, other).objective > found.objective - 1e-3
+
+
+def test_sites_match_the_moments_of_the_logit():
+    rng = np.random.default_rng(5)
+    chosen = np.array([1.0, 0.0, 1.0])
+    sites = first_sites(chosen)
+    mean, variance = rng.normal(size=3), np.array([0.5, 1.0, 2.0])
+    new = propagate(sites, 2 * chosen - 1, mean, variance)
+    grid = np.linspace(-30, 30, 200_001)
+    for t in range(3):
+        cavity = 1 / variance[t] - sites.precision[t]
+        centre = (mean[t] / variance[t] - sites.shift[t]) / cavity
+        mass = np.exp(-cavity * (grid - centre) ** 2 / 2) / (1 + np.exp(-(2 * chosen[t] - 1) * grid))
+        mass /= mass.sum()
+        expected = mass @ grid
+        spread = mass @ (grid - expected) ** 2
+        assert 1 / (cavity + new.precision[t]) == pytest.approx(spread, rel=1e-5)
+        matched = (centre * cavity + new.shift[t]) / (cavity + new.precision[t])
+        assert matched == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_utilities_follow_relabelled_levels_and_renamed_covariates(outcome):
+    data, _ = simulate(
+        DESIGN, 120, 4, np.random.default_rng(6), specific=0.6, idiosyncratic=0.4, outcome=outcome
+    )
+    base = fit_hierarchical(data, 1)
+    relabel = [np.random.default_rng(7).permutation(size) for size in DESIGN.shape]
+    levels = np.column_stack([relabel[a][data.levels[:, a]] for a in range(3)])
+    moved = fit_hierarchical(replace(data, levels=levels, covariates=data.covariates[::-1]), 2)
+    offset = level_offsets(DESIGN)
+    ids = data.respondents["respondent_id"]
+    pairs = [
+        (base.utilities(data.respondents), moved.utilities(data.respondents)),
+        (base.own_utilities(ids), moved.own_utilities(ids)),
+    ]
+    for a in range(3):
+        for before, after in pairs:
+            part, permuted = (u[:, offset[a] : offset[a + 1]] for u in (before, after))
+            assert np.allclose(part, permuted[:, relabel[a]], atol=1e-6)
+
+
+def test_a_constant_added_to_ratings_changes_only_the_intercept():
+    data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(8), specific=0.6, idiosyncratic=0.4)
+    a, b = fit_hierarchical(data, 1), fit_hierarchical(replace(data, outcome=data.outcome + 5), 1)
+    ids = data.respondents["respondent_id"]
+    assert np.allclose(a.own_utilities(ids), b.own_utilities(ids), atol=1e-8)
+    assert b.intercept == pytest.approx(a.intercept + 5)
+
+
+def test_weights_act_like_copies():
+    data, _ = simulate(DESIGN, 30, 4, np.random.default_rng(9), features=2, specific=0.6, idiosyncratic=0.4)
+    features = data.respondents[["z0", "z1"]].to_numpy()
+    problem, _ = rating_problem(data, features)
+    m, attribute = problem.moments, problem.attribute
+    copies = np.append(np.arange(30), np.arange(7))
+    doubled = Moments(m.gram[copies], m.cross[copies], m.square[copies])
+    weight = np.where(np.arange(30) < 7, 2.0, 1.0)
+    a = learn_rating(prepare(m, features, weight, attribute, 37 * 7.0, False), 3)
+    b = learn_rating(prepare(doubled, features[copies], np.ones(37), attribute, 37 * 7.0, False), 3)
+    assert np.allclose(a[0], b[0])
+    assert np.allclose(a[1].coefficients, b[1].coefficients)
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_own_answers_are_joined_by_id(outcome):
+    data, _ = simulate(DESIGN, 80, 4, np.random.default_rng(10), idiosyncratic=0.6, outcome=outcome)
+    model = fit_hierarchical(data, 1)
+    ids = data.respondents["respondent_id"]
+    order = np.random.default_rng(11).permutation(80)
+    shuffled = ids.iloc[order]
+    assert np.array_equal(model.own_utilities(shuffled), model.own_utilities(ids)[order])
+    draws = model.own_draws(shuffled[:5], 4000, np.random.default_rng(12))
+    if outcome == "rating":
+        assert np.abs(draws.mean(axis=0) - model.own_utilities(ids)[order[:5]]).max() < 0.05
+    with pytest.raises(ValueError, match="no own answers"):
+        model.own_utilities(pd.Series(["p00001", "stranger"]))
+
+
+def test_model_survives_its_tables_without_answers():
+    data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(13), specific=0.6, idiosyncratic=0.4)
+    model = fit_hierarchical(data, 1)
+    again = HierarchicalModel.from_tables(*model.to_tables(), DESIGN)
+    assert np.array_equal(again.utilities(data.respondents), model.utilities(data.respondents))
+    assert np.array_equal(again.tau, model.tau)
+    with pytest.raises(ValueError, match="no answers of people"):
+        again.own_utilities(data.respondents["respondent_id"])
+
+
+def held_out_gain(data):
+    """Squared error of half of the tasks saved by own answers in the other half."""
+    early = data.task < 4
+    train = replace(
+        data,
+        levels=data.levels[early],
+        outcome=data.outcome[early],
+        respondent=data.respondent[early],
+        task=data.task[early],
+    )
+    model = fit_hierarchical(train, 1)
+    who, late = data.respondent[~early], data.levels[~early]
+    y = pd.Series(data.outcome[~early])
+    y = (y - y.groupby(who).transform("mean")).to_numpy()
+    errors = []
+    for u in (model.utilities(data.respondents), model.own_utilities(data.respondents["respondent_id"])):
+        eta = pd.Series(utility_of(u[who], late, data.design))
+        errors.append(np.mean((y - (eta - eta.groupby(who).transform("mean")).to_numpy()) ** 2))
+    return errors[0] - errors[1]
+
+
+@pytest.mark.statistical
+def test_own_answers_help_where_people_differ_and_do_not_hurt_where_they_do_not():
+    design = factorial((5, 5, 3))
+    differ, _ = simulate(design, 400, 8, np.random.default_rng(14), idiosyncratic=0.6)
+    alike, _ = simulate(design, 400, 8, np.random.default_rng(15))
+    assert held_out_gain(differ) > 0.1
+    assert held_out_gain(alike) > -0.01
+
+
+def with_logit_choices(data, truth, seed):
+    """Choices that follow the logit of the true utilities exactly."""
+    eta = utility_of(truth[data.respondent], data.levels, data.design)
+    first = np.random.default_rng(seed).random(len(eta) // 2) < 1 / (1 + np.exp(eta[1::2] - eta[::2]))
+    return replace(data, outcome=np.column_stack([first, ~first]).ravel().astype(float))
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_spread_is_recovered_and_draws_cover(outcome):
+    """Averages over 6 studies: tau and gamma without bias, 90 % intervals of theta_i cover 90 %."""
+    design = factorial((5, 4, 3))
+    tau, gamma, covered = [], [], []
+    for seed in range(6):
+        data, truth = simulate(
+            design,
+            400,
+            8,
+            np.random.default_rng(100 + seed),
+            specific=0.4,
+            idiosyncratic=0.5,
+            outcome=outcome,
+        )
+        if outcome == "choice":
+            data = with_logit_choices(data, truth, seed)
+        model = fit_hierarchical(data, 1)
+        tau.append(model.tau)
+        gamma.append(model.gamma)
+        ids = data.respondents["respondent_id"][:100]
+        low, high = np.quantile(model.own_draws(ids, 300, np.random.default_rng(1)), [0.05, 0.95], axis=0)
+        covered.append(np.mean((truth[:100] > low) & (truth[:100] < high)))
+    level = np.sqrt(1 - 1 / np.array(design.shape))
+    assert np.mean(tau, axis=0) == pytest.approx(0.5 * level, rel=0.12)
+    assert np.mean(gamma, axis=0) == pytest.approx(0.2 * level, rel=0.3)
+    assert 0.86 < np.mean(covered) < 0.94
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_no_petitions_are_invented_where_covariates_tell_nothing(outcome):
+    design = factorial((5, 5, 5, 3))
+    for seed in range(3):
+        data, _ = simulate(
+            design, 400, 6, np.random.default_rng(200 + seed), features=8, idiosyncratic=0.3, outcome=outcome
+        )
+        utilities = fit_hierarchical(data, 1).utilities(data.respondents)
+        modal = pd.Series(design.petition_ids(nano(utilities, design))).value_counts(normalize=True)
+        assert modal.iloc[0] > 0.8

@@ -1,0 +1,595 @@
+"""Person-specific part-worths with learned shrinkage: the hierarchical model of conjoint analysis.
+
+Utility of petition x for respondent i with covariate features z_i:
+    eta_i(x) = d(x)' theta_i,   theta_i = b + T' z_i + e_i,
+    e_ia ~ N(0, tau_a^2 C_a),   T_ja ~ N(0, gamma_a^2 C_a)   for every attribute a and feature j,
+d(x) the centred level indicators and C_a the covariance of exchangeable levels after centring, scaled
+to a mean variance of one level of 1. tau_a is the standard deviation between people that covariates
+do not explain, gamma_a the scale of what they do; both are learned, and both can be exactly zero.
+Ratings are y = u_i + eta_i(x) + noise with u_i free (a respondent's mean drops out); choices between
+the two petitions of a task are a logit of the difference of utilities.
+
+Only contrasts of levels can be learned, so all work is done on an orthonormal basis of contrasts, in
+which both covariances are multiples of the identity. Integrating out e_i leaves, for each respondent,
+    W_i = G_i - G_i P_i G_i,   P_i = (G_i + D^-1)^-1,   D = diag(tau_a^2) in that basis,
+instead of her moments G_i in the normal equations of b and T (Lindley & Smith 1972); P_i is also the
+covariance of e_i given her own answers. The variances maximise the restricted likelihood, in which b
+and T are integrated out too (Patterson & Thompson 1971), by Fisher scoring.
+
+Choices: expectation propagation (Minka 2001) replaces every task by a Gaussian with the moments that
+the logit gives it, so that the same equations hold with G_i = sum l x x', c_i = sum n x of the sites
+(l, n); at its fixed point the gradient of the approximate evidence is that of the Gaussian model.
+Unlike a Laplace approximation it is accurate for few binary answers a person. theta_i is then on the
+scale of one person's log-odds; `utilities` of people of whom only covariates are known are flattened
+to the log-odds of the choice averaged over e_i (see `flatten`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.linalg
+
+from nanotarget.design import Design
+from nanotarget.encoding import CovariateEncoder
+from nanotarget.learners.base import AdditiveModel, TrainingData, centre_utilities
+from nanotarget.learners.ridge import (
+    Moments,
+    joint_moments,
+    paired_differences,
+    rating_moments,
+    second_moments,
+)
+
+STEPS = 100
+TOLERANCE = 1e-4  # largest change of a variance, relative to its own size or a share of the noise
+START = 0.02  # first guess of each variance, relative to the noise of one answer
+FLOOR = 1e-9  # variances below are zero
+KEEP = 5.41  # 1 % point of a likelihood ratio at the edge of the parameters (Self & Liang 1987)
+    5.41  # 1 % point of a likelihood ratio at the edge of the parameters (Self & Liang 1987): 5-7 % a study
+)
+CHOICE_TOLERANCE = 1e-2  # of the variances learned from choices: far below their sampling error
+GAP = 3e-3  # largest change of a site at which expectation propagation stops
+SWEEPS = 5  # and its largest number of rounds between two steps of the variances
+HERMITE_NODES, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
+# A logit averaged over a normal utility of variance v is close to a logit with slope
+# 1 / sqrt(1 + LOGIT_NORMAL v) (Zeger, Liang & Albert 1988).
+LOGIT_NORMAL = (16 * np.sqrt(3) / (15 * np.pi)) ** 2
+
+
+def contrasts(design: Design) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a basis of level contrasts in which exchangeable levels are independent.
+
+    Returns:
+        basis (total levels, K) with orthonormal columns that sum to zero within their attribute; the
+        attribute of each of the K columns; unit (n_attributes,): variance of a coordinate that
+        gives centred levels a mean variance of 1 under the design.
+    """
+    blocks = [scipy.linalg.helmert(size).T for size in design.shape]
+    attribute = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
+    squares = [np.sum(design.level_probabilities(a) ** 2) for a in range(len(blocks))]
+    return scipy.linalg.block_diag(*blocks), attribute, 1 / (1 - np.array(squares))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The Gaussian model at given variances.
+
+    Attributes:
+        coefficients: (1+q, K) posterior mean of b and T.
+        covariance: ((1+q) K, (1+q) K) their posterior covariance, in units of the noise variance.
+        noise: noise variance that maximises the likelihood (1 where it is fixed).
+        objective: -2 log restricted likelihood, up to a constant.
+        gradient: (2 n_attributes,) of the log-likelihood by the variances of e, then of T.
+        information: their (2 n_attributes)^2 Fisher information.
+        own: (n, K) posterior mean of e_i given a respondent's own answers.
+        own_covariance: (n, K, K) posterior covariance of theta_i, in units of the noise variance.
+    """
+
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    noise: float
+    objective: float
+    gradient: np.ndarray
+    information: np.ndarray
+    own: np.ndarray
+    own_covariance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the variances are learned from.
+
+    Attributes:
+        moments: of the answers on the basis of contrasts, in units of the noise of one answer.
+        features: (n, q).
+        weight: (n,) a respondent of weight 2 counts like two.
+        attribute: (K,) attribute of each contrast.
+        prior: (K,) prior precision of b: the information of a single average respondent, so that levels
+            never shown do no harm.
+        answers: degrees of freedom of the noise.
+        noise_known: whether the variance of the noise is 1 (choices) rather than learned (ratings).
+    """
+
+    moments: Moments
+    features: np.ndarray
+    weight: np.ndarray
+    attribute: np.ndarray
+    prior: np.ndarray
+    answers: float
+    noise_known: bool
+
+
+def shrinkage(gram: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return P = (G + D^-1)^-1 and log |I + G D| of every respondent; variances may be zero.
+
+    Args:
+        gram: (n, K, K).
+        variance: (K,) diagonal of D.
+    """
+    root = np.sqrt(variance)
+    matrix = gram * (root[:, None] * root)
+    matrix[:, np.arange(len(root)), np.arange(len(root))] += 1
+    factor = np.linalg.cholesky(matrix)
+    log_determinant = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    return np.linalg.inv(matrix) * (root[:, None] * root), log_determinant
+
+
+def evidence(problem: Problem, variances: np.ndarray) -> Evidence:
+    """Evaluate the restricted likelihood, its derivatives and the posterior.
+
+    Args:
+        variances: (2, n_attributes) variances of a coordinate of e and T relative to the noise; those of T
+            are positive.
+    """
+    gram, cross, square = problem.moments.gram, problem.moments.cross, problem.moments.square
+    weight, attribute = problem.weight, problem.attribute
+    n, size = cross.shape
+    between, specific = variances[0][attribute], variances[1][attribute]
+    shrunk, log_determinant = shrinkage(gram, between)
+    reduced = gram @ shrunk
+    information = gram - reduced @ gram
+    score = cross - np.einsum("ijk,ik->ij", reduced, cross)
+    z = np.column_stack([np.ones(n), problem.features])
+    q = z.shape[1]
+    joint, right = joint_moments(Moments(information, score, square), problem.features, weight)
+    precision = np.concatenate([problem.prior, np.tile(1 / specific, q - 1)])
+    joint[np.diag_indices(len(joint))] += precision
+    factor = scipy.linalg.cho_factor(joint, lower=True, check_finite=False)
+    solution = scipy.linalg.cho_solve(factor, right, check_finite=False)
+    covariance = scipy.linalg.lapack.dpotri(factor[0], lower=1)[0]
+    covariance = np.tril(covariance) + np.tril(covariance, -1).T
+
+    squares = weight @ (square - np.einsum("ij,ijk,ik->i", cross, shrunk, cross)) - right @ solution
+    noise = 1.0 if problem.noise_known else squares / problem.answers
+    objective = weight @ log_determinant + 2 * np.log(np.diag(factor[0])).sum() - np.log(precision).sum()
+    objective += squares if problem.noise_known else problem.answers * np.log(noise)
+
+    coefficients = solution.reshape(q, size)
+    fitted = z @ coefficients
+    residual = score - np.einsum("ijk,ik->ij", information, fitted)
+    # Covariance of z_i' A a respondent: what is unknown about the mean of people like her.
+    arranged = covariance.reshape(q, size, q, size).transpose(0, 2, 1, 3).reshape(q * q, size * size)
+    mean_covariance = ((z[:, :, None] * z[:, None, :]).reshape(n, q * q) @ arranged).reshape(n, size, size)
+    kept = np.eye(size) - reduced.transpose(0, 2, 1)
+    own_covariance = shrunk + kept @ mean_covariance @ kept.transpose(0, 2, 1)
+
+    count = variances.shape[1]
+    member = np.eye(count)[attribute]
+    slack = np.einsum("ijk,ikj->ij", information @ mean_covariance, information)
+    trace = weight @ (np.diagonal(information, axis1=1, axis2=2) - slack) @ member
+    explained = weight @ residual**2 @ member
+    fisher = member.T @ np.einsum("i,ijk->jk", weight, information**2) @ member
+    # The same for T, whose "answers" are its coefficients: R = prior - prior covariance prior.
+    scaled = precision[size:, None] * covariance[size:, size:] * precision[size:]
+    rest = np.diag(precision[size:]) - scaled
+    features_member = np.tile(member, (q - 1, 1))
+    trace = np.append(trace, np.diag(rest) @ features_member)
+    explained = np.append(explained, (precision[size:] * solution[size:]) ** 2 @ features_member)
+    fisher = scipy.linalg.block_diag(fisher, features_member.T @ rest**2 @ features_member)
+    if not problem.noise_known:  # less what is lost because the noise variance is learned, too
+        fisher -= np.outer(trace, trace) / problem.answers
+    return Evidence(
+        coefficients=coefficients,
+        covariance=covariance,
+        noise=float(noise),
+        objective=float(objective),
+        gradient=(explained / noise - trace) / 2,
+        information=fisher / 2,
+        own=np.einsum("ijk,ik->ij", shrunk, cross - np.einsum("ijk,ik->ij", gram, fitted)),
+        own_covariance=own_covariance,
+    )
+
+
+def fisher_step(found: Evidence, variances: np.ndarray) -> np.ndarray:
+    """Return the variances after one step of Fisher scoring, none below `FLOOR`."""
+    flat = variances.ravel()
+    free = ((flat > FLOOR) | (found.gradient > 0)) & (np.diag(found.information) > 0)
+    step = np.zeros(len(flat))
+    step[free] = np.linalg.lstsq(found.information[np.ix_(free, free)], found.gradient[free])[0]
+    new = np.where(free, flat + step, FLOOR)
+    # Far from the optimum the quadratic approximation may leap; ten-fold steps are enough.
+    return np.clip(new, FLOOR, 10 * np.maximum(flat, START)).reshape(variances.shape)
+
+
+def settled(new: np.ndarray, old: np.ndarray) -> bool:
+    """Whether variances have stopped moving."""
+    return bool(np.all(np.abs(new - old) <= TOLERANCE * (old + START)))
+
+
+def drop_weak(problem: Problem, variances: np.ndarray, found: Evidence) -> tuple[np.ndarray, Evidence]:
+    """Set to zero the variances of T that the data do not ask for.
+
+    Without predictable differences half of all estimates are above zero by chance, and every one of them
+    would give people different petitions. One stays if without it -2 log likelihood rises by `KEEP`.
+    """
+    kept = variances.copy()
+    for a in np.flatnonzero(variances[1] > FLOOR):
+        without = variances.copy()
+        without[1, a] = FLOOR
+        if evidence(problem, without).objective - found.objective < KEEP:
+            kept[1, a] = FLOOR
+    return kept, found if np.array_equal(kept, variances) else evidence(problem, kept)
+
+
+def learn_rating(problem: Problem, count: int) -> tuple[np.ndarray, Evidence]:
+    """Maximise the restricted likelihood of ratings.
+
+    Args:
+        count: number of attributes.
+
+    Returns:
+        (2, n_attributes) variances relative to the noise, and the model at them.
+    """
+    variances = np.full((2, count), START)
+    found = evidence(problem, variances)
+    for _ in range(STEPS):
+        target = fisher_step(found, variances)
+        tried = evidence(problem, target)
+        while tried.objective > found.objective + 1e-6 and not settled(target, variances):
+            target = (target + variances) / 2
+            tried = evidence(problem, target)
+        done = settled(target, variances)
+        variances, found = target, tried
+        if done:
+            return variances, found
+    raise ArithmeticError("the variances of the hierarchical model did not converge")
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The Gaussian that stands for each choice: precision and precision times mean, (n_tasks,)."""
+
+    precision: np.ndarray
+    shift: np.ndarray
+
+    def moments(self, difference: np.ndarray, starts: np.ndarray) -> Moments:
+        """Moments of the choices, as if their utility differences had been measured."""
+        return second_moments(difference, self.shift / self.precision, self.precision, starts)
+
+
+def propagate(sites: Sites, sign: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> Sites:
+    """Match every site to the moments of its logit under the posterior without that site.
+
+    Args:
+        sign: (n_tasks,) 1 if the first petition was chosen, else -1.
+        mean: (n_tasks,) posterior mean of the difference of utilities.
+        variance: (n_tasks,) its posterior variance.
+    """
+    variance = np.maximum(variance, 1e-6)  # zero in a task that shows the same petition twice
+    cavity = 1 / variance - sites.precision
+    cavity_mean = (mean / variance - sites.shift) / cavity
+    nodes = cavity_mean[:, None] + HERMITE_NODES / np.sqrt(cavity)[:, None]
+    mass = HERMITE_WEIGHTS / (1 + np.exp(-sign[:, None] * nodes))
+    mass /= mass.sum(axis=1, keepdims=True)
+    matched = np.sum(mass * nodes, axis=1)
+    spread = np.sum(mass * (nodes - matched[:, None]) ** 2, axis=1)
+    precision = np.maximum(1 / spread - cavity, 1e-8)
+    return Sites(precision, matched / spread - cavity_mean * cavity)
+
+
+def learn_choice(
+    difference: np.ndarray, chosen: np.ndarray, starts: np.ndarray, problem: Problem, count: int
+) -> tuple[np.ndarray, Evidence, Moments]:
+    """Maximise the approximate likelihood of choices; sites and variances move in turn.
+
+    Args:
+        difference: (n_tasks, K) difference of the petitions' contrasts, sorted by respondent.
+        chosen: (n_tasks,) whether the first was chosen.
+        starts: (n,) first task of each respondent.
+        problem: with moments of the first guess.
+        count: number of attributes.
+
+    Returns:
+        (2, n_attributes) variances, the model at them, and the moments of the final sites.
+    """
+    sign = 2 * chosen - 1
+    who = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(chosen))))
+    z = np.column_stack([np.ones(len(starts)), problem.features])
+    size = np.bincount(problem.attribute) * np.array([[1], [problem.features.shape[1]]])
+    variances = np.full((2, count), START)
+    sites = first_sites(chosen)
+    pace, last = 1.0, np.inf
+    before: tuple[float, float] | None = None
+    curvature: float | None = None
+    for _ in range(STEPS):
+        for _ in range(SWEEPS):
+            moments = sites.moments(difference, starts)
+            found = evidence(replace(problem, moments=moments), variances)
+            part_worths = z @ found.coefficients + found.own
+            mean = np.einsum("ij,ij->i", difference, part_worths[who])
+            spread = difference[:, None, :] @ found.own_covariance[who]
+            old, sites = sites, propagate(sites, sign, mean, np.einsum("ijk,ik->i", spread, difference))
+            moved = np.abs(sites.precision - old.precision) + np.abs(sites.shift - old.shift)
+            if moved.max() < GAP:
+                break
+        new = fisher_step(found, variances)
+        # Choices hardly tell the scale of all variances together, the sites move with it, and scoring
+        # crawls in that direction: take a secant step there, in log scale, whenever two steps gave one.
+        scale, slope = np.log(np.sum(size * variances)), float(found.gradient @ variances.ravel())
+        if before is not None and abs(scale - before[0]) > 1e-3:
+            bend = (before[1] - slope) / (scale - before[0])
+            curvature = bend if bend > 0 else curvature
+        before = (scale, slope)
+        if curvature is not None:
+            wanted = np.clip(slope / curvature, -1, 1)
+            new = np.maximum(new * np.exp(scale + wanted - np.log(np.sum(size * new))), FLOOR)
+        change = float(np.max(np.abs(new - variances) / (variances + START)))
+        if change < CHOICE_TOLERANCE:
+            return variances, found, moments
+        pace = max(pace / 2, 0.25) if change > 0.9 * last else min(1.0, 1.25 * pace)
+        last = change
+        variances = variances + pace * (new - variances)
+    raise ArithmeticError("the hierarchical model of choices did not converge")
+
+
+def first_sites(chosen: np.ndarray) -> Sites:
+    """Sites that expand the logit at a difference of zero."""
+    return Sites(np.full(len(chosen), 0.25), chosen - 0.5)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What a hierarchical model knows and how well.
+
+    Attributes:
+        basis: (total levels, K) from contrasts to centred part-worths.
+        coefficients: (1+q, K) posterior mean of b and T.
+        root: ((1+q) K, (1+q) K) R with R R' their posterior covariance.
+        between: (K,) variance of a contrast of e_i.
+        respondent_id: (n,) the training respondents.
+        features: (n, q) their covariates.
+        gram: (n, K, K) information of a respondent's own answers on her contrasts, noise divided out.
+        cross: (n, K) the same times what the answers say.
+    """
+
+    basis: np.ndarray
+    coefficients: np.ndarray
+    root: np.ndarray
+    between: np.ndarray
+    respondent_id: np.ndarray
+    features: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+
+    def draw_coefficients(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n, 1+q, K) draws of b and T."""
+        noise = rng.normal(size=(n, len(self.root))) @ self.root.T
+        return self.coefficients + noise.reshape(n, *self.coefficients.shape)
+
+    def rows_of(self, respondent_id: pd.Series) -> np.ndarray:
+        """Find people of the training data by their id.
+
+        Raises:
+            ValueError: if somebody is not among them.
+        """
+        rows = pd.Index(self.respondent_id).get_indexer(respondent_id)
+        if (rows < 0).any():
+            missing = respondent_id.to_numpy()[rows < 0]
+            raise ValueError(f"{len(missing)} respondents have no own answers, e.g. '{missing[0]}'")
+        return rows
+
+
+@dataclass(frozen=True)
+class HierarchicalModel(AdditiveModel):
+    """An additive model that also knows how much people differ and what each has answered.
+
+    Utilities of people known by covariates are those of `AdditiveModel`. For choices they and own
+    utilities are flattened (see `flatten`); draws are on the scale of a person's own log-odds.
+
+    Attributes:
+        tau: (n_attributes,) SD between people that covariates do not explain, for a level.
+        gamma: (n_attributes,) SD of the change of a level's part-worth with one feature.
+        posterior: for own answers and draws; None in a model read from its tables.
+    """
+
+    tau: np.ndarray
+    gamma: np.ndarray
+    posterior: Posterior | None
+
+    def own_utilities(self, respondent_id: pd.Series) -> np.ndarray:
+        """Return (n, total levels) posterior mean part-worths given people's own answers.
+
+        Args:
+            respondent_id: (n,) people of the training data, in any order.
+
+        Raises:
+            ValueError: for anybody else.
+        """
+        known = self._known()
+        rows = known.rows_of(respondent_id)
+        mean, covariance = _own(known, rows, known.coefficients)
+        utilities = mean @ known.basis.T
+        if self.outcome_kind == "rating":
+            return utilities
+        level_variance = np.einsum("lj,ijk,lk->il", known.basis, covariance, known.basis)
+        shares = np.concatenate([self.design.level_probabilities(a) for a in range(len(self.tau))])
+        return utilities * flatten(level_variance @ shares)[:, None]
+
+    def draws(self, respondents: pd.DataFrame, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw part-worths of people of whom only covariates are known.
+
+        Args:
+            respondents: their covariates.
+            n: number of draws.
+
+        Returns:
+            (n, n_respondents, total levels) draws of theta_i, the part e_i that covariates do not
+            show and the uncertainty of b and T included; the learned variances are taken as known.
+        """
+        known = self._known()
+        features = self.encoder.encode(respondents)
+        z = np.column_stack([np.ones(len(features)), features])
+        drawn = z @ known.draw_coefficients(n, rng)
+        drawn += rng.normal(size=drawn.shape) * np.sqrt(known.between)
+        return drawn @ known.basis.T
+
+    def own_draws(self, respondent_id: pd.Series, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw part-worths given people's own answers; as `draws`, people as in `own_utilities`."""
+        known = self._known()
+        rows = known.rows_of(respondent_id)
+        shrunk, _ = shrinkage(known.gram[rows], known.between)
+        root = _root(shrunk)
+        drawn = np.empty((n, len(rows), len(known.between)))
+        for s, coefficients in enumerate(known.draw_coefficients(n, rng)):
+            mean, _ = _own(known, rows, coefficients, shrunk)
+            drawn[s] = mean + np.einsum("ijk,ik->ij", root, rng.normal(size=mean.shape))
+        return drawn @ known.basis.T
+
+    def _known(self) -> Posterior:
+        if self.posterior is None:
+            raise ValueError("the model was read from its tables, which hold no answers of people")
+        return self.posterior
+
+    def to_tables(self) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Return the model as data, without anybody's answers."""
+        table, settings = super().to_tables()
+        spread = {"tau": self.tau.tolist(), "gamma": self.gamma.tolist()}
+        return table, {**settings, "format": "hierarchical", "spread": spread}
+
+    @classmethod
+    def from_tables(
+        cls, table: pd.DataFrame, settings: Mapping[str, Any], design: Design
+    ) -> HierarchicalModel:
+        """Rebuild a model from `to_tables`; nothing is executed."""
+        base = AdditiveModel.from_tables(table, settings, design)
+        spread = {name: np.array(values) for name, values in settings["spread"].items()}
+        return cls(**vars(base), tau=spread["tau"], gamma=spread["gamma"], posterior=None)
+
+
+def _own(
+    known: Posterior, rows: np.ndarray, coefficients: np.ndarray, shrunk: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (n, K) and covariance (n, K, K) of theta_i given own answers and the coefficients."""
+    if shrunk is None:
+        shrunk, _ = shrinkage(known.gram[rows], known.between)
+    prior = coefficients[0] + known.features[rows] @ coefficients[1:]
+    surprise = known.cross[rows] - np.einsum("ijk,ik->ij", known.gram[rows], prior)
+    return prior + np.einsum("ijk,ik->ij", shrunk, surprise), shrunk
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Symmetric root of positive semi-definite matrices (variances may be exactly zero)."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+
+
+def flatten(variance: np.ndarray | float) -> np.ndarray:
+    """Return the factor from a person's log-odds to those of the average choice of people like her.
+
+    Args:
+        variance: of the utility of a random petition between these people; two petitions differ by
+            twice as much. Zeger, Liang & Albert (1988).
+    """
+    return 1 / np.sqrt(1 + LOGIT_NORMAL * 2 * np.asarray(variance))
+
+
+def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
+    """Fit person-specific part-worths; all variances are learned from the data.
+
+    Args:
+        data: training data; a choice needs exactly two profiles in every task.
+        seed: not used, the fit is deterministic; every learner takes it.
+    """
+    encoder = CovariateEncoder.fit(data.respondents, data.covariates)
+    features, weight = encoder.encode(data.respondents), data.weight
+    basis, attribute, unit = contrasts(data.design)
+    count, q = len(unit), features.shape[1]
+    if data.outcome_kind == "rating":
+        moments = on_contrasts(rating_moments(data), basis)
+        counts = np.bincount(data.respondent)
+        problem = prepare(moments, features, weight, attribute, float(weight @ (counts - 1)), False)
+        variances, found = learn_rating(problem, count)
+        intercept = float(np.average(data.outcome, weights=weight[data.respondent]))
+    else:
+        difference, chosen, respondent = paired_differences(data)
+        difference = difference @ basis
+        starts = np.searchsorted(respondent, np.arange(data.n_respondents))
+        moments = first_sites(chosen).moments(difference, starts)
+        problem = prepare(moments, features, weight, attribute, float(weight @ np.bincount(respondent)), True)
+        variances, found, moments = learn_choice(difference, chosen, starts, problem, count)
+        intercept = 0.0
+    if q > 0:
+        variances, found = drop_weak(replace(problem, moments=moments), variances, found)
+    learned = np.where(variances > FLOOR, variances, 0.0)
+    nothing = learned[1][attribute] == 0  # attributes in which covariates tell nothing
+    coefficients = found.coefficients.copy()
+    coefficients[1:, nothing] = 0.0
+    tau, gamma = np.sqrt(learned * found.noise / unit)
+    gamma *= q > 0
+    scale = 1.0 if data.outcome_kind == "rating" else float(flatten(np.sum(tau**2)))
+    centring = centre_utilities(basis.T, data.design).T
+    parts = coefficients @ centring.T
+    root = scipy.linalg.cholesky(found.covariance * found.noise, lower=True)
+    root[np.append(np.zeros(len(attribute), dtype=bool), np.tile(nothing, q))] = 0.0
+    names = data.design.names
+    return HierarchicalModel(
+        design=data.design,
+        outcome_kind=data.outcome_kind,
+        encoder=encoder,
+        common=parts[0] * scale,
+        specific=parts[1:] * scale,
+        intercept=intercept,
+        fit={
+            "noise": float(np.sqrt(found.noise)),
+            "scale": scale,
+            **{f"tau: {name}": float(value) for name, value in zip(names, tau, strict=True)},
+            **{f"gamma: {name}": float(value) for name, value in zip(names, gamma, strict=True)},
+        },
+        tau=tau,
+        gamma=gamma,
+        posterior=Posterior(
+            basis=centring,
+            coefficients=coefficients,
+            root=root,
+            between=(learned[0] * found.noise)[attribute],
+            respondent_id=data.respondents["respondent_id"].to_numpy(),
+            features=features,
+            gram=moments.gram / found.noise,
+            cross=moments.cross / found.noise,
+        ),
+    )
+
+
+def on_contrasts(moments: Moments, basis: np.ndarray) -> Moments:
+    """Moments of centred indicators as moments of contrasts; nothing is lost."""
+    return Moments(basis.T @ moments.gram @ basis, moments.cross @ basis, moments.square)
+
+
+def prepare(
+    moments: Moments,
+    features: np.ndarray,
+    weight: np.ndarray,
+    attribute: np.ndarray,
+    answers: float,
+    noise_known: bool,
+) -> Problem:
+    """Add the prior of b: what one average respondent tells about a contrast of each attribute."""
+    information = np.average(np.diagonal(moments.gram, axis1=1, axis2=2), axis=0, weights=weight)
+    mean = np.bincount(attribute, weights=information) / np.bincount(attribute)
+    prior = np.maximum(mean, np.finfo(float).tiny)[attribute]
+    return Problem(moments, features, weight, attribute, prior, answers, noise_known)

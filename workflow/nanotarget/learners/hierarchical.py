@@ -50,8 +50,6 @@ TOLERANCE = 1e-4  # largest change of a variance, relative to its own size or a 
 START = 0.02  # first guess of each variance, relative to the noise of one answer
 FLOOR = 1e-9  # variances below are zero
 KEEP = 5.41  # 1 % point of a likelihood ratio at the edge of the parameters (Self & Liang 1987)
-    5.41  # 1 % point of a likelihood ratio at the edge of the parameters (Self & Liang 1987): 5-7 % a study
-)
 CHOICE_TOLERANCE = 1e-2  # of the variances learned from choices: far below their sampling error
 GAP = 3e-3  # largest change of a site at which expectation propagation stops
 SWEEPS = 5  # and its largest number of rounds between two steps of the variances

@@ -19,6 +19,7 @@ FLOW = (
     "regression",
     "conjoint",
     "encoding",
+    "ensemble",
     "learners",
     "score",
     "policy",

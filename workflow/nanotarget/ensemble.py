@@ -463,9 +463,7 @@ def _layout(
     rows, columns = [], []
     for t, subset in enumerate(subsets):
         members = np.flatnonzero(table == t)
-        levels = (
-            np.stack(np.unravel_index(np.arange(sizes[t]), [shape[a] for a in subset])) if subset else None
-        )
+        levels = np.indices([shape[a] for a in subset]).reshape(len(subset), sizes[t])
         allowed = np.ones((len(members), sizes[t]), dtype=bool)
         for j, a in enumerate(subset):
             allowed &= ((products[members, a][:, None] >> levels[j]) & 1).astype(bool)

@@ -111,6 +111,7 @@ class Problem:
             never shown do no harm.
         answers: degrees of freedom of the noise.
         noise_known: whether the variance of the noise is 1 (choices) rather than learned (ratings).
+        rate: (n_attributes,) of the exponential prior of the variances of e; 0 is flat.
     """
 
     moments: Moments
@@ -120,6 +121,7 @@ class Problem:
     prior: np.ndarray
     answers: float
     noise_known: bool
+    rate: np.ndarray
 
 
 def shrinkage(gram: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,6 +167,7 @@ def evidence(problem: Problem, variances: np.ndarray) -> Evidence:
     squares = weight @ (square - np.einsum("ij,ijk,ik->i", cross, shrunk, cross)) - right @ solution
     noise = 1.0 if problem.noise_known else squares / problem.answers
     objective = weight @ log_determinant + 2 * np.log(np.diag(factor[0])).sum() - np.log(precision).sum()
+    objective += 2 * problem.rate @ variances[0]
     objective += squares if problem.noise_known else problem.answers * np.log(noise)
 
     coefficients = solution.reshape(q, size)
@@ -196,7 +199,7 @@ def evidence(problem: Problem, variances: np.ndarray) -> Evidence:
         covariance=covariance,
         noise=float(noise),
         objective=float(objective),
-        gradient=(explained / noise - trace) / 2,
+        gradient=(explained / noise - trace) / 2 - np.append(problem.rate, np.zeros(count)),
         information=fisher / 2,
         own=np.einsum("ijk,ik->ij", shrunk, cross - np.einsum("ijk,ik->ij", gram, fitted)),
         own_covariance=own_covariance,
@@ -529,6 +532,9 @@ def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
         starts = np.searchsorted(respondent, np.arange(data.n_respondents))
         moments = first_sites(chosen).moments(difference, starts)
         problem = prepare(moments, features, weight, attribute, float(weight @ np.bincount(respondent)), True)
+        # Few choices a person hardly tell the scale of utilities: a mean variance of a level of 1 in
+        # log-odds, a large one, keeps it from running away and weighs nothing where data speak.
+        problem = replace(problem, rate=1 / unit)
         variances, found, moments = learn_choice(difference, chosen, starts, problem, count)
         intercept = 0.0
     if q > 0:
@@ -590,4 +596,6 @@ def prepare(
     information = np.average(np.diagonal(moments.gram, axis1=1, axis2=2), axis=0, weights=weight)
     mean = np.bincount(attribute, weights=information) / np.bincount(attribute)
     prior = np.maximum(mean, np.finfo(float).tiny)[attribute]
-    return Problem(moments, features, weight, attribute, prior, answers, noise_known)
+    return Problem(
+        moments, features, weight, attribute, prior, answers, noise_known, np.zeros(attribute[-1] + 1)
+    )

@@ -9,7 +9,7 @@ CONFIG ?= config.yaml
 BIN := .venv/bin
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report simulate verify test lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report simulate verify test benchmark lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -28,6 +28,9 @@ verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manif
 
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
+
+benchmark: .venv/ready ## Measure the exact scoring of tree ensembles (minutes)
+	@$(BIN)/python tests/benchmark/scoring.py
 
 lint: .venv/ready ## Check format, style, types and workflow
 	@$(BIN)/ruff format --check $(LIBRARY)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.design import Attribute, Design
-from nanotarget.ensemble import Ensemble, Inputs, best_petitions, from_stochtree, landscape
+from nanotarget.ensemble import Ensemble, Inputs, Nodes, best_petitions, from_nodes, from_stochtree, landscape
 
 SHAPE = (5, 5, 5, 5, 5, 3, 3)
 N_COVARIATES = 12
@@ -105,6 +105,34 @@ def read(folder, trees=200, draws=500, rows=18_000):
     return out | {"native_s_each": float(np.median(seconds)), "error64": error}
 
 
+def grow(folder, trees=200, draws=500):
+    """Draw random trees, far bushier than a posterior's: many product sets and boxes."""
+    rng = np.random.default_rng(1)
+    inputs = Inputs.indicators(SHAPE, N_COVARIATES)
+    n = trees * draws
+    # Complete trees of 15 nodes; a split becomes a leaf with probability 1/2 below the root.
+    number = np.tile(np.arange(15), n)
+    split = (number < 7) & ((number == 0) | (rng.random(15 * n) < 0.5))
+    first = 15 * np.repeat(np.arange(n), 15)
+    column = rng.integers(0, len(inputs.covariate), 15 * n)
+    own = column >= 31
+    values = np.round(rng.random(15 * n) * np.array([100, 11, 2, 2] + [6] * 8)[np.where(own, column - 31, 0)])
+    nodes = Nodes(
+        np.repeat(np.arange(draws), trees),
+        15 * np.arange(n),
+        np.where(split, first + 2 * number + 1, -1),
+        np.where(split, first + 2 * number + 2, -1),
+        column,
+        np.where(own, values, 0.5),
+        np.zeros(15 * n, dtype=np.int64),
+        rng.normal(size=15 * n) / 50,
+    )
+    start = time.process_time()
+    ensemble = from_nodes(nodes, inputs, SHAPE, N_COVARIATES, draws)
+    save(ensemble, folder)
+    return {"leaves_s": time.process_time() - start, "peak_mib": memory()}
+
+
 def score(folder, respondents=3_113, draws=None, petitions=28_125):
     """Load an ensemble, find everyone's best petition."""
     ensemble = load(folder)
@@ -112,7 +140,7 @@ def score(folder, respondents=3_113, draws=None, petitions=28_125):
         ensemble = ensemble.of_draws(range(draws))
     shape = ensemble.shape
     if petitions > 28_125:
-        # More levels that no leaf tells apart from the reference: a larger grid, the same trees.
+        # An attribute more that no leaf splits on: a larger grid, the same trees.
         factor = int(np.ceil(petitions / 28_125))
         leaves, cuts, facts = ensemble.to_tables()
         leaves[f"levels_{len(shape)}"] = (1 << factor) - 1
@@ -153,6 +181,12 @@ def everything(folder):
     runs = [alone("score", folder) for _ in range(3)]
     seconds = float(np.median([run["score_s"] for run in runs]))
     sys.stdout.write(f"median {seconds:.2f} CPU s; {first['native_s_each'] * 3113 / seconds:.0f} x native\n")
+    with tempfile.TemporaryDirectory() as bushy:
+        alone("grow", bushy)
+        for _ in range(3):
+            alone("score", bushy)
+        alone("grow", bushy, draws=2_000)
+        alone("score", bushy)
     for n in (100, 1_000, 10_000, 100_000):
         alone("score", folder, respondents=n)
     for draws in (100, 250):
@@ -165,7 +199,7 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         options = dict(pair.split("=", 1) for pair in sys.argv[2:])
         folder = options.pop("folder")
-        job = {"read": read, "score": score}[sys.argv[1]]
+        job = {"read": read, "score": score, "grow": grow}[sys.argv[1]]
         answer = job(folder, **{key: int(value) for key, value in options.items()})
         sys.stdout.write(json.dumps(answer))
     else:

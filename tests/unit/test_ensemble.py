@@ -161,6 +161,7 @@ def test_chunks_change_nothing(monkeypatch):
     whole = best_petitions(ensemble, z, design_of(shape))
     mean = mean_landscape(ensemble, z, np.ones(150), design_of(shape))
     monkeypatch.setattr("nanotarget.ensemble.CHUNK_NUMBERS", 400)
+    monkeypatch.setattr("nanotarget.ensemble.GRID_NUMBERS", 400)
     for got, expected in zip(best_petitions(ensemble, z, design_of(shape)), whole, strict=True):
         np.testing.assert_array_equal(got, expected)
     np.testing.assert_allclose(mean_landscape(ensemble, z, np.ones(150), design_of(shape)), mean, atol=1e-12)

@@ -39,8 +39,9 @@ from nanotarget.design import Design
 
 # Bitmasks are signed 64-bit integers (Parquet and numpy both know them).
 MAX_LEVELS = 62
-# Numbers of one chunk of respondents that are in memory at once, in tables and in grids.
+# Numbers of one chunk of respondents that are in memory at once: in weights, and in each of few grids.
 CHUNK_NUMBERS = 4_000_000
+GRID_NUMBERS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -591,7 +592,7 @@ def _conditioned(
     ensemble: Ensemble, covariates: np.ndarray, expansion: Expansion
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows, weights) of respondents, few enough that their grids fit into bounded memory."""
-    step = min(64, max(1, CHUNK_NUMBERS // expansion.n_cells))
+    step = min(64, max(1, GRID_NUMBERS // expansion.n_cells))
     many = step * max(1, CHUNK_NUMBERS // (step * max(1, len(ensemble.products))))
     for start in range(0, len(covariates), many):
         weights = condition(ensemble, covariates[start : start + many], expansion.dtype)

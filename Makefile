@@ -30,6 +30,8 @@ test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 benchmark: .venv/ready ## Measure the exact scoring of tree ensembles (minutes)
+	@$(BIN)/python -c 'import stochtree' 2>/dev/null || \
+		{ echo "The benchmark compares with stochtree: $(BIN)/python -m pip install stochtree" >&2; exit 1; }
 	@$(BIN)/python tests/benchmark/scoring.py
 
 lint: .venv/ready ## Check format, style, types and workflow

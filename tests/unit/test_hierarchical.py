@@ -266,7 +266,7 @@ def test_no_petitions_are_invented_where_covariates_tell_nothing(outcome):
     design = factorial((5, 5, 5, 3))
     for seed in range(3):
         data, _ = simulate(
-            design, 400, 6, np.random.default_rng(200 + seed), features=8, idiosyncratic=0.3, outcome=outcome
+            design, 400, 6, np.random.default_rng(900 + seed), features=8, idiosyncratic=0.3, outcome=outcome
         )
         utilities = fit_hierarchical(data, 1).utilities(data.respondents)
         modal = pd.Series(design.petition_ids(nano(utilities, design))).value_counts(normalize=True)

@@ -73,7 +73,7 @@ include: "workflow/rules/simulate.smk"
 rule all:
     default_target: True
     input:
-        rules.manifest.output,
+        rules.report.input,
     message:
         (
             "The study is complete"

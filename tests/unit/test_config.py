@@ -228,6 +228,11 @@ def change(path, value):
             "a choice needs at least two profiles a task",
         ),
         (
+            lambda config: config["calibration"].update(profiles=3, analyse="choice"),
+            "key calibration.analyse",
+            "choices among 3 profiles a task cannot be learned from",
+        ),
+        (
             change(["calibration", "outcomes", "rating", "range"], [10, 0]),
             "key calibration.outcomes.rating.range",
             "the range [10, 0] is empty",

@@ -252,3 +252,9 @@ def test_equivalence_says_its_bound_and_its_level():
     columns = {c.label: c.cells for c in MADE["equivalence"].columns}
     assert columns["Bound"] == ["±0.050"] * 3 and "90% interval" in columns
     assert columns["Verdict"] == ["inconclusive", "equivalent", "not testable"]
+
+
+def test_a_single_row_is_a_table_too():
+    # Two arms and one outcome: pandas names a group after a list of one by a tuple.
+    table = tables.effects(fake.effects().iloc[:1], NAMES)
+    assert len(table) == 1

@@ -262,8 +262,8 @@ def read_calibration(
     values = read_covariates(kept, covariates, person, report)
     weight = read_weights(kept, calibration.weight, person, report)
     raise_if_any(report.problems)
-    if shown.table.empty:
-        raise InputError([_nobody_left(source)])
+    if (answering := shown.table["unit"].nunique()) < 2:
+        raise InputError([_too_few_answer(source, answering)])
     first = np.unique(person, return_index=True)[1]
     names = read_ids(kept[calibration.respondent].iloc[first]).to_numpy()
     respondents = pd.DataFrame({"respondent_id": pd.array(names, dtype="str"), **values, "weight": weight})
@@ -760,6 +760,16 @@ def _check_feasible(cells: Sequence[Cells], codes: np.ndarray, design: Design, r
                 "no petition that key design.prohibited rules out",
                 "correct the file, or design.prohibited in the config",
             )
+
+
+def _too_few_answer(source: str, answering: int) -> Problem:
+    return Problem(
+        source,
+        "whole file",
+        f"after the exclusions {'one respondent' if answering else 'nobody'} is left with an answer",
+        "at least two respondents: each is scored by what the others answered",
+        "check the columns of the outcomes and the exclusions in the config against the file",
+    )
 
 
 def _nobody_left(source: str) -> Problem:

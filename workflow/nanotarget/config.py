@@ -764,6 +764,15 @@ def _check_calibration(
             "2 or more",
             "correct 'profiles' or analyse a rating",
         )
+    elif calibration.analyse == "choice" and outcomes.choice and calibration.profiles != 2:
+        # The learner's logit is of paired differences.
+        yield Problem(
+            source,
+            "key calibration.analyse",
+            f"choices among {calibration.profiles} profiles a task cannot be learned from",
+            "exactly 2 profiles a task, or a rating",
+            "analyse a rating if each profile has one, or correct 'profiles'",
+        )
     wide_only = {
         "attribute_columns": calibration.attribute_columns,
         "outcomes.choice.chosen_values": outcomes.choice.chosen_values if outcomes.choice else None,

@@ -10,6 +10,7 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from nanotarget import theme
@@ -60,7 +61,8 @@ def texts(table: pd.DataFrame, column: str) -> list[str]:
 def _estimates(table: pd.DataFrame, group: Sequence[str], level: float) -> tuple[Column, Column]:
     """Estimate and interval, with as many decimals as each group's median standard error asks for."""
     places = {
-        key: theme.decimals(errors) for key, errors in table["std_error"].groupby(list(group), sort=False)
+        key: theme.decimals(errors)
+        for key, errors in table["std_error"].groupby(np.asarray(group, dtype=object), sort=False)
     }
     estimates, intervals = [], []
     for key, estimate, low, high in zip(

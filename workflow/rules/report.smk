@@ -231,8 +231,10 @@ rule manifest:
         "../scripts/manifest.py"
 
 
+# Asks for every artefact by name: Snakemake does not miss one that was deleted after its use.
 rule report:
     input:
         rules.manifest.output,
+        rules.manifest.input.artefacts,
     message:
         "The report is complete: figures, tables, page and manifest"

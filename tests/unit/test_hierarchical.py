@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.encoding import indicators, level_offsets
+from nanotarget.encoding import contrasts, indicators, level_offsets
 from nanotarget.learners.base import utility_of
 from nanotarget.learners.hierarchical import (
     HierarchicalModel,
-    contrasts,
+    coordinates,
     evidence,
     first_sites,
     fit_hierarchical,
     learn_rating,
-    on_contrasts,
     prepare,
     propagate,
 )
@@ -27,9 +26,10 @@ DESIGN = factorial((4, 3, 2))
 
 
 def rating_problem(data, features):
-    basis, attribute, _ = contrasts(data.design)
+    basis = contrasts(data.design)
+    attribute, _ = coordinates(data.design)
     answers = float(len(data.outcome) - data.n_respondents)
-    moments = on_contrasts(rating_moments(data), basis)
+    moments = rating_moments(data).projected(basis)
     return prepare(moments, features, np.ones(data.n_respondents), attribute, answers, False), basis
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from nanotarget.encoding import indicators
+from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.policy import nano
 from nanotarget.score import best_petitions
-from nanotarget.value import mean_and_error, other_task_means, policy_scores, policy_weights, random_scores
+from nanotarget.value import other_task_means, policy_scores, policy_weights, random_scores
 from worlds import factorial, simulate
 
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]

@@ -24,9 +24,9 @@ import pandas as pd
 from scipy import special
 
 from nanotarget import policy
-from nanotarget.learners.base import TrainingData
+from nanotarget.learners.base import TrainingData, mean_and_error
 from nanotarget.learners.crossfit import Crossfit
-from nanotarget.value import mean_and_error, policy_scores, random_scores
+from nanotarget.value import policy_scores, random_scores
 
 NANO_BEST = "nano - overall_best"
 VERDICTS = {"PASS": "DEPLOY", "FAIL": "DO NOT DEPLOY", "INCONCLUSIVE": "COLLECT MORE"}
@@ -56,9 +56,16 @@ def dividend(data: TrainingData, fitted: Crossfit, sesoi: float, confidence: flo
     divergent = (chosen["nano"] != chosen["overall_best"]).any(axis=1)
     random = random_scores(data)
     rows = []
-    for estimator, order in (("dr_q1", 1), ("dr_q2", 2), ("plug_in", 1)):
-        scores = {name: policy_scores(data, fitted, petitions, order) for name, petitions in chosen.items()}
-        values = {name: s.plug_in if estimator == "plug_in" else s.value for name, s in scores.items()}
+    first, second = (
+        {name: policy_scores(data, fitted, petitions, order) for name, petitions in chosen.items()}
+        for order in (1, 2)
+    )
+    estimators = {
+        "dr_q1": {name: scores.value for name, scores in first.items()},
+        "dr_q2": {name: scores.value for name, scores in second.items()},
+        "plug_in": {name: scores.plug_in for name, scores in first.items()},
+    }
+    for estimator, values in estimators.items():
         quantities = {
             **values,
             NANO_BEST: values["nano"] - values["overall_best"],

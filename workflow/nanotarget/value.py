@@ -103,8 +103,6 @@ def policy_scores(data: TrainingData, fitted: Crossfit, petitions: np.ndarray, o
         design,
     )
     eta = utility_of(fitted.utilities[who], data.levels, design)
-    starts = np.searchsorted(who, np.arange(data.n_respondents))
-    counts = np.diff(np.append(starts, len(who)))
     if data.outcome_kind == "rating":
         residual = data.outcome - fitted.intercept[who] - eta
         baseline = other_task_means(residual, who, data.task)
@@ -114,7 +112,7 @@ def policy_scores(data: TrainingData, fitted: Crossfit, petitions: np.ndarray, o
         baseline = np.zeros(len(residual))
     weight = policy_weights(data.levels, petitions[who], design, order)
     correction = baseline + weight * (residual - baseline)
-    return Scores(plug_in + np.add.reduceat(correction, starts) / counts, plug_in)
+    return Scores(plug_in + data.respondent_means(correction), plug_in)
 
 
 def other_task_means(values: np.ndarray, respondent: np.ndarray, task: np.ndarray) -> np.ndarray:
@@ -135,14 +133,4 @@ def other_task_means(values: np.ndarray, respondent: np.ndarray, task: np.ndarra
 
 def random_scores(data: TrainingData) -> np.ndarray:
     """Return the (n_respondents,) mean outcome of each: the score of the design's random petition."""
-    starts = np.searchsorted(data.respondent, np.arange(data.n_respondents))
-    counts = np.diff(np.append(starts, len(data.respondent)))
-    return np.add.reduceat(data.outcome, starts) / counts
-
-
-def mean_and_error(scores: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Return the weighted mean of respondent scores and its standard error (respondent = cluster)."""
-    share = weight / weight.sum()
-    mean = float(share @ scores)
-    n = len(scores)
-    return mean, float(np.sqrt(np.sum((share * (scores - mean)) ** 2) * n / (n - 1)))
+    return data.respondent_means(data.outcome)

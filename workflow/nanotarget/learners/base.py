@@ -102,6 +102,16 @@ class TrainingData:
         weight = self.respondents["weight"].to_numpy(dtype=float)
         return weight / weight.mean()
 
+    @property
+    def starts(self) -> np.ndarray:
+        """(n_respondents,) first row of each respondent."""
+        return np.searchsorted(self.respondent, np.arange(self.n_respondents))
+
+    def respondent_means(self, values: np.ndarray) -> np.ndarray:
+        """Average values over each respondent's rows: (n_rows, ...) to (n_respondents, ...)."""
+        counts = np.bincount(self.respondent, minlength=self.n_respondents)
+        return np.add.reduceat(values, self.starts) / counts.reshape(-1, *[1] * (values.ndim - 1))
+
     def subset(self, chosen: np.ndarray) -> TrainingData:
         """Return the data of some respondents.
 
@@ -185,6 +195,14 @@ class AdditiveModel:
             intercept=settings["intercept"],
             fit=settings["fit"],
         )
+
+
+def mean_and_error(scores: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Return the weighted mean of respondent scores and its standard error (respondent = cluster)."""
+    share = weight / weight.sum()
+    mean = float(share @ scores)
+    n = len(scores)
+    return mean, float(np.sqrt(np.sum((share * (scores - mean)) ** 2) * n / (n - 1)))
 
 
 def centre_utilities(utilities: np.ndarray, design: Design) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.design import Design
-from nanotarget.learners.base import AdditiveModel, TrainingData, utility_of
+from nanotarget.learners.base import AdditiveModel, TrainingData, mean_and_error, utility_of
 from nanotarget.seeds import child_rng
 
 
@@ -100,16 +100,13 @@ def held_out_losses(data: TrainingData, fitted: Crossfit) -> np.ndarray:
     log-likelihood of the choice between the petitions of a task (nats).
     """
     eta = utility_of(fitted.utilities[data.respondent], data.levels, data.design)
-    people = np.arange(data.n_respondents)
-    starts = np.searchsorted(data.respondent, people)
-    counts = np.diff(np.append(starts, len(data.respondent)))
     if data.outcome_kind == "rating":
         error = data.outcome - eta
-        error -= (np.add.reduceat(error, starts) / counts)[data.respondent]
-        return np.add.reduceat(error**2, starts) / counts
+        error -= data.respondent_means(error)[data.respondent]
+        return data.respondent_means(error**2)
     sign = 2 * data.outcome[::2] - 1
     loss = np.logaddexp(0, -sign * (eta[::2] - eta[1::2]))
-    return np.add.reduceat(loss, starts // 2) / (counts // 2)
+    return data.respondent_means(np.repeat(loss, 2))
 
 
 def compare_with_null(data: TrainingData, learner: Crossfit, null: Crossfit) -> dict[str, float]:
@@ -119,17 +116,13 @@ def compare_with_null(data: TrainingData, learner: Crossfit, null: Crossfit) -> 
         loss, loss_null, improvement (null minus learner, positive = the learner predicts better),
         its std_error over respondents, statistic and n.
     """
-    weight = data.weight / data.weight.sum()
     losses, losses_null = held_out_losses(data, learner), held_out_losses(data, null)
-    gain = losses_null - losses
-    improvement = float(weight @ gain)
-    n = data.n_respondents
-    std_error = float(np.sqrt(np.sum(weight**2 * (gain - improvement) ** 2) * n / (n - 1)))
+    improvement, std_error = mean_and_error(losses_null - losses, data.weight)
     return {
-        "loss": float(weight @ losses),
-        "loss_null": float(weight @ losses_null),
+        "loss": float(np.average(losses, weights=data.weight)),
+        "loss_null": float(np.average(losses_null, weights=data.weight)),
         "improvement": improvement,
         "std_error": std_error,
         "statistic": improvement / std_error if std_error > 0 else float("nan"),
-        "n": n,
+        "n": data.n_respondents,
     }

@@ -35,7 +35,7 @@ import pandas as pd
 import scipy.linalg
 
 from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder
+from nanotarget.encoding import CovariateEncoder, contrasts
 from nanotarget.learners.base import AdditiveModel, TrainingData, centre_utilities
 from nanotarget.learners.ridge import (
     Moments,
@@ -59,18 +59,16 @@ HERMITE_NODES, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 LOGIT_NORMAL = (16 * np.sqrt(3) / (15 * np.pi)) ** 2
 
 
-def contrasts(design: Design) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a basis of level contrasts in which exchangeable levels are independent.
+def coordinates(design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Describe the coordinates of `encoding.contrasts`, in which exchangeable levels are independent.
 
     Returns:
-        basis (total levels, K) with orthonormal columns that sum to zero within their attribute; the
-        attribute of each of the K columns; unit (n_attributes,): variance of a coordinate that
+        attribute (K,) of each column of the basis; unit (n_attributes,): variance of a coordinate that
         gives centred levels a mean variance of 1 under the design.
     """
-    blocks = [scipy.linalg.helmert(size).T for size in design.shape]
-    attribute = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
-    squares = [np.sum(design.level_probabilities(a) ** 2) for a in range(len(blocks))]
-    return scipy.linalg.block_diag(*blocks), attribute, 1 / (1 - np.array(squares))
+    attribute = np.repeat(np.arange(len(design.shape)), np.array(design.shape) - 1)
+    squares = [np.sum(design.level_probabilities(a) ** 2) for a in range(len(design.shape))]
+    return attribute, 1 / (1 - np.array(squares))
 
 
 @dataclass(frozen=True)
@@ -518,10 +516,11 @@ def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
     """
     encoder = CovariateEncoder.fit(data.respondents, data.covariates)
     features, weight = encoder.encode(data.respondents), data.weight
-    basis, attribute, unit = contrasts(data.design)
+    basis = contrasts(data.design)
+    attribute, unit = coordinates(data.design)
     count, q = len(unit), features.shape[1]
     if data.outcome_kind == "rating":
-        moments = on_contrasts(rating_moments(data), basis)
+        moments = rating_moments(data).projected(basis)
         counts = np.bincount(data.respondent)
         problem = prepare(moments, features, weight, attribute, float(weight @ (counts - 1)), False)
         variances, found = learn_rating(problem, count)
@@ -577,11 +576,6 @@ def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
             cross=moments.cross / found.noise,
         ),
     )
-
-
-def on_contrasts(moments: Moments, basis: np.ndarray) -> Moments:
-    """Moments of centred indicators as moments of contrasts; nothing is lost."""
-    return Moments(basis.T @ moments.gram @ basis, moments.cross @ basis, moments.square)
 
 
 def prepare(

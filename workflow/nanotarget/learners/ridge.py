@@ -54,11 +54,9 @@ class Moments:
 def rating_moments(data: TrainingData) -> Moments:
     """Moments of ratings and indicators after subtracting each respondent's means."""
     encoded = indicators(data.levels, data.design)
-    starts = np.searchsorted(data.respondent, np.arange(data.n_respondents))
-    counts = np.diff(np.append(starts, len(data.respondent)))
-    encoded -= (np.add.reduceat(encoded, starts) / counts[:, None])[data.respondent]
-    outcome = data.outcome - (np.add.reduceat(data.outcome, starts) / counts)[data.respondent]
-    return second_moments(encoded, outcome, np.ones(len(outcome)), starts)
+    encoded -= data.respondent_means(encoded)[data.respondent]
+    outcome = data.outcome - data.respondent_means(data.outcome)[data.respondent]
+    return second_moments(encoded, outcome, np.ones(len(outcome)), data.starts)
 
 
 def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,10 +6,9 @@ from scipy import stats
 
 from nanotarget import policy
 from nanotarget.diagnose import NANO_BEST, dividend, verdict, verdict_of
-from nanotarget.learners.base import utility_of
-from nanotarget.learners.crossfit import Crossfit, crossfit
+from nanotarget.learners.crossfit import crossfit
 from nanotarget.learners.ridge import fit_ridge
-from worlds import factorial, simulate
+from worlds import Known, factorial, simulate, utility_of
 
 DESIGN = factorial((5, 5, 4, 3, 3))
 
@@ -19,8 +18,12 @@ def headline(table, estimator="dr_q1", quantity=NANO_BEST):
 
 
 def true_gain(truth, fitted):
-    nano, best = policy.nano(fitted.utilities, DESIGN), policy.nano(fitted.common, DESIGN)
+    nano, best = policy.nano(fitted.utilities), fitted.overall_best
     return (utility_of(truth, nano, DESIGN) - utility_of(truth, best, DESIGN)).mean()
+
+
+def cross(data, seed):
+    return crossfit(data, lambda train, part: fit_ridge(train, seed), 5, seed)
 
 
 @pytest.mark.statistical
@@ -29,8 +32,8 @@ def test_gain_is_estimated_without_bias_and_with_honest_errors():
     z = []
     for seed in range(40):
         data, truth = simulate(DESIGN, 300, 5, np.random.default_rng(seed), specific=0.3, idiosyncratic=0.2)
-        fitted = crossfit(data, fit_ridge, 5, seed)
-        row = headline(dividend(data, fitted, 0.1, 0.95))
+        fitted = cross(data, seed)
+        row = headline(dividend(fitted, 0.1, 0.95))
         z.append((row["estimate"] - true_gain(truth, fitted)) / row["std_error"])
     assert abs(np.mean(z)) < 3 / np.sqrt(40)
     assert 0.7 < np.std(z) < 1.35
@@ -43,8 +46,8 @@ def test_an_overfitted_rule_promises_a_gain_and_the_estimate_shows_the_loss():
     data, truth = simulate(DESIGN, 800, 6, rng, common=0.15)
     noise = rng.normal(size=truth.shape) * 0.15
     common = np.tile(truth[:1], (800, 1))
-    fitted = Crossfit(np.zeros(800, int), common + noise, common, np.zeros(800))
-    table = dividend(data, fitted, 0.1, 0.95)
+    fitted = Known(data, common + noise, common)
+    table = dividend(fitted, 0.1, 0.95)
     assert headline(table, "plug_in")["estimate"] > 0.1
     row = headline(table)
     assert true_gain(truth, fitted) < -0.05
@@ -55,16 +58,16 @@ def test_an_overfitted_rule_promises_a_gain_and_the_estimate_shows_the_loss():
 @pytest.mark.statistical
 def test_it_pays_where_preferences_cross_and_not_where_they_are_unpredictable():
     crossing, _ = simulate(DESIGN, 800, 6, np.random.default_rng(2), common=0.1, specific=0.4)
-    row = headline(dividend(crossing, crossfit(crossing, fit_ridge, 5, 1), 0.1, 0.95))
+    row = headline(dividend(cross(crossing, 1), 0.1, 0.95))
     assert row["verdict"] == "PASS"
     unpredictable, _ = simulate(DESIGN, 800, 6, np.random.default_rng(3), common=0.3, idiosyncratic=0.4)
-    row = headline(dividend(unpredictable, crossfit(unpredictable, fit_ridge, 5, 1), 0.1, 0.95))
+    row = headline(dividend(cross(unpredictable, 1), 0.1, 0.95))
     assert row["verdict"] == "FAIL"
 
 
 def test_differences_are_differences_and_intervals_surround_them():
     data, _ = simulate(DESIGN, 200, 4, np.random.default_rng(4), specific=0.4)
-    table = dividend(data, crossfit(data, fit_ridge, 5, 1), 0.1, 0.9)
+    table = dividend(cross(data, 1), 0.1, 0.9)
     values = table[table["estimator"] == "dr_q1"].set_index("quantity")["estimate"]
     random = table[table["quantity"] == "random"]["estimate"].iloc[0]
     assert random == pytest.approx(data.outcome.mean())
@@ -80,7 +83,7 @@ def test_bounds_know_how_few_respondents_the_gain_rests_on():
     data, truth = simulate(DESIGN, 150, 6, np.random.default_rng(6))
     common = np.tile(truth.mean(axis=0), (150, 1))
     utilities = np.where((np.arange(150) < 4)[:, None], -common, common)
-    table = dividend(data, Crossfit(np.zeros(150, int), utilities, common, np.zeros(150)), 0.1, 0.95)
+    table = dividend(Known(data, utilities, common), 0.1, 0.95)
     row = headline(table)
     assert row["ceiling_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.95, 3) * row["std_error"])
     assert row["conf_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.975, 3) * row["std_error"])
@@ -103,8 +106,8 @@ def test_verdicts(low, high, divergent, expected):
 
 def test_nobody_divergent_is_called_structurally_zero():
     data, truth = simulate(DESIGN, 60, 3, np.random.default_rng(5))
-    fitted = Crossfit(np.zeros(60, int), truth, truth, np.zeros(60))
-    table = dividend(data, fitted, 0.0, 0.95)
+    fitted = Known(data, truth, truth)
+    table = dividend(fitted, 0.0, 0.95)
     answer = verdict(table, 0.0, "points", True, True)
     assert answer["overall"] == "DO NOT DEPLOY"
     assert "structurally zero" in answer["text"]

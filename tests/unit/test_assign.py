@@ -14,9 +14,10 @@ from nanotarget.assign import (
 )
 from nanotarget.config import ArmConfig
 from nanotarget.contracts import assignments as contract
-from nanotarget.learners.base import utility_of
 from nanotarget.learners.ridge import fit_ridge
-from nanotarget.policy import best_set, nano, overall_best, segment, utilities_of_all
+from nanotarget.learners.crossfit import deal_covariates
+from nanotarget.policy import best_set, nano, overall_best, segment
+from nanotarget.utilities import part_worths
 from worlds import factorial, simulate
 
 POLICIES = ["random", "overall_best", "segment", "nano", "best_min", "nano_min"]
@@ -28,16 +29,14 @@ def fitted():
     design = factorial((4, 3, 3), PROHIBITED)
     data, _ = simulate(design, 120, 4, np.random.default_rng(0), specific=0.8)
     model = fit_ridge(data, 1)
-    common = model.utilities(data.respondents).mean(axis=0)
     roster = data.respondents.drop(columns="weight")
     roster["opt_out"] = np.arange(120) % 10 == 0
-    segments = best_set(model.utilities(data.respondents), data.weight, 3, design)
-    return design, model, common, segments, roster, data
+    return design, model, data.respondents, roster, data
 
 
 def test_table_keeps_its_contract_and_every_petition_is_feasible(fitted):
-    design, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7)
+    design, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7)
     contract(design).validate(table)
     levels = design.codes(table)
     assert design.is_feasible(levels).all()
@@ -48,8 +47,8 @@ def test_table_keeps_its_contract_and_every_petition_is_feasible(fitted):
 
 
 def test_nano_is_the_best_of_all_petitions_and_gain_is_counted_from_overall_best(fitted):
-    design, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7)
+    design, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7)
     nano = table[table["policy"] == "nano"].set_index("respondent_id")
     best = table[table["policy"] == "overall_best"].set_index("respondent_id")
     assert best["petition_id"].nunique() == 1
@@ -58,34 +57,34 @@ def test_nano_is_the_best_of_all_petitions_and_gain_is_counted_from_overall_best
     person = roster.iloc[[1]]
     grid = design.petition_levels(np.arange(36))
     grid = grid[design.is_feasible(grid)]
-    values = utility_of(np.repeat(model.utilities(person), len(grid), axis=0), grid, design)
+    values = model.utilities(person).utilities_of_all(grid)[0]
     assert nano["predicted"].iloc[1] == pytest.approx(values.max() + model.intercept)
     assert nano["petition_id"].nunique() > 1
 
 
 def test_opt_outs_get_the_overall_best_petition_under_every_policy(fitted):
-    _, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7)
+    _, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7)
     refused = table[table["respondent_id"].isin(roster.loc[roster["opt_out"], "respondent_id"])]
     assert refused["petition_id"].nunique() == 1
     assert (refused["gain_over_best"] == 0).all()
 
 
 def test_order_of_the_roster_changes_nothing(fitted):
-    _, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7)
-    shuffled = assign(model, common, segments, roster.sample(frac=1, random_state=1), POLICIES, 7)
+    _, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7)
+    shuffled = assign(model, people, roster.sample(frac=1, random_state=1), POLICIES, 3, 7)
     pd.testing.assert_frame_equal(table, shuffled)
 
 
 def test_overall_best_is_always_assigned(fitted):
-    _, model, common, segments, roster, _ = fitted
-    assert set(assign(model, common, segments, roster, ["nano"], 7)["policy"]) == {"nano", "overall_best"}
+    _, model, people, roster, _ = fitted
+    assert set(assign(model, people, roster, ["nano"], 3, 7)["policy"]) == {"nano", "overall_best"}
 
 
 def test_petitions_table_counts_every_respondent_once_a_policy(fitted):
-    design, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7)
+    design, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7)
     petitions = petitions_table(table, design)
     assert petitions[[f"n_{name}" for name in POLICIES]].sum().tolist() == [120] * 6
     assert petitions["petition_id"].is_monotonic_increasing
@@ -93,12 +92,12 @@ def test_petitions_table_counts_every_respondent_once_a_policy(fitted):
 
 
 def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):
-    _, model, common, segments, roster, data = fitted
+    _, model, people, roster, data = fitted
     covariates = data.covariates
     coarse = roster.copy()
     names = [c.name for c in covariates]
     coarse[names] = np.sign(coarse[names])
-    table = assign(model, common, segments, coarse, POLICIES, 7)
+    table = assign(model, people, coarse, POLICIES, 3, 7)
     lookup = lookup_table(table, coarse, covariates, "nano")
     assert lookup["n"].sum() == (~coarse["opt_out"]).sum()
     assert not lookup.duplicated(names).any()
@@ -108,8 +107,8 @@ def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):
 
 
 def test_audit_counts_what_was_fielded_otherwise(fitted):
-    design, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7)
+    design, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7)
     arms = [ArmConfig("none"), ArmConfig("best", policy="overall_best"), ArmConfig("mine", policy="nano")]
     people = roster.copy()
     people["arm"] = np.resize(["none", "best", "mine"], 120)
@@ -130,48 +129,45 @@ def test_audit_counts_what_was_fielded_otherwise(fitted):
 
 
 def test_dissuasion_twins_are_the_worst_petitions(fitted):
-    design, model, common, segments, roster, _ = fitted
-    table = assign(model, common, segments, roster, POLICIES, 7).set_index("policy")
+    design, model, people, roster, _ = fitted
+    table = assign(model, people, roster, POLICIES, 3, 7).set_index("policy")
     kept = roster[~roster["opt_out"]]
     grid = design.petition_levels(np.arange(36))
     grid = grid[design.is_feasible(grid)]
-    values = utilities_of_all(model.utilities(kept), grid, design)
+    values = model.utilities(kept).utilities_of_all(grid)
     worst = table.loc["nano_min"].set_index("respondent_id").loc[kept["respondent_id"]]
     assert np.allclose(worst["predicted"], values.min(axis=1) + model.intercept)
     shared = table.loc["best_min"].set_index("respondent_id").loc[kept["respondent_id"], "petition_id"]
-    assert shared.unique().tolist() == [
-        design.petition_ids(grid[[(utilities_of_all(common[None], grid, design)).argmin()]])[0]
-    ]
+    mean = model.utilities(people).utilities_of_all(grid).mean(axis=0)
+    assert shared.unique().tolist() == [design.petition_ids(grid[[mean.argmin()]])[0]]
 
 
-def average(utilities, petitions, design):
-    return utilities_of_all(utilities, petitions, design).max(axis=1).mean()
+def average(utilities, petitions):
+    return utilities.utilities_of_all(petitions).max(axis=1).mean()
 
 
 def test_segments_lie_between_overall_best_and_nano_and_grow_with_k(fitted):
-    design, model, _, _, _, data = fitted
+    _, model, _, _, data = fitted
     utilities, weight = model.utilities(data.respondents), data.weight
-    best = overall_best(weight @ utilities, 1, design)
-    reached = [average(utilities, best_set(utilities, weight, k, design), design) for k in (1, 2, 3, 5)]
-    assert reached[0] == pytest.approx(average(utilities, best, design))
+    best = overall_best(utilities, weight)[None]
+    reached = [average(utilities, best_set(utilities, weight, k)) for k in (1, 2, 3, 5)]
+    assert reached[0] == pytest.approx(average(utilities, best))
     assert reached == sorted(reached)
-    everyone = nano(utilities, design)
-    distinct = np.unique(everyone, axis=0)
-    assert average(utilities, best_set(utilities, weight, 1000, design), design) == pytest.approx(
-        average(utilities, distinct, design)
-    )
-    given = segment(utilities, best_set(utilities, weight, 3, design), design)
+    distinct = np.unique(nano(utilities), axis=0)
+    everything = best_set(utilities, weight, 1000)
+    assert average(utilities, everything) == pytest.approx(average(utilities, distinct))
+    given = segment(utilities, best_set(utilities, weight, 3))
     assert len(np.unique(given, axis=0)) <= 3
 
 
 def test_two_clear_segments_are_found_exactly():
     design = factorial((4, 3, 3))
     kinds = np.random.default_rng(3).normal(size=(2, 10))
-    utilities = kinds[np.arange(50) % 2]
-    found = best_set(utilities, np.ones(50), 2, design)
-    wanted = nano(kinds, design)
+    utilities = part_worths(kinds[np.arange(50) % 2], design)
+    found = best_set(utilities, np.ones(50), 2)
+    wanted = nano(part_worths(kinds, design))
     assert sorted(map(tuple, found)) == sorted(map(tuple, wanted))
-    assert len(best_set(utilities, np.ones(50), 7, design)) == 2
+    assert len(best_set(utilities, np.ones(50), 7)) == 2
 
 
 def test_best_set_is_no_worse_than_any_pair_on_a_small_grid():
@@ -180,10 +176,10 @@ def test_best_set_is_no_worse_than_any_pair_on_a_small_grid():
     grid = design.petition_levels(np.arange(12))
     shares = []
     for seed in range(20):
-        utilities = np.random.default_rng(seed).normal(size=(60, 7))
-        pairs = [average(utilities, grid[[i, j]], design) for i in range(12) for j in range(i)]
-        one = max(average(utilities, grid[[i]], design) for i in range(12))
-        two = average(utilities, best_set(utilities, np.ones(60), 2, design), design)
+        utilities = part_worths(np.random.default_rng(seed).normal(size=(60, 7)), design)
+        pairs = [average(utilities, grid[[i, j]]) for i in range(12) for j in range(i)]
+        one = max(average(utilities, grid[[i]]) for i in range(12))
+        two = average(utilities, best_set(utilities, np.ones(60), 2))
         assert two <= max(pairs) + 1e-12
         shares.append((two - one) / (max(pairs) - one))
     assert np.mean(shares) > 0.98
@@ -202,13 +198,14 @@ def test_concentration_of_known_shares():
 
 
 def test_permuted_covariates_show_what_noise_would_get(fitted):
-    design, model, _, _, roster, data = fitted
-    table = concentration_table(model, fit_ridge, data, roster, 4, 7)
+    design, model, _, roster, data = fitted
+    dealt = [fit_ridge(deal_covariates(data, draw, 7), 1) for draw in range(1, 5)]
+    table = concentration_table(model, dealt, roster)
     assert table["covariates"].tolist() == ["observed", *["permuted"] * 4]
     assert (table["n"] == (~roster["opt_out"]).sum()).all()
     observed, permuted = table.iloc[0], table.iloc[1:]
     assert observed["distinct"] == len(
-        np.unique(design.petition_ids(nano(model.utilities(roster[~roster["opt_out"]]), design)))
+        np.unique(design.petition_ids(nano(model.utilities(roster[~roster["opt_out"]]))))
     )
     assert permuted["distinct"].max() < observed["distinct"]
-    pd.testing.assert_frame_equal(table, concentration_table(model, fit_ridge, data, roster, 4, 7))
+

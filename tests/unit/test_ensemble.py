@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import itertools
 
+import lightgbm
 import numpy as np
 import pytest
+import stochtree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanotarget.design import Attribute, Design
 from nanotarget.ensemble import (
+    Draws,
     Ensemble,
+    EnsembleUtilities,
     Inputs,
     Nodes,
-    best_petitions,
     from_lightgbm,
     from_nodes,
     from_stochtree,
-    landscape,
-    mean_landscape,
-    predict,
+    pool,
 )
+from nanotarget.score import best_petitions, landscape
+from nanotarget.utilities import average
 
 REFERENCE = (5, 5, 5, 5, 5, 3, 3)
 
@@ -106,30 +109,56 @@ def test_random_trees_everywhere(seed, shape, n_covariates, encoding, prohibit, 
     per_draw = np.stack([walk(nodes, inputs, np.repeat(row[None], len(grid), axis=0), grid) for row in z])
     native = 1.5 + 2.0 * per_draw.mean(axis=2)
 
-    scored = landscape(ensemble, z, design)
+    utilities = EnsembleUtilities(ensemble, design, z)
+    scored = landscape(utilities)
     np.testing.assert_allclose(scored[:, feasible], native[:, feasible], atol=1e-10)
     assert np.isneginf(scored[:, ~feasible]).all()
-    one_draw = landscape(ensemble.of_draws([1]), z, design)
+    one_draw = landscape(EnsembleUtilities(ensemble.of_draws([1]), design, z))
     np.testing.assert_allclose(one_draw[:, feasible], 1.5 + 2 * per_draw[:, feasible, 1], atol=1e-10)
     pairs = rng.integers(len(grid), size=3)
-    np.testing.assert_allclose(predict(ensemble, z, grid[pairs]), native[np.arange(3), pairs], atol=1e-10)
+    own = utilities.utility_of(grid[pairs])
+    np.testing.assert_allclose(own, native[np.arange(3), pairs], atol=1e-10)
+    people = rng.integers(3, size=7)
+    rows = utilities.utility_of_rows(grid[np.resize(pairs, 7)], people)
+    np.testing.assert_allclose(rows, native[people, np.resize(pairs, 7)], atol=1e-10)
+    np.testing.assert_allclose(utilities.utilities_of_all(grid[pairs]), native[:, pairs], atol=1e-10)
+    drawn = Draws(ensemble, z)
+    for d, values in enumerate(drawn.of_petitions(grid[pairs])):
+        np.testing.assert_allclose(values, 1.5 + 2 * per_draw[:, pairs, d], atol=1e-4)
+
+    # Mean utilities given a level, under the design's probabilities.
+    chance = design.joint_probabilities(tuple(range(len(shape)))).ravel()
+    expected = []
+    for a, size in enumerate(shape):
+        for level in range(size):
+            given = chance * (grid[:, a] == level)
+            mean = native @ given / max(given.sum(), 1e-300)
+            expected.append((mean - native @ chance) * (given.sum() > 0))
+    possible = np.concatenate([design.level_probabilities(a) for a in range(len(shape))]) > 0
+    means = utilities.level_means()
+    np.testing.assert_allclose(means[:, possible], np.column_stack(expected)[:, possible], atol=1e-9)
+    average_draw = np.mean(list(drawn.level_means(design)), axis=0)
+    np.testing.assert_allclose(average_draw[:, possible], means[:, possible], atol=1e-4)
 
     candidates = grid[feasible]
     for worst, sign in ((False, 1), (True, -1)):
-        levels, values = best_petitions(ensemble, z, design, worst)
+        levels = best_petitions(utilities, worst)
         target = sign * native[:, feasible]
+        values = utilities.utility_of(levels)
         np.testing.assert_allclose(sign * values, target.max(axis=1), atol=1e-10)
         # Sums in another order may break an exact tie either way: lowest id among the scores themselves.
         chosen = (sign * scored[:, feasible]).argmax(axis=1)
-        np.testing.assert_array_equal(levels, candidates[chosen])
+        np.testing.assert_allclose(utilities.utility_of(candidates[chosen]), values, atol=1e-10)
 
     weight = rng.random(3) + 0.1
-    mean = mean_landscape(ensemble, z, weight, design)
+    mean = landscape(average(utilities, weight))[0]
     np.testing.assert_allclose(mean[feasible], (weight / weight.sum() @ native)[feasible], atol=1e-10)
 
-    leaves, cuts, facts = ensemble.to_tables()
-    again = Ensemble.from_tables(leaves, cuts, facts)
-    np.testing.assert_array_equal(landscape(again, z, design), scored)
+    again = Ensemble.from_arrays(ensemble.to_arrays())
+    np.testing.assert_array_equal(landscape(EnsembleUtilities(again, design, z)), scored)
+    both = EnsembleUtilities(pool([ensemble, ensemble.of_draws([1])]), design, z)
+    expected_mean = 1.5 + 2 * (per_draw.sum(axis=2) + per_draw[:, :, 1]) / 3
+    np.testing.assert_allclose(landscape(both)[:, feasible], expected_mean[:, feasible], atol=1e-10)
 
 
 def test_ties_go_to_the_lowest_id():
@@ -146,10 +175,14 @@ def test_ties_go_to_the_lowest_id():
     )
     ensemble = from_nodes(nodes, inputs, shape, 1, n_draws=1)
     z = np.zeros((2, 1))
-    np.testing.assert_array_equal(best_petitions(ensemble, z, design_of(shape))[0], [[0, 1, 0]] * 2)
-    np.testing.assert_array_equal(best_petitions(ensemble, z, design_of(shape), True)[0], [[0, 0, 0]] * 2)
     banned = design_of(shape, (((0, frozenset({0})), (1, frozenset({1, 2}))),))
-    np.testing.assert_array_equal(best_petitions(ensemble, z, banned)[0], [[0, 3, 0]] * 2)
+    for design, worst, best in (
+        (design_of(shape), False, [0, 1, 0]),
+        (design_of(shape), True, [0, 0, 0]),
+        (banned, False, [0, 3, 0]),
+    ):
+        found = best_petitions(EnsembleUtilities(ensemble, design, z), worst)
+        np.testing.assert_array_equal(found, [best] * 2)
 
 
 def test_chunks_change_nothing(monkeypatch):
@@ -158,13 +191,14 @@ def test_chunks_change_nothing(monkeypatch):
     inputs = Inputs.indicators(shape, 2)
     ensemble = from_nodes(random_nodes(rng, inputs, 3, 20, False), inputs, shape, 2, n_draws=3)
     z = rng.integers(-1, 4, size=(150, 2)).astype(float)
-    whole = best_petitions(ensemble, z, design_of(shape))
-    mean = mean_landscape(ensemble, z, np.ones(150), design_of(shape))
+    utilities = EnsembleUtilities(ensemble, design_of(shape), z)
+    whole = best_petitions(utilities)
+    mean = landscape(average(utilities, np.ones(150)))
     monkeypatch.setattr("nanotarget.ensemble.CHUNK_NUMBERS", 400)
-    monkeypatch.setattr("nanotarget.ensemble.GRID_NUMBERS", 400)
-    for got, expected in zip(best_petitions(ensemble, z, design_of(shape)), whole, strict=True):
-        np.testing.assert_array_equal(got, expected)
-    np.testing.assert_allclose(mean_landscape(ensemble, z, np.ones(150), design_of(shape)), mean, atol=1e-12)
+    monkeypatch.setattr("nanotarget.score.GRID_NUMBERS", 400)
+    assert len(list(utilities.chunks())) > 10
+    np.testing.assert_array_equal(best_petitions(utilities), whole)
+    np.testing.assert_allclose(landscape(average(utilities, np.ones(150))), mean, atol=1e-12)
 
 
 def test_what_cannot_be_scored_is_refused():
@@ -172,11 +206,14 @@ def test_what_cannot_be_scored_is_refused():
     inputs = Inputs.indicators((2, 3), 2)
     ensemble = from_nodes(random_nodes(rng, inputs, 1, 5, False), inputs, (2, 3), 2, n_draws=1)
     with pytest.raises(ValueError, match="missing"):
-        best_petitions(ensemble, np.array([[np.nan, 1.0]]), design_of((2, 3)))
+        best_petitions(EnsembleUtilities(ensemble, design_of((2, 3)), np.array([[np.nan, 1.0]])))
     with pytest.raises(ValueError, match="2 columns expected"):
-        best_petitions(ensemble, np.zeros((1, 3)), design_of((2, 3)))
+        best_petitions(EnsembleUtilities(ensemble, design_of((2, 3)), np.zeros((1, 3))))
     with pytest.raises(ValueError, match="other levels"):
-        best_petitions(ensemble, np.zeros((1, 2)), design_of((3, 2)))
+        EnsembleUtilities(ensemble, design_of((3, 2)), np.zeros((1, 2)))
+    other = from_nodes(random_nodes(rng, inputs, 1, 5, False), inputs, (2, 3), 2, n_draws=1, offset=1)
+    with pytest.raises(ValueError, match="different"):
+        pool([ensemble, other])
 
 
 def study(rng, n=1500):
@@ -190,17 +227,17 @@ def study(rng, n=1500):
 def check_native(ensemble, native, z, sd):
     """Every one of the 28,125 petitions, in both precisions, and the same argmax."""
     design = design_of(REFERENCE)
-    assert np.abs(landscape(ensemble, z, design) - native).max() < 1e-10
-    assert np.abs(landscape(ensemble, z, design, np.float32) - native).max() < 1e-5 * sd
-    ids = design.petition_ids(best_petitions(ensemble, z, design)[0])
-    np.testing.assert_allclose(native[np.arange(len(z)), ids], native.max(axis=1), atol=1e-10)
-    ids = design.petition_ids(best_petitions(ensemble, z, design, worst=True)[0])
-    np.testing.assert_allclose(native[np.arange(len(z)), ids], native.min(axis=1), atol=1e-10)
+    utilities = EnsembleUtilities(ensemble, design, z)
+    assert np.abs(landscape(utilities) - native).max() < 1e-10
+    single = EnsembleUtilities(ensemble, design, z, np.float32)
+    assert np.abs(landscape(single) - native).max() < 1e-5 * sd
+    for worst, extreme in ((False, native.max(axis=1)), (True, native.min(axis=1))):
+        ids = design.petition_ids(best_petitions(utilities, worst))
+        np.testing.assert_allclose(native[np.arange(len(z)), ids], extreme, atol=1e-10)
 
 
 @pytest.mark.parametrize("encoding", ["indicators", "categorical"])
 def test_equals_stochtree(encoding):
-    stochtree = pytest.importorskip("stochtree")
     levels, z, y = study(np.random.default_rng(3))
     inputs = (Inputs.indicators if encoding == "indicators" else Inputs.level_indices)(REFERENCE, 3)
     x = inputs.matrix(z, levels)
@@ -231,7 +268,6 @@ def test_equals_stochtree(encoding):
 
 @pytest.mark.parametrize("categorical", [False, True])
 def test_equals_lightgbm(categorical):
-    lightgbm = pytest.importorskip("lightgbm")
     levels, z, y = study(np.random.default_rng(4))
     inputs = (Inputs.level_indices if categorical else Inputs.indicators)(REFERENCE, 3)
     data = lightgbm.Dataset(

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from nanotarget.encoding import contrasts, indicators, level_offsets
-from nanotarget.learners.base import utility_of
 from nanotarget.learners.hierarchical import (
     HierarchicalModel,
     coordinates,
@@ -20,7 +19,8 @@ from nanotarget.learners.hierarchical import (
 )
 from nanotarget.learners.ridge import Moments, rating_moments
 from nanotarget.policy import nano
-from worlds import factorial, simulate
+from nanotarget.utilities import part_worths
+from worlds import factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 2))
 
@@ -130,15 +130,15 @@ def test_utilities_follow_relabelled_levels_and_renamed_covariates(outcome):
     data, _ = simulate(
         DESIGN, 120, 4, np.random.default_rng(6), specific=0.6, idiosyncratic=0.4, outcome=outcome
     )
-    base = fit_hierarchical(data, 1)
+    base, own = (fit_hierarchical(data, 1, own_answers) for own_answers in (False, True))
     relabel = [np.random.default_rng(7).permutation(size) for size in DESIGN.shape]
     levels = np.column_stack([relabel[a][data.levels[:, a]] for a in range(3)])
-    moved = fit_hierarchical(replace(data, levels=levels, covariates=data.covariates[::-1]), 2)
+    other = replace(data, levels=levels, covariates=data.covariates[::-1])
+    moved, own_moved = (fit_hierarchical(other, 2, own_answers) for own_answers in (False, True))
     offset = level_offsets(DESIGN)
-    ids = data.respondents["respondent_id"]
     pairs = [
-        (base.utilities(data.respondents), moved.utilities(data.respondents)),
-        (base.own_utilities(ids), moved.own_utilities(ids)),
+        (model_a.utilities(data.respondents).cells, model_b.utilities(data.respondents).cells)
+        for model_a, model_b in ((base, moved), (own, own_moved))
     ]
     for a in range(3):
         for before, after in pairs:
@@ -148,9 +148,9 @@ def test_utilities_follow_relabelled_levels_and_renamed_covariates(outcome):
 
 def test_a_constant_added_to_ratings_changes_only_the_intercept():
     data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(8), specific=0.6, idiosyncratic=0.4)
-    a, b = fit_hierarchical(data, 1), fit_hierarchical(replace(data, outcome=data.outcome + 5), 1)
-    ids = data.respondents["respondent_id"]
-    assert np.allclose(a.own_utilities(ids), b.own_utilities(ids), atol=1e-8)
+    a, b = (fit_hierarchical(replace(data, outcome=data.outcome + c), 1, True) for c in (0, 5))
+    people = data.respondents
+    assert np.allclose(a.utilities(people).cells, b.utilities(people).cells, atol=1e-8)
     assert b.intercept == pytest.approx(a.intercept + 5)
 
 
@@ -171,26 +171,34 @@ def test_weights_act_like_copies():
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_own_answers_are_joined_by_id(outcome):
     data, _ = simulate(DESIGN, 80, 4, np.random.default_rng(10), idiosyncratic=0.6, outcome=outcome)
-    model = fit_hierarchical(data, 1)
-    ids = data.respondents["respondent_id"]
+    model, blind = (fit_hierarchical(data, 1, own_answers) for own_answers in (True, False))
     order = np.random.default_rng(11).permutation(80)
-    shuffled = ids.iloc[order]
-    assert np.array_equal(model.own_utilities(shuffled), model.own_utilities(ids)[order])
-    draws = model.own_draws(shuffled[:5], 4000, np.random.default_rng(12))
+    people, shuffled = data.respondents, data.respondents.iloc[order]
+    values = model.utilities(people).cells
+    assert np.allclose(model.utilities(shuffled).cells, values[order], atol=1e-12)
+    for drawn, again in zip(model.draw_tables(people), model.draw_tables(shuffled), strict=True):
+        assert np.allclose(again.cells, drawn.cells[order], atol=1e-12)
     if outcome == "rating":
-        assert np.abs(draws.mean(axis=0) - model.own_utilities(ids)[order[:5]]).max() < 0.05
-    with pytest.raises(ValueError, match="no own answers"):
-        model.own_utilities(pd.Series(["p00001", "stranger"]))
+        mean = np.mean([drawn.cells for drawn in model.draw_tables(people)], axis=0)
+        spread = np.std([drawn.cells for drawn in model.draw_tables(people)], axis=0)
+        z = (mean - values) / (spread / np.sqrt(model.n_draws))
+        assert 0.8 < z.std() < 1.2
+    # Strangers are known by their covariates only.
+    strangers = people.assign(respondent_id=[f"x{i}" for i in range(80)])
+    assert np.array_equal(model.utilities(strangers).cells, blind.utilities(people).cells)
+    assert not np.allclose(model.utilities(strangers).cells, values)
 
 
-def test_model_survives_its_tables_without_answers():
+@pytest.mark.parametrize("own_answers", [False, True])
+def test_model_survives_being_frozen_and_keeps_answers_only_in_a_panel(own_answers):
     data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(13), specific=0.6, idiosyncratic=0.4)
-    model = fit_hierarchical(data, 1)
-    again = HierarchicalModel.from_tables(*model.to_tables(), DESIGN)
-    assert np.array_equal(again.utilities(data.respondents), model.utilities(data.respondents))
-    assert np.array_equal(again.tau, model.tau)
-    with pytest.raises(ValueError, match="no answers of people"):
-        again.own_utilities(data.respondents["respondent_id"])
+    model = fit_hierarchical(data, 1, own_answers)
+    again = HierarchicalModel.from_data(model.settings(), model.arrays(), DESIGN)
+    people = data.respondents
+    assert np.array_equal(again.utilities(people).cells, model.utilities(people).cells)
+    first, second = (next(iter(m.draw_tables(people))).cells for m in (again, model))
+    assert np.array_equal(first, second)
+    assert any("own" in name for name in model.arrays()) == own_answers
 
 
 def held_out_gain(data):
@@ -203,13 +211,13 @@ def held_out_gain(data):
         respondent=data.respondent[early],
         task=data.task[early],
     )
-    model = fit_hierarchical(train, 1)
+    models = [fit_hierarchical(train, 1, own_answers) for own_answers in (False, True)]
     who, late = data.respondent[~early], data.levels[~early]
     y = pd.Series(data.outcome[~early])
     y = (y - y.groupby(who).transform("mean")).to_numpy()
     errors = []
-    for u in (model.utilities(data.respondents), model.own_utilities(data.respondents["respondent_id"])):
-        eta = pd.Series(utility_of(u[who], late, data.design))
+    for model in models:
+        eta = pd.Series(model.utilities(data.respondents).utility_of_rows(late, who))
         errors.append(np.mean((y - (eta - eta.groupby(who).transform("mean")).to_numpy()) ** 2))
     return errors[0] - errors[1]
 
@@ -248,11 +256,11 @@ def test_spread_is_recovered_and_draws_cover(outcome):
         )
         if outcome == "choice":
             data = with_logit_choices(data, truth, seed)
-        model = fit_hierarchical(data, 1)
-        tau.append(model.tau)
-        gamma.append(model.gamma)
-        ids = data.respondents["respondent_id"][:100]
-        low, high = np.quantile(model.own_draws(ids, 300, np.random.default_rng(1)), [0.05, 0.95], axis=0)
+        model = fit_hierarchical(data, 1, own_answers=True)
+        tau.append([model.fit[f"tau: {name}"] for name in design.names])
+        gamma.append([model.fit[f"gamma: {name}"] for name in design.names])
+        drawn = [tables.cells for tables in model.draw_tables(data.respondents[:100])]
+        low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
         covered.append(np.mean((truth[:100] > low) & (truth[:100] < high)))
     level = np.sqrt(1 - 1 / np.array(design.shape))
     assert np.mean(tau, axis=0) == pytest.approx(0.5 * level, rel=0.12)
@@ -269,5 +277,5 @@ def test_no_petitions_are_invented_where_covariates_tell_nothing(outcome):
             design, 400, 6, np.random.default_rng(900 + seed), features=8, idiosyncratic=0.3, outcome=outcome
         )
         utilities = fit_hierarchical(data, 1).utilities(data.respondents)
-        modal = pd.Series(design.petition_ids(nano(utilities, design))).value_counts(normalize=True)
+        modal = pd.Series(design.petition_ids(nano(utilities))).value_counts(normalize=True)
         assert modal.iloc[0] > 0.8

@@ -9,7 +9,7 @@ from nanotarget.config import CovariateConfig
 from nanotarget.encoding import CovariateEncoder, contrasts, indicators
 from nanotarget.learners import AdditiveModel, TrainingData, fit_null
 from nanotarget.learners.base import centre_utilities
-from nanotarget.learners.crossfit import Crossfit, compare_with_null, crossfit, held_out_losses
+from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
 from nanotarget.learners.ridge import (
     choose_penalties,
     fit_ridge,
@@ -21,9 +21,13 @@ from nanotarget.learners.ridge import (
 from nanotarget.policy import nano
 from nanotarget.problems import InputError
 from nanotarget.seeds import child_rng
-from worlds import factorial, simulate
+from worlds import Known, factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 3))
+
+
+def cross(data, fit=fit_ridge):
+    return crossfit(data, lambda train, part: fit(train, 1), 5, 1)
 
 
 def long_matrix(data, features):
@@ -115,20 +119,20 @@ def test_choice_fit_minimises_the_penalised_likelihood():
         options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 2000},
     )
     parts = centre_utilities(best.x.reshape(-1, 10), DESIGN)
-    assert np.abs(np.vstack([model.common, model.specific]) - parts).max() < 1e-4
+    assert np.abs(model.coefficients - parts).max() < 1e-4
 
 
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_utilities_follow_permuted_rows_and_relabelled_levels(outcome):
     data, _ = simulate(DESIGN, 80, 4, np.random.default_rng(7), specific=0.8, outcome=outcome)
-    base = fit_ridge(data, 3).utilities(data.respondents)
+    base = fit_ridge(data, 3).utilities(data.respondents).cells
 
     relabel = [np.random.default_rng(8).permutation(size) for size in DESIGN.shape]
     levels = np.column_stack([relabel[a][data.levels[:, a]] for a in range(3)])
     renamed = TrainingData(
         DESIGN, outcome, levels, data.outcome, data.respondent, data.task, data.respondents, data.covariates
     )
-    moved = fit_ridge(renamed, 3).utilities(data.respondents)
+    moved = fit_ridge(renamed, 3).utilities(data.respondents).cells
     offset = np.concatenate([[0], np.cumsum(DESIGN.shape)])
     for a in range(3):
         block = slice(offset[a], offset[a + 1])
@@ -144,7 +148,7 @@ def test_utilities_follow_permuted_rows_and_relabelled_levels(outcome):
         data.respondents,
         data.covariates[::-1],
     )
-    assert np.allclose(base, fit_ridge(shuffled, 3).utilities(data.respondents), atol=1e-7)
+    assert np.allclose(base, fit_ridge(shuffled, 3).utilities(data.respondents).cells, atol=1e-7)
 
 
 def test_a_constant_added_to_ratings_changes_only_the_intercept():
@@ -160,7 +164,7 @@ def test_a_constant_added_to_ratings_changes_only_the_intercept():
         data.covariates,
     )
     a, b = fit_ridge(data, 1), fit_ridge(moved, 1)
-    assert np.allclose(a.utilities(data.respondents), b.utilities(data.respondents))
+    assert np.allclose(a.coefficients, b.coefficients)
     assert b.intercept == pytest.approx(a.intercept + 5)
 
 
@@ -178,14 +182,15 @@ def test_weights_act_like_copies():
     assert np.allclose(a[1], b[1])
 
 
-def test_model_survives_its_tables():
+def test_model_survives_being_frozen():
     data, _ = simulate(DESIGN, 50, 3, np.random.default_rng(12), specific=0.8)
     model = fit_ridge(data, 1)
-    table, settings = model.to_tables()
-    again = AdditiveModel.from_tables(table, settings, DESIGN)
-    assert np.array_equal(again.utilities(data.respondents), model.utilities(data.respondents))
+    again = AdditiveModel.from_data(model.settings(), model.arrays(), DESIGN)
+    assert np.array_equal(
+        again.utilities(data.respondents).cells, model.utilities(data.respondents).cells
+    )
     with pytest.raises(ValueError, match="other attributes"):
-        AdditiveModel.from_tables(table, settings, factorial((4, 3, 2)))
+        AdditiveModel.from_data(model.settings(), model.arrays(), factorial((4, 3, 2)))
 
 
 def test_missing_covariates_and_unknown_categories_are_encoded():
@@ -219,9 +224,6 @@ def test_missing_covariates_and_unknown_categories_are_encoded():
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_held_out_losses_equal_a_plain_loop(outcome):
     data, truth = simulate(DESIGN, 15, 3, np.random.default_rng(13), specific=0.5, outcome=outcome)
-    fitted = Crossfit(np.zeros(15, int), truth, truth, np.zeros(15))
-    from nanotarget.learners.base import utility_of
-
     eta = utility_of(truth[data.respondent], data.levels, DESIGN)
     expected = []
     for i in range(15):
@@ -231,23 +233,23 @@ def test_held_out_losses_equal_a_plain_loop(outcome):
         else:
             p = 1 / (1 + np.exp(e[1::2] - e[::2]))
             expected.append(-np.mean(np.log(np.where(y[::2] == 1, p, 1 - p))))
-    assert held_out_losses(data, fitted) == pytest.approx(expected)
+    assert held_out_losses(Known(data, truth, truth)) == pytest.approx(expected)
 
 
 def test_nobody_is_predicted_by_a_model_that_has_seen_her():
     """Changing a respondent's own ratings wildly does not move her held-out part-worths."""
     data, _ = simulate(DESIGN, 40, 3, np.random.default_rng(14), specific=0.6)
-    base = crossfit(data, fit_ridge, 5, 1)
+    base = cross(data)
     outcome = data.outcome.copy()
     outcome[data.respondent == 7] = np.random.default_rng(15).normal(size=6) * 100
     wild = TrainingData(
         DESIGN, "rating", data.levels, outcome, data.respondent, data.task, data.respondents, data.covariates
     )
-    moved = crossfit(wild, fit_ridge, 5, 1)
-    assert np.array_equal(base.utilities[7], moved.utilities[7])
-    assert not np.allclose(
-        base.utilities[base.fold != base.fold[7]], moved.utilities[base.fold != base.fold[7]]
-    )
+    moved = cross(wild)
+    before, after = (fitted.utilities.level_means() for fitted in (base, moved))
+    assert np.array_equal(before[7], after[7])
+    others = base.unit_fold != base.unit_fold[7]
+    assert not np.allclose(before[others], after[others])
 
 
 @pytest.mark.statistical
@@ -256,11 +258,11 @@ def test_heterogeneity_is_found_where_it_is_and_not_invented_where_it_is_not(out
     design = factorial((5, 5, 3))
     found, _ = simulate(design, 400, 6, np.random.default_rng(16), specific=0.4, outcome=outcome)
     absent, _ = simulate(design, 400, 6, np.random.default_rng(17), idiosyncratic=0.3, outcome=outcome)
-    better = compare_with_null(found, crossfit(found, fit_ridge, 5, 1), crossfit(found, fit_null, 5, 1))
-    assert better["statistic"] > 4
-    same = crossfit(absent, fit_ridge, 5, 1)
-    assert compare_with_null(absent, same, crossfit(absent, fit_null, 5, 1))["statistic"] < 2
-    divergent = (nano(same.utilities, design) != nano(same.common, design)).any(axis=1)
+    better, same = cross(found), cross(absent)
+    for fitted, low, high in ((better, 4, np.inf), (same, -np.inf, 2)):
+        losses, null = held_out_losses(fitted), held_out_losses(cross(fitted.data, fit_null))
+        assert low < compare_losses(losses, null, fitted.data.weight)["statistic"] < high
+    divergent = (nano(same.utilities) != same.overall_best).any(axis=1)
     assert divergent.mean() < 0.2
 
 
@@ -306,4 +308,4 @@ def test_a_training_fold_with_one_rating_each_teaches_nothing():
         data.respondents,
         data.covariates,
     )
-    assert (fit_ridge(one, 1).utilities(one.respondents) == 0).all()
+    assert (fit_ridge(one, 1).utilities(one.respondents).cells == 0).all()

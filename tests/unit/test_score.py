@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from nanotarget.learners.base import utility_of
 from nanotarget.policy import nano, overall_best, random
-from nanotarget.score import best_petitions, response
-from worlds import factorial
+from nanotarget.score import best_petitions, landscape, response
+from nanotarget.utilities import part_worths
+from worlds import factorial, utilities_of_all, utility_of
 
 PROHIBITED = [{"a0": ["l0", "l2"], "a2": ["l1"]}, {"a2": ["l3"], "a3": ["l0"]}]
 DESIGNS = [
@@ -27,14 +27,18 @@ def feasible_grid(design):
 def test_best_and_worst_equal_enumeration(design):
     utilities = np.random.default_rng(0).normal(size=(40, sum(design.shape)))
     grid = feasible_grid(design)
-    everything = np.column_stack([utility_of(utilities, np.tile(g, (40, 1)), design) for g in grid])
-    assert (best_petitions(utilities, design) == grid[everything.argmax(axis=1)]).all()
-    assert (best_petitions(-utilities, design) == grid[everything.argmin(axis=1)]).all()
+    everything = utilities_of_all(utilities, grid, design)
+    tables = part_worths(utilities, design)
+    assert (best_petitions(tables) == grid[everything.argmax(axis=1)]).all()
+    assert (best_petitions(tables, worst=True) == grid[everything.argmin(axis=1)]).all()
+    whole = landscape(tables)
+    assert np.allclose(whole[:, design.petition_ids(grid)], everything)
+    assert np.isneginf(np.delete(whole, design.petition_ids(grid), axis=1)).all()
 
 
 def test_ties_go_to_the_lowest_petition_id():
     design = DESIGNS[1]
-    best = best_petitions(np.zeros((1, sum(design.shape))), design)
+    best = best_petitions(part_worths(np.zeros((1, sum(design.shape))), design))
     assert design.petition_ids(best)[0] == design.petition_ids(feasible_grid(design)).min()
 
 
@@ -46,19 +50,20 @@ def test_probability_to_be_chosen_equals_enumeration_of_all_opponents(design, sc
     probability = np.ones(len(grid))
     for block in design.blocks:
         probability *= block.probabilities[block.cell_of(grid)]
-    eta = utility_of(utilities, best_petitions(utilities, design), design)
-    opponents = np.column_stack([utility_of(utilities, np.tile(g, (30, 1)), design) for g in grid])
+    tables = part_worths(utilities, design)
+    best = best_petitions(tables)
+    eta = utility_of(utilities, best, design)
+    opponents = utilities_of_all(utilities, grid, design)
     exact = (1 / (1 + np.exp(opponents - eta[:, None]))) @ probability
-    assert np.abs(response(eta, utilities, 0.0, "choice", design) - exact).max() < 1e-9
+    assert np.abs(response(tables, best, 0.0, "choice") - exact).max() < 1e-9
 
 
 def test_policies_have_the_shape_of_petitions_and_are_feasible():
     design = DESIGNS[1]
     rng = np.random.default_rng(3)
-    utilities = rng.normal(size=(9, sum(design.shape)))
+    utilities = part_worths(rng.normal(size=(9, sum(design.shape))), design)
     drawn = random(9, design, rng)
-    best = overall_best(utilities.mean(axis=0), 9, design)
-    assert (best == best[0]).all()
-    for petitions in (drawn, best, nano(utilities, design)):
+    best = np.tile(overall_best(utilities, np.ones(9)), (9, 1))
+    for petitions in (drawn, best, nano(utilities), nano(utilities, worst=True)):
         assert petitions.shape == (9, 4)
         assert design.is_feasible(petitions).all()

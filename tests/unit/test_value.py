@@ -8,11 +8,11 @@ import pytest
 
 from nanotarget.encoding import indicators
 from nanotarget.learners.base import mean_and_error
-from nanotarget.learners.crossfit import Crossfit
 from nanotarget.policy import nano
 from nanotarget.score import best_petitions
 from nanotarget.value import other_task_means, policy_scores, policy_weights, random_scores
-from worlds import factorial, simulate
+from nanotarget.utilities import part_worths
+from worlds import Known, factorial, simulate
 
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]
 DESIGNS = [
@@ -88,15 +88,15 @@ def test_other_task_means_equal_a_plain_loop():
 
 def zero_fit(data):
     """A cross-fit that has learned nothing."""
-    shape = (data.n_respondents, sum(data.design.shape))
-    return Crossfit(np.zeros(shape[0], int), np.zeros(shape), np.zeros(shape), np.zeros(shape[0]))
+    nothing = np.zeros((data.n_respondents, sum(data.design.shape)))
+    return Known(data, nothing, nothing)
 
 
 def test_scores_with_an_empty_model_are_plain_weighting():
     design = DESIGNS[0]
     data, truth = simulate(design, 30, 1, np.random.default_rng(5), specific=0.5)
-    petitions = nano(truth, design)
-    scores = policy_scores(data, zero_fit(data), petitions, 1)
+    petitions = nano(part_worths(truth, design))
+    scores = policy_scores(zero_fit(data), petitions, 1)
     weights = policy_weights(data.levels, petitions[data.respondent], design, 1)
     expected = [np.mean((weights * data.outcome)[data.respondent == i]) for i in range(30)]
     assert scores.value == pytest.approx(expected)
@@ -112,9 +112,10 @@ def test_value_is_unbiased_for_a_fixed_policy_whatever_the_model(design, outcome
     for seed in range(150):
         rng = np.random.default_rng(seed)
         data, truth = simulate(design, 150, 3, rng, common=0.4, specific=0.5, outcome=outcome)
-        petitions, best = nano(truth, design), nano(np.tile(truth.mean(axis=0), (150, 1)), design)
-        fitted = Crossfit(np.zeros(150, int), truth / 2, truth / 2, np.zeros(150))
-        scores = [policy_scores(data, fitted, p, 2).value for p in (petitions, best)]
+        common = np.tile(truth.mean(axis=0), (150, 1))
+        petitions, best = (nano(part_worths(values, design)) for values in (truth, common))
+        fitted = Known(data, truth / 2, truth / 2)
+        scores = [policy_scores(fitted, p, 2).value for p in (petitions, best)]
         estimate, error = mean_and_error(scores[0] - scores[1], data.weight)
         z.append((estimate - true_gain(truth, petitions, best, design, outcome)) / error)
     assert abs(np.mean(z)) < 3 / np.sqrt(150)
@@ -166,7 +167,7 @@ def test_a_block_of_many_cells_needs_no_matrix_of_all_pairs_of_cells():
     shown, chosen = design.draw(200, rng), design.draw(200, rng)
     tracemalloc.start()
     weights = policy_weights(shown, chosen, design, 1)
-    best_petitions(rng.normal(size=(200, 28)), design)
+    best_petitions(part_worths(rng.normal(size=(200, 28)), design))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,29 @@ import pandas as pd
 from nanotarget import policy
 from nanotarget.config import ArmConfig, CovariateConfig
 from nanotarget.design import Design
-from nanotarget.learners.base import AdditiveModel, TrainingData, utility_of
+from nanotarget.learners.base import Model
 from nanotarget.score import response
 from nanotarget.seeds import child_rng
+from nanotarget.utilities import in_memory
 
 
 def assign(
-    model: AdditiveModel,
-    common: np.ndarray,
-    segments: np.ndarray,
+    model: Model,
+    population: pd.DataFrame,
     roster: pd.DataFrame,
     policies: Sequence[str],
+    segments: int,
     seed: int,
 ) -> pd.DataFrame:
     """Assign a petition under every policy to every respondent of a roster.
 
     Args:
         model: the learner fitted to the whole calibration.
-        common: (total levels,) part-worths averaged over the calibration; they define overall-best.
-        segments: (k, n_attributes) petitions of the policy `segment`, see `policy.best_set`.
+        population: respondents of the calibration with their weights: overall-best and the petitions of
+            `segment` are best for them.
         roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best).
         policies: names; overall_best is added if it is missing.
+        segments: number of petitions of the policy `segment`, see `policy.best_set`.
         seed: root seed for the policy `random`.
 
     Returns:
@@ -42,22 +43,22 @@ def assign(
     roster = roster.sort_values("respondent_id", ignore_index=True)
     n = len(roster)
     utilities = model.utilities(roster)
-    best = policy.overall_best(common, n, design)
+    calibrated, weight = in_memory(model.utilities(population)), population["weight"].to_numpy()
+    best = np.repeat(policy.overall_best(calibrated, weight)[None], n, axis=0)
     opted_out = roster["opt_out"].to_numpy() if "opt_out" in roster else np.zeros(n, dtype=bool)
 
     def predict(petitions: np.ndarray) -> np.ndarray:
-        eta = utility_of(utilities, petitions, design)
-        return response(eta, utilities, model.intercept, model.outcome_kind, design)
+        return response(utilities, petitions, model.intercept, model.outcome_kind)
 
     predicted_best = predict(best)
     names = list(policies) if "overall_best" in policies else ["overall_best", *policies]
     rules = {
         "random": lambda: policy.random(n, design, child_rng(seed, "assign/random")),
         "overall_best": lambda: best,
-        "segment": lambda: policy.segment(utilities, segments, design),
-        "nano": lambda: policy.nano(utilities, design),
-        "best_min": lambda: policy.overall_best(-common, n, design),
-        "nano_min": lambda: policy.nano(-utilities, design),
+        "segment": lambda: policy.segment(utilities, policy.best_set(calibrated, weight, segments)),
+        "nano": lambda: policy.nano(utilities),
+        "best_min": lambda: np.repeat(policy.overall_best(calibrated, weight, worst=True)[None], n, axis=0),
+        "nano_min": lambda: policy.nano(utilities, worst=True),
     }
     parts = []
     for name in names:
@@ -103,14 +104,7 @@ def concentration(petition_ids: np.ndarray) -> dict[str, float]:
     }
 
 
-def concentration_table(
-    model: AdditiveModel,
-    fit: Callable[[TrainingData, int], AdditiveModel],
-    data: TrainingData,
-    roster: pd.DataFrame,
-    permutations: int,
-    seed: int,
-) -> pd.DataFrame:
+def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.DataFrame) -> pd.DataFrame:
     """Show how many petitions nano assigns beside how many it would assign to noise.
 
     A number of distinct petitions alone is no evidence of heterogeneity: the learner is fitted again
@@ -118,30 +112,21 @@ def concentration_table(
     nothing, and assigns to the same roster.
 
     Args:
-        model: the learner fitted to the calibration as it is.
-        fit: the function that fits it.
-        data: the calibration.
+        observed: the learner fitted to the calibration as it is.
+        permuted: the learner fitted to covariates dealt anew, see `crossfit.deal_covariates`.
         roster: as for `assign`; respondents who opted out are left out.
-        permutations: number of times the covariates are dealt anew.
 
     Returns:
-        One row a fit: covariates ("observed", "permuted"), draw, n, distinct, effective, top_share.
+        One row a fit: policy, covariates ("observed", "permuted"), draw, n, distinct, effective, top_share.
     """
-    design = model.design
     people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
 
-    def row(fitted: AdditiveModel, covariates: str, draw: int) -> dict[str, Any]:
-        ids = design.petition_ids(policy.nano(fitted.utilities(people), design))
+    def row(fitted: Model, covariates: str, draw: int) -> dict[str, Any]:
+        ids = fitted.design.petition_ids(policy.nano(fitted.utilities(people)))
         return {"policy": "nano", "covariates": covariates, "draw": draw, **concentration(ids)}
 
-    names = [c.name for c in data.covariates]
-    rng = child_rng(seed, "assign/permuted covariates")
-    rows = [row(model, "observed", 0)]
-    for draw in range(1, permutations + 1):
-        dealt = data.respondents.copy()
-        order = rng.permutation(len(dealt))
-        dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
-        rows.append(row(fit(replace(data, respondents=dealt), seed), "permuted", draw))
+    rows = [row(observed, "observed", 0)]
+    rows += [row(fitted, "permuted", draw) for draw, fitted in enumerate(permuted, start=1)]
     return pd.DataFrame(rows)
 
 

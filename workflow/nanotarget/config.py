@@ -186,12 +186,35 @@ class SubgroupConfig:
 
 
 @dataclass(frozen=True)
+class BartConfig:
+    """Settings of the learner `bart`; the defaults are those of cjbart, in two chains."""
+
+    trees: int = 50
+    draws: int = 1000
+    burn_in: int = 100
+    chains: int = 2
+
+
+@dataclass(frozen=True)
 class CalibrateConfig:
     """Settings of the calibrate stage."""
 
     se_type: Literal["CR0", "CR1", "CR2", "HC2"] = "CR1"
-    learner: Literal["ridge", "hierarchical"] = "ridge"
+    learner: Literal["ridge", "hierarchical", "boosting", "bart", "auto"] = "ridge"
+    candidates: list[str] = field(default_factory=lambda: ["ridge", "hierarchical", "bart"])
+    information: Literal["covariates", "covariates + own answers"] = "covariates"
     folds: int = 5
+    bart: BartConfig = field(default_factory=BartConfig)
+
+    @property
+    def own_answers(self) -> bool:
+        """Whether a policy may use what a respondent of the panel answered in the calibration."""
+        return self.information == "covariates + own answers"
+
+    @property
+    def learners(self) -> list[str]:
+        """Learners to fit: the one named, or all candidates."""
+        return self.candidates if self.learner == "auto" else [self.learner]
 
 
 @dataclass(frozen=True)
@@ -209,6 +232,7 @@ class AssignConfig:
     policies: list[str] = field(default_factory=lambda: ["random", "overall_best", "segment", "nano"])
     segments: int = 5
     permutations: int = 5
+    candidates: int = 100
 
 
 @dataclass(frozen=True)
@@ -500,6 +524,31 @@ def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
             "a calibration needs the design of its petitions",
             "a section 'design' with attributes and levels",
             "add it",
+        )
+    calibrate = config.calibrate
+    if calibrate.own_answers and config.samples != "panel":
+        yield Problem(
+            source,
+            "key calibrate.information",
+            "own answers can only be used for people who come back, but the config says 'samples: new'",
+            "'covariates', or 'samples: panel'",
+            "correct one of the two keys",
+        )
+    if calibrate.own_answers and set(calibrate.learners) != {"hierarchical"}:
+        yield Problem(
+            source,
+            "key calibrate.learner",
+            f"learner '{calibrate.learner}' cannot use a person's own answers",
+            "learner 'hierarchical' where information is 'covariates + own answers'",
+            "choose it, or write 'information: covariates'",
+        )
+    if calibrate.bart.draws < 2 * calibrate.bart.chains:
+        yield Problem(
+            source,
+            "key calibrate.bart",
+            f"{calibrate.bart.draws} draws in {calibrate.bart.chains} chains are less than 2 a chain",
+            "at least 2 draws in each chain",
+            "ask for more draws or fewer chains",
         )
     if config.samples == "panel" and not (config.calibration and config.experiment):
         yield Problem(

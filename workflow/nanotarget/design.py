@@ -172,6 +172,22 @@ class Design:
         column = block.cells[:, block.attributes.index(attribute)]
         return np.bincount(column, weights=block.probabilities, minlength=self.shape[attribute])
 
+    def joint_probabilities(self, attributes: tuple[int, ...]) -> np.ndarray:
+        """Return the joint distribution of the levels of some attributes (ascending) under the design.
+
+        Returns:
+            Array with one axis an attribute; adds up to 1.
+        """
+        joint = np.ones([1] * len(attributes))
+        for block in self.blocks:
+            inside = [a for a in attributes if a in block.attributes]
+            if inside:
+                part = np.zeros([self.shape[a] for a in inside])
+                columns = tuple(block.cells[:, block.attributes.index(a)] for a in inside)
+                np.add.at(part, columns, block.probabilities)
+                joint = joint * part.reshape([self.shape[a] if a in inside else 1 for a in attributes])
+        return joint
+
     def petition_ids(self, levels: np.ndarray) -> np.ndarray:
         """Return the ids of petitions given as (n, n_attributes) level indices."""
         return np.ravel_multi_index(tuple(np.asarray(levels).T), self.shape)

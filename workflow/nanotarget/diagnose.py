@@ -24,7 +24,7 @@ import pandas as pd
 from scipy import special
 
 from nanotarget import policy
-from nanotarget.learners.base import TrainingData, mean_and_error
+from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.value import policy_scores, random_scores
 
@@ -32,12 +32,11 @@ NANO_BEST = "nano - overall_best"
 VERDICTS = {"PASS": "DEPLOY", "FAIL": "DO NOT DEPLOY", "INCONCLUSIVE": "COLLECT MORE"}
 
 
-def dividend(data: TrainingData, fitted: Crossfit, sesoi: float, confidence: float) -> pd.DataFrame:
+def dividend(fitted: Crossfit, sesoi: float, confidence: float) -> pd.DataFrame:
     """Estimate the value of nano, overall-best and random and their differences.
 
     Args:
-        data: the calibration.
-        fitted: cross-fitted part-worths of the same respondents, in the same order.
+        fitted: the cross-fitted learner.
         sesoi: smallest gain of nano over overall-best that would matter, outcome units.
         confidence: level of the two-sided intervals.
 
@@ -48,16 +47,13 @@ def dividend(data: TrainingData, fitted: Crossfit, sesoi: float, confidence: flo
         n. The verdict stands on the row dr_q1 of nano - overall_best, whose ceiling is the gain itself
         with its one-sided 95 % bounds.
     """
-    n, design = data.n_respondents, data.design
-    chosen = {
-        "nano": policy.nano(fitted.utilities, design),
-        "overall_best": policy.nano(fitted.common, design),
-    }
-    divergent = (chosen["nano"] != chosen["overall_best"]).any(axis=1)
+    data, n = fitted.data, fitted.data.n_respondents
+    chosen = {"nano": policy.nano(fitted.utilities), "overall_best": fitted.overall_best}
+    divergent = fitted.respondent_means((chosen["nano"] != chosen["overall_best"]).any(axis=1).astype(float))
     random = random_scores(data)
     rows = []
     first, second = (
-        {name: policy_scores(data, fitted, petitions, order) for name, petitions in chosen.items()}
+        {name: policy_scores(fitted, petitions, order) for name, petitions in chosen.items()}
         for order in (1, 2)
     )
     estimators = {
@@ -75,9 +71,9 @@ def dividend(data: TrainingData, fitted: Crossfit, sesoi: float, confidence: flo
         for quantity, score in quantities.items():
             rows.append({"quantity": quantity, "estimator": estimator, "score": score})
     rows.insert(0, {"quantity": "random", "estimator": "observed", "score": random})
-    rows.append({"quantity": "share divergent", "estimator": "observed", "score": divergent.astype(float)})
+    rows.append({"quantity": "share divergent", "estimator": "observed", "score": divergent})
 
-    df = max(int(divergent.sum()) - 1, 1)
+    df = max(int((divergent > 0).sum()) - 1, 1)
     table = pd.DataFrame(
         [
             _row(row, data.weight, confidence, df if row["quantity"] == NANO_BEST else max(n - 1, 1))

@@ -1,4 +1,4 @@
-"""Tree ensembles, scored exactly: everyone against every petition without visiting the pairs.
+"""Tree ensembles as sums of leaves, and what is left of them for a respondent.
 
 **Leaves.** A sum of trees predicts f(z, p) = offset + sum_l w_l 1[z in B_l] 1[p in S_l], one term a
 leaf l. The splits on the way to it fall apart into those on covariates, a box B_l (a conjunction of
@@ -12,15 +12,8 @@ respondent i is one weight a product set,
     W_S(i) = sum_B w_SB 1[z_i in B],      a sparse matrix times a 0/1 matrix.
 
 **Tables.** A product set restricts only some attributes U. All sets of the same U add up in one small
-table over the levels of U (again a sparse matrix), so f(z_i, .) = offset + sum_U T_U[p_U].
-
-**Expansion.** Tables are merged pairwise by broadcasting, each time the two whose union is smallest, until
-one table over the whole grid is left: a table inside another one costs next to nothing, and few additions
-have the size of the grid (the idea of Yates 1937 and of fast zeta transforms: sums over subsets share
-partial sums). A table of minus infinity marks the cells that a prohibition removes. All steps are
-linear in the weights, so the mean over a population is one expansion of the mean weights.
-
-Sums run in float64 or float32; nothing else is approximated. Ties go to the lowest petition id.
+table over the levels of U (again a sparse matrix): the form of `utilities`, which `score` expands over the
+whole grid. All steps are linear in the weights, so the mean over a population needs one expansion.
 """
 
 from __future__ import annotations
@@ -32,16 +25,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from nanotarget.design import Design
+from nanotarget.utilities import CHUNK_NUMBERS, Chunk, Layout, Utilities
 
 # Bitmasks are signed 64-bit integers (Parquet and numpy both know them).
 MAX_LEVELS = 62
-# Numbers of one chunk of respondents that are in memory at once: in weights, and in each of few grids.
-CHUNK_NUMBERS = 4_000_000
-GRID_NUMBERS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -149,8 +139,18 @@ class Ensemble:
     def of_draws(self, draws: Sequence[int]) -> Ensemble:
         """Return the ensemble of some of the posterior draws (for uncertainty)."""
         kept = np.isin(self.draw, list(draws))
-        leaves = {name: getattr(self, name)[kept] for name in ("draw", "weight", "product", "box")}
-        return replace(self, n_draws=len(set(draws)), **leaves)
+        products, product = np.unique(self.product[kept], return_inverse=True)
+        boxes, box = np.unique(self.box[kept], return_inverse=True)
+        return replace(
+            self,
+            n_draws=len(set(draws)),
+            draw=self.draw[kept],
+            weight=self.weight[kept],
+            product=product,
+            box=box,
+            products=self.products[products],
+            boxes=self.boxes[boxes],
+        )
 
     @cached_property
     def pooled(self) -> sparse.csr_array:
@@ -159,48 +159,82 @@ class Ensemble:
         return sparse.coo_array((self.weight / self.n_draws, (self.product, self.box)), shape=shape).tocsr()
 
     @cached_property
-    def layout(self) -> tuple[tuple[tuple[int, ...], ...], np.ndarray, sparse.csr_array]:
-        """Tables: their attributes, offsets of their cells, and the 0/1 matrix from products to cells."""
-        return _layout(self.products, self.shape)
+    def tables(self) -> tuple[tuple[tuple[int, ...], ...], sparse.csr_array]:
+        """Attributes of each table, and the 0/1 matrix from products to cells."""
+        return _tables(self.products, self.shape)
 
-    def to_tables(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-        """Return the ensemble as data: one row a leaf, one row a cut, a mapping for JSON."""
-        leaves = pd.DataFrame({"draw": self.draw, "weight": self.weight})
-        for j in range(len(self.shape)):
-            leaves[f"levels_{j}"] = self.products[self.product, j]
-        for d in range(self.boxes.shape[1]):
-            leaves[f"cut_{d}"] = self.boxes[self.box, d]
-        cuts = pd.DataFrame({"covariate": self.cut_covariate, "value": self.cut_value})
-        settings = {
-            "format": "ensemble",
-            "shape": list(self.shape),
-            "n_covariates": self.n_covariates,
-            "n_draws": self.n_draws,
-            "offset": self.offset,
-        }
-        return leaves, cuts, settings
+    def scaled(self, factor: float) -> Ensemble:
+        """Return the ensemble with all predictions times a factor."""
+        return replace(self, weight=self.weight * factor, offset=self.offset * factor)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the ensemble as flat arrays of numbers."""
+        facts = {"shape": np.array(self.shape), "n_covariates": np.array(self.n_covariates)}
+        facts |= {"n_draws": np.array(self.n_draws), "offset": np.array(self.offset)}
+        return facts | {name: getattr(self, name) for name in ARRAYS}
 
     @classmethod
-    def from_tables(cls, leaves: pd.DataFrame, cuts: pd.DataFrame, settings: Mapping[str, Any]) -> Ensemble:
-        """Rebuild an ensemble from `to_tables`; nothing is executed."""
-        masks = leaves[[f"levels_{j}" for j in range(len(settings["shape"]))]].to_numpy(np.int64)
-        signed = leaves[[name for name in leaves if name.startswith("cut_")]].to_numpy(np.int32)
-        products, product = _unique_rows(masks)
-        boxes, box = _unique_rows(signed)
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Ensemble:
+        """Rebuild an ensemble from `to_arrays`; nothing is executed."""
         return cls(
-            tuple(settings["shape"]),
-            settings["n_covariates"],
-            settings["n_draws"],
-            settings["offset"],
-            leaves["draw"].to_numpy(np.int32),
-            leaves["weight"].to_numpy(np.float64),
-            product,
-            box,
-            products,
-            boxes,
-            cuts["covariate"].to_numpy(np.int32),
-            cuts["value"].to_numpy(np.float64),
+            tuple(int(size) for size in arrays["shape"]),
+            int(arrays["n_covariates"]),
+            int(arrays["n_draws"]),
+            float(arrays["offset"]),
+            *(arrays[name] for name in ARRAYS),
         )
+
+
+ARRAYS = ("draw", "weight", "product", "box", "products", "boxes", "cut_covariate", "cut_value")
+
+
+def pool(ensembles: Sequence[Ensemble]) -> Ensemble:
+    """Return the draws of several ensembles of the same data (chains) as one, in their order.
+
+    Raises:
+        ValueError: if they have other attributes, covariates or offsets.
+    """
+    first = ensembles[0]
+    facts = {(e.shape, e.n_covariates, e.offset) for e in ensembles}
+    if len(facts) > 1:
+        raise ValueError("the ensembles belong to different designs, covariates or data")
+    depth = max(e.boxes.shape[1] for e in ensembles)
+    cuts, cut = _unique_rows(
+        np.concatenate([np.column_stack([e.cut_covariate, e.cut_value]) for e in ensembles]).astype(float)
+    )
+    draw, masks, boxes = [], [], []
+    cuts_before, draws_before = 0, 0
+    for e in ensembles:
+        number = np.concatenate([[0], cut[cuts_before : cuts_before + len(e.cut_value)] + 1])
+        signed = np.sign(e.boxes) * number[np.abs(e.boxes)]
+        draw.append(e.draw + draws_before)
+        masks.append(e.products[e.product])
+        boxes.append(np.pad(signed, ((0, 0), (0, depth - signed.shape[1])))[e.box])
+        cuts_before, draws_before = cuts_before + len(e.cut_value), draws_before + e.n_draws
+    products, product = _unique_rows(np.concatenate(masks))
+    distinct, box = _unique_rows(_sorted_boxes(np.concatenate(boxes)))
+    return Ensemble(
+        first.shape,
+        first.n_covariates,
+        draws_before,
+        first.offset,
+        np.concatenate(draw).astype(np.int32),
+        np.concatenate([e.weight for e in ensembles]),
+        product,
+        box,
+        products,
+        distinct.astype(np.int32),
+        cuts[:, 0].astype(np.int32),
+        cuts[:, 1],
+    )
+
+
+def _sorted_boxes(boxes: np.ndarray) -> np.ndarray:
+    """Sort the cuts of each box: their order does not matter, and equal boxes become equal rows."""
+    boxes = -np.sort(-np.abs(boxes) * 2 - (boxes < 0), axis=1)
+    boxes = np.where(boxes % 2 == 1, -(boxes // 2), boxes // 2)
+    boxes[:, 1:][boxes[:, 1:] == boxes[:, :-1]] = 0
+    return boxes[:, (boxes != 0).any(axis=0)]
 
 
 def _unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -276,11 +310,7 @@ def from_nodes(
         node, draw, masks, signed = (np.concatenate(pair) for pair in zip(*sides, strict=True))
     deepest = max(part[3].shape[1] for part in found)
     boxes = np.concatenate([np.pad(part[3], ((0, 0), (0, deepest - part[3].shape[1]))) for part in found])
-    # The order of the cuts does not matter: sort them, so that equal boxes are equal rows.
-    boxes = -np.sort(-np.abs(boxes) * 2 - (boxes < 0), axis=1)
-    boxes = np.where(boxes % 2 == 1, -(boxes // 2), boxes // 2)
-    boxes[:, 1:][boxes[:, 1:] == boxes[:, :-1]] = 0
-    boxes = boxes[:, (boxes != 0).any(axis=0)]
+    boxes = _sorted_boxes(boxes)
     products, product = _unique_rows(np.concatenate([part[2] for part in found]))
     boxes, box = _unique_rows(boxes)
     return Ensemble(
@@ -433,31 +463,61 @@ def condition(ensemble: Ensemble, covariates: np.ndarray, dtype: Any = np.float6
     return out
 
 
-def predict(
-    ensemble: Ensemble, covariates: np.ndarray, petitions: np.ndarray, dtype: Any = np.float64
-) -> np.ndarray:
-    """Return the (n,) prediction for one petition a respondent.
+@dataclass(frozen=True)
+class EnsembleUtilities(Utilities):
+    """Predictions of an ensemble (means over its draws) for respondents, as tables made when asked for.
 
-    Args:
-        covariates: (n, n_covariates) numbers.
-        petitions: (n, n_attributes) level indices.
+    Attributes:
+        ensemble: the trees.
+        design: the petitions.
+        covariates: (n, n_covariates) numbers without missing values.
+        dtype: numpy.float64, or numpy.float32 for half of the time and memory.
     """
-    out = np.empty(len(covariates), dtype=dtype)
-    step = max(1, CHUNK_NUMBERS // max(1, len(ensemble.products)))
-    for start in range(0, len(covariates), step):
-        rows = slice(start, start + step)
-        weights = condition(ensemble, covariates[rows], dtype)
-        inside = ((ensemble.products[:, None, :] >> petitions[rows]) & 1).all(axis=2)
-        out[rows] = np.einsum("si,si->i", weights, inside) + dtype(ensemble.offset)
-    return out
+
+    ensemble: Ensemble
+    design: Design
+    covariates: np.ndarray
+    dtype: Any = np.float64
+
+    def __post_init__(self) -> None:
+        """Refuse a design that the ensemble was not fitted to.
+
+        Raises:
+            ValueError: if the design has other numbers of levels than the ensemble.
+        """
+        if self.design.shape != self.ensemble.shape:
+            raise ValueError("the ensemble belongs to a design with other levels")
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """Number of respondents."""
+        return len(self.covariates)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the tables of all respondents, each respondent once."""
+        subsets, matrix = self.ensemble.tables
+        layout = Layout(self.design, subsets)
+        matrix = matrix.astype(self.dtype)
+        step = max(1, CHUNK_NUMBERS // max(1, sum(matrix.shape)))
+        for start in range(0, self.n, step):
+            rows = np.arange(start, min(start + step, self.n))
+            cells = matrix @ condition(self.ensemble, self.covariates[rows], self.dtype)
+            cells[0] += self.dtype(self.ensemble.offset)
+            yield Chunk(rows, layout, cells)
 
 
-def _layout(
+def _tables(
     products: np.ndarray, shape: tuple[int, ...]
-) -> tuple[tuple[tuple[int, ...], ...], np.ndarray, sparse.csr_array]:
-    """Lay out one table for each set of attributes that products restrict."""
+) -> tuple[tuple[tuple[int, ...], ...], sparse.csr_array]:
+    """Lay out one table for each set of attributes that products restrict, the constant first.
+
+    Returns:
+        The sets, and the 0/1 matrix from weights of products to cells of the tables.
+    """
     full = np.array([(1 << size) - 1 for size in shape])
-    restricted, table = _unique_rows((products != full).astype(np.int8))
+    none = np.zeros((1, len(shape)), dtype=np.int8)
+    restricted, table = _unique_rows(np.concatenate([none, (products != full).astype(np.int8)]))
+    table = table[1:]
     subsets = tuple(tuple(np.flatnonzero(row).tolist()) for row in restricted)
     sizes = [math.prod(shape[a] for a in subset) for subset in subsets]
     offsets = np.concatenate([[0], np.cumsum(sizes)])
@@ -473,155 +533,46 @@ def _layout(
         columns.append(members[member])
     row, column = np.concatenate(rows), np.concatenate(columns)
     matrix = sparse.coo_array((np.ones(len(row)), (row, column)), shape=(offsets[-1], len(products)))
-    return subsets, offsets, matrix.tocsr()
+    return subsets, matrix.tocsr()
 
 
-def _merge_plan(subsets: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return which two tables to add next, always those whose union is smallest; results are appended."""
-    open_tables = {i: frozenset(subset) for i, subset in enumerate(subsets)}
-    plan = []
-    size = {a: math.log(n) for a, n in enumerate(shape)}
-    while len(open_tables) > 1:
-        names = list(open_tables)
-        _, first, second = min(
-            (sum(size[a] for a in open_tables[i] | open_tables[j]), i, j)
-            for k, i in enumerate(names)
-            for j in names[k + 1 :]
-        )
-        plan.append((first, second))
-        union = open_tables.pop(first) | open_tables.pop(second)
-        open_tables[len(subsets) + len(plan) - 1] = union
-    return plan
+class Draws:
+    """Each posterior draw of an ensemble, for the same respondents."""
 
+    def __init__(self, ensemble: Ensemble, covariates: np.ndarray) -> None:
+        """Sort the leaves by draw; find out once who is in which box."""
+        self.ensemble = ensemble
+        order = np.argsort(ensemble.draw, kind="stable")
+        self._starts = np.searchsorted(ensemble.draw[order], np.arange(ensemble.n_draws + 1))
+        self._weight = ensemble.weight[order].astype(np.float32)
+        self._product, self._box = ensemble.product[order], ensemble.box[order]
+        self._inside = _inside(ensemble, covariates)
 
-class Expansion:
-    """Weights of product sets to predictions on the whole grid; -inf at petitions that are prohibited."""
-
-    def __init__(self, ensemble: Ensemble, design: Design, dtype: Any = np.float64) -> None:
-        """Plan the merges once.
-
-        Raises:
-            ValueError: if the design has other numbers of levels than the ensemble.
-        """
-        if design.shape != ensemble.shape:
-            raise ValueError("the ensemble belongs to a design with other levels")
-        self.shape, self.dtype = design.shape, dtype
-        subsets, self.offsets, matrix = ensemble.layout
-        self.matrix = matrix.astype(dtype)
-        self.offset = dtype(ensemble.offset)
-        fixed = []
-        for block in design.blocks:
-            table = np.full([design.shape[a] for a in block.attributes], -np.inf, dtype)
-            table[tuple(block.cells.T)] = 0
-            if np.isinf(table).any():
-                fixed.append((block.attributes, table))
-        everything = tuple(range(len(design.shape)))
-        self.subsets = [*subsets, *(attributes for attributes, _ in fixed), ()]
-        self.fixed = [table for _, table in fixed]
-        self.plan = _merge_plan(self.subsets, design.shape)
-        self.whole = everything
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells of the full grid."""
-        return math.prod(self.shape)
-
-    def _shaped(self, table: np.ndarray, subset: tuple[int, ...], n: int) -> np.ndarray:
-        """View a table as an array over all attributes (length 1 where it does not vary) and respondents."""
-        return table.reshape([self.shape[a] if a in subset else 1 for a in self.whole] + [n])
-
-    def grid(self, weights: np.ndarray, sign: int = 1) -> np.ndarray:
-        """Return (n_cells, n) predictions times `sign`, in the order of petition ids.
+    def times(self, by_product: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield for each draw the (n, k) sums over leaves of weight x [in the box] x a row of `by_product`.
 
         Args:
-            weights: (n_products, n) from `condition`, or means over respondents.
+            by_product: (n_products, k), e.g. whether petitions are in a product set; sums are float32.
         """
-        n = weights.shape[1]
-        cells = sign * (self.matrix @ weights)
-        tables: list[Any] = [
-            self._shaped(cells[start:stop], subset, n)
-            for subset, start, stop in zip(self.subsets, self.offsets[:-1], self.offsets[1:], strict=False)
-        ]
-        tables += [
-            self._shaped(table, self.subsets[len(tables) + k], 1) for k, table in enumerate(self.fixed)
-        ]
-        tables.append(np.full([1] * len(self.shape) + [n], sign * self.offset, self.dtype))
-        for first, second in self.plan:
-            a, b = tables[first], tables[second]
-            tables[first] = tables[second] = None
-            tables.append(a + b)
-        whole = np.broadcast_to(tables[-1], (*self.shape, n))
-        return whole.reshape(self.n_cells, n)
+        by_product = by_product.astype(np.float32)
+        for start, stop in zip(self._starts[:-1], self._starts[1:], strict=True):
+            boxes, leaf = np.unique(self._box[start:stop], return_inverse=True)
+            table = np.zeros((len(boxes), by_product.shape[1]), dtype=np.float32)
+            np.add.at(
+                table, leaf, self._weight[start:stop, None] * by_product[self._product[start:stop]]
+            )
+            yield self._inside[boxes].T.astype(np.float32) @ table
 
+    def of_petitions(self, petitions: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield for each draw the (n, k) predictions for k petitions, (k, n_attributes) level indices."""
+        products = self.ensemble.products
+        inside = ((products[:, None, :] >> petitions) & 1).all(axis=2)
+        for value in self.times(inside):
+            yield value + np.float32(self.ensemble.offset)
 
-def best_petitions(
-    ensemble: Ensemble,
-    covariates: np.ndarray,
-    design: Design,
-    worst: bool = False,
-    dtype: Any = np.float64,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each respondent's feasible petition of highest prediction.
-
-    Args:
-        covariates: (n, n_covariates) numbers.
-        worst: the lowest prediction instead (dissuasion).
-        dtype: numpy.float64, or numpy.float32 for half of the time.
-
-    Returns:
-        (n, n_attributes) level indices and (n,) predictions; ties go to the lowest id.
-    """
-    expansion = Expansion(ensemble, design, dtype)
-    ids = np.empty(len(covariates), dtype=np.int64)
-    values = np.empty(len(covariates), dtype=dtype)
-    sign = -1 if worst else 1
-    for rows, weights in _conditioned(ensemble, covariates, expansion):
-        grid = expansion.grid(weights, sign)
-        # Two levels of search: one pass over the grid finds each segment's maximum.
-        segments = grid.reshape(design.shape[0], -1, grid.shape[1])
-        highest = segments.max(axis=1)
-        segment = highest.argmax(axis=0)
-        people = np.arange(grid.shape[1])
-        within = segments[segment, :, people].argmax(axis=1)
-        ids[rows] = segment * segments.shape[1] + within
-        values[rows] = sign * highest[segment, people]
-    return design.petition_levels(ids), values
-
-
-def _conditioned(
-    ensemble: Ensemble, covariates: np.ndarray, expansion: Expansion
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (rows, weights) of respondents, few enough that their grids fit into bounded memory."""
-    step = min(64, max(1, GRID_NUMBERS // expansion.n_cells))
-    many = step * max(1, CHUNK_NUMBERS // (step * max(1, len(ensemble.products))))
-    for start in range(0, len(covariates), many):
-        weights = condition(ensemble, covariates[start : start + many], expansion.dtype)
-        for inner in range(0, weights.shape[1], step):
-            rows = slice(start + inner, min(start + inner + step, start + weights.shape[1]))
-            yield rows, weights[:, inner : inner + step]
-
-
-def landscape(
-    ensemble: Ensemble, covariates: np.ndarray, design: Design, dtype: Any = np.float64
-) -> np.ndarray:
-    """Return the (n, n_cells) predictions of few respondents for all petitions; -inf where prohibited."""
-    return Expansion(ensemble, design, dtype).grid(condition(ensemble, covariates, dtype)).T
-
-
-def mean_landscape(
-    ensemble: Ensemble, covariates: np.ndarray, weight: np.ndarray, design: Design
-) -> np.ndarray:
-    """Return the (n_cells,) mean prediction of each petition in a population; -inf where prohibited.
-
-    Its argmax is the overall-best petition. The respondents' weights are averaged before the one expansion.
-
-    Args:
-        weight: (n,) survey weights.
-    """
-    share = weight / weight.sum()
-    mean = np.zeros((len(ensemble.products), 1))
-    step = max(1, CHUNK_NUMBERS // max(1, len(ensemble.products)))
-    for start in range(0, len(covariates), step):
-        rows = slice(start, start + step)
-        mean[:, 0] += condition(ensemble, covariates[rows]) @ share[rows]
-    return Expansion(ensemble, design).grid(mean)[:, 0]
+    def level_means(self, design: Design) -> Iterator[np.ndarray]:
+        """Yield for each draw the (n, total levels) `Utilities.level_means`."""
+        subsets, matrix = self.ensemble.tables
+        layout = Layout(design, subsets)
+        by_cell = layout.level_matrix - layout.probabilities[:, None]
+        yield from self.times(matrix.T @ by_cell)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nanotarget.design import Design
-from nanotarget.encoding import level_offsets
 from nanotarget.score import best_petitions
+from nanotarget.utilities import Utilities, average, in_memory
 
 
 def random(n: int, design: Design, rng: np.random.Generator) -> np.ndarray:
@@ -14,38 +14,36 @@ def random(n: int, design: Design, rng: np.random.Generator) -> np.ndarray:
     return design.draw(n, rng)
 
 
-def overall_best(common: np.ndarray, n: int, design: Design) -> np.ndarray:
-    """Give n respondents the one petition that is best on average; (n, n_attributes).
+def overall_best(population: Utilities, weight: np.ndarray, worst: bool = False) -> np.ndarray:
+    """Return the (n_attributes,) petition with the highest average utility.
 
     Args:
-        common: (total levels,) part-worths averaged over the population.
+        population: utilities of the people that it is for.
+        weight: (n,) their survey weights.
+        worst: the lowest average utility instead (dissuasion).
     """
-    return np.repeat(best_petitions(common[None, :], design), n, axis=0)
+    return best_petitions(average(population, weight), worst)[0]
 
 
-def nano(utilities: np.ndarray, design: Design) -> np.ndarray:
-    """Give each respondent the petition that is best for her; (n, n_attributes).
-
-    Args:
-        utilities: (n, total levels) part-worths.
-    """
-    return best_petitions(utilities, design)
+def nano(utilities: Utilities, worst: bool = False) -> np.ndarray:
+    """Give each respondent the petition that is best (or worst) for her; (n, n_attributes)."""
+    return best_petitions(utilities, worst)
 
 
-def segment(utilities: np.ndarray, petitions: np.ndarray, design: Design) -> np.ndarray:
+def segment(utilities: Utilities, petitions: np.ndarray) -> np.ndarray:
     """Give each respondent the best of a few petitions; (n, n_attributes), ties to the first.
 
     Args:
-        utilities: (n, total levels) part-worths.
         petitions: (k, n_attributes) the petitions to choose from.
     """
-    return petitions[utilities_of_all(utilities, petitions, design).argmax(axis=1)]
+    return petitions[utilities.utilities_of_all(petitions).argmax(axis=1)]
 
 
 STARTS = 10  # searches for the best set, from different first petitions
+CANDIDATES = 300  # respondents' best petitions, the most frequent, that are tried as members of the set
 
 
-def best_set(utilities: np.ndarray, weight: np.ndarray, k: int, design: Design) -> np.ndarray:
+def best_set(utilities: Utilities, weight: np.ndarray, k: int) -> np.ndarray:
     """Choose k petitions so that, everyone given the best of them, average utility is high.
 
     Begins with one petition and adds, one at a time, the respondent's best petition that raises the
@@ -56,29 +54,32 @@ def best_set(utilities: np.ndarray, weight: np.ndarray, k: int, design: Design) 
     best end wins. Fewer than k petitions come out when more would add nothing.
 
     Args:
-        utilities: (n, total levels) part-worths of the population that the petitions are for.
+        utilities: of the population that the petitions are for.
         weight: (n,) survey weights.
         k: largest number of petitions.
 
     Returns:
         (at most k, n_attributes) level indices, by petition id.
     """
-    candidates, kind = np.unique(best_petitions(utilities, design), axis=0, return_inverse=True)
-    values = utilities_of_all(utilities, candidates, design)
-    common = candidates[np.argsort(-np.bincount(kind.ravel(), weights=weight), kind="stable")]
-    starts = [best_petitions((weight @ utilities)[None, :], design)]
-    starts += [common[[j]] for j in range(min(len(common), STARTS if k > 1 else 0))]
+    tables = in_memory(utilities)
+    candidates, kind = np.unique(best_petitions(tables), axis=0, return_inverse=True)
+    count = np.bincount(kind.ravel(), weights=weight)
+    tried = np.sort(np.argsort(-count, kind="stable")[:CANDIDATES])
+    candidates, count = candidates[tried], count[tried]
+    values = tables.utilities_of_all(candidates)
+    starts = [overall_best(tables, weight)[None]]
+    starts += [candidates[[j]] for j in np.argsort(-count, kind="stable")[: STARTS if k > 1 else 0]]
 
-    def average(petitions: np.ndarray) -> float:
-        return float(weight @ utilities_of_all(utilities, petitions, design).max(axis=1))
+    def average_of(petitions: np.ndarray) -> float:
+        return float(weight @ tables.utilities_of_all(petitions).max(axis=1))
 
     def centred(petitions: np.ndarray) -> np.ndarray:
-        member = utilities_of_all(utilities, petitions, design).argmax(axis=1)
-        totals = np.array([weight[member == j] @ utilities[member == j] for j in np.unique(member)])
-        return np.unique(best_petitions(totals, design), axis=0)
+        member = tables.utilities_of_all(petitions).argmax(axis=1)
+        shares = weight * (member == np.unique(member)[:, None])
+        return np.unique(best_petitions(tables.average(shares)), axis=0)
 
     def exchanged(petitions: np.ndarray) -> np.ndarray:
-        own = utilities_of_all(utilities, petitions, design)
+        own = tables.utilities_of_all(petitions)
         totals = [
             weight @ np.maximum(np.delete(own, j, axis=1).max(axis=1, initial=-np.inf)[:, None], values)
             for j in range(len(petitions))
@@ -88,25 +89,19 @@ def best_set(utilities: np.ndarray, weight: np.ndarray, k: int, design: Design) 
 
     def search(chosen: np.ndarray) -> tuple[float, np.ndarray]:
         while len(chosen) < k:
-            reached = utilities_of_all(utilities, chosen, design).max(axis=1)
+            reached = tables.utilities_of_all(chosen).max(axis=1)
             gains = weight @ np.maximum(values - reached[:, None], 0)
             if gains.max() <= 0:
                 break
             chosen = np.vstack([chosen, candidates[gains.argmax()]])
-        value, improved = average(chosen), True
+        value, improved = average_of(chosen), True
         while improved:
             improved = False
             for step in (centred, exchanged):
                 other = step(chosen)
-                if average(other) > value:
-                    chosen, value, improved = other, average(other), True
+                if average_of(other) > value:
+                    chosen, value, improved = other, average_of(other), True
                     break
         return value, np.unique(chosen, axis=0)
 
     return max((search(start) for start in starts), key=lambda found: found[0])[1]
-
-
-def utilities_of_all(utilities: np.ndarray, petitions: np.ndarray, design: Design) -> np.ndarray:
-    """Return the (n, n_petitions) utilities of every respondent for each of a list of petitions."""
-    columns = level_offsets(design)[:-1] + petitions
-    return sum((utilities[:, columns[:, a]] for a in range(columns.shape[1])), np.zeros(1))

@@ -23,6 +23,7 @@ from nanotarget.encoding import indicators, level_offsets
 from nanotarget.problems import Problem, raise_if_any
 from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
+from nanotarget.utilities import part_worths
 
 ARMS = {"control": "Control", "best": "Overall best", "nano": "Nano"}  # name and raw text
 OUTCOMES = ("sign", "support", "share")
@@ -590,7 +591,8 @@ def learn_policies(
     gram = products.T @ products + np.diag(penalty)
     coefficients = np.linalg.solve(gram, products.T @ y.ravel()).reshape(width, -1)
     new = np.column_stack([np.ones(len(said)), _features(said, covariates, parameters)])
-    return Policies(best_petitions(mains[None], design)[0], best_petitions(new @ coefficients.T, design))
+    best, nano = (best_petitions(part_worths(u, design)) for u in (mains[None], new @ coefficients.T))
+    return Policies(best[0], nano)
 
 
 # The experiment

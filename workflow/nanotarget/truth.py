@@ -30,6 +30,7 @@ from nanotarget.simulate import (
     rating_reaches,
     response,
 )
+from nanotarget.utilities import part_worths
 
 STEP = 1e-3  # grid of latent responses on which expected ratings are tabulated, in points
 CHUNK = 100  # people whose whole grid of petitions is held at once
@@ -261,7 +262,7 @@ def _gains(
     found: dict[str, dict[str, float]] = {}
     for oracle, utilities in (("mind_reader", people.partworths), ("covariate_oracle", people.predictable)):
         for direction, sign, common in (("gain", 1, best), ("dissuasion_gain", -1, worst)):
-            chosen = best_petitions(sign * utilities, design)
+            chosen = best_petitions(part_worths(sign * utilities, design))
             reference = np.tile(common, (len(people), 1))
             difference = rated(response(people, chosen, design), noise_sd) - rated(
                 response(people, reference, design), noise_sd

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanotarget.design import Block, Design
-from nanotarget.learners.base import TrainingData, utility_of
+from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.score import response
 
@@ -44,7 +44,9 @@ def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray
             columns.append(np.eye(code.max() + 1)[code.ravel()])
     phi = np.hstack(columns)
     gram = phi.T @ (phi * block.probabilities[:, None])
-    dual = phi @ np.linalg.pinv(gram, hermitian=True)
+    # The indicators of an attribute add up to 1, so the matrix is singular: rounding errors of its zero
+    # eigenvalues, about 1e-16, must not be inverted.
+    dual = phi @ np.linalg.pinv(gram, rcond=1e-10, hermitian=True)
     return np.einsum("ij,ij->i", phi[shown], dual[chosen]) - 1
 
 
@@ -82,37 +84,48 @@ class Scores:
     plug_in: np.ndarray
 
 
-def policy_scores(data: TrainingData, fitted: Crossfit, petitions: np.ndarray, order: int) -> Scores:
-    """Score a policy for every respondent with models that have not seen her.
+def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int) -> Scores:
+    """Score a policy for every respondent with models that have not seen the answers they are scored on.
 
-    psi_i = f(p_i) + mean over profiles of [ u_i(-t) + w_q(x, p_i) (y - f(x) - u_i(-t)) ],
+    psi_i = mean over profiles of [ f(p_i) + u_i(-t) + w_q(x, p_i) (y - f(x) - u_i(-t)) ],
     u_i(-t) the respondent's mean residual in her *other* tasks: petitions of different tasks are
     independent, so it removes her baseline without bias (methods.md section 3.4 has u = 0). For a
-    choice f(x) is the probability given the opponent shown, and no baseline is needed.
+    choice f(x) is the probability given the opponent shown, and no baseline is needed. In a panel f and p_i
+    are those of the profile's fold, learned from the respondent's tasks in the other folds.
 
     Args:
-        petitions: (n_respondents, n_attributes) petition of each respondent under the policy.
+        petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
         order: order of the truncated weights.
     """
-    design, who = data.design, data.respondent
-    plug_in = response(
-        utility_of(fitted.utilities, petitions, design),
-        fitted.utilities,
-        fitted.intercept,
-        data.outcome_kind,
-        design,
-    )
-    eta = utility_of(fitted.utilities[who], data.levels, design)
+    data, unit = fitted.data, fitted.unit
+    plug_in = response(fitted.utilities, petitions, fitted.intercept, data.outcome_kind)
     if data.outcome_kind == "rating":
-        residual = data.outcome - fitted.intercept[who] - eta
-        baseline = other_task_means(residual, who, data.task)
+        residual, baseline = _residuals(fitted)
     else:
+        eta = fitted.utilities.utility_of_rows(data.levels, unit)
         opponent = eta.reshape(-1, 2)[:, ::-1].ravel()
         residual = data.outcome - 1 / (1 + np.exp(opponent - eta))
         baseline = np.zeros(len(residual))
-    weight = policy_weights(data.levels, petitions[who], design, order)
+    weight = policy_weights(data.levels, petitions[unit], data.design, order)
     correction = baseline + weight * (residual - baseline)
-    return Scores(plug_in + data.respondent_means(correction), plug_in)
+    return Scores(data.respondent_means(plug_in[unit] + correction), fitted.respondent_means(plug_in))
+
+
+def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (n_rows,) residual of each rating and the respondent's mean residual in her other tasks.
+
+    Both are of the model of the rating's own fold, which in a panel knows the other tasks but not this one.
+    """
+    data = fitted.data
+    counts = np.bincount(data.respondent, minlength=data.n_respondents)[fitted.respondent]
+    unit = np.repeat(np.arange(len(counts)), counts)
+    row = data.starts[fitted.respondent][unit] + np.arange(len(unit)) - (np.cumsum(counts) - counts)[unit]
+    eta = fitted.utilities.utility_of_rows(data.levels[row], unit)
+    residual = data.outcome[row] - fitted.intercept[unit] - eta
+    others = other_task_means(residual, unit, data.task[row])
+    own = np.flatnonzero(fitted.unit[row] == unit)
+    own = own[np.argsort(row[own], kind="stable")]
+    return residual[own], others[own]
 
 
 def other_task_means(values: np.ndarray, respondent: np.ndarray, task: np.ndarray) -> np.ndarray:

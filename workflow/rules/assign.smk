@@ -1,8 +1,8 @@
 # The roster is the experiment; a study without one assigns to its calibration respondents.
 rule assign:
     input:
-        coefficients="<results>/calibrate/model/coefficients.parquet",
-        settings="<results>/calibrate/model/model.json",
+        settings=rules.learn.output.settings,
+        arrays=rules.learn.output.arrays,
         roster=(
             "<results>/clean/experiment.parquet"
             if config["experiment"]
@@ -49,11 +49,17 @@ rule assign:
 
 rule concentration:
     input:
-        coefficients="<results>/calibrate/model/coefficients.parquet",
-        settings="<results>/calibrate/model/model.json",
+        settings=rules.learn.output.settings,
+        arrays=rules.learn.output.arrays,
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
         roster=rules.assign.input.roster,
+        chains=[
+            f"<results>/calibrate/chains/permuted_{draw + 1}_{chain}.npz"
+            for draw in range(config["assign"]["permutations"])
+            for chain in CHAINS
+            if config["calibrate"]["learner"] == "bart"
+        ],
         library=library("concentration.py"),
     output:
         "<results>/assign/concentration.csv",
@@ -68,13 +74,38 @@ rule concentration:
         mem_mb=2000,
         runtime=20,
     params:
-        design=config["design"],
-        covariates=config["covariates"],
-        outcome=config["calibration"]["analyse"],
-        learner=config["calibrate"]["learner"],
+        **LEARNING,
         permutations=config["assign"]["permutations"],
-        seed=config["root_seed"],
     message:
         "Counting petitions under permuted covariates"
     script:
         "../scripts/concentration.py"
+
+
+rule uncertainty:
+    input:
+        settings=rules.learn.output.settings,
+        arrays=rules.learn.output.arrays,
+        roster=rules.assign.input.roster,
+        population="<results>/clean/calibration_respondents.parquet",
+        library=library("uncertainty.py"),
+    output:
+        respondents="<results>/assign/uncertainty.parquet",
+        summary="<results>/assign/uncertainty.csv",
+    log:
+        "<logs>/uncertainty.log",
+    benchmark:
+        "<benchmarks>/uncertainty.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        design=config["design"],
+        candidates=config["assign"]["candidates"],
+    message:
+        "Asking how sure the assignment is"
+    script:
+        "../scripts/uncertainty.py"

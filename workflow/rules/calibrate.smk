@@ -28,16 +28,74 @@ rule conjoint:
         "../scripts/amce.py"
 
 
+LEARNERS = (
+    config["calibrate"]["candidates"]
+    if config["calibrate"]["learner"] == "auto"
+    else [config["calibrate"]["learner"]]
+)
+CHAINS = range(1, config["calibrate"]["bart"]["chains"] + 1)
+LEARNING = {
+    "design": config["design"],
+    "covariates": config["covariates"],
+    "outcome": config["calibration"]["analyse"],
+    "calibrate": {
+        key: config["calibrate"][key]
+        for key in ("learner", "candidates", "information", "folds", "bart")
+    },
+    "seed": config["root_seed"],
+}
+
+
+# Only BART is slow enough for jobs of its own: a chain for each fit that is needed of it.
+rule sample:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        library=library("sample.py"),
+    output:
+        temp("<results>/calibrate/chains/{part}_{chain}.npz"),
+    log:
+        "<logs>/sample/{part}_{chain}.log",
+    benchmark:
+        "<benchmarks>/sample/{part}_{chain}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    wildcard_constraints:
+        part=r"whole|fold_\d+|permuted_\d+",
+        chain=r"\d+",
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        **LEARNING,
+    message:
+        "Sampling trees: {wildcards.part}, chain {wildcards.chain}"
+    script:
+        "../scripts/sample.py"
+
+
 rule learn:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
+        chains=[
+            f"<results>/calibrate/chains/{part}_{chain}.npz"
+            for part in (
+                "whole",
+                *(f"fold_{k + 1}" for k in range(config["calibrate"]["folds"])),
+            )
+            for chain in CHAINS
+            if "bart" in LEARNERS
+        ],
         library=library("learn.py"),
     output:
         learners="<results>/calibrate/learners.csv",
         crossfit="<results>/calibrate/crossfit.parquet",
-        coefficients="<results>/calibrate/model/coefficients.parquet",
+        folds_settings="<results>/calibrate/folds/models.json",
+        folds_arrays="<results>/calibrate/folds/models.npz",
         settings="<results>/calibrate/model/model.json",
+        arrays="<results>/calibrate/model/model.npz",
         digest="<results>/calibrate/model/SHA256SUMS",
     log:
         "<logs>/learn.log",
@@ -50,21 +108,47 @@ rule learn:
         mem_mb=2000,
         runtime=20,
     params:
-        design=config["design"],
-        covariates=config["covariates"],
-        outcome=config["calibration"]["analyse"],
-        learner=config["calibrate"]["learner"],
-        folds=config["calibrate"]["folds"],
-        seed=config["root_seed"],
+        **LEARNING,
     message:
         "Learning who would support which petition"
     script:
         "../scripts/learn.py"
 
 
+rule imce:
+    input:
+        settings=rules.learn.output.settings,
+        arrays=rules.learn.output.arrays,
+        respondents="<results>/clean/calibration_respondents.parquet",
+        library=library("imce.py"),
+    output:
+        effects="<results>/calibrate/imce.parquet",
+        importance="<results>/calibrate/importance.csv",
+    log:
+        "<logs>/imce.log",
+    benchmark:
+        "<benchmarks>/imce.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        design=config["design"],
+        covariates=config["covariates"],
+        confidence=config["diagnose"]["confidence"],
+        seed=config["root_seed"],
+    message:
+        "Estimating effects of levels on each respondent"
+    script:
+        "../scripts/imce.py"
+
+
 rule calibrate:
     input:
         rules.conjoint.output,
         rules.learn.output,
+        rules.imce.output,
     message:
         "Calibration is complete"

@@ -2,7 +2,9 @@ rule diagnose:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
-        crossfit="<results>/calibrate/crossfit.parquet",
+        crossfit=rules.learn.output.crossfit,
+        folds_settings=rules.learn.output.folds_settings,
+        folds_arrays=rules.learn.output.folds_arrays,
         library=library("diagnose.py"),
     output:
         diagnostics="<results>/diagnose/diagnostics.csv",

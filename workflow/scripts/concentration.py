@@ -1,16 +1,21 @@
 """Count the petitions that nano assigns, beside those it would assign to covariates that mean nothing."""
 
+from pathlib import Path
+
 from nanotarget import artefacts
 from nanotarget.assign import concentration_table
-from nanotarget.config import CovariateConfig, DesignConfig, typed
+from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
-from nanotarget.learners import FITTERS, AdditiveModel, TrainingData
+from nanotarget.learners import FITTERS, TrainingData, model_from_data
+from nanotarget.learners.bart import Chain, combine
+from nanotarget.learners.crossfit import deal_covariates
 from nanotarget.problems import reporting
 
 
-def write_concentration(inputs, output, design, covariates, outcome, learner, permutations, seed):
+def write_concentration(inputs, output, design, covariates, outcome, calibrate, permutations, seed):
     """Write the table of concentrations."""
     design = Design.from_config(typed(DesignConfig, design))
+    calibrate = typed(CalibrateConfig, calibrate)
     data = TrainingData.from_tables(
         artefacts.read_parquet(inputs.profiles),
         artefacts.read_parquet(inputs.respondents),
@@ -18,10 +23,18 @@ def write_concentration(inputs, output, design, covariates, outcome, learner, pe
         outcome,
         typed(list[CovariateConfig], covariates),
     )
-    coefficients = artefacts.read_parquet(inputs.coefficients)
-    model = AdditiveModel.from_tables(coefficients, artefacts.read_json(inputs.settings), design)
+    settings = artefacts.read_json(inputs.settings)
+    model = model_from_data(settings, artefacts.read_npz(inputs.arrays), design)
+
+    def permuted(draw):
+        dealt = deal_covariates(data, draw, seed)
+        paths = sorted(path for path in inputs.chains if Path(path).name.startswith(f"permuted_{draw}_"))
+        if paths:
+            return combine(dealt, [Chain.from_arrays(artefacts.read_npz(path)) for path in paths], seed)
+        return FITTERS[settings["learner"]](dealt, seed, calibrate)
+
     roster = artefacts.read_parquet(inputs.roster)
-    table = concentration_table(model, FITTERS[learner], data, roster, permutations, seed)
+    table = concentration_table(model, (permuted(draw + 1) for draw in range(permutations)), roster)
     artefacts.write_csv(table, output)
 
 
@@ -33,7 +46,7 @@ if __name__ == "__main__":
             snakemake.params.design,
             snakemake.params.covariates,
             snakemake.params.outcome,
-            snakemake.params.learner,
+            snakemake.params.calibrate,
             snakemake.params.permutations,
             snakemake.params.seed,
         )

@@ -4,7 +4,7 @@ from nanotarget import artefacts
 from nanotarget.config import CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.diagnose import dividend, verdict
-from nanotarget.learners.base import TrainingData
+from nanotarget.learners import TrainingData, models_from_data
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.problems import reporting
 
@@ -22,8 +22,11 @@ def diagnose(inputs, outputs, design, covariates, outcome, settings, synthetic):
         outcome,
         covariates,
     )
-    fitted = Crossfit.from_table(artefacts.read_parquet(inputs.crossfit), design)
-    table = dividend(data, fitted, settings["sesoi"], settings["confidence"])
+    models = models_from_data(
+        artefacts.read_json(inputs.folds_settings), artefacts.read_npz(inputs.folds_arrays), design
+    )
+    fold = artefacts.read_parquet(inputs.crossfit)["fold"].to_numpy() - 1
+    table = dividend(Crossfit(data, fold, models), settings["sesoi"], settings["confidence"])
     artefacts.write_csv(table, outputs.diagnostics)
     has_covariates = any(c.target for c in covariates)
     answer = verdict(table, settings["sesoi"], UNITS[outcome], has_covariates, synthetic)

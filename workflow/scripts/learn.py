@@ -1,48 +1,79 @@
-"""Fit the learner, cross-fit it and compare it with the null of no person-specific preferences."""
+"""Fit the learners, cross-fit them, compare them with the null of no person-specific preferences, freeze one."""
 
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from nanotarget import artefacts
-from nanotarget.config import CovariateConfig, DesignConfig, typed
+from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.learners import FITTERS, TrainingData, fit_null
-from nanotarget.learners.crossfit import compare_with_null, crossfit
+from nanotarget.learners.bart import Chain, combine, convergence
+from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
+from nanotarget.learners.selection import POOR_ESS, POOR_RHAT, choose
 from nanotarget.problems import reporting
 
+LOG = logging.getLogger("nanotarget")
 
-def learn(inputs, outputs, design, covariates, outcome, learner, folds, seed):
-    """Write the frozen model, the cross-fitted part-worths and the comparison with the null."""
-    design = Design.from_config(typed(DesignConfig, design))
+
+def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
+    """Write the frozen model, the models of the folds and the comparison of learners with the null."""
+    settings = typed(CalibrateConfig, calibrate)
     data = TrainingData.from_tables(
         artefacts.read_parquet(inputs.profiles),
         artefacts.read_parquet(inputs.respondents),
-        design,
+        Design.from_config(typed(DesignConfig, design)),
         outcome,
         typed(list[CovariateConfig], covariates),
     )
-    fit = FITTERS[learner]
-    fitted = crossfit(data, fit, folds, seed, logging.getLogger("nanotarget").info)
-    null = crossfit(data, fit_null, folds, seed)
-    model = fit(data, seed)
+    chains = {}
+    for path in inputs.get("chains", []):
+        part, _, chain = Path(path).stem.rpartition("_")
+        chains.setdefault(part, {})[int(chain)] = Chain.from_arrays(artefacts.read_npz(path))
 
-    comparison = {
-        "learner": learner,
-        "outcome": outcome,
-        **compare_with_null(data, fitted, null),
-        **model.fit,
-    }
-    artefacts.write_csv(pd.DataFrame([comparison]), outputs.learners)
-    artefacts.write_parquet(fitted.to_table(data.respondents["respondent_id"], design), outputs.crossfit)
-    table, settings = model.to_tables()
-    table["average"] = np.average(model.utilities(data.respondents), axis=0, weights=data.weight)
-    artefacts.write_parquet(table, outputs.coefficients)
-    artefacts.write_json({**settings, "learner": learner}, outputs.settings)
+    def fit(name, train, part):
+        if name == "bart":
+            return combine(train, [chains[part][c] for c in sorted(chains[part])], seed)
+        return FITTERS[name](train, seed, settings)
+
+    def cross(fitter):
+        return crossfit(data, fitter, settings.folds, seed, settings.own_answers, LOG.info)
+
+    null = held_out_losses(cross(lambda train, part: fit_null(train, seed)))
+    fitted, losses, rows = {}, {}, []
+    for name in settings.learners:
+        LOG.info("learner %s", name)
+        fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))
+        losses[name] = held_out_losses(fitted[name])
+        row = {"learner": name, "outcome": outcome, **compare_losses(losses[name], null, data.weight)}
+        if name == "bart":
+            folds = [convergence([c.trace for c in chains[part].values()]) for part in chains if "fold" in part]
+            worst = pd.DataFrame(folds)
+            row |= {"rhat": worst["rhat"].max(), "ess": worst["ess"].min()}
+            if row["rhat"] > POOR_RHAT or row["ess"] < POOR_ESS:
+                row["warning"] = "the chains have not converged: more draws or burn-in are needed"
+                LOG.warning("bart: R-hat %.3f, effective draws %.0f: %s", row["rhat"], row["ess"], row["warning"])
+        rows.append(row)
+    chosen, reason = choose(losses, data.weight)
+    if settings.learner != "auto":
+        reason = "named in the config"
+    model = fit(chosen, data, "whole")
+    for row in rows:
+        row |= {"chosen": row["learner"] == chosen}
+        if row["chosen"]:
+            row |= {"reason": reason, **model.fit}
+
+    artefacts.write_csv(pd.DataFrame(rows), outputs.learners)
+    artefacts.write_parquet(fitted[chosen].to_table(), outputs.crossfit)
+    folds = fitted[chosen].models
+    artefacts.write_json([m.settings() for m in folds], outputs.folds_settings)
+    arrays = {f"{k}/{name}": a for k, m in enumerate(folds) for name, a in m.arrays().items()}
+    artefacts.write_npz(arrays, outputs.folds_arrays)
+    artefacts.write_json({**model.settings(), "learner": chosen}, outputs.settings)
+    artefacts.write_npz(model.arrays(), outputs.arrays)
     digests = [
-        f"{artefacts.sha256(path)}  {Path(path).name}\n" for path in (outputs.coefficients, outputs.settings)
+        f"{artefacts.sha256(path)}  {Path(path).name}\n" for path in (outputs.arrays, outputs.settings)
     ]
     artefacts.write_text("".join(digests), outputs.digest)
 
@@ -55,7 +86,6 @@ if __name__ == "__main__":
             snakemake.params.design,
             snakemake.params.covariates,
             snakemake.params.outcome,
-            snakemake.params.learner,
-            snakemake.params.folds,
+            snakemake.params.calibrate,
             snakemake.params.seed,
         )

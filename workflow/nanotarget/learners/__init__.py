@@ -1,21 +1,67 @@
 """Learners: models of a respondent's response to a petition, behind one interface.
 
-`base` holds what all share (training data, fitted model, response scale), one module holds each
-learner, `crossfit` fits a learner so that nobody is scored by a model that has seen her.
-Adding a learner means one module and one entry in `FITTERS`.
+`base` holds what all share (training data, fitted model), one module holds each learner, `crossfit` fits
+a learner so that nobody is scored by a model that has seen her, `selection` compares learners.
+Adding a learner means one module and one entry in `FITTERS` (and its name in the schema).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from nanotarget.learners.base import AdditiveModel, TrainingData
-from nanotarget.learners.hierarchical import fit_hierarchical
+import numpy as np
+
+from nanotarget.config import CalibrateConfig
+from nanotarget.design import Design
+from nanotarget.learners.base import AdditiveModel, Model, TrainingData
+from nanotarget.learners.bart import fit_bart
+from nanotarget.learners.boosting import fit_boosting
+from nanotarget.learners.hierarchical import HierarchicalModel, fit_hierarchical
 from nanotarget.learners.ridge import fit_null, fit_ridge
+from nanotarget.learners.trees import EnsembleModel
 
-FITTERS: dict[str, Callable[[TrainingData, int], AdditiveModel]] = {
-    "ridge": fit_ridge,
-    "hierarchical": fit_hierarchical,
+Fitter = Callable[[TrainingData, int, CalibrateConfig], Model]
+
+# From the simplest to the most flexible: `auto` takes the first of those that predict alike.
+FITTERS: dict[str, Fitter] = {
+    "ridge": lambda data, seed, settings: fit_ridge(data, seed),
+    "hierarchical": lambda data, seed, settings: fit_hierarchical(data, seed, settings.own_answers),
+    "boosting": lambda data, seed, settings: fit_boosting(data, seed),
+    "bart": lambda data, seed, settings: fit_bart(data, seed, settings.bart),
+}
+FORMATS: dict[str, Any] = {
+    "additive": AdditiveModel,
+    "hierarchical": HierarchicalModel,
+    "ensemble": EnsembleModel,
 }
 
-__all__ = ["FITTERS", "AdditiveModel", "TrainingData", "fit_null"]
+
+def model_from_data(
+    settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], design: Design
+) -> Model:
+    """Rebuild a model from its `settings` and `arrays`; nothing is executed.
+
+    Raises:
+        ValueError: if the model was fitted to another design.
+    """
+    model: Model = FORMATS[settings["format"]].from_data(settings, arrays, design)
+    return model
+
+
+def models_from_data(
+    settings: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray], design: Design
+) -> list[Model]:
+    """Rebuild several models, the arrays of the k-th named "k/...".
+
+    Raises:
+        ValueError: if a model was fitted to another design.
+    """
+    parts: list[dict[str, np.ndarray]] = [{} for _ in settings]
+    for name, array in arrays.items():
+        number, _, own = name.partition("/")
+        parts[int(number)][own] = array
+    return [model_from_data(s, part, design) for s, part in zip(settings, parts, strict=True)]
+
+
+__all__ = ["FITTERS", "AdditiveModel", "Model", "TrainingData", "fit_null", "model_from_data", "models_from_data"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ import pandas as pd
 
 from nanotarget.config import CovariateConfig
 from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder, level_offsets, split_levels
+from nanotarget.encoding import CovariateEncoder, split_levels
 from nanotarget.problems import InputError, Problem
+from nanotarget.utilities import Layout, Tables, Utilities
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,13 @@ class TrainingData:
         counts = np.bincount(self.respondent, minlength=self.n_respondents)
         return np.add.reduceat(values, self.starts) / counts.reshape(-1, *[1] * (values.ndim - 1))
 
-    def subset(self, chosen: np.ndarray) -> TrainingData:
-        """Return the data of some respondents.
+    def subset(self, rows: np.ndarray) -> TrainingData:
+        """Return some rows and the respondents who have one among them.
 
         Args:
-            chosen: (n_respondents,) booleans.
+            rows: (n_rows,) booleans.
         """
-        rows = chosen[self.respondent]
+        chosen = np.bincount(self.respondent[rows], minlength=self.n_respondents) > 0
         new_index = np.cumsum(chosen) - 1
         return TrainingData(
             self.design,
@@ -133,15 +135,14 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
-class AdditiveModel:
-    """Utilities that are a sum of one part-worth an attribute, linear in covariate features.
+class Model(ABC):
+    """A fitted learner.
 
     Attributes:
         design: the petitions.
-        outcome_kind: "rating": utilities are in rating points; "choice": in log-odds.
+        outcome_kind: "rating": utilities are in rating points; "choice": in log-odds of the choice
+            between two petitions.
         encoder: covariates to features.
-        common: (total levels,) part-worths of the average training respondent.
-        specific: (n_features, total levels) change of the part-worths with each feature.
         intercept: mean rating of a random petition (0 for choice).
         fit: facts about the fit (penalties), plain numbers.
     """
@@ -149,52 +150,143 @@ class AdditiveModel:
     design: Design
     outcome_kind: str
     encoder: CovariateEncoder
-    common: np.ndarray
-    specific: np.ndarray
     intercept: float
     fit: Mapping[str, float]
 
-    def utilities(self, respondents: pd.DataFrame) -> np.ndarray:
-        """Return the (n_respondents, total levels) part-worths, mean zero under the design."""
-        return self.common + self.encoder.encode(respondents) @ self.specific
+    @property
+    @abstractmethod
+    def n_draws(self) -> int:
+        """Number of posterior draws that the model keeps."""
 
-    def to_tables(self) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Return the model as data: a coefficient table and a mapping for JSON."""
-        labels = [(a.name, level) for a in self.design.attributes for level in a.levels]
-        table = pd.DataFrame(labels, columns=["attribute", "level"], dtype="str")
-        table["common"] = self.common
-        for j in range(len(self.encoder.features)):
-            table[f"feature_{j}"] = self.specific[j]
-        settings = {
-            "format": "additive",
+    @abstractmethod
+    def utilities(self, respondents: pd.DataFrame) -> Utilities:
+        """Return the utilities of respondents: respondent_id and covariates, in any order."""
+
+    @abstractmethod
+    def drawn_utilities(self, respondents: pd.DataFrame, draws: np.ndarray) -> Iterator[Utilities]:
+        """Yield the utilities of respondents in some posterior draws, ascending indices."""
+
+    @abstractmethod
+    def draws_of_petitions(self, respondents: pd.DataFrame, petitions: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield for each posterior draw the (n, k) utilities for k petitions."""
+
+    @abstractmethod
+    def draws_of_level_means(self, respondents: pd.DataFrame) -> Iterator[np.ndarray]:
+        """Yield for each posterior draw the (n, total levels) `Utilities.level_means`."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what the model has learned as arrays of numbers."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the arrays mean, for JSON."""
+        return {
             "outcome": self.outcome_kind,
             "intercept": self.intercept,
             "features": self.encoder.to_data(),
+            "attributes": [{"name": a.name, "levels": list(a.levels)} for a in self.design.attributes],
             "fit": dict(self.fit),
         }
-        return table, settings
+
+
+def common_arguments(settings: Mapping[str, Any], design: Design) -> dict[str, Any]:
+    """Return the attributes that every `Model` has, from its settings.
+
+    Raises:
+        ValueError: if the model was fitted to another design.
+    """
+    known = [(a["name"], a["levels"]) for a in settings["attributes"]]
+    if known != [(a.name, list(a.levels)) for a in design.attributes]:
+        raise ValueError("the model belongs to a design with other attributes or levels")
+    return {
+        "design": design,
+        "outcome_kind": settings["outcome"],
+        "encoder": CovariateEncoder.from_data(settings["features"]),
+        "intercept": settings["intercept"],
+        "fit": settings["fit"],
+    }
+
+
+@dataclass(frozen=True)
+class AdditiveModel(Model):
+    """Utilities that are linear in covariate features: a table of coefficients a feature.
+
+    Attributes:
+        layout: of the tables: part-worths, and pairs of attributes if the learner has interactions.
+        coefficients: (1 + n_features, n_cells) tables of the average training respondent and their change
+            with each feature.
+        draws: (n_draws, 1 + n_features, n_cells) draws of the coefficients from their posterior.
+    """
+
+    layout: Layout
+    coefficients: np.ndarray
+    draws: np.ndarray
+
+    @property
+    def n_draws(self) -> int:
+        """Number of posterior draws that the model keeps."""
+        return len(self.draws)
+
+    def features(self, respondents: pd.DataFrame) -> np.ndarray:
+        """Return the (n, 1 + n_features) features, a constant first."""
+        return np.column_stack([np.ones(len(respondents)), self.encoder.encode(respondents)])
+
+    def utilities(self, respondents: pd.DataFrame) -> Tables:
+        """Return the utilities of respondents; part-worths have mean zero under the design."""
+        return Tables(self.layout, self.features(respondents) @ self.coefficients)
+
+    def drawn_utilities(self, respondents: pd.DataFrame, draws: np.ndarray) -> Iterator[Tables]:
+        """Yield the utilities of respondents in some posterior draws, ascending indices."""
+        wanted = set(draws.tolist())
+        for d, drawn in enumerate(self.draw_tables(respondents)):
+            if d in wanted:
+                yield drawn
+
+    def draw_tables(self, respondents: pd.DataFrame) -> Iterator[Tables]:
+        """Yield the utilities of respondents in each posterior draw."""
+        features = self.features(respondents)
+        for coefficients in self.draws:
+            yield Tables(self.layout, features @ coefficients)
+
+    def draws_of_petitions(self, respondents: pd.DataFrame, petitions: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield for each posterior draw the (n, k) utilities for k petitions."""
+        for drawn in self.draw_tables(respondents):
+            yield drawn.utilities_of_all(petitions)
+
+    def draws_of_level_means(self, respondents: pd.DataFrame) -> Iterator[np.ndarray]:
+        """Yield for each posterior draw the (n, total levels) `Utilities.level_means`."""
+        for drawn in self.draw_tables(respondents):
+            yield drawn.level_means()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what the model has learned as arrays of numbers."""
+        return {"coefficients": self.coefficients, "draws": self.draws}
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the arrays mean, for JSON."""
+        return {**super().settings(), "format": "additive", "tables": [list(s) for s in self.layout.subsets]}
 
     @classmethod
-    def from_tables(cls, table: pd.DataFrame, settings: Mapping[str, Any], design: Design) -> AdditiveModel:
-        """Rebuild a model from `to_tables`; nothing is executed.
+    def from_data(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], design: Design
+    ) -> AdditiveModel:
+        """Rebuild a model from `settings` and `arrays`; nothing is executed.
 
         Raises:
             ValueError: if the model was fitted to another design.
         """
-        labels = [(a.name, level) for a in design.attributes for level in a.levels]
-        if list(zip(table["attribute"], table["level"], strict=True)) != labels:
-            raise ValueError("the model belongs to a design with other attributes or levels")
-        encoder = CovariateEncoder.from_data(settings["features"])
-        specific = [table[f"feature_{j}"].to_numpy() for j in range(len(encoder.features))]
         return cls(
-            design=design,
-            outcome_kind=settings["outcome"],
-            encoder=encoder,
-            common=table["common"].to_numpy(),
-            specific=np.array(specific).reshape(len(specific), len(table)),
-            intercept=settings["intercept"],
-            fit=settings["fit"],
+            **common_arguments(settings, design),
+            layout=Layout(design, tuple(tuple(subset) for subset in settings["tables"])),
+            coefficients=arrays["coefficients"],
+            draws=arrays["draws"],
         )
+
+
+# A logit averaged over a normal utility of variance v is close to a logit with slope
+# 1 / sqrt(1 + LOGIT_NORMAL v) (Zeger, Liang & Albert 1988).
+LOGIT_NORMAL = (16 * np.sqrt(3) / (15 * np.pi)) ** 2
+DRAWS = 200  # posterior draws of the coefficients that an additive model keeps
 
 
 def mean_and_error(scores: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -210,14 +302,3 @@ def centre_utilities(utilities: np.ndarray, design: Design) -> np.ndarray:
     parts = split_levels(utilities, design)
     means = [part @ design.level_probabilities(a) for a, part in enumerate(parts)]
     return np.concatenate([part - mean[..., None] for part, mean in zip(parts, means, strict=True)], axis=-1)
-
-
-def utility_of(utilities: np.ndarray, petitions: np.ndarray, design: Design) -> np.ndarray:
-    """Return the (n,) utility of one petition a row.
-
-    Args:
-        utilities: (n, total levels) part-worths.
-        petitions: (n, n_attributes) level indices.
-    """
-    columns = level_offsets(design)[:-1] + petitions
-    return np.take_along_axis(utilities, columns, axis=1).sum(axis=1)

@@ -1,128 +1,213 @@
-"""Cross-fitting by respondent: nobody is scored by a model that has seen her."""
+"""Cross-fitting: no answer is ever scored by a model that has seen it.
+
+Folds hold respondents, all tasks of a person in one fold; where a policy may use a person's own
+answers (a panel), they hold tasks, and a model knows a person's answers of the other folds. A *unit* is
+a respondent as one fold's model sees her: without a panel every respondent is one unit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from nanotarget.design import Design
-from nanotarget.learners.base import AdditiveModel, TrainingData, mean_and_error, utility_of
+from nanotarget.learners.base import Model, TrainingData, mean_and_error
+from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
+from nanotarget.utilities import Pieces, Utilities, average
+
+
+def assign_folds(data: TrainingData, folds: int, seed: int, own_answers: bool = False) -> np.ndarray:
+    """Return the (n_rows,) fold of each row, from 0: balanced and random.
+
+    Args:
+        folds: their number; fewer if there are fewer respondents (or tasks of a respondent).
+        own_answers: whether folds hold tasks of every respondent instead of respondents.
+    """
+    rng = child_rng(seed, "crossfit/folds")
+    n = data.n_respondents
+    if not own_answers:
+        return rng.permutation(np.arange(n) % min(folds, n))[data.respondent]
+    new_task = np.append(True, (np.diff(data.respondent) != 0) | (np.diff(data.task) != 0))
+    person = data.respondent[new_task]
+    shuffled = np.lexsort([rng.random(len(person)), person])
+    within = np.arange(len(person)) - np.searchsorted(person, person)
+    fold = np.empty(len(person), dtype=int)
+    # Everybody begins with another fold, so that folds are balanced over people with few tasks.
+    fold[shuffled] = (within + rng.permutation(n)[person]) % folds
+    return fold[np.cumsum(new_task) - 1]
+
+
+def deal_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
+    """Return the data with the covariates dealt anew among respondents, so that they predict nothing."""
+    names = [c.name for c in data.covariates]
+    order = child_rng(seed, f"permuted covariates/{draw}").permutation(data.n_respondents)
+    dealt = data.respondents.copy()
+    dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
+    return replace(data, respondents=dealt)
+
+
+def part_of(
+    data: TrainingData, part: str, folds: int, seed: int, own_answers: bool = False
+) -> tuple[TrainingData, TrainingData | None]:
+    """Return the training data of a named fit, and what it must not see.
+
+    Args:
+        part: "whole", "fold_1" (all but that fold), ..., "permuted_1" (covariates dealt anew), ...
+    """
+    kind, _, number = part.partition("_")
+    if kind == "permuted":
+        return deal_covariates(data, int(number), seed), None
+    if kind == "whole":
+        return data, None
+    inside = assign_folds(data, folds, seed, own_answers) == int(number) - 1
+    return data.subset(~inside), data.subset(inside) if inside.any() else None
 
 
 @dataclass(frozen=True)
 class Crossfit:
-    """Held-out part-worths of every respondent.
+    """A model for each fold, fitted without it.
 
     Attributes:
-        fold: (n_respondents,) fold of each respondent.
-        utilities: (n_respondents, total levels) part-worths from the model of the other folds.
-        common: (n_respondents, total levels) average part-worths in that model's training sample;
-            constant within a fold.
-        intercept: (n_respondents,) intercept of that model.
+        data: the calibration.
+        fold: (n_rows,) fold of each row.
+        models: one a fold.
     """
 
+    data: TrainingData
     fold: np.ndarray
-    utilities: np.ndarray
-    common: np.ndarray
-    intercept: np.ndarray
+    models: Sequence[Model]
 
-    def to_table(self, respondent_id: pd.Series, design: Design) -> pd.DataFrame:
-        """Return a tidy table: respondent_id, fold, intercept, attribute, level, utility, common."""
-        labels = [(a.name, level) for a in design.attributes for level in a.levels]
-        n, total = self.utilities.shape
+    @cached_property
+    def _units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        code = self.data.respondent * len(self.models) + self.fold
+        distinct, of_row = np.unique(code, return_inverse=True)
+        return distinct // len(self.models), distinct % len(self.models), of_row
+
+    @property
+    def respondent(self) -> np.ndarray:
+        """(n_units,) respondent of each unit, ascending."""
+        return self._units[0]
+
+    @property
+    def unit_fold(self) -> np.ndarray:
+        """(n_units,) fold of each unit."""
+        return self._units[1]
+
+    @property
+    def unit(self) -> np.ndarray:
+        """(n_rows,) unit of each row."""
+        return self._units[2]
+
+    @cached_property
+    def utilities(self) -> Utilities:
+        """Utilities of every unit under the model of the other folds."""
+        parts = []
+        for f, model in enumerate(self.models):
+            units = np.flatnonzero(self.unit_fold == f)
+            parts.append((units, model.utilities(self.data.respondents.iloc[self.respondent[units]])))
+        return Pieces(self.data.design, len(self.respondent), parts)
+
+    @cached_property
+    def training(self) -> list[tuple[Utilities, np.ndarray]]:
+        """Utilities and weights of the respondents that each fold's model was trained on."""
+        found = []
+        for f, model in enumerate(self.models):
+            train = self.data.subset(self.fold != f)
+            found.append((model.utilities(train.respondents), train.weight))
+        return found
+
+    @cached_property
+    def overall_best(self) -> np.ndarray:
+        """(n_units, n_attributes) petition with the highest average utility in the training sample."""
+        best = [best_petitions(average(utilities, weight))[0] for utilities, weight in self.training]
+        return np.array(best)[self.unit_fold]
+
+    @property
+    def intercept(self) -> np.ndarray:
+        """(n_units,) intercept of each unit's model."""
+        return np.array([model.intercept for model in self.models])[self.unit_fold]
+
+    def respondent_means(self, values: np.ndarray) -> np.ndarray:
+        """Average values of units over each respondent's rows: (n_units,) to (n_respondents,)."""
+        return self.data.respondent_means(values[self.unit])
+
+    def to_table(self) -> pd.DataFrame:
+        """Return a row a profile: respondent_id, fold, task, profile, observed outcome, predicted utility."""
+        data = self.data
+        new_task = np.append(True, (np.diff(data.respondent) != 0) | (np.diff(data.task) != 0))
+        starts = np.flatnonzero(new_task)
         return pd.DataFrame(
             {
-                "respondent_id": np.repeat(respondent_id.to_numpy(), total),
-                "fold": np.repeat(self.fold, total),
-                "intercept": np.repeat(self.intercept, total),
-                "attribute": np.tile(np.array([a for a, _ in labels], dtype=object), n),
-                "level": np.tile(np.array([level for _, level in labels], dtype=object), n),
-                "utility": self.utilities.ravel(),
-                "common": self.common.ravel(),
+                "respondent_id": data.respondents["respondent_id"].to_numpy()[data.respondent],
+                "fold": self.fold + 1,
+                "task": data.task,
+                "profile": np.arange(len(data.task)) - starts[np.cumsum(new_task) - 1] + 1,
+                "outcome": data.outcome,
+                "utility": self.utilities.utility_of_rows(data.levels, self.unit),
             }
-        ).astype({"respondent_id": "str", "attribute": "str", "level": "str"})
-
-    @classmethod
-    def from_table(cls, table: pd.DataFrame, design: Design) -> Crossfit:
-        """Rebuild from `to_table`; rows in its order."""
-        total = int(np.sum(design.shape))
-        first = table.iloc[::total]
-        return cls(
-            fold=first["fold"].to_numpy(),
-            utilities=table["utility"].to_numpy().reshape(-1, total),
-            common=table["common"].to_numpy().reshape(-1, total),
-            intercept=first["intercept"].to_numpy(),
-        )
-
-
-def assign_folds(n: int, folds: int, seed: int) -> np.ndarray:
-    """Return (n,) balanced random folds of respondents in their stored (id) order."""
-    return child_rng(seed, "crossfit/folds").permutation(np.arange(n) % min(folds, n))
+        ).astype({"respondent_id": "str"})
 
 
 def crossfit(
     data: TrainingData,
-    fit: Callable[[TrainingData, int], AdditiveModel],
+    fit: Callable[[TrainingData, str], Model],
     folds: int,
     seed: int,
+    own_answers: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Crossfit:
-    """Fit on all folds but one and predict the one left out, in turn."""
-    fold = assign_folds(data.n_respondents, folds, seed)
-    total = int(np.sum(data.design.shape))
-    utilities, common = np.empty((2, data.n_respondents, total))
-    intercept = np.empty(data.n_respondents)
-    for f, (inside, model, train) in enumerate(_models(data, fit, fold, seed)):
-        utilities[inside] = model.utilities(data.respondents[inside])
-        common[inside] = np.average(model.utilities(train.respondents), axis=0, weights=train.weight)
-        intercept[inside] = model.intercept
-        progress(f"cross-fitting: fold {f + 1} of {fold.max() + 1}")
-    return Crossfit(fold, utilities, common, intercept)
+    """Fit on all folds but one, in turn.
 
-
-def _models(
-    data: TrainingData, fit: Callable[[TrainingData, int], AdditiveModel], fold: np.ndarray, seed: int
-) -> Iterator[tuple[np.ndarray, AdditiveModel, TrainingData]]:
+    Args:
+        fit: from training data and the name of the part left out, "fold_1" ..., to a model.
+    """
+    fold = assign_folds(data, folds, seed, own_answers)
+    models = []
     for f in range(fold.max() + 1):
-        inside = fold == f
-        train = data.subset(~inside)
-        yield inside, fit(train, seed), train
+        models.append(fit(data.subset(fold != f), f"fold_{f + 1}"))
+        progress(f"cross-fitting: fold {f + 1} of {fold.max() + 1}")
+    return Crossfit(data, fold, models)
 
 
-def held_out_losses(data: TrainingData, fitted: Crossfit) -> np.ndarray:
+def held_out_losses(fitted: Crossfit) -> np.ndarray:
     """Return the (n_respondents,) mean held-out loss of each respondent.
 
-    Rating: squared error of the rating within the respondent (points squared). Choice: negative
-    log-likelihood of the choice between the petitions of a task (nats).
+    Rating: squared error of the rating within the respondent and fold (points squared), as the level of
+    her ratings is hers. Choice: negative log-likelihood of the choice between the petitions of a task
+    (nats).
     """
-    eta = utility_of(fitted.utilities[data.respondent], data.levels, data.design)
+    data = fitted.data
+    eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
     if data.outcome_kind == "rating":
         error = data.outcome - eta
-        error -= data.respondent_means(error)[data.respondent]
+        counts = np.bincount(fitted.unit)
+        error -= (np.bincount(fitted.unit, weights=error) / counts)[fitted.unit]
         return data.respondent_means(error**2)
     sign = 2 * data.outcome[::2] - 1
     loss = np.logaddexp(0, -sign * (eta[::2] - eta[1::2]))
     return data.respondent_means(np.repeat(loss, 2))
 
 
-def compare_with_null(data: TrainingData, learner: Crossfit, null: Crossfit) -> dict[str, float]:
+def compare_losses(losses: np.ndarray, losses_null: np.ndarray, weight: np.ndarray) -> dict[str, float]:
     """Compare held-out losses of a learner with those of the null of no heterogeneity.
+
+    Args:
+        losses, losses_null: (n_respondents,) from `held_out_losses`.
 
     Returns:
         loss, loss_null, improvement (null minus learner, positive = the learner predicts better),
         its std_error over respondents, statistic and n.
     """
-    losses, losses_null = held_out_losses(data, learner), held_out_losses(data, null)
-    improvement, std_error = mean_and_error(losses_null - losses, data.weight)
+    improvement, std_error = mean_and_error(losses_null - losses, weight)
     return {
-        "loss": float(np.average(losses, weights=data.weight)),
-        "loss_null": float(np.average(losses_null, weights=data.weight)),
+        "loss": float(np.average(losses, weights=weight)),
+        "loss_null": float(np.average(losses_null, weights=weight)),
         "improvement": improvement,
         "std_error": std_error,
         "statistic": improvement / std_error if std_error > 0 else float("nan"),
-        "n": data.n_respondents,
+        "n": len(losses),
     }

@@ -26,7 +26,7 @@ to the log-odds of the choice averaged over e_i (see `flatten`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +36,7 @@ import scipy.linalg
 
 from nanotarget.design import Design
 from nanotarget.encoding import CovariateEncoder, contrasts
-from nanotarget.learners.base import AdditiveModel, TrainingData, centre_utilities
+from nanotarget.learners.base import DRAWS, LOGIT_NORMAL, AdditiveModel, TrainingData, centre_utilities
 from nanotarget.learners.ridge import (
     Moments,
     joint_moments,
@@ -44,6 +44,8 @@ from nanotarget.learners.ridge import (
     rating_moments,
     second_moments,
 )
+from nanotarget.seeds import child_rng
+from nanotarget.utilities import Tables, additive_layout
 
 STEPS = 100
 TOLERANCE = 1e-4  # largest change of a variance, relative to its own size or a share of the noise
@@ -54,9 +56,6 @@ CHOICE_TOLERANCE = 1e-2  # of the variances learned from choices: far below thei
 GAP = 3e-3  # largest change of a site at which expectation propagation stops
 SWEEPS = 5  # and its largest number of rounds between two steps of the variances
 HERMITE_NODES, HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
-# A logit averaged over a normal utility of variance v is close to a logit with slope
-# 1 / sqrt(1 + LOGIT_NORMAL v) (Zeger, Liang & Albert 1988).
-LOGIT_NORMAL = (16 * np.sqrt(3) / (15 * np.pi)) ** 2
 
 
 def coordinates(design: Design) -> tuple[np.ndarray, np.ndarray]:
@@ -352,143 +351,129 @@ def first_sites(chosen: np.ndarray) -> Sites:
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """What a hierarchical model knows and how well.
+class OwnAnswers:
+    """What the training respondents' own answers say about them, on contrasts, noise divided out.
 
     Attributes:
-        basis: (total levels, K) from contrasts to centred part-worths.
-        coefficients: (1+q, K) posterior mean of b and T.
-        root: ((1+q) K, (1+q) K) R with R R' their posterior covariance.
-        between: (K,) variance of a contrast of e_i.
-        respondent_id: (n,) the training respondents.
-        features: (n, q) their covariates.
-        gram: (n, K, K) information of a respondent's own answers on her contrasts, noise divided out.
+        respondent_id: (n,) who.
+        gram: (n, K, K) information of the answers.
         cross: (n, K) the same times what the answers say.
     """
 
-    basis: np.ndarray
-    coefficients: np.ndarray
-    root: np.ndarray
-    between: np.ndarray
     respondent_id: np.ndarray
-    features: np.ndarray
     gram: np.ndarray
     cross: np.ndarray
 
-    def draw_coefficients(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n, 1+q, K) draws of b and T."""
-        noise = rng.normal(size=(n, len(self.root))) @ self.root.T
-        return self.coefficients + noise.reshape(n, *self.coefficients.shape)
-
     def rows_of(self, respondent_id: pd.Series) -> np.ndarray:
-        """Find people of the training data by their id.
-
-        Raises:
-            ValueError: if somebody is not among them.
-        """
-        rows = pd.Index(self.respondent_id).get_indexer(respondent_id)
-        if (rows < 0).any():
-            missing = respondent_id.to_numpy()[rows < 0]
-            raise ValueError(f"{len(missing)} respondents have no own answers, e.g. '{missing[0]}'")
-        return rows
+        """Return the (m,) row of each person; -1 for who has no own answers."""
+        return pd.Index(self.respondent_id).get_indexer(respondent_id)
 
 
 @dataclass(frozen=True)
 class HierarchicalModel(AdditiveModel):
-    """An additive model that also knows how much people differ and what each has answered.
+    """An additive model that also knows how much people differ and, in a panel, what each has answered.
 
     Utilities of people known by covariates are those of `AdditiveModel`. For choices they and own
-    utilities are flattened (see `flatten`); draws are on the scale of a person's own log-odds.
+    utilities are flattened (see `flatten`). Draws are on the scale of a person's own log-odds and include
+    the part e_i that covariates do not show; the learned variances are taken as known. The same person
+    has the same draws on whatever roster.
 
     Attributes:
-        tau: (n_attributes,) SD between people that covariates do not explain, for a level.
-        gamma: (n_attributes,) SD of the change of a level's part-worth with one feature.
-        posterior: for own answers and draws; None in a model read from its tables.
+        between: (K,) variance of a contrast of e_i.
+        scale: factor by which the coefficients are flattened; 1 for ratings.
+        own: answers of the training respondents that a policy may use; None without a panel.
+        seed: of the draws of e_i.
     """
 
-    tau: np.ndarray
-    gamma: np.ndarray
-    posterior: Posterior | None
+    between: np.ndarray
+    scale: float
+    own: OwnAnswers | None
+    seed: int
 
-    def own_utilities(self, respondent_id: pd.Series) -> np.ndarray:
-        """Return (n, total levels) posterior mean part-worths given people's own answers.
+    def utilities(self, respondents: pd.DataFrame) -> Tables:
+        """Return utilities given covariates and, for people of the panel, their own answers."""
+        tables = super().utilities(respondents)
+        if self.own is None:
+            return tables
+        rows = self.own.rows_of(respondents["respondent_id"])
+        known = rows >= 0
+        prior = self._contrasts(tables.cells[known]) / self.scale
+        shrunk, _ = shrinkage(self.own.gram[rows[known]], self.between)
+        utilities = _posterior_mean(self.own, rows[known], prior, shrunk) @ self._part_worths
+        if self.outcome_kind == "choice":
+            variance = np.einsum("kl,ikm,ml->il", self._part_worths, shrunk, self._part_worths)
+            shares = [self.design.level_probabilities(a) for a in range(len(self.design.shape))]
+            utilities *= flatten(variance @ np.concatenate(shares))[:, None]
+        cells = tables.cells.copy()
+        cells[known] = utilities
+        return Tables(tables.layout, cells)
 
-        Args:
-            respondent_id: (n,) people of the training data, in any order.
+    def draw_tables(self, respondents: pd.DataFrame) -> Iterator[Tables]:
+        """Yield part-worths of respondents in each posterior draw."""
+        features = self.features(respondents)
+        root = np.broadcast_to(np.diag(np.sqrt(self.between)), (len(features), *[len(self.between)] * 2)).copy()
+        rows = np.full(len(features), -1)
+        if self.own is not None:
+            rows = self.own.rows_of(respondents["respondent_id"])
+            shrunk, _ = shrinkage(self.own.gram[rows[rows >= 0]], self.between)
+            root[rows >= 0] = _root(shrunk)
+        noise = np.stack(
+            [
+                child_rng(self.seed, f"hierarchical/draws of {name}").normal(size=(DRAWS, len(self.between)))
+                for name in respondents["respondent_id"]
+            ],
+            axis=1,
+        )
+        for coefficients, standard in zip(self.draws, noise, strict=True):
+            drawn = self._contrasts(features @ coefficients)
+            if self.own is not None:
+                drawn[rows >= 0] = _posterior_mean(self.own, rows[rows >= 0], drawn[rows >= 0], shrunk)
+            drawn += np.einsum("ijk,ik->ij", root, standard)
+            yield Tables(self.layout, drawn @ self._part_worths)
 
-        Raises:
-            ValueError: for anybody else.
-        """
-        known = self._known()
-        rows = known.rows_of(respondent_id)
-        mean, covariance = _own(known, rows, known.coefficients)
-        utilities = mean @ known.basis.T
-        if self.outcome_kind == "rating":
-            return utilities
-        level_variance = np.einsum("lj,ijk,lk->il", known.basis, covariance, known.basis)
-        shares = np.concatenate([self.design.level_probabilities(a) for a in range(len(self.tau))])
-        return utilities * flatten(level_variance @ shares)[:, None]
+    def _contrasts(self, cells: np.ndarray) -> np.ndarray:
+        """Return the (n, K) contrasts of (n, total levels) part-worths, whatever their means."""
+        return cells @ contrasts(self.design)
 
-    def draws(self, respondents: pd.DataFrame, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw part-worths of people of whom only covariates are known.
+    @property
+    def _part_worths(self) -> np.ndarray:
+        """(K, total levels) from contrasts to centred part-worths."""
+        return centre_utilities(contrasts(self.design).T, self.design)
 
-        Args:
-            respondents: their covariates.
-            n: number of draws.
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what the model has learned; people's own answers are among it in a panel only."""
+        arrays = {**super().arrays(), "between": self.between}
+        if self.own is not None:
+            arrays |= {f"own_{name}": value for name, value in vars(self.own).items()}
+        return arrays
 
-        Returns:
-            (n, n_respondents, total levels) draws of theta_i, the part e_i that covariates do not
-            show and the uncertainty of b and T included; the learned variances are taken as known.
-        """
-        known = self._known()
-        features = self.encoder.encode(respondents)
-        z = np.column_stack([np.ones(len(features)), features])
-        drawn = z @ known.draw_coefficients(n, rng)
-        drawn += rng.normal(size=drawn.shape) * np.sqrt(known.between)
-        return drawn @ known.basis.T
-
-    def own_draws(self, respondent_id: pd.Series, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw part-worths given people's own answers; as `draws`, people as in `own_utilities`."""
-        known = self._known()
-        rows = known.rows_of(respondent_id)
-        shrunk, _ = shrinkage(known.gram[rows], known.between)
-        root = _root(shrunk)
-        drawn = np.empty((n, len(rows), len(known.between)))
-        for s, coefficients in enumerate(known.draw_coefficients(n, rng)):
-            mean, _ = _own(known, rows, coefficients, shrunk)
-            drawn[s] = mean + np.einsum("ijk,ik->ij", root, rng.normal(size=mean.shape))
-        return drawn @ known.basis.T
-
-    def _known(self) -> Posterior:
-        if self.posterior is None:
-            raise ValueError("the model was read from its tables, which hold no answers of people")
-        return self.posterior
-
-    def to_tables(self) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Return the model as data, without anybody's answers."""
-        table, settings = super().to_tables()
-        spread = {"tau": self.tau.tolist(), "gamma": self.gamma.tolist()}
-        return table, {**settings, "format": "hierarchical", "spread": spread}
+    def settings(self) -> dict[str, Any]:
+        """Return what the arrays mean, for JSON."""
+        return {**super().settings(), "format": "hierarchical", "scale": self.scale, "seed": self.seed}
 
     @classmethod
-    def from_tables(
-        cls, table: pd.DataFrame, settings: Mapping[str, Any], design: Design
+    def from_data(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], design: Design
     ) -> HierarchicalModel:
-        """Rebuild a model from `to_tables`; nothing is executed."""
-        base = AdditiveModel.from_tables(table, settings, design)
-        spread = {name: np.array(values) for name, values in settings["spread"].items()}
-        return cls(**vars(base), tau=spread["tau"], gamma=spread["gamma"], posterior=None)
+        """Rebuild a model from `settings` and `arrays`; nothing is executed.
+
+        Raises:
+            ValueError: if the model was fitted to another design.
+        """
+        own = {name.removeprefix("own_"): value for name, value in arrays.items() if name.startswith("own_")}
+        return cls(
+            **vars(AdditiveModel.from_data(settings, arrays, design)),
+            between=arrays["between"],
+            scale=settings["scale"],
+            own=OwnAnswers(**own) if own else None,
+            seed=settings["seed"],
+        )
 
 
-def _own(
-    known: Posterior, rows: np.ndarray, coefficients: np.ndarray, shrunk: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (n, K) and covariance (n, K, K) of theta_i given own answers and the coefficients."""
-    if shrunk is None:
-        shrunk, _ = shrinkage(known.gram[rows], known.between)
-    prior = coefficients[0] + known.features[rows] @ coefficients[1:]
-    surprise = known.cross[rows] - np.einsum("ijk,ik->ij", known.gram[rows], prior)
-    return prior + np.einsum("ijk,ik->ij", shrunk, surprise), shrunk
+def _posterior_mean(own: OwnAnswers, rows: np.ndarray, prior: np.ndarray, shrunk: np.ndarray) -> np.ndarray:
+    """Return the (n, K) mean of theta_i given own answers and the (n, K) mean of people like her."""
+    surprise = own.cross[rows] - np.einsum("ijk,ik->ij", own.gram[rows], prior)
+    return prior + np.einsum("ijk,ik->ij", shrunk, surprise)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -507,12 +492,13 @@ def flatten(variance: np.ndarray | float) -> np.ndarray:
     return 1 / np.sqrt(1 + LOGIT_NORMAL * 2 * np.asarray(variance))
 
 
-def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
+def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -> HierarchicalModel:
     """Fit person-specific part-worths; all variances are learned from the data.
 
     Args:
         data: training data; a choice needs exactly two profiles in every task.
-        seed: not used, the fit is deterministic; every learner takes it.
+        seed: root seed of the posterior draws; the fit itself is deterministic.
+        own_answers: whether policies may use what the training respondents answered (a panel).
     """
     encoder = CovariateEncoder.fit(data.respondents, data.covariates)
     features, weight = encoder.encode(data.respondents), data.weight
@@ -545,17 +531,21 @@ def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
     tau, gamma = np.sqrt(learned * found.noise / unit)
     gamma *= q > 0
     scale = 1.0 if data.outcome_kind == "rating" else float(flatten(np.sum(tau**2)))
-    centring = centre_utilities(basis.T, data.design).T
-    parts = coefficients @ centring.T
+    centring = centre_utilities(basis.T, data.design)
     root = scipy.linalg.cholesky(found.covariance * found.noise, lower=True)
     root[np.append(np.zeros(len(attribute), dtype=bool), np.tile(nothing, q))] = 0.0
+    standard = child_rng(seed, "hierarchical/draws").normal(size=(DRAWS, len(root)))
+    drawn = coefficients + (standard @ root.T).reshape(DRAWS, *coefficients.shape)
     names = data.design.names
+    own = OwnAnswers(
+        respondent_id=data.respondents["respondent_id"].to_numpy(dtype="U"),
+        gram=moments.gram / found.noise,
+        cross=moments.cross / found.noise,
+    )
     return HierarchicalModel(
         design=data.design,
         outcome_kind=data.outcome_kind,
         encoder=encoder,
-        common=parts[0] * scale,
-        specific=parts[1:] * scale,
         intercept=intercept,
         fit={
             "noise": float(np.sqrt(found.noise)),
@@ -563,18 +553,13 @@ def fit_hierarchical(data: TrainingData, seed: int) -> HierarchicalModel:
             **{f"tau: {name}": float(value) for name, value in zip(names, tau, strict=True)},
             **{f"gamma: {name}": float(value) for name, value in zip(names, gamma, strict=True)},
         },
-        tau=tau,
-        gamma=gamma,
-        posterior=Posterior(
-            basis=centring,
-            coefficients=coefficients,
-            root=root,
-            between=(learned[0] * found.noise)[attribute],
-            respondent_id=data.respondents["respondent_id"].to_numpy(),
-            features=features,
-            gram=moments.gram / found.noise,
-            cross=moments.cross / found.noise,
-        ),
+        layout=additive_layout(data.design),
+        coefficients=coefficients @ centring * scale,
+        draws=drawn @ centring,
+        between=(learned[0] * found.noise)[attribute],
+        scale=scale,
+        own=own if own_answers else None,
+        seed=seed,
     )
 
 

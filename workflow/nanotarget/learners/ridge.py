@@ -20,8 +20,9 @@ import numpy as np
 import scipy.linalg
 
 from nanotarget.encoding import CovariateEncoder, contrasts, indicators
-from nanotarget.learners.base import AdditiveModel, TrainingData, centre_utilities
+from nanotarget.learners.base import DRAWS, AdditiveModel, TrainingData, centre_utilities
 from nanotarget.seeds import child_rng
+from nanotarget.utilities import additive_layout
 
 FOLDS = 5  # inner folds of respondents for choosing penalties
 # Penalties relative to the mean diagonal of the Gram block; infinity = no person-specific part.
@@ -185,30 +186,61 @@ def fit_null(data: TrainingData, seed: int) -> AdditiveModel:
 def _fit(data: TrainingData, encoder: CovariateEncoder, seed: int) -> AdditiveModel:
     features, weight, basis = encoder.encode(data.respondents), data.weight, contrasts(data.design)
     rng = child_rng(seed, "ridge/inner folds")
+    size = basis.shape[1]
     if data.outcome_kind == "rating":
         moments = rating_moments(data).projected(basis)
         common, specific = choose_penalties(moments, features, weight, rng)
-        solution = solve(*joint_moments(moments, features, weight), basis.shape[1], common, specific)
+        gram, cross = joint_moments(moments, features, weight)
+        solution = solve(gram, cross, size, common, specific)
         intercept = float(np.average(data.outcome, weights=weight[data.respondent]))
+        answers = weight @ np.bincount(data.respondent) - weight.sum()
+        noise = (weight @ moments.square - solution @ cross) / max(answers, 1.0)
     else:
-        solution, common, specific = _fit_choice(data, features, weight, basis, rng)
-        intercept = 0.0
-    parts = centre_utilities(solution.reshape(-1, basis.shape[1]) @ basis.T, data.design)
+        solution, gram, common, specific = _fit_choice(data, features, weight, basis, rng)
+        intercept, noise = 0.0, 1.0
+    centring = centre_utilities(basis.T, data.design)
+    spread = posterior_draws(gram, size, common, specific, noise, child_rng(seed, "ridge/draws"))
     return AdditiveModel(
         design=data.design,
         outcome_kind=data.outcome_kind,
         encoder=encoder,
-        common=parts[0],
-        specific=parts[1:],
         intercept=intercept,
         fit={"penalty_common": common, "penalty_specific": specific},
+        layout=additive_layout(data.design),
+        coefficients=solution.reshape(-1, size) @ centring,
+        draws=(solution + spread).reshape(DRAWS, -1, size) @ centring,
     )
+
+
+def posterior_draws(
+    gram: np.ndarray, total: int, common: float, specific: float, noise: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the error of the coefficients: a ridge penalty is a normal prior, taken as known.
+
+    Args:
+        gram: the normal equations without penalties.
+        noise: variance of one answer.
+
+    Returns:
+        (DRAWS, len(gram)) draws with mean zero; zero where there is no person-specific part.
+    """
+    size = len(gram) if np.isfinite(specific) else total
+    penalty = np.append(np.full(total, common), np.full(size - total, specific))
+    root = np.linalg.cholesky(gram[:size, :size] + np.diag(penalty))
+    draws = np.zeros((DRAWS, len(gram)))
+    standard = rng.normal(size=(size, DRAWS))
+    draws[:, :size] = scipy.linalg.solve_triangular(root, standard, lower=True, trans="T").T * np.sqrt(noise)
+    return draws
 
 
 def _fit_choice(
     data: TrainingData, features: np.ndarray, weight: np.ndarray, basis: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, float, float]:
-    """Penalties from the quadratic approximation at common preferences, then Newton to the optimum."""
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Penalties from the quadratic approximation at common preferences, then Newton to the optimum.
+
+    Returns:
+        Coefficients, the Hessian of the logit at them, and both penalties.
+    """
     difference, chosen, respondent = paired_differences(data)
     difference = difference @ basis
     n, total = data.n_respondents, difference.shape[1]
@@ -237,4 +269,6 @@ def _fit_choice(
     begin = np.zeros(columns * total)
     begin[:total] = start
     solution[: columns * total] = newton(begin, columns, common, specific)
-    return solution, common, specific
+    eta = np.einsum("ij,ij->i", difference, (z @ solution.reshape(-1, total))[respondent])
+    gram, _ = joint_moments(choice_moments(difference, chosen, respondent, eta, n), features, weight)
+    return solution, gram, common, specific

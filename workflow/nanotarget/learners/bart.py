@@ -1,0 +1,149 @@
+"""Bayesian additive regression trees, sampled by stochtree (Chipman, George & McCulloch 2010).
+
+Ratings are Gaussian, choices a probit of whether a profile was chosen, with the settings of cjbart (Robinson &
+Duch 2024) as defaults. Chains are independent, so that they may run side by side; their draws are
+pooled.
+
+The probit of one profile is averaged over its opponents. With utilities u of variance v over petitions and
+P(A over B) = Phi(u_A - u_B), it is Phi(eta) with eta = u / sqrt(1 + v), whose variance is v / (1 + v). So
+u = eta / sqrt(1 - var(eta)), and 1.7 u are the log-odds that all learners of choices speak in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from nanotarget.config import BartConfig
+from nanotarget.ensemble import Ensemble, EnsembleUtilities, from_stochtree, pool
+from nanotarget.encoding import CovariateEncoder
+from nanotarget.learners.base import LOGIT_NORMAL, TrainingData
+from nanotarget.learners.trees import EnsembleModel, tree_rows
+from nanotarget.seeds import child_rng
+
+PETITIONS = 500  # sampled to measure the variance of utilities
+MAX_VARIANCE = 0.9  # of eta: beyond it log-odds would run away
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One chain of the sampler.
+
+    Attributes:
+        ensemble: its draws.
+        trace: (n_draws,) mean loss of each draw on data that the chain has not seen; empty without such.
+    """
+
+    ensemble: Ensemble
+    trace: np.ndarray
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the chain as flat arrays."""
+        return {**self.ensemble.to_arrays(), "trace": self.trace}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Chain:
+        """Rebuild a chain from `to_arrays`."""
+        return cls(Ensemble.from_arrays(arrays), arrays["trace"])
+
+
+def sample_chain(
+    data: TrainingData, settings: BartConfig, seed: int, name: str, held_out: TrainingData | None = None
+) -> Chain:
+    """Sample one chain.
+
+    Args:
+        settings: trees, draws and chains; a chain keeps its share of the draws.
+        seed, name: root seed and name of the chain's stream.
+        held_out: data whose loss is traced.
+    """
+    import stochtree  # heavy, and needed nowhere else
+
+    rows = tree_rows(data)
+    choice = data.outcome_kind == "choice"
+    model = stochtree.BARTModel()
+    model.sample(
+        X_train=rows.matrix,
+        y_train=rows.outcome,
+        # Equal weights are left out: the sampler is faster without.
+        observation_weights=None if np.ptp(rows.weight) == 0 else rows.weight,
+        num_gfr=0,
+        num_burnin=settings.burn_in,
+        num_mcmc=settings.draws // settings.chains,
+        general_params={
+            "random_seed": int(child_rng(seed, f"bart/{name}").integers(2**31)),
+            "num_threads": 1,
+            "outcome_model": stochtree.OutcomeModel(
+                outcome="binary" if choice else "continuous", link="probit" if choice else "identity"
+            ),
+        },
+        mean_forest_params={"num_trees": settings.trees},
+    )
+    ensemble = from_stochtree(model, rows.inputs, data.design.shape, len(rows.encoder.features))
+    trace = np.zeros(0)
+    if held_out is not None:
+        new = tree_rows(held_out, rows.encoder)
+        if choice:
+            latent = model.predict(new.matrix, terms="y_hat", scale="linear")
+            loss = -log_ndtr((2 * new.outcome - 1)[:, None] * latent)
+        else:
+            loss = (new.outcome[:, None] - model.predict(new.matrix, terms="y_hat")) ** 2
+        trace = np.average(loss, axis=0, weights=new.weight)
+    return Chain(ensemble, trace)
+
+
+def combine(data: TrainingData, chains: Sequence[Chain], seed: int) -> EnsembleModel:
+    """Pool the draws of chains sampled from `data` into one model."""
+    encoder = CovariateEncoder.fit(data.respondents, data.covariates)
+    ensemble = pool([chain.ensemble for chain in chains])
+    intercept = 0.0
+    if data.outcome_kind == "rating":
+        intercept = float(np.average(data.outcome, weights=data.weight[data.respondent]))
+    else:
+        utilities = EnsembleUtilities(ensemble, data.design, encoder.encode(data.respondents))
+        petitions = data.design.draw(PETITIONS, child_rng(seed, "bart/petitions"))
+        variance = float(data.weight @ utilities.utilities_of_all(petitions).var(axis=1) / data.weight.sum())
+        ensemble = ensemble.scaled(1 / np.sqrt(LOGIT_NORMAL * (1 - min(variance, MAX_VARIANCE))))
+    return EnsembleModel(
+        design=data.design,
+        outcome_kind=data.outcome_kind,
+        encoder=encoder,
+        intercept=intercept,
+        fit={"chains": len(chains), "leaves_a_draw": len(ensemble.draw) / ensemble.n_draws},
+        ensemble=ensemble,
+    )
+
+
+def fit_bart(data: TrainingData, seed: int, settings: BartConfig) -> EnsembleModel:
+    """Sample all chains one after the other and pool them.
+
+    Args:
+        data: training data.
+        seed: root seed of the chains.
+    """
+    names = [f"chain {c + 1}" for c in range(settings.chains)]
+    return combine(data, [sample_chain(data, settings, seed, name) for name in names], seed)
+
+
+def convergence(traces: Sequence[np.ndarray]) -> dict[str, float]:
+    """Judge chains by the loss of their draws on held-out data.
+
+    Args:
+        traces: (n_draws,) losses of each chain.
+
+    Returns:
+        rhat: rank-normalised split R-hat; ess: bulk effective sample size of all draws (Vehtari, Gelman,
+        Simpson, Carpenter & Bürkner 2021). NaN where draws are too few to tell.
+    """
+    from arviz_stats.base import array_stats
+
+    table = np.array(traces)
+    if table.shape[1] < 4 or np.ptp(table) == 0:
+        return {"rhat": float("nan"), "ess": float("nan")}
+    return {
+        "rhat": float(array_stats.rhat(table, chain_axis=0, draw_axis=1)),
+        "ess": float(array_stats.ess(table, chain_axis=0, draw_axis=1)),
+    }

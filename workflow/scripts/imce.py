@@ -1,0 +1,31 @@
+"""Effects of every level on every respondent, and the covariates that they depend on."""
+
+from nanotarget import artefacts
+from nanotarget.config import CovariateConfig, DesignConfig, typed
+from nanotarget.design import Design
+from nanotarget.imce import imce, importance
+from nanotarget.learners import model_from_data
+from nanotarget.problems import reporting
+
+
+def write_imce(inputs, outputs, design, covariates, confidence, seed):
+    """Write individual effects and the importance of covariates."""
+    design = Design.from_config(typed(DesignConfig, design))
+    model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
+    respondents = artefacts.read_parquet(inputs.respondents)
+    effects = imce(model, respondents, confidence, seed)
+    artefacts.write_parquet(effects, outputs.effects)
+    explained = importance(effects, respondents, typed(list[CovariateConfig], covariates), seed)
+    artefacts.write_csv(explained, outputs.importance)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        write_imce(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params.design,
+            snakemake.params.covariates,
+            snakemake.params.confidence,
+            snakemake.params.seed,
+        )

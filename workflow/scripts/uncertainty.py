@@ -1,0 +1,34 @@
+"""Probability that a petition is a respondent's best, over posterior draws."""
+
+from nanotarget import artefacts
+from nanotarget.config import DesignConfig, typed
+from nanotarget.design import Design
+from nanotarget.learners import model_from_data
+from nanotarget.policy import nano, overall_best
+from nanotarget.problems import reporting
+from nanotarget.uncertainty import certainty, find_candidates, summary
+
+
+def write_uncertainty(inputs, outputs, design, size):
+    """Write the table of respondents and its summary."""
+    design = Design.from_config(typed(DesignConfig, design))
+    model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
+    roster = artefacts.read_parquet(inputs.roster)
+    people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
+    population = artefacts.read_parquet(inputs.population)
+    best = overall_best(model.utilities(population), population["weight"].to_numpy())
+    chosen = nano(model.utilities(people))
+    candidates = find_candidates(model, people, [*chosen, best], size)
+    table = certainty(model, people, chosen, best, candidates)
+    artefacts.write_parquet(table, outputs.respondents)
+    artefacts.write_csv(summary(table, candidates, model.n_draws), outputs.summary)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        write_uncertainty(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params.design,
+            snakemake.params.candidates,
+        )

@@ -212,7 +212,8 @@ def toy():
     )
     rng = np.random.default_rng(1)
     partworths = rng.normal(0, 1.5, (3, 7))
-    people = People(pd.DataFrame(index=range(3)), np.array([1.0, 5.0, 9.5]), partworths, partworths)
+    baseline = np.array([1.0, 5.0, 9.5])
+    people = People(pd.DataFrame(index=range(3)), baseline, partworths, partworths, np.zeros((3, 7)))
     petitions = np.array(list(itertools.product(range(2), range(3), range(2))))
     latent = people.baseline[:, None] + np.column_stack(
         [partworths[:, x] + partworths[:, 2 + y] + partworths[:, 5 + z] for x, y, z in petitions]

@@ -9,7 +9,7 @@ CONFIG ?= config.yaml
 BIN := .venv/bin
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report simulate verify test benchmark lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -17,11 +17,14 @@ reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONF
 check calibrate diagnose assign estimate explore report: .venv/ready ## Run one stage (and what it needs) of CONFIG
 	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES)
 
-simulate: .venv/ready ## Write the simulated raw data of the reference study again (same bytes)
-	@$(BIN)/nanotarget simulate config.yaml --cores $(CORES)
-	@cd results/climate_petition/simulated && for file in *; do \
-		cmp -s $$file ../../../data/climate_petition/$$file || cp $$file ../../../data/climate_petition/$$file; done
-	@git diff --stat -- data/climate_petition
+panel: .venv/ready ## Run the second simulated study, in which the same people come back
+	@$(BIN)/nanotarget all config_panel.yaml --cores $(CORES)
+
+simulate: .venv/ready ## Write the simulated raw data of CONFIG again (same bytes)
+	@$(BIN)/nanotarget simulate "$(CONFIG)" --cores $(CORES)
+	@study=$$(sed -n 's/^study: *\([^ ]*\).*/\1/p' "$(CONFIG)"); cd "results/$$study/simulated" && for file in *; do \
+		cmp -s $$file "../../../data/$$study/$$file" || cp $$file "../../../data/$$study/$$file"; done && \
+		git diff --stat -- "../../../data/$$study"
 
 verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manifest
 	@$(BIN)/python workflow/scripts/verify.py "$(CONFIG)"

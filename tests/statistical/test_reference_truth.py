@@ -1,7 +1,6 @@
-"""The committed data of the reference study agree with their truth up to sampling error."""
+"""The committed data of the simulated studies agree with their truth up to sampling error."""
 
 import dataclasses
-import json
 from itertools import pairwise
 
 import numpy as np
@@ -9,24 +8,34 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-import reference_study
 from nanotarget.clean import read_samples
 from nanotarget.config import typed
 from nanotarget.design import Design
 from nanotarget.simulate import OUTCOMES, Parameters, simulate
 from nanotarget.truth import describe
+from simulated_studies import REFERENCE, STUDIES, level_codes
 
 pytestmark = pytest.mark.statistical
 
 
-@pytest.fixture(scope="module")
-def truth():
-    return json.loads((reference_study.DATA / "truth.json").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module", params=STUDIES, ids=str)
+def simulated(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def profiles():
-    return reference_study.profiles()
+def truth(simulated):
+    return simulated.truth()
+
+
+@pytest.fixture(scope="module")
+def design(simulated):
+    return Design.from_config(simulated.config().design)
+
+
+@pytest.fixture(scope="module")
+def profiles(simulated):
+    return simulated.profiles()
 
 
 def true_amces(truth, outcome, design):
@@ -52,8 +61,7 @@ def amces(levels, outcome, shape):
 
 
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
-def test_amces_are_within_sampling_error(truth, profiles, outcome):
-    design = Design.from_config(reference_study.config().design)
+def test_amces_are_within_sampling_error(truth, design, profiles, outcome):
     levels, choice, rating = profiles
     assert len(levels) == truth["calibration"]["n"]
     beta, covariance = amces(levels, {"rating": rating, "choice": choice}[outcome], design.shape)
@@ -62,8 +70,7 @@ def test_amces_are_within_sampling_error(truth, profiles, outcome):
     assert chi2.sf(error @ np.linalg.solve(covariance, error), len(error)) > 0.001
 
 
-def test_levels_are_uniform_and_independent(profiles):
-    design = Design.from_config(reference_study.config().design)
+def test_levels_are_uniform_and_independent(design, profiles):
     levels = profiles[0].reshape(-1, len(design.shape))
     for a, size in enumerate(design.shape):
         for b in range(a):
@@ -73,9 +80,8 @@ def test_levels_are_uniform_and_independent(profiles):
             assert chi2.sf(((table - expected) ** 2 / expected).sum(), table.size - 1) > 1e-4
 
 
-def test_baseline_variance_is_within_sampling_error(truth, profiles):
+def test_baseline_variance_is_within_sampling_error(truth, design, profiles):
     """Products of residuals of different tasks hold no answering noise; interactions add zero on average."""
-    design = Design.from_config(reference_study.config().design)
     levels, _, rating = profiles
     beta, _ = amces(levels, rating, design.shape)
     starts = np.r_[0, np.cumsum(np.array(design.shape) - 1)]
@@ -91,8 +97,8 @@ def test_baseline_variance_is_within_sampling_error(truth, profiles):
     assert abs(product.mean() - truth["calibration"]["variance"]["baseline"]) < 3.5 * error
 
 
-def test_experiment_is_within_sampling_error(truth):
-    kept, _ = reference_study.analysed("experiment")
+def test_experiment_is_within_sampling_error(simulated, truth):
+    kept, _ = simulated.analysed("experiment")
     names = {"control": "Control", "best": "Overall best", "nano": "Nano"}
     scores = []
     for outcome in OUTCOMES:
@@ -106,10 +112,10 @@ def test_experiment_is_within_sampling_error(truth):
 
 def test_standardised_errors_are_standard_over_replications():
     """In small studies with other seeds the errors of AMCEs and arm contrasts have mean 0 and variance 1."""
-    config = reference_study.config()
+    config = REFERENCE.config()
     design = Design.from_config(config.design)
-    parameters = typed(Parameters, reference_study.parameters())
-    n, faultless = 300, dict.fromkeys(reference_study.parameters()["untidiness"], 0.0)
+    parameters = typed(Parameters, REFERENCE.parameters())
+    n, faultless = 300, dict.fromkeys(REFERENCE.parameters()["untidiness"], 0.0)
     samples = [
         dataclasses.replace(s, respondents=n, excluded=dict.fromkeys(s.excluded, 0))
         for s in (parameters.samples.calibration, parameters.samples.experiment)
@@ -129,7 +135,7 @@ def test_standardised_errors_are_standard_over_replications():
         for t, p in np.ndindex(6, 2):
             for a, attribute in enumerate(design.attributes):
                 column = table[f"task{t + 1}_profile{p + 1}_{attribute.column}"]
-                levels[:, t, p, a] = reference_study.level_codes(column, attribute)
+                levels[:, t, p, a] = level_codes(column, attribute)
             rating[:, t, p] = pd.to_numeric(table[f"task{t + 1}_profile{p + 1}_rating"])
         beta, covariance = amces(levels, rating, design.shape)
         amce_scores.append((beta - true_amces(truth, "rating", design)) / np.sqrt(np.diag(covariance)))
@@ -144,26 +150,25 @@ def test_standardised_errors_are_standard_over_replications():
     assert abs(np.mean(arm_scores)) < 3.3 / np.sqrt(len(arm_scores))
 
 
-def test_the_pipeline_cleans_to_the_same_answers(profiles):
+def test_the_pipeline_cleans_to_the_same_answers(simulated, design, profiles):
     """`clean` against a few plain lines: same people, petitions and answers."""
-    config = reference_study.config()
-    design = Design.from_config(config.design)
+    config = simulated.config()
     calibration, experiment = (
-        dataclasses.replace(section, file=str(reference_study.DATA / f"{name}.csv"))
+        dataclasses.replace(section, file=str(simulated.data / f"{name}.csv"))
         for name, section in (("calibration", config.calibration), ("experiment", config.experiment))
     )
     cleaned = read_samples(config.samples, design, config.covariates, calibration, experiment)
     levels, choice, rating = profiles
     plain = pd.DataFrame(levels.reshape(-1, levels.shape[3]), columns=design.names)
     plain = plain.assign(choice=choice.ravel(), rating=rating.ravel())
-    plain["id"] = np.repeat(reference_study.usable_ids(), levels.shape[1] * levels.shape[2])
+    plain["id"] = np.repeat(simulated.usable().ResponseId.to_numpy(), levels.shape[1] * levels.shape[2])
     plain["place"] = np.tile(np.arange(levels.shape[1] * levels.shape[2]), len(levels))
     plain = plain.dropna(subset=["choice", "rating"]).sort_values(["id", "place"])
     table = cleaned.calibration.profiles.dropna(subset=["choice", "rating"])
     assert (table["respondent_id"].to_numpy() == plain["id"].to_numpy()).all()
     assert (design.codes(table) == plain[design.names].to_numpy()).all()
     assert (table[["choice", "rating"]].to_numpy() == plain[["choice", "rating"]].to_numpy()).all()
-    kept, _ = reference_study.analysed("experiment")
+    kept, _ = simulated.analysed("experiment")
     kept = kept.sort_values("ResponseId")
     people = cleaned.experiment.respondents
     assert (people["respondent_id"].to_numpy() == kept["ResponseId"].to_numpy()).all()

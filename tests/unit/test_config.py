@@ -113,14 +113,14 @@ def test_validation_neither_changes_its_input_nor_depends_on_itself():
     assert validate(once, "study.yaml") == once
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "examples"])
+@pytest.mark.parametrize("name", ["config.yaml", "config_panel.yaml", "examples"])
 def test_the_configs_of_the_project_are_good(project, name):
     path = project / name
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     assert files
     for file in files:
         config = validate(yaml.safe_load(file.read_text(encoding="utf-8")), file.name)
-        assert file.name == "config.yaml" or config["study"] == file.stem
+        assert path == file or config["study"] == file.stem
 
 
 def problems(config):

@@ -11,6 +11,7 @@ from nanotarget import estimate, explore, preregistration
 from nanotarget.config import StudyConfig, SubgroupConfig, typed, validate
 from nanotarget.problems import InputError
 from nanotarget.seeds import child_rng
+from simulated_studies import STUDIES
 
 EFFECTS, EQUIVALENCE = preregistration.EFFECTS, preregistration.EQUIVALENCE
 
@@ -35,9 +36,11 @@ def deviations(settings, registration):
     return preregistration.deviations(config, registration)
 
 
-def test_the_reference_study_does_what_it_registered(settings, registration, text):
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_the_simulated_studies_do_what_they_registered(study):
+    text = (study.data / "preregistration.yaml").read_text(encoding="utf-8")
     assert "SYNTHETIC" in text.splitlines()[0]
-    table = deviations(settings, registration)
+    table = preregistration.deviations(study.config(), preregistration.parse(text, "preregistration.yaml"))
     assert table.empty and list(table.columns) == list(preregistration.DEVIATION_COLUMNS)
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import itertools
-import json
 import re
 
 import numpy as np
@@ -11,20 +10,26 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-import reference_study
 from nanotarget.config import AttributeConfig, DesignConfig, typed
 from nanotarget.design import Design
+from nanotarget.encoding import split_levels
 from nanotarget.problems import InputError
-from nanotarget.simulate import MARK, Parameters, People, rated, simulate
+from nanotarget.simulate import MARK, Answers, Parameters, People, learn_own, rated, simulate
 from nanotarget.truth import choice_means, describe, landscape
-from reference_study import DATA, PROJECT
+from simulated_studies import PANEL, PROJECT, REFERENCE, STUDIES, level_codes
 
+ORACLES = ("covariate_oracle", "answers_oracle", "mind_reader")  # by what they know
 WRITTEN = ("calibration.csv", "experiment.csv", "truth.json", "truth_respondents.csv")
 
 
+@pytest.fixture(scope="module", params=STUDIES, ids=str)
+def simulated(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def config():
-    return reference_study.config()
+def config(simulated):
+    return simulated.config()
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +38,23 @@ def design(config):
 
 
 @pytest.fixture(scope="module")
-def study(config, design):
-    return simulate(design, config.covariates, typed(Parameters, reference_study.parameters()))
+def study(simulated, config, design):
+    return simulate(design, config.covariates, typed(Parameters, simulated.parameters()))
 
 
 @pytest.fixture(scope="module")
-def truth():
-    return json.loads((DATA / "truth.json").read_text(encoding="utf-8"))
+def truth(simulated):
+    return simulated.truth()
 
 
-def test_a_fresh_generation_gives_the_committed_bytes(config, tmp_path):
+def test_a_fresh_generation_gives_the_committed_bytes(simulated, config, tmp_path):
     file = PROJECT / "workflow" / "scripts" / "simulate.py"
     spec = importlib.util.spec_from_file_location("simulate_script", file)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     sections = dataclasses.asdict(config)
     script.main(
-        DATA / "simulation.yaml",
+        simulated.data / "simulation.yaml",
         sections["design"],
         sections["covariates"],
         sections["explore"]["subgroups"],
@@ -61,44 +66,57 @@ def test_a_fresh_generation_gives_the_committed_bytes(config, tmp_path):
             )
         ),
     )
-    different = [name for name in WRITTEN if (tmp_path / name).read_bytes() != (DATA / name).read_bytes()]
-    assert not different, f"run `make simulate` and commit {different}"
+    different = [n for n in WRITTEN if (tmp_path / n).read_bytes() != (simulated.data / n).read_bytes()]
+    assert not different, f"run `make simulate CONFIG={simulated.config_file}` and commit {different}"
 
 
 def test_the_seed_decides(config, design, study):
-    small = _shrunk(study.parameters, 60)
+    small = _shrunk(study.parameters)
     first, again = (simulate(design, config.covariates, small) for _ in range(2))
     other = simulate(design, config.covariates, dataclasses.replace(small, seed=small.seed + 1))
     pd.testing.assert_frame_equal(first.experiment, again.experiment)
     assert not first.experiment["support"].equals(other.experiment["support"])
 
 
-def _shrunk(parameters, n):
-    sample = dataclasses.replace(parameters.samples.calibration, respondents=n)
-    other = dataclasses.replace(parameters.samples.experiment, respondents=n)
-    return dataclasses.replace(
-        parameters, samples=dataclasses.replace(parameters.samples, calibration=sample, experiment=other)
-    )
+def _shrunk(parameters, respondents=60):
+    """Fewer people; enough in the calibration for all of the experiment to come back from it."""
+    calibration = dataclasses.replace(parameters.samples.calibration, respondents=400)
+    experiment = dataclasses.replace(parameters.samples.experiment, respondents=respondents)
+    samples = dataclasses.replace(parameters.samples, calibration=calibration, experiment=experiment)
+    return dataclasses.replace(parameters, samples=samples)
 
 
-def test_folder_stays_small():
-    assert sum(file.stat().st_size for file in DATA.iterdir()) < 6e6
+def test_folder_stays_small(simulated):
+    assert sum(file.stat().st_size for file in simulated.data.iterdir()) < 8e6
+
+
+def test_the_panel_is_described_as_the_reference_study_is():
+    """The configs differ in nothing but names, the people and the learner."""
+    first, second = (dataclasses.asdict(study.config()) for study in (REFERENCE, PANEL))
+    assert (first["samples"], second["samples"]) == ("new", "panel")
+    assert second["calibrate"]["learner"] == "hierarchical"
+    for settings in (first, second):
+        del settings["study"], settings["title"], settings["samples"], settings["preregistration"]
+        del settings["calibration"]["file"], settings["experiment"]["file"], settings["calibrate"]["learner"]
+    assert first == second
 
 
 # Shape and faults
 
 
 @pytest.mark.parametrize("name", ["calibration", "experiment"])
-def test_nobody_can_mistake_the_files_for_real_ones(name):
-    table, questions = reference_study.raw(name)
+def test_nobody_can_mistake_the_files_for_real_ones(simulated, name):
+    table, questions = simulated.raw(name)
+    assert simulated.config().synthetic
+    assert "ARE SIMULATED" in (simulated.data / "DATA_ARE_SIMULATED.txt").read_text(encoding="utf-8")
     assert questions.str.contains(MARK).all()
     assert table.ResponseId.str.startswith("SIM_").all() and table.ResponseId.is_unique
     assert table.RecipientEmail.str.fullmatch(r"simulated\.[a-z]+\.\d+@example\.org").all()
     assert table.IPAddress.str.startswith(("192.0.2.", "198.51.100.", "203.0.113.")).all()  # RFC 5737
 
 
-def test_columns_are_those_of_the_config(config):
-    tables = {name: set(reference_study.raw(name)[0].columns) for name in ("calibration", "experiment")}
+def test_columns_are_those_of_the_config(simulated, config):
+    tables = {name: set(simulated.raw(name)[0].columns) for name in ("calibration", "experiment")}
     for name, columns in tables.items():
         section = getattr(config, name)
         wanted = {section.respondent, section.opt_out.column, *section.identifiers}
@@ -118,50 +136,77 @@ def test_columns_are_those_of_the_config(config):
     assert {experiment.arm, *(outcome.name for outcome in experiment.outcomes)} <= tables["experiment"]
 
 
-def test_codebook_explains_every_column():
-    codebook = (DATA.parent / "README.md").read_text(encoding="utf-8")
+def test_codebook_explains_every_column(simulated):
+    codebook = (simulated.data.parent / "README.md").read_text(encoding="utf-8")
     for name in ("calibration", "experiment"):
         generic = {
             re.sub(r"task\d_", "task{t}_", column)
             .replace("profile1", "profile{p}")
             .replace("profile2", "profile{p}")
-            for column in reference_study.raw(name)[0].columns
+            for column in simulated.raw(name)[0].columns
             if not column.startswith("shown_")
         }
         assert [column for column in sorted(generic) if f"| `{column}` |" not in codebook] == []
 
 
 @pytest.mark.parametrize("name", ["calibration", "experiment"])
-def test_exclusions_leave_the_sizes_of_the_parameters(name):
-    kept, dropped = reference_study.analysed(name)
-    sample = reference_study.parameters()["samples"][name]
+def test_exclusions_leave_the_sizes_of_the_parameters(simulated, name):
+    kept, dropped = simulated.analysed(name)
+    sample = simulated.parameters()["samples"][name]
     assert len(kept) == sample["respondents"]
     assert dropped == sample["excluded"]
 
 
-def test_experiment_is_sized_as_published_and_completely_randomised(truth):
-    kept, _ = reference_study.analysed("experiment")
+def test_experiment_is_sized_as_published_and_completely_randomised(simulated, truth):
+    kept, _ = simulated.analysed("experiment")
     assert kept.arm.value_counts().to_dict() == {"Control": 1038, "Overall best": 1038, "Nano": 1037}
     assert 0.025 < (kept.sign == "").mean() < 0.06
     assert truth["experiment"]["n"] == 3113
 
 
-def test_samples_are_different_people():
-    calibration, experiment = (reference_study.raw(name)[0] for name in ("calibration", "experiment"))
+def test_samples_of_the_reference_study_are_different_people():
+    calibration, experiment = (REFERENCE.raw(name)[0] for name in ("calibration", "experiment"))
     assert not set(calibration.RecipientEmail) & set(experiment.RecipientEmail)
     assert not set(calibration.ResponseId) & set(experiment.ResponseId)
 
 
-def test_a_duplicate_comes_after_the_first_participation():
-    table, _ = reference_study.raw("experiment")
+def test_the_panel_consists_of_people_whom_the_calibration_kept():
+    """Same id, address, consent and covariates in both files; a second participation has an id of its own."""
+    earlier, _ = PANEL.analysed("calibration")
+    table, _ = PANEL.raw("experiment")
+    again = table.RecipientEmail.duplicated()
+    assert set(table.RecipientEmail) <= set(earlier.RecipientEmail)
+    assert not set(table.ResponseId[again]) & set(PANEL.raw("calibration")[0].ResponseId)
+    covariates = [c.name for c in PANEL.config().covariates]
+    both = table[~again].merge(earlier, on="ResponseId", suffixes=("", "_earlier"))
+    assert len(both) == (~again).sum()
+    assert (both.RecipientEmail == both.RecipientEmail_earlier).all()
+    for name in (*covariates, "personalisation_consent"):
+        texts = both[[name, f"{name}_earlier"]].apply(lambda column: column.str.strip().str.casefold())
+        said = ~texts.isin(["", "prefer not to say"]).any(axis=1)
+        assert said.mean() > 0.8
+        assert (texts[name] == texts[f"{name}_earlier"])[said].all()
+
+
+def test_who_comes_back_differs_from_who_does_not():
+    earlier, _ = PANEL.analysed("calibration")
+    back = earlier.ResponseId.isin(PANEL.raw("experiment")[0].ResponseId)
+    assert 0.1 < 1 - back.mean() < 0.3
+    for name in PANEL.parameters()["panel"]["returning"]:
+        values = pd.to_numeric(earlier[name])
+        assert values[back].mean() > values[~back].mean()
+
+
+def test_a_duplicate_comes_after_the_first_participation(simulated):
+    table, _ = simulated.raw("experiment")
     assert table.StartDate.is_monotonic_increasing
     again = table.RecipientEmail.duplicated()
-    assert again.sum() == reference_study.parameters()["samples"]["experiment"]["excluded"]["duplicate"]
+    assert again.sum() == simulated.parameters()["samples"]["experiment"]["excluded"]["duplicate"]
 
 
-def test_cells_are_messy_at_the_meant_rates(config):
-    table, _ = reference_study.analysed("calibration")
-    untidiness = reference_study.parameters()["untidiness"]
+def test_cells_are_messy_at_the_meant_rates(simulated, config):
+    table, _ = simulated.analysed("calibration")
+    untidiness = simulated.parameters()["untidiness"]
     cells = table[[f"task{t}_profile{p}_sector" for t in range(1, 7) for p in (1, 2)]].to_numpy().ravel()
     untidy = (~np.isin(cells, config.design.attributes[0].levels)).mean()
     assert untidy == pytest.approx(untidiness["untidy_text"], abs=0.004)
@@ -172,11 +217,9 @@ def test_cells_are_messy_at_the_meant_rates(config):
     assert (table.personalisation_consent == "No").mean() == pytest.approx(untidiness["opt_out"], abs=0.012)
 
 
-def test_the_fielded_petitions_follow_arm_and_consent(config, design, truth):
-    kept, _ = reference_study.analysed("experiment")
-    shown = np.column_stack(
-        [reference_study.level_codes(kept[f"shown_{a.column}"], a) for a in config.design.attributes]
-    )
+def test_the_fielded_petitions_follow_arm_and_consent(simulated, config, design, truth):
+    kept, _ = simulated.analysed("experiment")
+    shown = np.column_stack([level_codes(kept[f"shown_{a.column}"], a) for a in config.design.attributes])
     best = np.array(
         [
             list(a.levels).index(truth["experiment"]["fielded"]["best"]["levels"][a.name])
@@ -190,7 +233,7 @@ def test_the_fielded_petitions_follow_arm_and_consent(config, design, truth):
     ).all()
     nano = design.petition_ids(shown[kept.arm == "Nano"])
     assert len(np.unique(nano)) == truth["experiment"]["fielded"]["nano_distinct_in_arm"]
-    table = pd.read_csv(DATA / "truth_respondents.csv").set_index("respondent_id")
+    table = pd.read_csv(simulated.data / "truth_respondents.csv").set_index("respondent_id")
     assert (table.nano_petition_id[kept.ResponseId[kept.arm == "Nano"]].to_numpy() == nano).all()
 
 
@@ -212,7 +255,8 @@ def toy():
     )
     rng = np.random.default_rng(1)
     partworths = rng.normal(0, 1.5, (3, 7))
-    people = People(pd.DataFrame(index=range(3)), np.array([1.0, 5.0, 9.5]), partworths, partworths)
+    baseline = np.array([1.0, 5.0, 9.5])
+    people = People(pd.DataFrame(index=range(3)), baseline, partworths, partworths, np.zeros((3, 7)))
     petitions = np.array(list(itertools.product(range(2), range(3), range(2))))
     latent = people.baseline[:, None] + np.column_stack(
         [partworths[:, x] + partworths[:, 2 + y] + partworths[:, 5 + z] for x, y, z in petitions]
@@ -244,6 +288,39 @@ def test_choice_means_equal_enumeration(toy):
     for column, (attribute, level) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]):
         expected = wins[:, petitions[:, attribute] == level].mean(axis=1)
         assert found[:, column] == pytest.approx(expected, abs=1e-9)
+
+
+def test_own_answers_are_shrunk_to_the_posterior_mean(toy):
+    """Against the normal equations of a ridge regression of a person's surprise, with her mean free."""
+    design, people, petitions, _ = toy
+    rng = np.random.default_rng(2)
+    levels = petitions[rng.integers(len(petitions), size=(3, 4, 2))]
+    ratings = rng.normal(5, 2, (3, 4, 2))
+    ratings[0, 1], ratings[2, 3, 0] = np.nan, np.nan
+    signal = rng.uniform(0.05, 2, (3, 7))
+    found = learn_own(Answers.within(levels, ratings, design), people.partworths, signal)
+    for i in range(3):
+        there = ~np.isnan(ratings[i])
+        codes = levels[i][there] + [0, 2, 5]
+        x = np.column_stack([np.ones(len(codes)), (codes[:, :, None] == np.arange(7)).sum(axis=1)])
+        surprise = ratings[i][there] - x[:, 1:] @ people.partworths[i]
+        precision = np.diag(np.r_[0, 1 / signal[i]])
+        deviation = np.linalg.solve(x.T @ x + precision, x.T @ surprise)[1:]
+        assert found[i] == pytest.approx(people.partworths[i] + deviation)
+
+
+def test_own_answers_tell_more_than_covariates(simulated, study):
+    """In the panel the informed guess errs less; people who are new have no own answers."""
+    people, design = study.experiment_people, study.design
+    if simulated is REFERENCE:
+        assert people.informed is None
+        return
+    errors = [
+        np.hstack([part - part.mean(axis=1, keepdims=True) for part in split_levels(guess, design)])
+        - people.partworths
+        for guess in (people.informed, people.predictable)
+    ]
+    assert (errors[0] ** 2).mean() < 0.97 * (errors[1] ** 2).mean()
 
 
 def test_overall_best_is_the_argmax_over_the_whole_grid(study, design, truth):
@@ -288,8 +365,8 @@ def test_main_effects_sum_to_zero(study, truth):
         assert sum(mains) == pytest.approx(0, abs=1e-12)
 
 
-def test_average_effects_are_those_of_the_potential_outcomes(truth):
-    table = pd.read_csv(DATA / "truth_respondents.csv")
+def test_average_effects_are_those_of_the_potential_outcomes(simulated, truth):
+    table = pd.read_csv(simulated.data / "truth_respondents.csv")
     assert len(table) == 3113
     for outcome, effects in truth["experiment"]["effects"].items():
         for contrast, effect in effects.items():
@@ -303,11 +380,8 @@ def test_average_effects_are_those_of_the_potential_outcomes(truth):
 
 def test_no_policy_beats_the_oracles(truth):
     policies, effects = truth["experiment"]["policies"], truth["experiment"]["effects"]
-    assert (
-        effects["support"]["nano - best"]
-        <= policies["covariate_oracle"]["gain"]
-        <= policies["mind_reader"]["gain"]
-    )
+    gains = [policies[oracle]["gain"] for oracle in ORACLES if oracle in policies]
+    assert gains == sorted(gains) and effects["support"]["nano - best"] <= gains[0]
     assert (
         policies["overall_worst"]["value"] < policies["random"]["value"] < policies["overall_best"]["value"]
     )
@@ -315,8 +389,9 @@ def test_no_policy_beats_the_oracles(truth):
 
 def test_the_story_of_the_study(truth):
     """The overall-best petition dominates; there is more to gain in the base, and most at the bottom."""
-    policies = truth["calibration"]["policies"]
-    assert policies["mind_reader"]["gain"] < 0.3 < policies["mind_reader"]["dissuasion_gain"]
+    mind_reader = truth["calibration"]["policies"]["mind_reader"]
+    assert 2 * mind_reader["gain"] < truth["experiment"]["effects"]["support"]["best - control"]
+    assert 2 * mind_reader["gain"] < mind_reader["dissuasion_gain"]
     groups = truth["subgroups"]["support_group"]
     gains = [groups[name]["experiment"]["mind_reader"]["gain"] for name in ("opposed", "persuadable", "base")]
     assert gains == sorted(gains)
@@ -324,9 +399,16 @@ def test_the_story_of_the_study(truth):
     assert sum(group["experiment"]["n"] for group in groups.values()) == truth["experiment"]["n"]
 
 
-def test_truth_without_subgroups(study):
-    small = _shrunk(study.parameters, 60)
-    assert describe(simulate(study.design, reference_study.config().covariates, small), [])["subgroups"] == {}
+def test_petitions_from_own_answers_are_many_and_no_better():
+    reference, panel = (study.truth()["experiment"] for study in STUDIES)
+    assert panel["fielded"]["nano_distinct_in_arm"] > 5 * reference["fielded"]["nano_distinct_in_arm"]
+    for truth in (reference, panel):
+        assert truth["effects"]["support"]["nano - best"] < 0 < truth["effects"]["support"]["nano - control"]
+
+
+def test_truth_without_subgroups(config, study):
+    small = _shrunk(study.parameters)
+    assert describe(simulate(study.design, config.covariates, small), [])["subgroups"] == {}
 
 
 def test_parameters_that_do_not_fit_are_all_named(config, design, study):
@@ -338,3 +420,17 @@ def test_parameters_that_do_not_fit_are_all_named(config, design, study):
         simulate(design, config.covariates, wrong)
     places = [problem.where for problem in caught.value.problems]
     assert places == ["key mains.Framing", "key population.region", "key population"]
+
+
+def test_a_panel_that_cannot_come_back_is_refused():
+    config = PANEL.config()
+    parameters = _shrunk(typed(Parameters, PANEL.parameters()), respondents=300)
+    wrong = dataclasses.replace(parameters.panel, returning={"party": 0.1, "shoe_size": 0.1})
+    with pytest.raises(InputError) as caught:
+        simulate(
+            Design.from_config(config.design),
+            config.covariates,
+            dataclasses.replace(parameters, panel=wrong),
+        )
+    places = [problem.where for problem in caught.value.problems]
+    assert places == ["key samples.experiment", "key panel.returning.party", "key panel.returning.shoe_size"]

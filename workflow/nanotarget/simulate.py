@@ -3,13 +3,14 @@
 People have traits, covariates that reflect them, a baseline and part-worths for every level. From
 these come a conjoint survey, the petitions that a rule learned from it, and an experiment that
 fields them: two tables in the shape in which a survey platform exports them, with the faults that
-such exports have. What is true in them says `truth`.
+such exports have. What is true in them says `truth`. The experiment is answered by new people, or by
+those of the calibration who come back (a panel).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import ascii_uppercase, digits
 from typing import Any
 
@@ -130,6 +131,20 @@ class Links:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """How people of the calibration come back; how many do, say the sizes of the samples.
+
+    Attributes:
+        returning: log weight in the draw of those who come back, per SD of a numeric covariate.
+        believed_sd: SD of a person's own part-worths that the rule behind the nano petitions assumes when
+            it shrinks them towards what covariates predict.
+    """
+
+    returning: dict[str, float]
+    believed_sd: float
+
+
+@dataclass(frozen=True)
 class Parameters:
     """Everything that the simulated data depend on, beside the design and the covariates."""
 
@@ -148,6 +163,7 @@ class Parameters:
     generic_appeal: float
     outcomes: Links
     fielded_penalty: float
+    panel: Panel | None = None
 
     def trait(self, covariate: str) -> Trait:
         """Return how a covariate comes from the traits."""
@@ -163,12 +179,16 @@ class People:
         baseline: (n,) latent response to the average petition.
         partworths: (n, sum of levels) latent response to each level, zero on average over an attribute.
         predictable: the same with only that part of a person's deviation that follows from covariates.
+        own_sd: SD of the rest, before it is centred over an attribute.
+        informed: best linear guess of `partworths` from covariates and own answers; in a panel only.
     """
 
     covariates: pd.DataFrame
     baseline: np.ndarray
     partworths: np.ndarray
     predictable: np.ndarray
+    own_sd: np.ndarray
+    informed: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.baseline)
@@ -180,6 +200,8 @@ class People:
             self.baseline[rows],
             self.partworths[rows],
             self.predictable[rows],
+            self.own_sd[rows],
+            None if self.informed is None else self.informed[rows],
         )
 
 
@@ -275,7 +297,7 @@ def draw_people(
 
     het = parameters.heterogeneity
     grows = np.clip(1 + het.base_excess * prior, 0.25, None)[:, None]
-    partworths, predictable = [], []
+    partworths, predictable, own_sd = [], [], []
     for name in design.names:
         main = np.array(parameters.mains[name])
         middle, half = (main.max() + main.min()) / 2, (main.max() - main.min()) / 2
@@ -287,7 +309,8 @@ def draw_people(
                 systematic += np.outer(_moderates(moderator, table, scores), moderator.effects)
         predictable.append(main + grows * _centred(systematic))
         partworths.append(predictable[-1] + grows * _centred(own_deviation))
-    return People(table, baseline, np.hstack(partworths), np.hstack(predictable))
+        own_sd.append(grows * spread)
+    return People(table, baseline, np.hstack(partworths), np.hstack(predictable), np.hstack(own_sd))
 
 
 def _centred(values: np.ndarray) -> np.ndarray:
@@ -447,17 +470,60 @@ def _questions(covariates: Sequence[CovariateConfig]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the calibration respondents whose data may be used were shown and answered."""
+    """What n people were shown and answered in the calibration, as regressions within people need it.
 
-    levels: np.ndarray
+    Attributes:
+        shown: (n, profiles, total levels) level indicators less the person's mean; 0 without a rating.
+        ratings: (n, profiles) less the person's mean; 0 without one.
+    """
+
+    shown: np.ndarray
     ratings: np.ndarray
-    covariates: pd.DataFrame
+
+    @classmethod
+    def within(cls, levels: np.ndarray, ratings: np.ndarray, design: Design) -> Answers:
+        """Centre (n, tasks, profiles, n_attributes) levels and (n, tasks, profiles) ratings, NaN unrated."""
+        y = ratings.reshape(len(ratings), -1)
+        there = ~np.isnan(y)
+        x = indicators(levels.reshape(-1, levels.shape[-1]), design).reshape(*y.shape, -1) * there[..., None]
+        y = np.where(there, y, 0)
+        count = np.maximum(there.sum(axis=1), 1)[:, None]
+        return cls(
+            (x - x.sum(axis=1, keepdims=True) / count[..., None]) * there[..., None],
+            (y - y.sum(axis=1, keepdims=True) / count) * there,
+        )
+
+    def take(self, rows: np.ndarray) -> Answers:
+        """Return the answers of these people in this order, repeated where asked."""
+        return Answers(self.shown[rows], self.ratings[rows])
 
 
-def _calibrate(
-    design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
-) -> tuple[pd.DataFrame, People, Answers]:
-    """Simulate the conjoint survey: the raw table, its clean people, and what the rule learns from."""
+@dataclass(frozen=True)
+class Calibration:
+    """The simulated conjoint survey.
+
+    Attributes:
+        raw: as exported.
+        people: the n whom every exclusion keeps.
+        platform: their rows of the platform's own columns.
+        said: their covariates as reported.
+        answers: what they answered.
+    """
+
+    raw: pd.DataFrame
+    people: People
+    platform: pd.DataFrame
+    said: pd.DataFrame
+    answers: Answers
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Rows of the people who did not opt out of personalisation."""
+        return np.flatnonzero(self.platform["personalisation_consent"] == "Yes")
+
+
+def _calibrate(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> Calibration:
+    """Simulate the conjoint survey."""
     sample, untidiness = parameters.samples.calibration, parameters.untidiness
     stream = _Streams(parameters.seed, "calibration")
     n_people = _n_people(sample)
@@ -499,15 +565,21 @@ def _calibrate(
             column = f"task{t + 1}_profile{p + 1}_rating"
             answers[column] = _whole(ratings[:, t, p])
             questions[column] = f"Task {t + 1}, petition {'AB'[p]}: How much do you support it? (0-10)"
+    clean = np.flatnonzero(fault == "")
+    platform = table.iloc[clean].reset_index(drop=True)
     table = pd.concat([table, said, pd.DataFrame(answers)], axis=1)
     _blank_after(table, fault == "no_consent", "consent")
     stop = stream("unfinished").integers(1, tasks, n)
     for t in range(1, tasks):
         _blank_after(table, (fault == "unfinished") & (stop == t), f"task{t}_profile{profiles}_rating")
 
-    use = (fault == "") & (table["personalisation_consent"].to_numpy() == "Yes")
-    learned = Answers(levels[use], ratings[use], said[use].reset_index(drop=True))
-    return _export(table, questions), people.take(np.flatnonzero(use)), learned
+    kept, given = people.take(clean), Answers.within(levels[clean], ratings[clean], design)
+    if parameters.panel:
+        signal = (kept.own_sd / parameters.noise_sd) ** 2
+        kept = replace(kept, informed=learn_own(given, kept.predictable, signal))
+    return Calibration(
+        _export(table, questions), kept, platform, said.iloc[clean].reset_index(drop=True), given
+    )
 
 
 def _n_people(sample: Sample) -> int:
@@ -536,11 +608,11 @@ class _Streams:
 def _features(
     said: pd.DataFrame, covariates: Sequence[CovariateConfig], parameters: Parameters
 ) -> np.ndarray:
-    """Return what the fielded rule sees of people: standardised numbers and indicators, 0 if missing.
+    """Return what the fielded rule sees of people: 1, standardised numbers and indicators, 0 if missing.
 
     Not the pipeline's encoder: raw data must not change when the pipeline does.
     """
-    columns = []
+    columns = [np.ones(len(said))]
     for covariate in (c for c in covariates if c.target):
         answers = said[covariate.name].str.strip().str.casefold()
         if covariate.kind == "numeric":
@@ -554,9 +626,28 @@ def _features(
     return np.column_stack(columns)
 
 
+def learn_own(answers: Answers, expected: np.ndarray, signal: np.ndarray | float) -> np.ndarray:
+    """Return (n, total levels) part-worths: a person's own answers, shrunk towards what was expected of her.
+
+    The posterior mean if deviations from `expected` are normal and independent. It may differ from zero on
+    average over an attribute, which no comparison of petitions notices.
+
+    Args:
+        answers: of the same n people.
+        expected: (n, total levels).
+        signal: variance of the deviations over that of the noise of a rating; (n, total levels) or for all.
+    """
+    surprise = answers.ratings - np.einsum("npl,nl->np", answers.shown, expected)
+    weighted = answers.shown * np.broadcast_to(signal, expected.shape)[:, None, :]
+    covariance = weighted @ answers.shown.transpose(0, 2, 1) + np.eye(surprise.shape[1])
+    return expected + np.einsum(
+        "npl,np->nl", weighted, np.linalg.solve(covariance, surprise[..., None])[..., 0]
+    )
+
+
 def learn_policies(
-    answers: Answers,
-    said: pd.DataFrame,
+    calibration: Calibration,
+    recruits: Recruits,
     design: Design,
     covariates: Sequence[CovariateConfig],
     parameters: Parameters,
@@ -564,38 +655,92 @@ def learn_policies(
     """Learn the two rules as a study would that fields them without further thought.
 
     `best`: least squares of the ratings on level dummies within respondents. `nano`: the same with every
-    level x covariate product, each shrunk by `fielded_penalty`; each person gets the maximum.
-
-    Args:
-        answers: of the calibration.
-        said: covariates that the people of the experiment reported.
+    level x covariate product, each shrunk by `fielded_penalty`, and in a panel what a person's own answers
+    add to that; each person gets the maximum.
     """
-    n, width = len(answers.levels), sum(design.shape)
-    levels = answers.levels.reshape(n, -1, len(design.shape))
-    ratings = answers.ratings.reshape(n, -1)
-    answered = ~np.isnan(ratings)
-    shown = (
-        indicators(levels.reshape(-1, levels.shape[2]), design).reshape(n, -1, width) * answered[..., None]
-    )
-    count = np.maximum(answered.sum(axis=1), 1)[:, None]
-    y = np.where(answered, ratings, 0)
-    y = (y - y.sum(axis=1, keepdims=True) / count) * answered
-    shown = (shown - shown.sum(axis=1, keepdims=True) / count[..., None]) * answered[..., None]
+    use = calibration.usable
+    answers, width = calibration.answers.take(use), sum(design.shape)
+    x, y = answers.shown.reshape(-1, width), answers.ratings.ravel()
+    mains = np.linalg.lstsq(x, y, rcond=None)[0]
 
-    x = shown.reshape(-1, width)
-    mains = np.linalg.lstsq(x, y.ravel(), rcond=None)[0]
-
-    z = np.column_stack([np.ones(n), _features(answers.covariates, covariates, parameters)])
-    products = (shown[..., None] * z[:, None, None, :]).reshape(len(x), -1)
-    penalty = np.tile(np.r_[1.0, np.full(z.shape[1] - 1, parameters.fielded_penalty)], width)
+    seen = _features(calibration.said.iloc[use], covariates, parameters)
+    products = (answers.shown[..., None] * seen[:, None, None, :]).reshape(len(x), -1)
+    penalty = np.tile(np.r_[1.0, np.full(seen.shape[1] - 1, parameters.fielded_penalty)], width)
     gram = products.T @ products + np.diag(penalty)
-    coefficients = np.linalg.solve(gram, products.T @ y.ravel()).reshape(width, -1)
-    new = np.column_stack([np.ones(len(said)), _features(said, covariates, parameters)])
-    best, nano = (best_petitions(part_worths(u, design)) for u in (mains[None], new @ coefficients.T))
+    coefficients = np.linalg.solve(gram, products.T @ y).reshape(width, -1)
+    utilities = _features(recruits.said, covariates, parameters) @ coefficients.T
+    if parameters.panel and recruits.answers:
+        signal = (parameters.panel.believed_sd / parameters.noise_sd) ** 2
+        utilities = learn_own(recruits.answers, utilities, signal)
+    best, nano = (best_petitions(part_worths(values, design)) for values in (mains[None], utilities))
     return Policies(best[0], nano)
 
 
 # The experiment
+
+
+@dataclass(frozen=True)
+class Recruits:
+    """Who answered the experiment: n rows in the order of the raw table.
+
+    Attributes:
+        table: the platform's own columns.
+        fault: what is wrong with a row, "" if nothing.
+        said: covariates as reported.
+        answers: what they had answered in the calibration; in a panel only.
+    """
+
+    people: People
+    table: pd.DataFrame
+    fault: np.ndarray
+    said: pd.DataFrame
+    answers: Answers | None
+
+
+def _recruit(
+    calibration: Calibration,
+    design: Design,
+    covariates: Sequence[CovariateConfig],
+    parameters: Parameters,
+    stream: _Streams,
+) -> Recruits:
+    """Draw who answers the experiment: new people, or those of the calibration who come back."""
+    sample, untidiness, panel = parameters.samples.experiment, parameters.untidiness, parameters.panel
+    n_people = _n_people(sample)
+    person, table = _field("experiment", n_people, sample, untidiness, stream("fieldwork"))
+    answers = None
+    if panel:
+        person = _returning(calibration.people, n_people, panel, parameters, stream("return"))[person]
+        people, answers = calibration.people.take(person), calibration.answers.take(person)
+        table = _recognised(table, calibration.platform.iloc[person].reset_index(drop=True))
+    else:
+        people = draw_people(n_people, design, covariates, parameters, stream("people")).take(person)
+    said = _reported(people, covariates, untidiness, stream("covariates"))
+    return Recruits(people, table.drop(columns="fault"), table["fault"].to_numpy(), said, answers)
+
+
+def _returning(
+    people: People, n: int, panel: Panel, parameters: Parameters, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw n of the people without replacement (Gumbel keys: chances follow the log weights)."""
+    keys = rng.gumbel(size=len(people))
+    for name, weight in panel.returning.items():
+        trait = parameters.trait(name)
+        keys += weight * (people.covariates[name].to_numpy() - trait.mean) / trait.sd
+    return rng.permutation(np.argsort(-keys)[:n])
+
+
+def _recognised(table: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    """Give people who come back their address, their consent to personalisation and their id.
+
+    A second participation in the same survey keeps an id of its own.
+    """
+    first = table["fault"] != "duplicate"
+    return table.assign(
+        RecipientEmail=earlier["RecipientEmail"],
+        personalisation_consent=earlier["personalisation_consent"],
+        ResponseId=earlier["ResponseId"].where(first, table["ResponseId"]),
+    )
 
 
 def latent_by_arm(
@@ -616,18 +761,13 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
         InputError: if the parameters do not fit the design or the covariates.
     """
     raise_if_any(_check(design, covariates, parameters))
-    calibration, calibration_people, answers = _calibrate(design, covariates, parameters)
-
+    calibration = _calibrate(design, covariates, parameters)
     sample, untidiness = parameters.samples.experiment, parameters.untidiness
     stream = _Streams(parameters.seed, "experiment")
-    n_people = _n_people(sample)
-    everyone = draw_people(n_people, design, covariates, parameters, stream("people"))
-    person, table = _field("experiment", n_people, sample, untidiness, stream("fieldwork"))
-    people, n = everyone.take(person), len(person)
-    fault = table.pop("fault").to_numpy()
+    recruits = _recruit(calibration, design, covariates, parameters, stream)
+    people, table, fault, n = recruits.people, recruits.table, recruits.fault, len(recruits.fault)
     opt_out = (table["personalisation_consent"] == "No").to_numpy()
-    said = _reported(people, covariates, untidiness, stream("covariates"))
-    policies = learn_policies(answers, said, design, covariates, parameters)
+    policies = learn_policies(calibration, recruits, design, covariates, parameters)
     policies.nano[opt_out] = policies.best
 
     # Complete randomisation of those whom the analysis keeps; a second participation is drawn by itself.
@@ -663,7 +803,7 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
     table = pd.concat(
         [
             table,
-            said,
+            recruits.said,
             pd.DataFrame({"arm": np.array(list(ARMS.values()), dtype=object)[arm]}),
             pd.DataFrame({f"shown_{a.column}": texts[:, i] for i, a in enumerate(design.attributes)}),
             pd.DataFrame({name: _whole(values) for name, values in outcomes.items()}),
@@ -675,9 +815,9 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
     return Study(
         design,
         parameters,
-        calibration,
+        calibration.raw,
         _export(table, questions),
-        calibration_people,
+        calibration.people.take(calibration.usable),
         people.take(np.flatnonzero(clean)),
         table["ResponseId"].to_numpy()[clean],
         opt_out[clean],
@@ -711,6 +851,23 @@ def _check(design: Design, covariates: Sequence[CovariateConfig], parameters: Pa
             problems.append(
                 _problem(f"population.{covariate.name}", "wrong number of shares", "one for each level")
             )
+    if parameters.panel:
+        problems += _check_panel(parameters.panel, parameters.samples, covariates)
+    return problems
+
+
+def _check_panel(panel: Panel, samples: Samples, covariates: Sequence[CovariateConfig]) -> list[Problem]:
+    """Return why people cannot come back as the parameters say."""
+    problems = []
+    if _n_people(samples.experiment) > samples.calibration.respondents:
+        problems.append(
+            _problem(
+                "samples.experiment", "more people than could come back", "fewer than in the calibration"
+            )
+        )
+    numeric = {c.name for c in covariates if c.kind == "numeric"}
+    for name in sorted(panel.returning.keys() - numeric):
+        problems.append(_problem(f"panel.returning.{name}", "no numeric covariate", "one of the config"))
     return problems
 
 

@@ -257,10 +257,14 @@ def _gains(
 ) -> dict[str, dict[str, float]]:
     """Return what oracles add to the overall-best (subtract from the overall-worst) petition.
 
-    The mind reader knows every part-worth; the covariate oracle knows all that covariates tell.
+    The mind reader knows every part-worth; the covariate oracle knows all that covariates tell; in a panel
+    the answers oracle adds to that what people's own answers tell, by the true variances.
     """
+    oracles = {"mind_reader": people.partworths, "covariate_oracle": people.predictable}
+    if people.informed is not None:
+        oracles["answers_oracle"] = people.informed
     found: dict[str, dict[str, float]] = {}
-    for oracle, utilities in (("mind_reader", people.partworths), ("covariate_oracle", people.predictable)):
+    for oracle, utilities in oracles.items():
         for direction, sign, common in (("gain", 1, best), ("dissuasion_gain", -1, worst)):
             chosen = best_petitions(part_worths(sign * utilities, design))
             reference = np.tile(common, (len(people), 1))

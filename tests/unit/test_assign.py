@@ -14,8 +14,8 @@ from nanotarget.assign import (
 )
 from nanotarget.config import ArmConfig
 from nanotarget.contracts import assignments as contract
-from nanotarget.learners.ridge import fit_ridge
 from nanotarget.learners.crossfit import deal_covariates
+from nanotarget.learners.ridge import fit_ridge
 from nanotarget.policy import best_set, nano, overall_best, segment
 from nanotarget.utilities import part_worths
 from worlds import factorial, simulate
@@ -208,4 +208,3 @@ def test_permuted_covariates_show_what_noise_would_get(fitted):
         np.unique(design.petition_ids(nano(model.utilities(roster[~roster["opt_out"]]))))
     )
     assert permuted["distinct"].max() < observed["distinct"]
-

@@ -19,7 +19,6 @@ from nanotarget.learners.hierarchical import (
 )
 from nanotarget.learners.ridge import Moments, rating_moments
 from nanotarget.policy import nano
-from nanotarget.utilities import part_worths
 from worlds import factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 2))

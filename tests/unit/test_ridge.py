@@ -186,9 +186,7 @@ def test_model_survives_being_frozen():
     data, _ = simulate(DESIGN, 50, 3, np.random.default_rng(12), specific=0.8)
     model = fit_ridge(data, 1)
     again = AdditiveModel.from_data(model.settings(), model.arrays(), DESIGN)
-    assert np.array_equal(
-        again.utilities(data.respondents).cells, model.utilities(data.respondents).cells
-    )
+    assert np.array_equal(again.utilities(data.respondents).cells, model.utilities(data.respondents).cells)
     with pytest.raises(ValueError, match="other attributes"):
         AdditiveModel.from_data(model.settings(), model.arrays(), factorial((4, 3, 2)))
 

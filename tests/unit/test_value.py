@@ -10,8 +10,8 @@ from nanotarget.encoding import indicators
 from nanotarget.learners.base import mean_and_error
 from nanotarget.policy import nano
 from nanotarget.score import best_petitions
-from nanotarget.value import other_task_means, policy_scores, policy_weights, random_scores
 from nanotarget.utilities import part_worths
+from nanotarget.value import other_task_means, policy_scores, policy_weights, random_scores
 from worlds import Known, factorial, simulate
 
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]

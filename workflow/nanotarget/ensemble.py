@@ -558,9 +558,7 @@ class Draws:
         for start, stop in zip(self._starts[:-1], self._starts[1:], strict=True):
             boxes, leaf = np.unique(self._box[start:stop], return_inverse=True)
             table = np.zeros((len(boxes), by_product.shape[1]), dtype=np.float32)
-            np.add.at(
-                table, leaf, self._weight[start:stop, None] * by_product[self._product[start:stop]]
-            )
+            np.add.at(table, leaf, self._weight[start:stop, None] * by_product[self._product[start:stop]])
             yield self._inside[boxes].T.astype(np.float32) @ table
 
     def of_petitions(self, petitions: np.ndarray) -> Iterator[np.ndarray]:

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.design import Design
 from nanotarget.utilities import Chunk, Layout, Utilities
 
 # Numbers of the expanded tables of some respondents at once: few enough for the cache, in rows long
@@ -63,9 +62,7 @@ class Component:
                 if np.isinf(table).any():
                     self._prohibited.append(table)
                     subsets.append(block.attributes)
-        self._lengths = [
-            [design.shape[a] if a in subset else 1 for a in attributes] for subset in subsets
-        ]
+        self._lengths = [[design.shape[a] if a in subset else 1 for a in attributes] for subset in subsets]
         self._plan = merge_plan(subsets, design.shape)
 
     def expand(self, cells: np.ndarray, sign: int = 1) -> np.ndarray:
@@ -78,8 +75,7 @@ class Component:
         parts: list[Any] = [sign * cells[span] for span in self._spans]
         parts += [table[..., None].astype(cells.dtype) for table in self._prohibited]
         tables: list[Any] = [
-            part.reshape([*length, part.shape[-1]])
-            for part, length in zip(parts, self._lengths, strict=True)
+            part.reshape([*length, part.shape[-1]]) for part, length in zip(parts, self._lengths, strict=True)
         ]
         if not tables:
             return np.zeros((self.n_cells, m), dtype=cells.dtype)

@@ -33,9 +33,7 @@ class Candidates:
     coverage: float
 
 
-def find_candidates(
-    model: Model, respondents: pd.DataFrame, assigned: np.ndarray, size: int
-) -> Candidates:
+def find_candidates(model: Model, respondents: pd.DataFrame, assigned: np.ndarray, size: int) -> Candidates:
     """Choose candidate petitions.
 
     Args:

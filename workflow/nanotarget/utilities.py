@@ -66,8 +66,7 @@ class Layout:
     def probabilities(self) -> np.ndarray:
         """(n_cells,) probability under the design of the levels that a cell stands for."""
         return np.concatenate(
-            [self.design.joint_probabilities(subset).ravel() for subset in self.subsets]
-            or [np.zeros(0)]
+            [self.design.joint_probabilities(subset).ravel() for subset in self.subsets] or [np.zeros(0)]
         )
 
     @cached_property

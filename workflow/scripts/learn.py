@@ -48,12 +48,16 @@ def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
         losses[name] = held_out_losses(fitted[name])
         row = {"learner": name, "outcome": outcome, **compare_losses(losses[name], null, data.weight)}
         if name == "bart":
-            folds = [convergence([c.trace for c in chains[part].values()]) for part in chains if "fold" in part]
+            folds = [
+                convergence([c.trace for c in chains[part].values()]) for part in chains if "fold" in part
+            ]
             worst = pd.DataFrame(folds)
             row |= {"rhat": worst["rhat"].max(), "ess": worst["ess"].min()}
             if row["rhat"] > POOR_RHAT or row["ess"] < POOR_ESS:
                 row["warning"] = "the chains have not converged: more draws or burn-in are needed"
-                LOG.warning("bart: R-hat %.3f, effective draws %.0f: %s", row["rhat"], row["ess"], row["warning"])
+                LOG.warning(
+                    "bart: R-hat %.3f, effective draws %.0f: %s", row["rhat"], row["ess"], row["warning"]
+                )
         rows.append(row)
     chosen, reason = choose(losses, data.weight)
     if settings.learner != "auto":

@@ -14,8 +14,8 @@ import numpy as np
 
 from nanotarget.config import CalibrateConfig
 from nanotarget.design import Design
-from nanotarget.learners.base import AdditiveModel, Model, TrainingData
 from nanotarget.learners.bart import fit_bart
+from nanotarget.learners.base import AdditiveModel, Model, TrainingData
 from nanotarget.learners.boosting import fit_boosting
 from nanotarget.learners.hierarchical import HierarchicalModel, fit_hierarchical
 from nanotarget.learners.ridge import fit_null, fit_ridge
@@ -37,9 +37,7 @@ FORMATS: dict[str, Any] = {
 }
 
 
-def model_from_data(
-    settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], design: Design
-) -> Model:
+def model_from_data(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], design: Design) -> Model:
     """Rebuild a model from its `settings` and `arrays`; nothing is executed.
 
     Raises:
@@ -64,4 +62,12 @@ def models_from_data(
     return [model_from_data(s, part, design) for s, part in zip(settings, parts, strict=True)]
 
 
-__all__ = ["FITTERS", "AdditiveModel", "Model", "TrainingData", "fit_null", "model_from_data", "models_from_data"]
+__all__ = [
+    "FITTERS",
+    "AdditiveModel",
+    "Model",
+    "TrainingData",
+    "fit_null",
+    "model_from_data",
+    "models_from_data",
+]

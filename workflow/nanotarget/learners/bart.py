@@ -18,8 +18,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from nanotarget.config import BartConfig
-from nanotarget.ensemble import Ensemble, EnsembleUtilities, from_stochtree, pool
 from nanotarget.encoding import CovariateEncoder
+from nanotarget.ensemble import Ensemble, EnsembleUtilities, from_stochtree, pool
 from nanotarget.learners.base import LOGIT_NORMAL, TrainingData
 from nanotarget.learners.trees import EnsembleModel, tree_rows
 from nanotarget.seeds import child_rng

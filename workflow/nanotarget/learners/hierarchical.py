@@ -411,7 +411,9 @@ class HierarchicalModel(AdditiveModel):
     def draw_tables(self, respondents: pd.DataFrame) -> Iterator[Tables]:
         """Yield part-worths of respondents in each posterior draw."""
         features = self.features(respondents)
-        root = np.broadcast_to(np.diag(np.sqrt(self.between)), (len(features), *[len(self.between)] * 2)).copy()
+        root = np.broadcast_to(
+            np.diag(np.sqrt(self.between)), (len(features), *[len(self.between)] * 2)
+        ).copy()
         rows = np.full(len(features), -1)
         if self.own is not None:
             rows = self.own.rows_of(respondents["respondent_id"])

@@ -1,8 +1,7 @@
 """Bayesian additive regression trees, sampled by stochtree (Chipman, George & McCulloch 2010).
 
-Ratings are Gaussian, choices a probit of whether a profile was chosen, with the settings of cjbart (Robinson &
-Duch 2024) as defaults. Chains are independent, so that they may run side by side; their draws are
-pooled.
+Ratings are Gaussian, choices a probit of whether a profile was chosen, with the settings of cjbart (Robinson
+& Duch 2024) as defaults. Chains are independent, so that they may run side by side; their draws are pooled.
 
 The probit of one profile is averaged over its opponents. With utilities u of variance v over petitions and
 P(A over B) = Phi(u_A - u_B), it is Phi(eta) with eta = u / sqrt(1 + v), whose variance is v / (1 + v). So
@@ -13,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -26,6 +26,9 @@ from nanotarget.seeds import child_rng
 
 PETITIONS = 500  # sampled to measure the variance of utilities
 MAX_VARIANCE = 0.9  # of eta: beyond it log-odds would run away
+# Beyond these, chains do not agree or draws are too few. Vehtari et al. (2021) ask for 1.01 and 400 for
+# estimates of tails; posterior means of predictions, which are all that decides here, bear more.
+POOR_RHAT, POOR_ESS = 1.1, 50
 
 
 @dataclass(frozen=True)
@@ -147,3 +150,20 @@ def convergence(traces: Sequence[np.ndarray]) -> dict[str, float]:
         "rhat": float(array_stats.rhat(table, chain_axis=0, draw_axis=1)),
         "ess": float(array_stats.ess(table, chain_axis=0, draw_axis=1)),
     }
+
+
+def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
+    """Return the highest R-hat and the smallest ESS over folds, and a warning where they are poor.
+
+    Args:
+        folds: traces of the chains of each fold.
+    """
+    found = [convergence(traces) for traces in folds]
+    rhat, ess = max(f["rhat"] for f in found), min(f["ess"] for f in found)
+    warning = ""
+    if not (rhat <= POOR_RHAT and ess >= POOR_ESS):
+        warning = (
+            f"the chains have not converged (R-hat {rhat:.2f}, {ess:.0f} effective draws): "
+            "ask for more draws or a longer burn-in"
+        )
+    return {"rhat": rhat, "ess": ess, "warning": warning}

@@ -5,7 +5,8 @@ Ratings are Gaussian, choices a probit of whether a profile was chosen, with the
 
 The probit of one profile is averaged over its opponents. With utilities u of variance v over petitions and
 P(A over B) = Phi(u_A - u_B), it is Phi(eta) with eta = u / sqrt(1 + v), whose variance is v / (1 + v). So
-u = eta / sqrt(1 - var(eta)), and 1.7 u are the log-odds that all learners of choices speak in.
+u = eta / sqrt(1 - var(eta)), and 1.6 u are close to the log-odds that all learners of choices speak in
+(Amemiya 1981: the logistic and the normal distribution then agree where choices are not nearly certain).
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from scipy.special import log_ndtr
 from nanotarget.config import BartConfig
 from nanotarget.encoding import CovariateEncoder
 from nanotarget.ensemble import Ensemble, EnsembleUtilities, from_stochtree, pool
-from nanotarget.learners.base import LOGIT_NORMAL, TrainingData
+from nanotarget.learners.base import TrainingData
 from nanotarget.learners.trees import EnsembleModel, tree_rows
 from nanotarget.seeds import child_rng
 
 PETITIONS = 500  # sampled to measure the variance of utilities
+LOGIT_OF_PROBIT = 4 / np.sqrt(2 * np.pi)  # ratio of the densities at zero
 MAX_VARIANCE = 0.9  # of eta: beyond it log-odds would run away
 # Beyond these, chains do not agree or draws are too few. Vehtari et al. (2021) ask for 1.01 and 400 for
 # estimates of tails; posterior means of predictions, which are all that decides here, bear more.
@@ -109,7 +111,7 @@ def combine(data: TrainingData, chains: Sequence[Chain], seed: int) -> EnsembleM
         utilities = EnsembleUtilities(ensemble, data.design, encoder.encode(data.respondents))
         petitions = data.design.draw(PETITIONS, child_rng(seed, "bart/petitions"))
         variance = float(data.weight @ utilities.utilities_of_all(petitions).var(axis=1) / data.weight.sum())
-        ensemble = ensemble.scaled(1 / np.sqrt(LOGIT_NORMAL * (1 - min(variance, MAX_VARIANCE))))
+        ensemble = ensemble.scaled(LOGIT_OF_PROBIT / np.sqrt(1 - min(variance, MAX_VARIANCE)))
     return EnsembleModel(
         design=data.design,
         outcome_kind=data.outcome_kind,

@@ -27,6 +27,8 @@ FLOW = (
     "diagnose",
     "preregistration",
     "assign",
+    "randomise",
+    "fielding",
     "estimate",
     "explore",
     "theme",

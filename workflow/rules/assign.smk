@@ -1,12 +1,17 @@
-# The roster is the experiment; a study without one assigns to its calibration respondents.
-rule assign:
+# Petitions go to the people of the experiment, or of the roster of a study not yet fielded; a study
+# with neither assigns to its calibration respondents.
+rule choose:
     input:
         coefficients="<results>/calibrate/model/coefficients.parquet",
         settings="<results>/calibrate/model/model.json",
         roster=(
             "<results>/clean/experiment.parquet"
             if config["experiment"]
-            else "<results>/clean/calibration_respondents.parquet"
+            else (
+                "<results>/clean/roster.parquet"
+                if config["roster"]
+                else "<results>/clean/calibration_respondents.parquet"
+            )
         ),
         population="<results>/clean/calibration_respondents.parquet",
         library=library("assign.py"),
@@ -24,7 +29,7 @@ rule assign:
         assignments="<results>/assign/assignments.parquet",
         petitions="<results>/assign/petitions.csv",
     log:
-        "<logs>/assign.log",
+        "<logs>/choose.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -53,7 +58,7 @@ rule concentration:
         settings="<results>/calibrate/model/model.json",
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
-        roster=rules.assign.input.roster,
+        roster=rules.choose.input.roster,
         library=library("concentration.py"),
     output:
         "<results>/assign/concentration.csv",
@@ -78,3 +83,16 @@ rule concentration:
         "Counting petitions under permuted covariates"
     script:
         "../scripts/concentration.py"
+
+
+if config["roster"]:
+
+    include: "roster.smk"
+
+
+rule assign:
+    input:
+        rules.choose.output,
+        *([rules.randomise.output, rules.fielding.output] if config["roster"] else []),
+    message:
+        "The assignment is complete"

@@ -20,6 +20,8 @@ if HAS_CALIBRATION:
     }
 if HAS_AUDIT:
     SOURCES["audit"] = "<results>/assign/audit.csv"
+if config["roster"]:
+    SOURCES["arm_balance"] = "<results>/assign/arm_balance.csv"
 if HAS_EXPERIMENT:
     SOURCES |= {
         name: f"<results>/estimate/{name}.csv"
@@ -183,8 +185,10 @@ MAKERS = [
         "conjoint",
         "learn",
         "diagnose",
-        "assign",
+        "choose",
         "concentration",
+        "randomise",
+        "fielding",
         "deviations",
         "estimate",
         "explore",

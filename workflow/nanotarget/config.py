@@ -912,9 +912,7 @@ def _check_exclusions(exclusions: Sequence[ExclusionConfig], section: str, sourc
             )
 
 
-def _check_arms(
-    names: Sequence[str], texts: Sequence[Level], section: str, source: str
-) -> Iterator[Problem]:
+def _check_arms(names: Sequence[str], texts: Sequence[Level], section: str, source: str) -> Iterator[Problem]:
     for name in dict.fromkeys([*_repeated(names), *_repeated(texts)]):
         yield Problem(
             source,
@@ -1026,7 +1024,7 @@ def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Ite
         yield Problem(
             source,
             "key roster.blocks",
-            "blocked randomisation needs blocks" if not roster.blocks else "only blocked randomisation uses it",
+            "only blocked randomisation uses it" if roster.blocks else "blocked randomisation needs it",
             "'randomisation: blocked' with a list of covariates, or neither",
             "add or remove 'blocks', or correct 'randomisation'",
         )

@@ -73,8 +73,10 @@ def _draw(blocks: pd.Series, arms: Sequence[RosterArmConfig], ledger: pd.DataFra
     # A later wave draws from another stream, or its draws would repeat those of the first one.
     rng = child_rng(seed, f"randomise after {len(ledger)}")
     labels, block = np.unique(blocks.to_numpy(dtype=object), return_inverse=True)
-    earlier = pd.crosstab(ledger["block"], ledger["arm"]).reindex(index=labels, columns=names, fill_value=0)
-    counts = round_at_random(wanted(np.bincount(block), earlier.to_numpy(), shares(arms)), rng)
+    row, column = pd.Index(labels).get_indexer(ledger["block"]), pd.Index(names).get_indexer(ledger["arm"])
+    earlier = np.zeros((len(labels), len(names)))
+    np.add.at(earlier, (row[row >= 0], column[row >= 0]), 1)
+    counts = round_at_random(wanted(np.bincount(block), earlier, shares(arms)), rng)
     order = rng.permutation(len(block))
     order = order[np.argsort(block[order], kind="stable")]
     arm = np.empty(len(block), dtype=np.int64)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanotarget import artefacts
-from nanotarget.config import AttributeConfig, DesignConfig, RosterArmConfig
+from nanotarget.config import FIELDING, AttributeConfig, DesignConfig, RosterArmConfig
 from nanotarget.design import Design
 from nanotarget.fielding import fielding_table, without_formulas
 
@@ -50,6 +50,7 @@ def test_everybody_gets_the_petition_of_the_arm_and_control_none(table):
         "who",
         "petition_text",
     ]
+    assert set(table.columns) == {*FIELDING, "cost", "who"}  # what the config refuses as attributes' columns
     assert table["petition_id"].tolist() == [3, pd.NA, 0]
     assert table["cost"].tolist()[::2] == ["+5 %", "-5 %"]
     assert table["petition_text"].tolist()[::2] == ["+5 %\nfor @home, <br>", '-5 %\nfor Seek "better" Job']

@@ -779,6 +779,11 @@ ROSTER_CASES = [
         (f"{ROSTER}: row 9", "1 respondent also in calibration.csv"),
     ),
     Case(
+        "strangers on the roster of a panel",
+        lambda s: s.config.update(samples="panel"),
+        (f"{ROSTER}: rows 2, 3", "41 respondents not in calibration.csv", "samples: new"),
+    ),
+    Case(
         "nobody of the roster is left",
         change("roster", lambda table: table.assign(consent="No")),
         (f"{ROSTER}: whole file", "nobody is left after the exclusions"),

@@ -98,7 +98,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Task:
+class VarianceProblem:
     """What the variances are learned from.
 
     Attributes:
@@ -138,7 +138,7 @@ def shrinkage(gram: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.linalg.inv(matrix) * (root[:, None] * root), log_determinant
 
 
-def evidence(problem: Task, variances: np.ndarray) -> Evidence:
+def evidence(problem: VarianceProblem, variances: np.ndarray) -> Evidence:
     """Evaluate the restricted likelihood, its derivatives and the posterior.
 
     Args:
@@ -221,7 +221,7 @@ def settled(new: np.ndarray, old: np.ndarray) -> bool:
     return bool(np.all(np.abs(new - old) <= TOLERANCE * (old + START)))
 
 
-def drop_weak(problem: Task, variances: np.ndarray, found: Evidence) -> tuple[np.ndarray, Evidence]:
+def drop_weak(problem: VarianceProblem, variances: np.ndarray, found: Evidence) -> tuple[np.ndarray, Evidence]:
     """Set to zero the variances of T that the data do not ask for.
 
     Without predictable differences half of all estimates are above zero by chance, and every one of them
@@ -236,7 +236,7 @@ def drop_weak(problem: Task, variances: np.ndarray, found: Evidence) -> tuple[np
     return kept, found if np.array_equal(kept, variances) else evidence(problem, kept)
 
 
-def learn_rating(problem: Task, count: int) -> tuple[np.ndarray, Evidence]:
+def learn_rating(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evidence]:
     """Maximise the restricted likelihood of ratings.
 
     Args:
@@ -296,7 +296,7 @@ def propagate(sites: Sites, sign: np.ndarray, mean: np.ndarray, variance: np.nda
 
 
 def learn_choice(
-    difference: np.ndarray, chosen: np.ndarray, starts: np.ndarray, problem: Task, count: int
+    difference: np.ndarray, chosen: np.ndarray, starts: np.ndarray, problem: VarianceProblem, count: int
 ) -> tuple[np.ndarray, Evidence, Moments]:
     """Maximise the approximate likelihood of choices; sites and variances move in turn.
 
@@ -591,11 +591,11 @@ def prepare(
     attribute: np.ndarray,
     answers: float,
     noise_known: bool,
-) -> Task:
+) -> VarianceProblem:
     """Add the prior of b: what one average respondent tells about a contrast of each attribute."""
     information = np.average(np.diagonal(moments.gram, axis1=1, axis2=2), axis=0, weights=weight)
     mean = np.bincount(attribute, weights=information) / np.bincount(attribute)
     prior = np.maximum(mean, np.finfo(float).tiny)[attribute]
-    return Task(
+    return VarianceProblem(
         moments, features, weight, attribute, prior, answers, noise_known, np.zeros(attribute[-1] + 1)
     )

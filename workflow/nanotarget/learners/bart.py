@@ -55,6 +55,15 @@ class Chain:
         return cls(Ensemble.from_arrays(arrays), arrays["trace"])
 
 
+def _probit_prior(trees: int) -> dict[str, Any]:
+    """Fix the variance of a leaf so that most latent values lie within 3 (Chipman et al. 2010, k = 2; cjbart).
+
+    Ratings keep the sampler's learned variance: their range is mostly noise, from which that rule would make
+    a prior far too wide.
+    """
+    return {"sample_sigma2_leaf": False, "sigma2_leaf_init": (3 / 2) ** 2 / trees}
+
+
 def sample_chain(
     data: TrainingData, settings: BartConfig, seed: int, name: str, held_out: TrainingData | None = None
 ) -> Chain:
@@ -85,7 +94,7 @@ def sample_chain(
                 outcome="binary" if choice else "continuous", link="probit" if choice else "identity"
             ),
         },
-        mean_forest_params={"num_trees": settings.trees},
+        mean_forest_params={"num_trees": settings.trees, **(_probit_prior(settings.trees) if choice else {})},
     )
     ensemble = from_stochtree(model, rows.inputs, data.design.shape, len(rows.encoder.features))
     trace = np.zeros(0)

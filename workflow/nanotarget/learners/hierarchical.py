@@ -221,7 +221,9 @@ def settled(new: np.ndarray, old: np.ndarray) -> bool:
     return bool(np.all(np.abs(new - old) <= TOLERANCE * (old + START)))
 
 
-def drop_weak(problem: VarianceProblem, variances: np.ndarray, found: Evidence) -> tuple[np.ndarray, Evidence]:
+def drop_weak(
+    problem: VarianceProblem, variances: np.ndarray, found: Evidence
+) -> tuple[np.ndarray, Evidence]:
     """Set to zero the variances of T that the data do not ask for.
 
     Without predictable differences half of all estimates are above zero by chance, and every one of them

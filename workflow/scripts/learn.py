@@ -9,7 +9,7 @@ from nanotarget import artefacts
 from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.learners import FITTERS, TrainingData, fit_null
-from nanotarget.learners.bart import Chain, combine
+from nanotarget.learners.bart import Chain, combine, worst_convergence
 from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
 from nanotarget.learners.selection import choose
 from nanotarget.problems import reporting

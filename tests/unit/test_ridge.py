@@ -410,7 +410,15 @@ def test_a_training_fold_with_one_rating_each_teaches_nothing():
         data.respondents,
         data.covariates,
     )
-    assert (fit_ridge(one, 1).utilities(one.respondents).cells == 0).all()
+    assert (fit_ridge(one, 1, interactions=True).utilities(one.respondents).cells == 0).all()
+
+
+def test_one_respondent_is_enough_to_fit():
+    """Of two respondents each fold leaves one: common part-worths, and nothing that only people can prove."""
+    data, _ = simulate(DESIGN, 1, 20, np.random.default_rng(26))
+    model = fit_ridge(data, 1, interactions=True)
+    assert model.layout == additive_layout(DESIGN)
+    assert model.encoder.features == ()
 
 
 def weighted_design():

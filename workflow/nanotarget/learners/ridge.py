@@ -44,7 +44,7 @@ CANDIDATES = {
 }
 # What a group is chosen beside. Pairs are uncorrelated with all person-specific parts under the design.
 BESIDE: dict[int, tuple[int, ...]] = {COMMON: (), LINE: (COMMON,), CURVE: (COMMON, LINE), PAIR: (COMMON,)}
-SPARING = (CURVE, PAIR)
+SPARING = (CURVE, PAIR)  # groups that most worlds do without
 TINY = 1e-8
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
@@ -213,7 +213,8 @@ def choose_penalties(shares: Sequence[Equations], group: np.ndarray) -> np.ndarr
             losses[f] = held_out_losses(train, held_out, penalties[group[fixed]], candidates)
         best = int(np.argmin(losses.sum(axis=0)))
         gain = losses[:, 0] - losses[:, best]
-        if own in SPARING and gain.sum() <= gain.std(ddof=1) * np.sqrt(len(gain)):
+        spread = gain.std(ddof=1) if len(gain) > 1 else np.inf  # one respondent proves nothing
+        if own in SPARING and gain.sum() <= spread * np.sqrt(len(gain)):
             best = 0
         penalties[own] = candidates[best]
     return penalties

@@ -181,7 +181,12 @@ def held_out_losses(
     return np.einsum("jc,jc->c", found, gram_out @ found - 2 * cross_out[:, None])
 
 
-def choose_penalties(shares: Sequence[Equations], group: np.ndarray) -> np.ndarray:
+def choose_penalties(
+    shares: Sequence[Equations],
+    group: np.ndarray,
+    chosen: np.ndarray | None = None,
+    wanted: tuple[int, ...] = (COMMON, LINE, CURVE, PAIR),
+) -> np.ndarray:
     """Choose a penalty a group by cross-validation over folds of respondents, one group after the other.
 
     Each is chosen beside what `BESIDE` names; all but the common part may be left out. Curves and pairs,
@@ -191,18 +196,20 @@ def choose_penalties(shares: Sequence[Equations], group: np.ndarray) -> np.ndarr
     Args:
         shares: what each fold adds to the normal equations.
         group: (n_coefficients,) group of each coefficient.
+        chosen: (4,) penalties so far, if any.
+        wanted: groups whose penalty is chosen.
 
     Returns:
         (4,) penalties in absolute units; infinite for a group that is left out or not there.
     """
     gram, cross = sum_of(shares)
-    penalties = np.full(len(CANDIDATES), np.inf)
-    for own, relative in CANDIDATES.items():
+    penalties = np.full(len(PENALTY_NAMES), np.inf) if chosen is None else chosen.copy()
+    for own in wanted:
         members = np.flatnonzero(group == own)
         if not len(members):
             continue
         # Nothing to learn from: penalties stay positive.
-        candidates = relative * np.maximum(np.diag(gram)[members], TINY).mean()
+        candidates = CANDIDATES[own] * np.maximum(np.diag(gram)[members], TINY).mean()
         fixed = np.flatnonzero(np.isin(group, BESIDE[own]) & np.isfinite(penalties[group]))
         both = np.append(fixed, members)
         whole = gram[np.ix_(both, both)]
@@ -459,24 +466,37 @@ def _fit_rating(problem: Problem, folds: Sequence[np.ndarray]) -> Fit:
 
 
 def _fit_choice(problem: Problem, folds: Sequence[np.ndarray]) -> Fit:
-    """Penalties from the quadratic approximation at common preferences, then Newton to the optimum."""
-    chosen = problem.data.outcome[::2]
-    left_out = np.full(len(CANDIDATES), np.inf)
-    common = problem.restricted(left_out)
-    weak = 1e-3 * len(chosen) / problem.singles.shape[1]
-    start, _ = _newton(common, np.zeros(len(common.group)), weak)
-    response = working_response(chosen, common.utility(start))
-    penalties = choose_penalties([problem.equations(*response, members) for members in folds], problem.group)
-    reduced = problem.restricted(penalties)
-    begin = np.zeros(len(reduced.group))
-    begin[: len(start)] = start
-    solution, gram = _newton(reduced, begin, penalties[reduced.group])
+    """Penalties from quadratic approximations of the likelihood, then Newton to its optimum.
+
+    Curves are judged at the fit of the straight lines: at common preferences the saturation of the logit
+    itself looks like a curve.
+    """
+    chosen, group = problem.data.outcome[::2], problem.group
+    coefficients = np.zeros(len(group))
+
+    def fit(penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept = np.isfinite(penalties[group])
+        solution, gram = _newton(problem.restricted(penalties), coefficients[kept], penalties[group[kept]])
+        coefficients[kept] = solution
+        return solution, gram
+
+    def shares() -> list[Equations]:
+        response = working_response(chosen, problem.utility(coefficients))
+        return [problem.equations(*response, members) for members in folds]
+
+    weak = np.full(len(PENALTY_NAMES), np.inf)
+    weak[COMMON] = 1e-3 * len(chosen) / problem.singles.shape[1]
+    fit(weak)
+    penalties = choose_penalties(shares(), group, wanted=(COMMON, LINE, PAIR))
+    solution, gram = fit(penalties)
+    if problem.curved.any():
+        penalties = choose_penalties(shares(), group, penalties, wanted=(CURVE,))
+        if np.isfinite(penalties[CURVE]):
+            solution, gram = fit(penalties)
     return penalties, solution, gram, 1.0
 
 
-def _newton(
-    problem: Problem, solution: np.ndarray, penalty: np.ndarray | float
-) -> tuple[np.ndarray, np.ndarray]:
+def _newton(problem: Problem, solution: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Maximise the penalised likelihood of choices; also returns the Hessian without penalties."""
     everybody = np.arange(problem.data.n_respondents)
     for _ in range(NEWTON_STEPS):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import scipy.interpolate
 
+from nanotarget import artefacts
 from nanotarget.config import CovariateConfig
 from nanotarget.encoding import CURVES, CovariateEncoder, spline_terms
 
@@ -104,3 +105,13 @@ def test_an_encoder_with_curves_is_plain_data():
     new = pd.DataFrame({"x": [-50.0, np.nan, 0.1, 50.0]})
     assert again == encoder
     assert np.array_equal(again.encode(new), encoder.encode(new))
+
+
+def test_curves_bear_the_rounding_of_an_artefact(tmp_path):
+    """JSON artefacts keep twelve digits."""
+    for values in (np.arange(200) % 11.0, np.exp(np.random.default_rng(9).normal(size=200))):
+        encoder, _ = curves(values)
+        artefacts.write_json(encoder.to_data(), tmp_path / "encoder.json")
+        again = CovariateEncoder.from_data(artefacts.read_json(tmp_path / "encoder.json"))
+        table = pd.DataFrame({"x": values})
+        assert np.abs(again.encode(table) - encoder.encode(table)).max() < 1e-9

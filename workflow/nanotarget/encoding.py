@@ -101,7 +101,7 @@ class Feature:
         centre: training mean, subtracted.
         scale: training standard deviation of a number, 1 for an indicator.
         knots: of a curve, in units of u; empty for u itself.
-        weights: of a curve, of the `spline_terms` of u that it is the sum of.
+        heights: of a curve at its knots; unlike the weights of its terms they bear rounding.
     """
 
     covariate: str
@@ -110,7 +110,7 @@ class Feature:
     centre: float
     scale: float
     knots: tuple[float, ...] = ()
-    weights: tuple[float, ...] = ()
+    heights: tuple[float, ...] = ()
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """Return the (n,) feature of a column of the covariate; a missing number is the training mean."""
@@ -123,7 +123,8 @@ class Feature:
         standardised = (values - self.centre) / self.scale
         if not self.knots:
             return standardised
-        curve = spline_terms(standardised, self.knots) @ np.array(self.weights)
+        at_knots = spline_terms(np.array(self.knots), self.knots)
+        curve = spline_terms(standardised, self.knots) @ np.linalg.solve(at_knots, self.heights)
         return np.where(column.isna(), 0.0, curve)
 
 
@@ -150,7 +151,8 @@ def curves_of(line: Feature, column: pd.Series, most: int) -> list[Feature]:
         added = np.abs(np.diag(triangle)) / np.linalg.norm(terms, axis=0)
         if added.min() > COLLINEAR:
             weights = np.linalg.inv(triangle)[:, 2:] * np.sqrt(len(values))
-            return [replace(line, knots=tuple(knots.tolist()), weights=tuple(w)) for w in weights.T.tolist()]
+            heights = spline_terms(knots, knots) @ weights
+            return [replace(line, knots=tuple(knots.tolist()), heights=tuple(h)) for h in heights.T.tolist()]
     return []
 
 
@@ -222,4 +224,4 @@ class CovariateEncoder:
     def from_data(cls, data: Sequence[Mapping[str, Any]]) -> CovariateEncoder:
         """Rebuild an encoder from `to_data`."""
         features = (Feature(**feature) for feature in data)
-        return cls(tuple(replace(f, knots=tuple(f.knots), weights=tuple(f.weights)) for f in features))
+        return cls(tuple(replace(f, knots=tuple(f.knots), heights=tuple(f.heights)) for f in features))

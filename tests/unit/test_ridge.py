@@ -15,7 +15,7 @@ from nanotarget.encoding import CovariateEncoder, contrasts, indicators
 from nanotarget.learners import FITTERS, AdditiveModel, TrainingData, fit_null, ridge
 from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
 from nanotarget.learners.ridge import (
-    Problem,
+    Regression,
     choose_penalties,
     compare,
     fit_ridge,
@@ -61,7 +61,7 @@ def long_products(data):
 def problem_of(data, features, curved=None, pairs=()):
     layout = Layout(data.design, (*additive_layout(data.design).subsets, *pairs))
     curved = np.zeros(features.shape[1], dtype=bool) if curved is None else np.array(curved)
-    return Problem(data, features, curved, layout)
+    return Regression(data, features, curved, layout)
 
 
 def interacting(design, n, tasks, rng, strength, outcome="rating", **world):

@@ -40,7 +40,7 @@ def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
     def cross(fitter):
         return crossfit(data, fitter, settings.folds, seed, settings.own_answers, LOG.info)
 
-    null = held_out_losses(cross(lambda train, part: fit_null(train, seed)))
+    null = held_out_losses(cross(lambda train, part: fit_null(train, seed, settings.interactions)))
     fitted, losses, rows = {}, {}, []
     for name in settings.learners:
         LOG.info("learner %s", name)

@@ -261,7 +261,7 @@ def level_contrasts(design: Design, subset: tuple[int, ...]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Regression:
     """What is regressed on what.
 
     Attributes:
@@ -378,7 +378,7 @@ class Problem:
         """(q,) which features have a finite penalty."""
         return np.isfinite(penalties[np.where(self.curved, CURVE, LINE)])
 
-    def restricted(self, penalties: np.ndarray) -> Problem:
+    def restricted(self, penalties: np.ndarray) -> Regression:
         """Return the problem without the groups whose penalty is infinite."""
         kept = self.kept_features(penalties)
         tables = None if np.isfinite(penalties[PAIR]) else self.n_attributes
@@ -398,16 +398,20 @@ def fit_ridge(data: TrainingData, seed: int, interactions: bool = False) -> Addi
     return _fit(data, encoder, identified_pairs(data.design) if interactions else (), seed)
 
 
-def fit_null(data: TrainingData, seed: int) -> AdditiveModel:
-    """Fit the common part-worths alone: the null of no person-specific preferences."""
-    return _fit(data, CovariateEncoder(()), (), seed)
+def fit_null(data: TrainingData, seed: int, interactions: bool = False) -> AdditiveModel:
+    """Fit the common part alone: the null of no person-specific preferences.
+
+    Args:
+        interactions: whether pairs of attributes may interact, as for the learner it is compared with.
+    """
+    return _fit(data, CovariateEncoder(()), identified_pairs(data.design) if interactions else (), seed)
 
 
 def _fit(
     data: TrainingData, encoder: CovariateEncoder, pairs: tuple[tuple[int, ...], ...], seed: int
 ) -> AdditiveModel:
     layout = Layout(data.design, (*additive_layout(data.design).subsets, *pairs))
-    problem = Problem(data, encoder.encode(data.respondents), encoder.curved, layout)
+    problem = Regression(data, encoder.encode(data.respondents), encoder.curved, layout)
     fold = child_rng(seed, "ridge/inner folds").permutation(
         np.arange(data.n_respondents) % min(FOLDS, data.n_respondents)
     )
@@ -451,7 +455,7 @@ def posterior_draws(
 Fit = tuple[np.ndarray, np.ndarray, np.ndarray, float]
 
 
-def _fit_rating(problem: Problem, folds: Sequence[np.ndarray]) -> Fit:
+def _fit_rating(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     data, weight = problem.data, problem.data.weight
     response = compare(data.outcome, data)
     shares = [problem.equations(response, np.ones(len(response)), members) for members in folds]
@@ -465,7 +469,7 @@ def _fit_rating(problem: Problem, folds: Sequence[np.ndarray]) -> Fit:
     return penalties, solution, gram, noise
 
 
-def _fit_choice(problem: Problem, folds: Sequence[np.ndarray]) -> Fit:
+def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     """Penalties from quadratic approximations of the likelihood, then Newton to its optimum.
 
     Curves are judged at the fit of the straight lines: at common preferences the saturation of the logit
@@ -496,7 +500,7 @@ def _fit_choice(problem: Problem, folds: Sequence[np.ndarray]) -> Fit:
     return penalties, solution, gram, 1.0
 
 
-def _newton(problem: Problem, solution: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _newton(problem: Regression, solution: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Maximise the penalised likelihood of choices; also returns the Hessian without penalties."""
     everybody = np.arange(problem.data.n_respondents)
     for _ in range(NEWTON_STEPS):

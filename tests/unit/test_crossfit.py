@@ -8,12 +8,13 @@ from nanotarget.learners.crossfit import (
     Crossfit,
     assign_folds,
     crossfit,
+    deal_answers,
     deal_covariates,
     held_out_losses,
     part_of,
 )
 from nanotarget.learners.hierarchical import fit_hierarchical
-from nanotarget.learners.ridge import fit_ridge
+from nanotarget.learners.ridge import fit_null, fit_ridge
 from nanotarget.learners.selection import choose
 from nanotarget.policy import nano
 from nanotarget.score import best_petitions
@@ -66,6 +67,23 @@ def test_dealt_covariates_belong_to_others_and_nothing_else_moves():
     assert sorted(map(tuple, before)) == sorted(map(tuple, after))
     assert (before != after).any(axis=1).mean() > 0.8
     assert not dealt.respondents["z0"].equals(deal_covariates(data, 2, 3).respondents["z0"])
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_dealt_answers_keep_what_all_like_and_nothing_of_who_likes_it(outcome):
+    design = factorial((5, 4, 3))
+    rng = np.random.default_rng(9)
+    data, truth = simulate(design, 300, 8, rng, common=0.6, idiosyncratic=0.8, outcome=outcome)
+    dealt = deal_answers(data, 1, 3)
+    observed, null = (fit_hierarchical(d, 1, own_answers=True) for d in (data, dealt))
+    spread = [
+        np.std(m.utilities(data.respondents).cells - m.coefficients[0], axis=0).mean()
+        for m in (observed, null)
+    ]
+    assert spread[1] < 0.2 * spread[0]
+    common = [fit_null(d, 1).coefficients[0] for d in (data, dealt)]
+    assert np.corrcoef(*common)[0, 1] > 0.9
+    assert np.corrcoef(common[1], truth.mean(axis=0))[0, 1] > 0.9
 
 
 def test_units_see_their_own_model_and_overall_best_is_learned_without_them():

@@ -245,7 +245,7 @@ def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
 
 
 def _against_noise(table: pd.DataFrame | None) -> list[str]:
-    """A sentence on how many petitions nano assigns when the covariates mean nothing."""
+    """A sentence on how many petitions nano assigns when what it looks at means nothing."""
     if table is None or not (table["covariates"] == "permuted").any():
         return []
     distinct = table[table["covariates"] == "permuted"]["distinct"]
@@ -253,8 +253,8 @@ def _against_noise(table: pd.DataFrame | None) -> list[str]:
     span = low if low == high else f"{low} to {high}"
     noun = "petition" if high == "1" else "petitions"
     return [
-        f"With the covariates dealt anew at random, {theme.count(len(distinct))} times, nano gave {span} "
-        f"distinct {noun}: what it would find in covariates that mean nothing."
+        f"With what nano looks at dealt anew at random, {theme.count(len(distinct))} times, it gave {span} "
+        f"distinct {noun}: what it finds in noise."
     ]
 
 

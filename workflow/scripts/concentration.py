@@ -4,27 +4,21 @@ from pathlib import Path
 
 from nanotarget import artefacts
 from nanotarget.assign import concentration_table
-from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design
+from nanotarget.config import CalibrateConfig, typed
 from nanotarget.learners import FITTERS, TrainingData, model_from_data
 from nanotarget.learners.bart import Chain, combine
 from nanotarget.learners.crossfit import deal_answers, deal_covariates
 from nanotarget.problems import reporting
 
 
-def write_concentration(inputs, output, design, covariates, outcome, calibrate, permutations, seed):
+def write_concentration(inputs, output, learning, permutations):
     """Write the table of concentrations."""
-    design = Design.from_config(typed(DesignConfig, design))
-    calibrate = typed(CalibrateConfig, calibrate)
-    data = TrainingData.from_tables(
-        artefacts.read_parquet(inputs.profiles),
-        artefacts.read_parquet(inputs.respondents),
-        design,
-        outcome,
-        typed(list[CovariateConfig], covariates),
+    calibrate, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    data = TrainingData.from_settings(
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
     settings = artefacts.read_json(inputs.settings)
-    model = model_from_data(settings, artefacts.read_npz(inputs.arrays), design)
+    model = model_from_data(settings, artefacts.read_npz(inputs.arrays), data.design)
 
     def permuted(draw):
         # Own answers must tell nothing either where nano looks at them.
@@ -45,10 +39,6 @@ if __name__ == "__main__":
         write_concentration(
             snakemake.input,
             snakemake.output[0],
-            snakemake.params.design,
-            snakemake.params.covariates,
-            snakemake.params.outcome,
-            snakemake.params.calibrate,
+            snakemake.params.learning,
             snakemake.params.permutations,
-            snakemake.params.seed,
         )

@@ -6,69 +6,47 @@ from pathlib import Path
 import pandas as pd
 
 from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design
-from nanotarget.learners import FITTERS, TrainingData, fit_null
+from nanotarget.config import CalibrateConfig, typed
+from nanotarget.learners import FITTERS, TrainingData
 from nanotarget.learners.bart import Chain, combine, worst_convergence
-from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
-from nanotarget.learners.selection import choose
+from nanotarget.learners.selection import compare
 from nanotarget.problems import reporting
 
 LOG = logging.getLogger("nanotarget")
 
 
-def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
+def learn(inputs, outputs, learning):
     """Write the frozen model, the models of the folds and the comparison of learners with the null."""
-    settings = typed(CalibrateConfig, calibrate)
-    data = TrainingData.from_tables(
-        artefacts.read_parquet(inputs.profiles),
-        artefacts.read_parquet(inputs.respondents),
-        Design.from_config(typed(DesignConfig, design)),
-        outcome,
-        typed(list[CovariateConfig], covariates),
+    settings, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    data = TrainingData.from_settings(
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
-    chains = {}
-    for path in inputs.get("chains", []):
-        part, _, chain = Path(path).stem.rpartition("_")
-        chains.setdefault(part, {})[int(chain)] = Chain.from_arrays(artefacts.read_npz(path))
+    chains = read_chains(inputs.get("chains", []))
 
     def fit(name, train, part):
         if name == "bart":
-            return combine(train, [chains[part][c] for c in sorted(chains[part])], seed)
+            return combine(train, chains[part], seed)
         return FITTERS[name](train, seed, settings)
 
-    def cross(fitter):
-        return crossfit(data, fitter, settings.folds, seed, settings.own_answers, LOG.info)
+    compared = compare(data, fit, settings, seed, LOG.info)
+    model = fit(compared.chosen, data, "whole")
+    rows = pd.DataFrame(compared.rows)
+    if chains:
+        found = worst_convergence(
+            [[c.trace for c in drawn] for part, drawn in chains.items() if part != "whole"]
+        )
+        rows.loc[rows["learner"] == "bart", list(found)] = list(found.values())
+        if found["warning"]:
+            LOG.warning("bart: %s", found["warning"])
+    rows.loc[rows["chosen"], list(model.fit)] = list(model.fit.values())
+    artefacts.write_csv(rows, outputs.learners)
 
-    null = held_out_losses(cross(lambda train, part: fit_null(train, seed, settings.interactions)))
-    fitted, losses, rows = {}, {}, []
-    for name in settings.learners:
-        LOG.info("learner %s", name)
-        fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))
-        losses[name] = held_out_losses(fitted[name])
-        row = {"learner": name, "outcome": outcome, **compare_losses(losses[name], null, data.weight)}
-        if name == "bart":
-            traces = [[c.trace for c in drawn.values()] for part, drawn in chains.items() if part != "whole"]
-            row |= worst_convergence(traces)
-            if row["warning"]:
-                LOG.warning("bart: %s", row["warning"])
-        rows.append(row)
-    chosen, reason = choose(losses, data.weight)
-    if settings.learner != "auto":
-        reason = "named in the config"
-    model = fit(chosen, data, "whole")
-    for row in rows:
-        row |= {"chosen": row["learner"] == chosen}
-        if row["chosen"]:
-            row |= {"reason": reason, **model.fit}
-
-    artefacts.write_csv(pd.DataFrame(rows), outputs.learners)
-    artefacts.write_parquet(fitted[chosen].to_table(), outputs.crossfit)
-    folds = fitted[chosen].models
-    artefacts.write_json([m.settings() for m in folds], outputs.folds_settings)
-    arrays = {f"{k}/{name}": a for k, m in enumerate(folds) for name, a in m.arrays().items()}
+    fitted = compared.fitted[compared.chosen]
+    artefacts.write_parquet(fitted.to_table(), outputs.crossfit)
+    artefacts.write_json([m.settings() for m in fitted.models], outputs.folds_settings)
+    arrays = {f"{k}/{name}": a for k, m in enumerate(fitted.models) for name, a in m.arrays().items()}
     artefacts.write_npz(arrays, outputs.folds_arrays)
-    artefacts.write_json({**model.settings(), "learner": chosen}, outputs.settings)
+    artefacts.write_json({**model.settings(), "learner": compared.chosen}, outputs.settings)
     artefacts.write_npz(model.arrays(), outputs.arrays)
     digests = [
         f"{artefacts.sha256(path)}  {Path(path).name}\n" for path in (outputs.arrays, outputs.settings)
@@ -76,14 +54,15 @@ def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
     artefacts.write_text("".join(digests), outputs.digest)
 
 
+def read_chains(paths):
+    """Return the chains of each part of the calibration, in their order."""
+    chains = {}
+    for path in paths:
+        part, _, chain = Path(path).stem.rpartition("_")
+        chains.setdefault(part, {})[int(chain)] = Chain.from_arrays(artefacts.read_npz(path))
+    return {part: [found[c] for c in sorted(found)] for part, found in chains.items()}
+
+
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        learn(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params.design,
-            snakemake.params.covariates,
-            snakemake.params.outcome,
-            snakemake.params.calibrate,
-            snakemake.params.seed,
-        )
+        learn(snakemake.input, snakemake.output, snakemake.params.learning)

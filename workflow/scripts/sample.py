@@ -1,23 +1,18 @@
 """Sample one chain of the learner `bart` for one part of the calibration."""
 
 from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design
+from nanotarget.config import CalibrateConfig, typed
 from nanotarget.learners import TrainingData
 from nanotarget.learners.bart import sample_chain
 from nanotarget.learners.crossfit import part_of
 from nanotarget.problems import reporting
 
 
-def sample(inputs, output, design, covariates, outcome, calibrate, seed, part, chain):
+def sample(inputs, output, learning, part, chain):
     """Write the draws of a chain and their loss on what it has not seen."""
-    settings = typed(CalibrateConfig, calibrate)
-    data = TrainingData.from_tables(
-        artefacts.read_parquet(inputs.profiles),
-        artefacts.read_parquet(inputs.respondents),
-        Design.from_config(typed(DesignConfig, design)),
-        outcome,
-        typed(list[CovariateConfig], covariates),
+    settings, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    data = TrainingData.from_settings(
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
     train, held_out = part_of(data, part, settings.folds, seed)
     drawn = sample_chain(train, settings.bart, seed, f"{part}/chain {chain}", held_out)
@@ -29,11 +24,7 @@ if __name__ == "__main__":
         sample(
             snakemake.input,
             snakemake.output[0],
-            snakemake.params.design,
-            snakemake.params.covariates,
-            snakemake.params.outcome,
-            snakemake.params.calibrate,
-            snakemake.params.seed,
+            snakemake.params.learning,
             snakemake.wildcards.part,
             snakemake.wildcards.chain,
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import CovariateConfig
+from nanotarget.config import CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.encoding import CovariateEncoder, split_levels
 from nanotarget.problems import InputError, Problem
@@ -92,6 +92,19 @@ class TrainingData:
             respondents=people,
             covariates=tuple(covariates),
         )
+
+    @classmethod
+    def from_settings(
+        cls, profiles: pd.DataFrame, respondents: pd.DataFrame, settings: Mapping[str, Any]
+    ) -> TrainingData:
+        """Build training data as `from_tables` does from sections of a validated config.
+
+        Args:
+            settings: design, covariates, and outcome (the outcome that is analysed).
+        """
+        design = Design.from_config(typed(DesignConfig, settings["design"]))
+        covariates = typed(list[CovariateConfig], settings["covariates"])
+        return cls.from_tables(profiles, respondents, design, settings["outcome"], covariates)
 
     @property
     def n_respondents(self) -> int:

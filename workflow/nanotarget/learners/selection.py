@@ -2,11 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nanotarget.learners.base import mean_and_error
+from nanotarget.config import CalibrateConfig
+from nanotarget.learners.base import Model, TrainingData, mean_and_error
+from nanotarget.learners.crossfit import Crossfit, compare_losses, crossfit, held_out_losses
+from nanotarget.learners.ridge import fit_null
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cross-fitted learners.
+
+    Attributes:
+        fitted: cross-fit of each learner.
+        rows: facts about each learner, a row of calibrate/learners.csv.
+        chosen: name of the one that is used.
+    """
+
+    fitted: Mapping[str, Crossfit]
+    rows: Sequence[dict[str, Any]]
+    chosen: str
+
+
+def compare(
+    data: TrainingData,
+    fit: Callable[[str, TrainingData, str], Model],
+    settings: CalibrateConfig,
+    seed: int,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Comparison:
+    """Cross-fit the learners of a config, hold them to the null of no heterogeneity, choose one.
+
+    Args:
+        fit: from name of a learner, training data and name of the part left out to a model.
+    """
+
+    def cross(fitter: Callable[[TrainingData, str], Model]) -> Crossfit:
+        return crossfit(data, fitter, settings.folds, seed, settings.own_answers, progress)
+
+    null = held_out_losses(cross(lambda train, part: fit_null(train, seed, settings.interactions)))
+    fitted, losses, rows = {}, {}, []
+    for name in settings.learners:
+        progress(f"learner {name}")
+        fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))  # type: ignore[misc]
+        losses[name] = held_out_losses(fitted[name])
+        found = compare_losses(losses[name], null, data.weight)
+        rows.append({"learner": name, "outcome": data.outcome_kind, **found})
+    chosen, reason = choose(losses, data.weight)
+    if settings.learner != "auto":
+        reason = "named in the config"
+    for row in rows:
+        row |= {"chosen": row["learner"] == chosen, "reason": reason if row["learner"] == chosen else ""}
+    return Comparison(fitted, rows, chosen)
 
 
 def choose(losses: Mapping[str, np.ndarray], weight: np.ndarray) -> tuple[str, str]:

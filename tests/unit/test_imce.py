@@ -72,6 +72,18 @@ def test_intervals_hold_the_draws_and_people_are_joined_by_id(outcome):
             assert np.allclose(both[column], both[f"{column}_moved"], atol=2e-3)
 
 
+def test_chunks_of_respondents_change_nothing(monkeypatch):
+    data, models = fits("rating")
+    for model in models.values():
+        whole = imce(model, data.respondents, 0.9, 1)
+        monkeypatch.setattr("nanotarget.imce.NUMBERS", 20 * model.n_draws * sum(DESIGN.shape))
+        parts = imce(model, data.respondents, 0.9, 1)
+        monkeypatch.undo()
+        assert (whole["respondent_id"] == parts["respondent_id"]).all()
+        assert np.allclose(whole["estimate"], parts["estimate"])
+        assert np.allclose(whole["conf_low"], parts["conf_low"], atol=1e-5)
+
+
 def test_no_effects_differ_where_nothing_was_learned():
     data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(1))
     flat = fit_ridge(type(data)(**{**vars(data), "covariates": ()}), 1)

@@ -29,7 +29,8 @@ from nanotarget.learners.base import LOGIT_NORMAL, Model
 from nanotarget.seeds import child_rng
 
 PETITIONS = 500  # sampled to measure the variance of a respondent's utilities
-DRAWS = 1000  # posterior draws kept in memory at most
+DRAWS = 1000  # posterior draws used at most
+NUMBERS = 50_000_000  # drawn effects that are in memory at once
 TREES, REPEATS = 100, 5  # of the forest that explains effects, and its permutations
 
 
@@ -67,6 +68,17 @@ def imce(model: Model, respondents: pd.DataFrame, confidence: float, seed: int) 
         Rows respondent_id, attribute, level (none for the reference), estimate, std_error (posterior SD),
         conf_low, conf_high; in the unit of the outcome (choice: probability to be chosen).
     """
+    size = min(model.n_draws, DRAWS) * sum(model.design.shape)
+    step = max(1, NUMBERS // size)
+    parts = [
+        _imce_of(model, respondents.iloc[start : start + step], confidence, seed)
+        for start in range(0, len(respondents), step)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _imce_of(model: Model, respondents: pd.DataFrame, confidence: float, seed: int) -> pd.DataFrame:
+    """Estimate the effects for few enough respondents to hold all draws in memory."""
     design, kind = model.design, model.outcome_kind
     utilities = model.utilities(respondents)
     variance = np.zeros(utilities.n)

@@ -1,4 +1,4 @@
-"""A tiny good study that tests change: 30 people x 3 tasks x 2 profiles, an experiment of 60."""
+"""A tiny good study that tests change: 30 people x 3 tasks x 2 profiles, an experiment of 60 or a roster."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ class TinyStudy:
     config: dict[str, Any]
     calibration: pd.DataFrame
     experiment: pd.DataFrame
+    roster: pd.DataFrame | None = None
     contents: dict[str, bytes] = field(default_factory=dict)
 
     def write(self, folder: Path) -> Path:
         """Write the raw files and the config; return the config's path."""
         self.calibration.to_csv(folder / "calibration.csv", index=False)
         self.experiment.to_csv(folder / "experiment.csv", index=False)
+        if self.roster is not None:
+            self.roster.to_csv(folder / "roster.csv", index=False)
         for name, content in self.contents.items():
             (folder / name).write_bytes(content)
         path = folder / "study.yaml"
@@ -46,6 +49,27 @@ def tiny_study(layout: str = "long") -> TinyStudy:
     if layout == "long":
         return TinyStudy(_config(_long_keys()), long, experiment)
     return TinyStudy(_config(_wide_keys()), _widened(long), experiment)
+
+
+def await_fielding(study: TinyStudy) -> None:
+    """Put a roster of 41 people in the place of the experiment."""
+    del study.config["experiment"]
+    study.roster = _people("r", 41, np.random.default_rng(8)).drop(columns=["seconds", "w"])
+    study.config["roster"] = {
+        "file": "roster.csv",
+        "respondent": "id",
+        "arms": [
+            {"name": "control", "share": 1},
+            {"name": "best", "share": 2, "policy": "overall_best"},
+            {"name": "nano", "share": 2, "policy": "nano"},
+        ],
+        "randomisation": "blocked",
+        "blocks": ["party"],
+        "ledger": "ledger/arms.csv",
+        "identifiers": ["email"],
+        "opt_out": {"column": "personal", "values": ["No"]},
+        "exclusions": [{"step": "No consent", "rule": "not_in", "column": "consent", "values": ["Yes"]}],
+    }
 
 
 def _petitions(n: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from nanotarget.cells import parse_numbers
 from nanotarget.clean import check_design, read_samples
 from nanotarget.config import StudyConfig, typed, validate
 from nanotarget.problems import InputError
-from tiny_study import tiny_study
+from tiny_study import await_fielding, tiny_study
 
 
 def cleaned(study, folder, monkeypatch):
@@ -27,7 +27,9 @@ def cleaned(study, folder, monkeypatch):
 def read_study(text):
     study = typed(StudyConfig, validate(yaml.safe_load(text), "study.yaml"))
     design = check_design(study.design, "study.yaml") if study.design else None
-    return read_samples(study.samples, design, study.covariates, study.calibration, study.experiment)
+    return read_samples(
+        study.samples, design, study.covariates, study.calibration, study.experiment, study.roster
+    )
 
 
 @pytest.fixture
@@ -507,3 +509,21 @@ def test_published_experiments(name, project, reference, monkeypatch):
         assert (len(values), values.notna().sum()) == (row.n_assigned, row.n_observed)
         assert values.mean() == pytest.approx(row.mean, abs=1e-12)
         assert values.std() == pytest.approx(row.sd, abs=1e-12)
+
+
+def test_a_roster_keeps_opt_outs_and_needs_no_covariate_that_targets_nothing(clean):
+    study = tiny_study()
+    await_fielding(study)
+    study.config["covariates"].append({"name": "later", "kind": "numeric", "target": False})
+    study.roster.loc[0, ["id", "personal"]] = [" 007 ", "no"]
+    study.roster.loc[1, "consent"] = "No"
+    study.roster.loc[2, "party"] = "refused"
+    roster = clean(study).roster
+    people = roster.respondents.set_index("respondent_id")
+    assert list(people.columns) == ["opt_out", "age", "party", "later"]
+    assert people.index[people["opt_out"]].tolist() == ["007"]
+    assert "r2" not in people.index
+    assert people.loc["r3", ["party", "later"]].isna().all()
+    assert flow_of(roster) == {"In the raw file": (41, 41), "No consent": (41, 40)}
+    assert set(roster.quality["check"]) == {"opt_out", "missing"}
+    assert "email" not in people.columns

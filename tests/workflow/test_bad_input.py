@@ -6,6 +6,7 @@ and of the script of rule `check` in this process; the cases marked `real` also 
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import runpy
 import subprocess
@@ -21,7 +22,7 @@ import yaml
 
 from nanotarget.config import validate
 from nanotarget.problems import InputError
-from tiny_study import TinyStudy, tiny_study
+from tiny_study import TinyStudy, await_fielding, tiny_study
 
 STUDY_KEYS = (
     "study",
@@ -32,6 +33,7 @@ STUDY_KEYS = (
     "covariates",
     "calibration",
     "experiment",
+    "roster",
 )
 
 
@@ -101,9 +103,26 @@ def use_file(name: str) -> Callable[[TinyStudy], object]:
     return lambda study: study.config["calibration"].update(file=name)
 
 
+def ledger(*rows: str, header: str = "respondent_id,arm,block") -> Callable[[TinyStudy], object]:
+    """Let the study's ledger hold these rows."""
+
+    def mutate(study: TinyStudy) -> None:
+        study.config["roster"]["ledger"] = LEDGER
+        study.contents[LEDGER] = "\n".join([header, *rows, ""]).encode()
+
+    return mutate
+
+
+def roster(**settings: object) -> Callable[[TinyStudy], object]:
+    """Change settings of the section `roster`."""
+    return lambda study: study.config["roster"].update(settings)
+
+
 CONFIG = "study.yaml"
 CALIBRATION = "calibration.csv"
 EXPERIMENT = "experiment.csv"
+ROSTER = "roster.csv"
+LEDGER = "arms.csv"
 
 CONFIG_CASES = [
     Case("empty config", lambda s: s.config.clear(), (CONFIG, "whole file", "no settings"), real=True),
@@ -660,7 +679,146 @@ CELL_CASES = [
         real=True,
     ),
 ]
-CASES = CONFIG_CASES + FILE_CASES + CELL_CASES
+ROSTER_CASES = [
+    Case(
+        "roster and experiment",
+        lambda s: s.config.update(experiment=tiny_study().config["experiment"]),
+        (CONFIG, "key roster:", "it has been fielded", "remove 'roster'"),
+        real=True,
+    ),
+    Case(
+        "roster without calibration",
+        lambda s: s.config.pop("calibration"),
+        (CONFIG, "key roster:", "needs a calibration"),
+    ),
+    Case("no ledger", lambda s: s.config["roster"].pop("ledger"), (CONFIG, "the key 'ledger' is missing")),
+    Case(
+        "ledger among the results",
+        roster(ledger="./results/tiny/arms.csv"),
+        (CONFIG, "key roster.ledger", "outside the folder 'results'", "data/tiny/arms.csv"),
+    ),
+    Case(
+        "one arm",
+        lambda s: s.config["roster"].update(arms=[{"name": "nano", "policy": "nano"}]),
+        (CONFIG, "key roster.arms", "a list of at least 2"),
+    ),
+    Case(
+        "two arms of the roster with one name",
+        lambda s: s.config["roster"]["arms"][2].update(name="Best"),
+        (CONFIG, "key roster.arms", "the arm 'best' is there twice"),
+    ),
+    Case(
+        "share of nothing",
+        lambda s: s.config["roster"]["arms"][0].update(share=0),
+        (CONFIG, "key roster.arms[0].share", "more than 0", "equal shares if no arm has one"),
+    ),
+    Case(
+        "share of some arms only",
+        lambda s: s.config["roster"]["arms"][0].pop("share"),
+        (CONFIG, "key roster.arms:", "no share for 'control'"),
+    ),
+    Case(
+        "policy that nobody assigns",
+        lambda s: s.config.update(assign={"policies": ["random"]}),
+        (CONFIG, "key roster.arms[2] ('nano')", "the policy 'nano' is not assigned", "assign.policies"),
+    ),
+    Case(
+        "numeric block",
+        roster(blocks=["age"]),
+        (CONFIG, "key roster.blocks", "'age' is numeric", "categorical covariates: 'party'"),
+        real=True,
+    ),
+    Case(
+        "unknown block",
+        roster(blocks=["partie"]),
+        (CONFIG, "key roster.blocks", "unknown covariate 'partie'"),
+    ),
+    Case("blocked without blocks", roster(blocks=[]), (CONFIG, "key roster.blocks", "needs it")),
+    Case(
+        "blocks of a complete randomisation",
+        roster(randomisation="complete"),
+        (CONFIG, "key roster.blocks", "only blocked randomisation uses it"),
+    ),
+    Case(
+        "attribute's column that the export has itself",
+        also(
+            lambda s: s.config["design"]["attributes"][1].update(column="policy"),
+            rename("calibration", job="policy"),
+        ),
+        (CONFIG, "key design.attributes[1] ('Job')", "already has a column 'policy'"),
+    ),
+    Case(
+        "identifier as respondent of the roster",
+        roster(respondent="email"),
+        (CONFIG, "key roster.respondent", "'email' is a direct identifier"),
+    ),
+    Case(
+        "roster not there",
+        roster(file="rooster.csv"),
+        ("rooster.csv: whole file", "did you mean 'roster.csv'"),
+    ),
+    Case(
+        "roster lacks a covariate",
+        change("roster", lambda table: table.drop(columns="party")),
+        (f"{ROSTER}: column 'party'", "key covariates[1] ('party') names it"),
+        real=True,
+    ),
+    Case(
+        "respondent twice on the roster",
+        append("roster", 9),
+        (f"{ROSTER}: column 'id', rows 9, 43", "more than one row for 1 respondent"),
+    ),
+    Case(
+        "unknown level on the roster",
+        put("roster", 9, "party", "Centre"),
+        (f"{ROSTER}: column 'party', row 9", "'Centre' is no level of 'party'"),
+    ),
+    Case(
+        "somebody of the calibration on the roster",
+        put("roster", 9, "id", "c3"),
+        (f"{ROSTER}: row 9", "1 respondent also in calibration.csv"),
+    ),
+    Case(
+        "strangers on the roster of a panel",
+        lambda s: s.config.update(samples="panel"),
+        (f"{ROSTER}: rows 2, 3", "41 respondents not in calibration.csv", "samples: new"),
+    ),
+    Case(
+        "nobody of the roster is left",
+        change("roster", lambda table: table.assign(consent="No")),
+        (f"{ROSTER}: whole file", "nobody is left after the exclusions"),
+    ),
+    Case(
+        "ledger with an unknown arm",
+        ledger("r1,nano,party: Left", "r2,placebo,party: Left"),
+        (f"{LEDGER}: column 'arm', row 3", "'placebo' is no arm of the config", "key roster.arms"),
+        real=True,
+    ),
+    Case(
+        "everything wrong with a ledger at once",
+        ledger("r1,nano,party: Left", "r1 ,best,party: Left", ",best,party: Left", "r3,,party: Left"),
+        (
+            "3 problems found",
+            f"{LEDGER}: column 'respondent_id', rows 2, 3: a respondent is in the ledger more than once",
+            f"{LEDGER}: column 'respondent_id', row 4: the respondent's id is missing",
+            f"{LEDGER}: column 'arm', row 5: the arm is missing",
+            "restore the ledger from a copy",
+        ),
+    ),
+    Case(
+        "ledger without its columns",
+        ledger("r1,nano", header="id,arm"),
+        (f"{LEDGER}: header", "the ledger lacks 'respondent_id', 'block'"),
+    ),
+    Case("ledger cut off", ledger("r1,nano,party: Left", "r2"), (f"{LEDGER}: row 3", "has 1 cells")),
+    Case(
+        "ledger and roster wrong at once",
+        also(ledger("r1,placebo,"), put("roster", 9, "age", "old")),
+        ("2 problems found", "'placebo' is no arm", "'old' is no number"),
+    ),
+]
+ROSTER_CASES = [dataclasses.replace(c, mutate=also(await_fielding, c.mutate)) for c in ROSTER_CASES]
+CASES = CONFIG_CASES + FILE_CASES + CELL_CASES + ROSTER_CASES
 
 
 def run_here(
@@ -746,6 +904,18 @@ def test_snakemake_refuses_bad_input(case: Case, tmp_path: Path, project: Path) 
     study.write(tmp_path)
     code, output = run_snakemake(tmp_path, project)
     assert_refused(case, code, output, tmp_path)
+
+
+def test_a_good_roster_passes(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tiny_study()
+    await_fielding(study)
+    ledger("r1,nano,party: Left", "somebody who left,best,party: Left")(study)
+    study.write(tmp_path)
+    assert run_here(tmp_path, project, monkeypatch, capsys) == (0, "")
+    report = yaml.safe_load((tmp_path / "results/tiny/check.json").read_text(encoding="utf-8"))
+    assert report["roster"] == {"respondents": 41}
 
 
 @pytest.mark.parametrize("layout", ["long", "wide"])

@@ -30,6 +30,8 @@ FLOW = (
     "diagnose",
     "preregistration",
     "assign",
+    "randomise",
+    "fielding",
     "estimate",
     "explore",
     "theme",

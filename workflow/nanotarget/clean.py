@@ -28,10 +28,12 @@ from nanotarget.cells import (
 )
 from nanotarget.config import (
     CalibrationConfig,
+    ColumnValues,
     CovariateConfig,
     DesignConfig,
     ExperimentConfig,
     OutcomeConfig,
+    RosterConfig,
 )
 from nanotarget.design import Design
 from nanotarget.people import (
@@ -46,7 +48,7 @@ from nanotarget.people import (
     read_weights,
 )
 from nanotarget.problems import InputError, Problem, collecting, counted, listed, placed, raise_if_any
-from nanotarget.quality import calibration_quality, experiment_quality
+from nanotarget.quality import calibration_quality, experiment_quality, roster_quality
 from nanotarget.raw import read_raw
 
 
@@ -82,22 +84,33 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Roster:
+    """The tidy roster: `contracts.roster`, and the rest as in `Calibration`."""
+
+    respondents: pd.DataFrame
+    flow: pd.DataFrame
+    quality: pd.DataFrame
+    people: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Samples:
-    """Both samples of a study, or one of them."""
+    """The samples that a study has."""
 
     calibration: Calibration | None
     experiment: Experiment | None
+    roster: Roster | None
 
     @property
     def flow(self) -> pd.DataFrame:
         """Participant flow of all samples."""
-        tables = [sample.flow for sample in (self.calibration, self.experiment) if sample]
+        tables = [sample.flow for sample in (self.calibration, self.experiment, self.roster) if sample]
         return pd.concat(tables, ignore_index=True)
 
     @property
     def quality(self) -> pd.DataFrame:
         """Quality checks of all samples."""
-        tables = [sample.quality for sample in (self.calibration, self.experiment) if sample]
+        tables = [sample.quality for sample in (self.calibration, self.experiment, self.roster) if sample]
         return pd.concat(tables, ignore_index=True)
 
 
@@ -107,8 +120,9 @@ def read_samples(
     covariates: Sequence[CovariateConfig],
     calibration: CalibrationConfig | None,
     experiment: ExperimentConfig | None,
+    roster: RosterConfig | None = None,
 ) -> Samples:
-    """Read and clean both raw files of a study.
+    """Read and clean the raw files of a study.
 
     Args:
         samples: "new" if the samples must be different people, "panel" if the same ones.
@@ -116,13 +130,15 @@ def read_samples(
         covariates: the allow-list.
         calibration: where the calibration is, or None.
         experiment: where the experiment is, or None.
+        roster: where the list of people to field to is, or None.
 
     Raises:
-        InputError: with the problems of both files at once.
+        InputError: with the problems of all files at once.
     """
     problems: list[Problem] = []
     first: Calibration | None = None
     second: Experiment | None = None
+    third: Roster | None = None
     if calibration and design:
         with collecting(problems):
             raw = read_raw(calibration.file, calibration.header_rows)
@@ -131,10 +147,15 @@ def read_samples(
         with collecting(problems):
             raw = read_raw(experiment.file, experiment.header_rows)
             second = read_experiment(raw, experiment, design, covariates, experiment.file)
-    if calibration and experiment and first and second:
-        problems += _compare_people(first, second, samples, calibration.file, experiment.file)
+    if roster:
+        with collecting(problems):
+            raw = read_raw(roster.file, roster.header_rows)
+            third = read_roster(raw, roster, covariates, roster.file)
+    for config, later in ((experiment, second), (roster, third)):
+        if calibration and first and config and later:
+            problems += _compare_people(first, later, samples, calibration.file, config.file)
     raise_if_any(problems)
-    return Samples(first, second)
+    return Samples(first, second, third)
 
 
 def check_design(config: DesignConfig, source: str) -> Design:
@@ -171,16 +192,16 @@ def check_design(config: DesignConfig, source: str) -> Design:
 
 
 def _compare_people(
-    first: Calibration, second: Experiment, samples: str, calibration_file: str, experiment_file: str
+    first: Calibration, second: Experiment | Roster, samples: str, calibration_file: str, later_file: str
 ) -> list[Problem]:
-    """Hold the two samples to what the config declares about them."""
+    """Hold a later sample to what the config declares about it and the calibration."""
     people = second.people
     if samples == "panel":
         unknown = ~people["respondent"].isin(first.everyone)
         if unknown.any():
             return [
                 Problem(
-                    experiment_file,
+                    later_file,
                     placed(people.index[unknown]),
                     f"{counted(int(unknown.sum()), 'respondent')} not in {calibration_file}",
                     "people of the calibration, because the config says 'samples: panel'",
@@ -195,7 +216,7 @@ def _compare_people(
         return []
     return [
         Problem(
-            experiment_file,
+            later_file,
             placed(people.index[again]),
             f"{counted(int(again.sum()), 'respondent')} also in {calibration_file}",
             "other people than in the calibration, because the config says 'samples: new'",
@@ -323,7 +344,7 @@ def _calibration_columns(calibration: CalibrationConfig, design: Design) -> list
 
 def _person_columns(
     section: str,
-    sample: CalibrationConfig | ExperimentConfig,
+    sample: CalibrationConfig | ExperimentConfig | RosterConfig,
     covariates: Sequence[CovariateConfig],
     needed: Sequence[bool],
 ) -> list[tuple[str, list[str]]]:
@@ -331,7 +352,7 @@ def _person_columns(
     wanted = [
         (f"covariates[{i}] ('{c.name}')", [c.column or c.name]) for i, c in enumerate(covariates) if needed[i]
     ]
-    if sample.weight:
+    if not isinstance(sample, RosterConfig) and sample.weight:
         wanted.append((f"{section}.weight", [sample.weight]))
     if sample.opt_out:
         wanted.append((f"{section}.opt_out.column", [sample.opt_out.column]))
@@ -617,8 +638,6 @@ def read_experiment(
         f"one of {listed(map(str, texts))}",
         "complete the file, or exclude who was not randomised with an exclusion of rule 'missing'",
     )
-    opt_out = experiment.opt_out
-    refused = holds(kept[opt_out.column], opt_out.values) if opt_out else np.zeros(len(kept), dtype=bool)
     person = np.arange(len(kept))
     values = read_covariates(kept, covariates, person, report)
     weight = read_weights(kept, experiment.weight, person, report)
@@ -646,7 +665,7 @@ def read_experiment(
         {
             "respondent_id": pd.array(read_ids(ids.text), dtype="str"),
             "arm": pd.Categorical.from_codes(arm, names),
-            "opt_out": refused,
+            "opt_out": _refused(kept, experiment.opt_out),
             **values,
             **shown,
             **outcomes,
@@ -661,6 +680,57 @@ def read_experiment(
         experiment_quality(respondents, [*values, *outcomes], compared),
         identify(kept, experiment.respondent, experiment.exclusions),
     )
+
+
+def read_roster(
+    raw: pd.DataFrame, roster: RosterConfig, covariates: Sequence[CovariateConfig], source: str
+) -> Roster:
+    """Turn the list of people to field to into a tidy table.
+
+    A covariate with ``target: false`` that makes no blocks may be absent from the file; it is
+    missing then.
+
+    Args:
+        raw: what `read_raw` returned.
+        roster: the config's section.
+        covariates: the allow-list.
+        source: name of the raw file for messages.
+
+    Raises:
+        InputError: with all problems of the file.
+    """
+    needed = [c.target or c.name in roster.blocks or (c.column or c.name) in raw.columns for c in covariates]
+    wanted = [("roster.respondent", [roster.respondent])]
+    require(raw, [*wanted, *_person_columns("roster", roster, covariates, needed)], source)
+    report = Report(source)
+    steps, compared = exclude(raw, np.arange(len(raw)), roster.respondent, roster.exclusions, report)
+    kept = raw.loc[steps[-1].after]
+    if kept.empty:
+        raise InputError([*report.problems, _nobody_left(source)])
+    ids = cells_of(kept, [roster.respondent])
+    check_ids(ids, report)
+    check_unique(ids, report)
+    values = read_covariates(kept, covariates, np.arange(len(kept)), report)
+    raise_if_any(report.problems)
+    respondents = pd.DataFrame(
+        {
+            "respondent_id": pd.array(read_ids(ids.text), dtype="str"),
+            "opt_out": _refused(kept, roster.opt_out),
+            **values,
+        }
+    ).sort_values("respondent_id", kind="stable", ignore_index=True)
+    contracts.roster(covariates).validate(respondents, lazy=True)
+    return Roster(
+        respondents,
+        count_flow("roster", steps, {"all": steps[0].before}),
+        roster_quality(respondents, list(values), compared),
+        identify(kept, roster.respondent, roster.exclusions),
+    )
+
+
+def _refused(raw: pd.DataFrame, opt_out: ColumnValues | None) -> np.ndarray:
+    """Return who refused personalisation."""
+    return holds(raw[opt_out.column], opt_out.values) if opt_out else np.zeros(len(raw), dtype=bool)
 
 
 def _experiment_columns(

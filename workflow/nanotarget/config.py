@@ -168,6 +168,31 @@ class ExperimentConfig:
 
 
 @dataclass(frozen=True)
+class RosterArmConfig:
+    """One arm to which people of the roster are randomised; `share` counts relative to the other arms."""
+
+    name: str
+    share: float | None = None
+    policy: str | None = None
+
+
+@dataclass(frozen=True)
+class RosterConfig:
+    """Who is going to be fielded, and how they are randomised; `ledger` records what was drawn."""
+
+    file: str
+    respondent: str
+    arms: list[RosterArmConfig]
+    ledger: str
+    header_rows: int = 1
+    randomisation: Literal["complete", "blocked"] = "complete"
+    blocks: list[str] = field(default_factory=list)
+    opt_out: ColumnValues | None = None
+    exclusions: list[ExclusionConfig] = field(default_factory=list)
+    identifiers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class GroupConfig:
     """Values of a numeric covariate from `min` to `max`, both included; None is open."""
 
@@ -274,6 +299,7 @@ class StudyConfig:
     calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
     experiment: ExperimentConfig | None = None
+    roster: RosterConfig | None = None
     assign: AssignConfig = field(default_factory=AssignConfig)
     estimate: EstimateConfig = field(default_factory=EstimateConfig)
     explore: ExploreConfig = field(default_factory=ExploreConfig)
@@ -505,11 +531,13 @@ def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
         yield from _check_calibration(config.calibration, config.design, source)
     if config.experiment:
         yield from _check_experiment(config, config.experiment, source)
+    if config.roster:
+        yield from _check_roster(config, config.roster, source)
     yield from _check_subgroups(config, source)
 
 
 def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
-    if config.calibration is None and config.experiment is None:
+    if config.calibration is None and config.experiment is None and config.roster is None:
         yield Problem(
             source,
             "top level",
@@ -550,12 +578,29 @@ def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
             "at least 2 draws in each chain",
             "ask for more draws or fewer chains",
         )
-    if config.samples == "panel" and not (config.calibration and config.experiment):
+    if config.roster and config.experiment:
+        # Both would answer the question whom `assign` assigns to.
+        yield Problem(
+            source,
+            "key roster",
+            "a study with an experiment has no roster: it has been fielded, and the experiment says to whom",
+            "either the section 'roster' (before fielding) or the section 'experiment' (after it)",
+            "remove 'roster'; its ledger stays where it is. For new people write another config",
+        )
+    if config.roster and config.calibration is None:
+        yield Problem(
+            source,
+            "key roster",
+            "a roster needs a calibration, from which its petitions are learned",
+            "a section 'calibration'",
+            "add it",
+        )
+    if config.samples == "panel" and not (config.calibration and (config.experiment or config.roster)):
         yield Problem(
             source,
             "key samples",
             "a panel needs both samples",
-            "a calibration and an experiment of the same people",
+            "a calibration and an experiment (or a roster) of the same people",
             "add the missing section or write 'samples: new'",
         )
 
@@ -689,7 +734,8 @@ def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
             "every covariate once",
             "remove or rename one",
         )
-    respondents = {sample.respondent for sample in (config.calibration, config.experiment) if sample}
+    samples = (config.calibration, config.experiment, config.roster)
+    respondents = {sample.respondent for sample in samples if sample}
     for i, covariate in enumerate(config.covariates):
         where = f"key covariates[{i}] ('{covariate.name}')"
         if (covariate.column or covariate.name) in respondents:
@@ -751,11 +797,16 @@ def _check_identifiers(config: StudyConfig, source: str) -> Iterator[Problem]:
             (f"design.attributes[{i}]", a.column or a.name) for i, a in enumerate(config.design.attributes)
         ]
     identifiers = set()
-    for section, sample in (("calibration", config.calibration), ("experiment", config.experiment)):
+    for section, sample in (
+        ("calibration", config.calibration),
+        ("experiment", config.experiment),
+        ("roster", config.roster),
+    ):
         if sample:
             identifiers |= set(sample.identifiers)
             kept.append((f"{section}.respondent", sample.respondent))
-            kept += [(f"{section}.weight", sample.weight)] if sample.weight else []
+            if not isinstance(sample, RosterConfig) and sample.weight:
+                kept.append((f"{section}.weight", sample.weight))
     if config.experiment:
         kept.append(("experiment.arm", config.experiment.arm))
         kept += [
@@ -910,13 +961,11 @@ def _check_exclusions(exclusions: Sequence[ExclusionConfig], section: str, sourc
             )
 
 
-def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
-    texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
-    names = [arm.name for arm in experiment.arms]
+def _check_arms(names: Sequence[str], texts: Sequence[Level], section: str, source: str) -> Iterator[Problem]:
     for name in dict.fromkeys([*_repeated(names), *_repeated(texts)]):
         yield Problem(
             source,
-            "key experiment.arms",
+            f"key {section}.arms",
             f"the arm '{name}' is there twice",
             "every arm once",
             "rename or remove one",
@@ -925,11 +974,16 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
         if normalised(name) in ("all", "none"):  # the participant flow counts people under these
             yield Problem(
                 source,
-                "key experiment.arms",
+                f"key {section}.arms",
                 f"an arm cannot be named '{name}'",
                 "another name than 'all' and 'none'",
-                "rename it and put the text of the raw file into 'value'",
+                "rename it; 'value' of an arm of the experiment holds the text of the raw file",
             )
+
+
+def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
+    texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
+    yield from _check_arms([arm.name for arm in experiment.arms], texts, "experiment", source)
     for name in dict.fromkeys(_repeated([outcome.name for outcome in experiment.outcomes])):
         yield Problem(
             source,
@@ -987,6 +1041,74 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
                 "correct the name",
             )
     yield from _check_exclusions(experiment.exclusions, "experiment", source)
+
+
+# Columns of assign/fielding.csv beside those of the attributes.
+FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
+
+
+def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Iterator[Problem]:
+    names = [arm.name for arm in roster.arms]
+    yield from _check_arms(names, names, "roster", source)
+    without = [arm.name for arm in roster.arms if arm.share is None]
+    if 0 < len(without) < len(names):
+        yield Problem(
+            source,
+            "key roster.arms",
+            f"no share for {listed(without)}, although other arms have one",
+            "a share for every arm, or for none (equal shares)",
+            "add or remove shares",
+        )
+    assigned = {*config.assign.policies, "overall_best"}
+    for i, arm in enumerate(roster.arms):
+        if arm.policy and arm.policy not in assigned:
+            yield Problem(
+                source,
+                f"key roster.arms[{i}] ('{arm.name}')",
+                f"the policy '{arm.policy}' is not assigned",
+                f"one of {listed(sorted(assigned))}",
+                "add it to assign.policies",
+            )
+    if (roster.randomisation == "blocked") != bool(roster.blocks):
+        yield Problem(
+            source,
+            "key roster.blocks",
+            "only blocked randomisation uses it" if roster.blocks else "blocked randomisation needs it",
+            "'randomisation: blocked' with a list of covariates, or neither",
+            "add or remove 'blocks', or correct 'randomisation'",
+        )
+    categorical = [covariate.name for covariate in config.covariates if covariate.kind == "categorical"]
+    for name in roster.blocks:
+        if name not in categorical:
+            known = any(covariate.name == name for covariate in config.covariates)
+            yield Problem(
+                source,
+                "key roster.blocks",
+                f"'{name}' is numeric, so that nearly everybody would be a block"
+                if known
+                else f"unknown covariate '{name}'",
+                f"categorical covariates: {listed(categorical) or 'the config has none'}",
+                "remove it, or add a categorical covariate that groups it" if known else "correct the name",
+            )
+    if Path(roster.ledger).parts[:1] == ("results",) or not roster.ledger.endswith(".csv"):
+        # `make clean` removes results; a ledger that is lost cannot be drawn again.
+        yield Problem(
+            source,
+            "key roster.ledger",
+            f"'{roster.ledger}' cannot be the ledger",
+            "a file that ends in .csv, outside the folder 'results'",
+            f"write for example data/{config.study}/arms.csv",
+        )
+    for i, attribute in enumerate(config.design.attributes if config.design else []):
+        if (attribute.column or attribute.name) in FIELDING:
+            yield Problem(
+                source,
+                f"key design.attributes[{i}] ('{attribute.name}')",
+                f"assign/fielding.csv already has a column '{attribute.column or attribute.name}'",
+                f"another column than {listed(FIELDING)}",
+                "rename the column in the raw file and in the config",
+            )
+    yield from _check_exclusions(roster.exclusions, "roster", source)
 
 
 def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:

@@ -106,6 +106,19 @@ def experiment(
     )
 
 
+def roster(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
+    """One row a respondent who is going to be fielded, sorted by respondent_id."""
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str", unique=True),
+            "opt_out": pa.Column("bool"),
+            **_covariate_columns(covariates),
+        },
+        strict=True,
+        ordered=True,
+    )
+
+
 def assignments(design: Design) -> pa.DataFrameSchema:
     """One row a respondent and policy, sorted by respondent_id, then policy in config order.
 

@@ -110,6 +110,17 @@ def experiment_quality(
         _share("arm", "arm", int(count), n, level=str(arm))
         for arm, count in respondents["arm"].value_counts(sort=False).items()
     ]
-    rows.append(_share("opt_out", "opt_out", int(respondents["opt_out"].sum()), n))
-    rows += [*_missing(respondents, names), *_speed(compared)]
-    return _quality("experiment", rows)
+    return _quality("experiment", rows + _people(respondents, names, compared))
+
+
+def roster_quality(
+    respondents: pd.DataFrame, names: Sequence[str], compared: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    return _quality("roster", _people(respondents, names, compared))
+
+
+def _people(
+    respondents: pd.DataFrame, names: Sequence[str], compared: Mapping[str, np.ndarray]
+) -> list[dict[str, object]]:
+    refused = _share("opt_out", "opt_out", int(respondents["opt_out"].sum()), len(respondents))
+    return [refused, *_missing(respondents, names), *_speed(compared)]

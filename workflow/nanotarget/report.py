@@ -192,6 +192,7 @@ def sections(material: Material) -> list[Section]:
             count,
             drawn("petitions"),
             shown("audit"),
+            folded("arm_balance"),
             quote=quote,
             missing=calibrated,
         ),

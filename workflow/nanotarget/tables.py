@@ -305,7 +305,7 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
     """Make every table whose source is there, in the order of the report.
 
     Args:
-        sources: artefact (flow, amce, marginal_means, learners, diagnostics, audit, effects,
+        sources: artefact (flow, amce, marginal_means, learners, diagnostics, audit, arm_balance, effects,
             equivalence, attrition, balance, power, subgroups, deviations) -> tidy table.
         names: labels, and whether to add the note on simulated data.
     """
@@ -322,6 +322,9 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
         ),
         "diagnostics": lambda t: diagnostics(t, names),
         "audit": lambda t: chosen("audit", "Petitions fielded and recomputed", t, names, AUDIT),
+        "arm_balance": lambda t: chosen(
+            "arm_balance", "Balance of the roster's arms", t, names, BALANCE, "contrast"
+        ),
         "effects": lambda t: effects(t, names),
         "equivalence": lambda t: equivalence(t, names),
         "attrition": lambda t: chosen("attrition", "Attrition", t, names, ATTRITION, "outcome"),

@@ -1,9 +1,9 @@
 """How sure is it that a petition is a respondent's best, and what would overall-best cost her?
 
-Over posterior draws of utilities, on a set of candidate petitions: everybody's best under the posterior mean, the
-overall-best petition, and the petitions that are most often somebody's best in some draws, searched over
-the whole grid. The *coverage* of the set is the share of people and draws whose best petition of the
-whole grid is in it, measured in draws that did not choose it.
+Over posterior draws of utilities, on a set of candidate petitions: everybody's best under the posterior
+mean, the overall-best petition, and the petitions that are most often somebody's best in some draws,
+searched over the whole grid. The *coverage* of the set is the share of people and draws whose best petition
+of the whole grid is in it, measured in draws that did not choose it.
 """
 
 from __future__ import annotations

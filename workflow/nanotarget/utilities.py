@@ -87,9 +87,7 @@ class Layout:
                     given = np.take(joint, level, axis=at) / max(own[level], np.finfo(float).tiny)
                     if a in subset:  # the table has the attribute: other levels weigh nothing
                         whole = np.zeros([self.design.shape[b] for b in subset])
-                        index = [slice(None)] * len(subset)
-                        index[at] = level
-                        whole[tuple(index)] = given
+                        np.moveaxis(whole, at, 0)[level] = given
                         given = whole
                     parts.append(given.ravel())
                 columns.append(np.concatenate(parts))
@@ -172,7 +170,7 @@ class Utilities(ABC):
         return out
 
     def level_means(self) -> np.ndarray:
-        """Return (n, total levels) mean utilities of petitions with each level, less that of all petitions."""
+        """Return (n, total levels) mean utilities given each level, less the mean of all petitions."""
         out = np.empty((self.n, sum(self.design.shape)))
         for chunk in self.chunks():
             mean = chunk.layout.probabilities @ chunk.cells

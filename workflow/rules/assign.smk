@@ -1,12 +1,17 @@
-# The roster is the experiment; a study without one assigns to its calibration respondents.
-rule assign:
+# Petitions go to the people of the experiment, or of the roster of a study not yet fielded; a study
+# with neither assigns to its calibration respondents.
+rule choose:
     input:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
         roster=(
             "<results>/clean/experiment.parquet"
             if config["experiment"]
-            else "<results>/clean/calibration_respondents.parquet"
+            else (
+                "<results>/clean/roster.parquet"
+                if config["roster"]
+                else "<results>/clean/calibration_respondents.parquet"
+            )
         ),
         population="<results>/clean/calibration_respondents.parquet",
         library=library("assign.py"),
@@ -24,7 +29,7 @@ rule assign:
         assignments="<results>/assign/assignments.parquet",
         petitions="<results>/assign/petitions.csv",
     log:
-        "<logs>/assign.log",
+        "<logs>/choose.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -53,7 +58,7 @@ rule concentration:
         arrays=rules.learn.output.arrays,
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
-        roster=rules.assign.input.roster,
+        roster=rules.choose.input.roster,
         chains=[
             f"<results>/calibrate/chains/permuted_{draw + 1}_{chain}.npz"
             for draw in range(config["assign"]["permutations"])
@@ -86,7 +91,7 @@ rule uncertainty:
     input:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
-        roster=rules.assign.input.roster,
+        roster=rules.choose.input.roster,
         population="<results>/clean/calibration_respondents.parquet",
         library=library("uncertainty.py"),
     output:
@@ -109,3 +114,17 @@ rule uncertainty:
         "Asking how sure the assignment is"
     script:
         "../scripts/uncertainty.py"
+
+
+if config["roster"]:
+
+    include: "roster.smk"
+
+
+rule assign:
+    input:
+        rules.choose.output,
+        rules.uncertainty.output,
+        *([rules.randomise.output, rules.fielding.output] if config["roster"] else []),
+    message:
+        "The assignment is complete"

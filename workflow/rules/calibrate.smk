@@ -58,12 +58,12 @@ rule sample:
         "<logs>/sample/{part}_{chain}.log",
     benchmark:
         "<benchmarks>/sample/{part}_{chain}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
     wildcard_constraints:
         part=r"whole|fold_\d+|permuted_\d+",
         chain=r"\d+",
+    conda:
+        "../../environment.yml"
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,

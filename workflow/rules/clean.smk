@@ -1,6 +1,8 @@
 # Raw files are inputs only where they exist: a missing one is reported by `check`, in our words.
 RAW = [
-    config[sample]["file"] for sample in ("calibration", "experiment") if config[sample]
+    config[sample]["file"]
+    for sample in ("calibration", "experiment", "roster")
+    if config[sample]
 ]
 CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
 if config["calibration"]:
@@ -10,6 +12,8 @@ if config["calibration"]:
     )
 if config["experiment"]:
     CLEANED["experiment"] = "<results>/clean/experiment.parquet"
+if config["roster"]:
+    CLEANED["roster"] = "<results>/clean/roster.parquet"
 
 
 rule check:
@@ -42,6 +46,7 @@ rule check:
                 "covariates",
                 "calibration",
                 "experiment",
+                "roster",
             )
         },
         source=Path(([*workflow.configfiles, "config.yaml"])[0]).name,
@@ -72,6 +77,7 @@ rule clean:
         covariates=config["covariates"],
         calibration=config["calibration"],
         experiment=config["experiment"],
+        roster=config["roster"],
     message:
         "Cleaning the raw data of {config[study]}"
     script:

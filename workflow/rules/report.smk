@@ -20,6 +20,8 @@ if HAS_CALIBRATION:
     }
 if HAS_AUDIT:
     SOURCES["audit"] = "<results>/assign/audit.csv"
+if config["roster"]:
+    SOURCES["arm_balance"] = "<results>/assign/arm_balance.csv"
 if HAS_EXPERIMENT:
     SOURCES |= {
         name: f"<results>/estimate/{name}.csv"
@@ -184,9 +186,11 @@ MAKERS = [
         "learn",
         "imce",
         "diagnose",
-        "assign",
+        "choose",
         "concentration",
         "uncertainty",
+        "randomise",
+        "fielding",
         "deviations",
         "estimate",
         "explore",

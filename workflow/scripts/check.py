@@ -9,6 +9,7 @@ from nanotarget.artefacts import write_json
 from nanotarget.clean import check_design, read_samples
 from nanotarget.config import StudyConfig, typed
 from nanotarget.problems import Problem, collecting, raise_if_any, reporting
+from nanotarget.randomise import read_ledger
 
 
 def check(study: StudyConfig, source: str) -> dict[str, Any]:
@@ -34,7 +35,12 @@ def check(study: StudyConfig, source: str) -> dict[str, Any]:
     if design or not study.design:  # without a design every level would be a problem of its own
         with collecting(problems):
             samples = read_samples(
-                study.samples, design, study.covariates, study.calibration, study.experiment
+                study.samples,
+                design,
+                study.covariates,
+                study.calibration,
+                study.experiment,
+                study.roster,
             )
             if samples.calibration:
                 found["calibration"] = {
@@ -47,6 +53,11 @@ def check(study: StudyConfig, source: str) -> dict[str, Any]:
                     "respondents": int(arms.sum()),
                     "arms": {str(arm): int(n) for arm, n in arms.items()},
                 }
+            if samples.roster:
+                found["roster"] = {"respondents": len(samples.roster.respondents)}
+    with collecting(problems):
+        if study.roster:
+            read_ledger(study.roster.ledger, study.roster.arms)
     raise_if_any(problems)
     return found
 

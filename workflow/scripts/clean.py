@@ -1,4 +1,4 @@
-"""Write the tidy tables of both samples, the participant flow and the quality checks."""
+"""Write the tidy tables of all samples, the participant flow and the quality checks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from nanotarget.config import (
     CovariateConfig,
     DesignConfig,
     ExperimentConfig,
+    RosterConfig,
     typed,
 )
 from nanotarget.design import Design
@@ -22,21 +23,24 @@ def clean(
     covariates: Sequence[CovariateConfig],
     calibration: CalibrationConfig | None,
     experiment: ExperimentConfig | None,
+    roster: RosterConfig | None,
     paths: Mapping[str, str],
 ) -> None:
     """Clean what the study has and write it.
 
     Args:
-        samples, design, covariates, calibration, experiment: sections of the config.
+        samples, design, covariates, calibration, experiment, roster: sections of the config.
         paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents and experiment.
+            calibration_respondents, experiment and roster.
     """
-    cleaned = read_samples(samples, design, covariates, calibration, experiment)
+    cleaned = read_samples(samples, design, covariates, calibration, experiment, roster)
     if cleaned.calibration:
         write_parquet(cleaned.calibration.profiles, paths["calibration"])
         write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
     if cleaned.experiment:
         write_parquet(cleaned.experiment.respondents, paths["experiment"])
+    if cleaned.roster:
+        write_parquet(cleaned.roster.respondents, paths["roster"])
     logging.getLogger("nanotarget").info("participant flow\n%s", cleaned.flow.to_string(index=False))
     write_csv(cleaned.flow, paths["flow"])
     write_csv(cleaned.quality, paths["quality"])
@@ -51,5 +55,6 @@ if __name__ == "__main__":
             typed(list[CovariateConfig], params.covariates),
             typed(CalibrationConfig | None, params.calibration),
             typed(ExperimentConfig | None, params.experiment),
+            typed(RosterConfig | None, params.roster),
             dict(snakemake.output.items()),
         )

@@ -1,4 +1,4 @@
-"""Fit the learners, cross-fit them, compare them with the null of no person-specific preferences, freeze one."""
+"""Fit and cross-fit the learners, compare them with the null of no heterogeneity, freeze one."""
 
 import logging
 from pathlib import Path
@@ -9,9 +9,9 @@ from nanotarget import artefacts
 from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.learners import FITTERS, TrainingData, fit_null
-from nanotarget.learners.bart import Chain, combine, convergence
+from nanotarget.learners.bart import Chain, combine
 from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
-from nanotarget.learners.selection import POOR_ESS, POOR_RHAT, choose
+from nanotarget.learners.selection import choose
 from nanotarget.problems import reporting
 
 LOG = logging.getLogger("nanotarget")
@@ -48,16 +48,10 @@ def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
         losses[name] = held_out_losses(fitted[name])
         row = {"learner": name, "outcome": outcome, **compare_losses(losses[name], null, data.weight)}
         if name == "bart":
-            folds = [
-                convergence([c.trace for c in chains[part].values()]) for part in chains if "fold" in part
-            ]
-            worst = pd.DataFrame(folds)
-            row |= {"rhat": worst["rhat"].max(), "ess": worst["ess"].min()}
-            if row["rhat"] > POOR_RHAT or row["ess"] < POOR_ESS:
-                row["warning"] = "the chains have not converged: more draws or burn-in are needed"
-                LOG.warning(
-                    "bart: R-hat %.3f, effective draws %.0f: %s", row["rhat"], row["ess"], row["warning"]
-                )
+            traces = [[c.trace for c in drawn.values()] for part, drawn in chains.items() if part != "whole"]
+            row |= worst_convergence(traces)
+            if row["warning"]:
+                LOG.warning("bart: %s", row["warning"])
         rows.append(row)
     chosen, reason = choose(losses, data.weight)
     if settings.learner != "auto":

@@ -44,12 +44,14 @@ from nanotarget.learners.ridge import (
     rating_moments,
     second_moments,
 )
+from nanotarget.problems import InputError, Problem
 from nanotarget.seeds import child_rng
 from nanotarget.utilities import Tables, additive_layout
 
 STEPS = 100
 TOLERANCE = 1e-4  # largest change of a variance, relative to its own size or a share of the noise
 START = 0.02  # first guess of each variance, relative to the noise of one answer
+FLAT = 1e-3  # gain of -2 log likelihood in a step below which it is flat
 FLOOR = 1e-9  # variances below are zero
 KEEP = 5.41  # 1 % point of a likelihood ratio at the edge of the parameters (Self & Liang 1987)
 CHOICE_TOLERANCE = 1e-2  # of the variances learned from choices: far below their sampling error
@@ -96,7 +98,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Problem:
+class VarianceProblem:
     """What the variances are learned from.
 
     Attributes:
@@ -136,7 +138,7 @@ def shrinkage(gram: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.linalg.inv(matrix) * (root[:, None] * root), log_determinant
 
 
-def evidence(problem: Problem, variances: np.ndarray) -> Evidence:
+def evidence(problem: VarianceProblem, variances: np.ndarray) -> Evidence:
     """Evaluate the restricted likelihood, its derivatives and the posterior.
 
     Args:
@@ -219,7 +221,9 @@ def settled(new: np.ndarray, old: np.ndarray) -> bool:
     return bool(np.all(np.abs(new - old) <= TOLERANCE * (old + START)))
 
 
-def drop_weak(problem: Problem, variances: np.ndarray, found: Evidence) -> tuple[np.ndarray, Evidence]:
+def drop_weak(
+    problem: VarianceProblem, variances: np.ndarray, found: Evidence
+) -> tuple[np.ndarray, Evidence]:
     """Set to zero the variances of T that the data do not ask for.
 
     Without predictable differences half of all estimates are above zero by chance, and every one of them
@@ -234,7 +238,7 @@ def drop_weak(problem: Problem, variances: np.ndarray, found: Evidence) -> tuple
     return kept, found if np.array_equal(kept, variances) else evidence(problem, kept)
 
 
-def learn_rating(problem: Problem, count: int) -> tuple[np.ndarray, Evidence]:
+def learn_rating(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evidence]:
     """Maximise the restricted likelihood of ratings.
 
     Args:
@@ -251,11 +255,14 @@ def learn_rating(problem: Problem, count: int) -> tuple[np.ndarray, Evidence]:
         while tried.objective > found.objective + 1e-6 and not settled(target, variances):
             target = (target + variances) / 2
             tried = evidence(problem, target)
-        done = settled(target, variances)
+        done, gained = settled(target, variances), found.objective - tried.objective
         variances, found = target, tried
         if done:
             return variances, found
-    raise ArithmeticError("the variances of the hierarchical model did not converge")
+    # Few answers leave a likelihood so flat that steps along it go on for ever and gain nothing.
+    if gained < FLAT:
+        return variances, found
+    raise _no_convergence()
 
 
 @dataclass(frozen=True)
@@ -291,7 +298,7 @@ def propagate(sites: Sites, sign: np.ndarray, mean: np.ndarray, variance: np.nda
 
 
 def learn_choice(
-    difference: np.ndarray, chosen: np.ndarray, starts: np.ndarray, problem: Problem, count: int
+    difference: np.ndarray, chosen: np.ndarray, starts: np.ndarray, problem: VarianceProblem, count: int
 ) -> tuple[np.ndarray, Evidence, Moments]:
     """Maximise the approximate likelihood of choices; sites and variances move in turn.
 
@@ -342,7 +349,21 @@ def learn_choice(
         pace = max(pace / 2, 0.25) if change > 0.9 * last else min(1.0, 1.25 * pace)
         last = change
         variances = variances + pace * (new - variances)
-    raise ArithmeticError("the hierarchical model of choices did not converge")
+    raise _no_convergence()
+
+
+def _no_convergence() -> InputError:
+    return InputError(
+        [
+            Problem(
+                "calibration",
+                "learner 'hierarchical'",
+                "its variances did not converge: the answers hardly tell how much people differ",
+                "more answers a respondent, or more respondents",
+                "choose another learner in key calibrate.learner",
+            )
+        ]
+    )
 
 
 def first_sites(chosen: np.ndarray) -> Sites:
@@ -572,11 +593,11 @@ def prepare(
     attribute: np.ndarray,
     answers: float,
     noise_known: bool,
-) -> Problem:
+) -> VarianceProblem:
     """Add the prior of b: what one average respondent tells about a contrast of each attribute."""
     information = np.average(np.diagonal(moments.gram, axis1=1, axis2=2), axis=0, weights=weight)
     mean = np.bincount(attribute, weights=information) / np.bincount(attribute)
     prior = np.maximum(mean, np.finfo(float).tiny)[attribute]
-    return Problem(
+    return VarianceProblem(
         moments, features, weight, attribute, prior, answers, noise_known, np.zeros(attribute[-1] + 1)
     )

@@ -8,10 +8,6 @@ import numpy as np
 
 from nanotarget.learners.base import mean_and_error
 
-# Beyond these, chains do not agree or draws are too few (Vehtari et al. 2021 ask for 1.01 and 400 for
-# estimates of tails; means of held-out predictions bear more).
-POOR_RHAT, POOR_ESS = 1.1, 50
-
 
 def choose(losses: Mapping[str, np.ndarray], weight: np.ndarray) -> tuple[str, str]:
     """Choose the simplest learner whose held-out loss is within one standard error of the best.

@@ -1,0 +1,90 @@
+"""What a survey platform imports."""
+
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanotarget import artefacts
+from nanotarget.config import FIELDING, AttributeConfig, DesignConfig, RosterArmConfig
+from nanotarget.design import Design
+from nanotarget.fielding import fielding_table, without_formulas
+
+ARMS = [
+    RosterArmConfig("control"),
+    RosterArmConfig("best", policy="overall_best"),
+    RosterArmConfig("nano", policy="nano"),
+]
+DESIGN = Design.from_config(
+    DesignConfig(
+        attributes=[
+            AttributeConfig("Cost", ["-5 %", "+5 %"], column="cost"),
+            AttributeConfig("Who", ['Seek "better" Job', "@home, <br>"], column="who"),
+        ],
+        petition_text="{{ petition['Cost'] }}\nfor {{ petition['Who'] }}",
+    )
+)
+
+
+@pytest.fixture
+def table():
+    ids = ["=1+1", "b", "c"]
+    levels = DESIGN.petition_levels([0, 3, 1, 2, 0, 3])
+    assignments = pd.DataFrame({"respondent_id": [i for i in ids for _ in range(2)]})
+    assignments["policy"] = ["overall_best", "nano"] * 3
+    assignments["petition_id"] = DESIGN.petition_ids(levels)
+    assignments = pd.concat([assignments, DESIGN.frame(levels)], axis=1)
+    drawn = pd.DataFrame({"respondent_id": ids, "arm": ["nano", "control", "best"], "block": ""})
+    return fielding_table(drawn, assignments, ARMS, DESIGN)
+
+
+def test_everybody_gets_the_petition_of_the_arm_and_control_none(table):
+    assert list(table.columns) == [
+        "respondent_id",
+        "arm",
+        "policy",
+        "petition_id",
+        "cost",
+        "who",
+        "petition_text",
+    ]
+    assert set(table.columns) == {*FIELDING, "cost", "who"}  # what the config refuses as attributes' columns
+    assert table["petition_id"].tolist() == [3, pd.NA, 0]
+    assert table["cost"].tolist()[::2] == ["+5 %", "-5 %"]
+    assert table["petition_text"].tolist()[::2] == ["+5 %\nfor @home, <br>", '-5 %\nfor Seek "better" Job']
+    assert table.loc[1, ["policy", "petition_id", "cost", "who", "petition_text"]].isna().all()
+
+
+def test_the_file_reads_back_and_no_cell_is_a_formula(table, tmp_path):
+    path = tmp_path / "fielding.csv"
+    artefacts.write_csv(without_formulas(table), path)
+    read = artefacts.read_csv(path, dtype="str")
+    assert read["respondent_id"].tolist() == ["'=1+1", "b", "c"]
+    assert read["petition_id"].tolist()[::2] == ["3", "0"]
+    assert read.loc[0, "petition_text"] == "'+5 %\nfor @home, <br>"
+    back = read.map(lambda cell: cell[1:] if isinstance(cell, str) and cell.startswith("'") else cell)
+    pd.testing.assert_frame_equal(back, table.astype("str"))
+
+
+def test_nobody_gets_a_petition_without_a_policy():
+    drawn = pd.DataFrame({"respondent_id": ["a"], "arm": ["control"]})
+    nobody = pd.DataFrame({"respondent_id": [], "policy": [], "petition_id": [], "Cost": [], "Who": []})
+    assert fielding_table(drawn, nobody, ARMS, DESIGN)["petition_text"].isna().all()
+
+
+@given(st.lists(st.text("=+-@＝＋－＠'\t\r\n ab", max_size=4), min_size=1), st.text("=+-@'a", min_size=1))
+def test_the_treatment_is_safe_and_can_be_undone(texts, header):
+    safe = without_formulas(pd.DataFrame({header: texts}))
+    assert not any(cell.strip()[:1] in tuple("=+-@＝＋－＠") for cell in safe.iloc[:, 0] if cell.strip())
+    assert [cell.removeprefix("'") for cell in safe.iloc[:, 0]] == texts
+    assert safe.columns[0].removeprefix("'") == header
+
+
+def test_no_text_beside_formulas_is_touched():
+    table = pd.DataFrame({"a": ["Less = more", "5 - 3", "", None], "n": [1, -2, 3, 4]})
+    buffers = [io.StringIO(), io.StringIO()]
+    table.to_csv(buffers[0])
+    without_formulas(table).to_csv(buffers[1])
+    assert buffers[0].getvalue() == buffers[1].getvalue()

@@ -1,0 +1,95 @@
+"""Individual effects and their importance: against enumeration, and against what is known."""
+
+import numpy as np
+import pytest
+
+from nanotarget.config import BartConfig
+from nanotarget.imce import imce, importance
+from nanotarget.learners.bart import fit_bart
+from nanotarget.learners.hierarchical import fit_hierarchical
+from nanotarget.learners.ridge import fit_ridge
+from nanotarget.score import landscape
+from worlds import factorial, simulate
+
+DESIGN = factorial((4, 3, 2), [{"a0": ["l0"], "a1": ["l1", "l2"]}])
+GRID = DESIGN.petition_levels(np.arange(24))
+CHANCE = DESIGN.joint_probabilities((0, 1, 2)).ravel()
+
+
+def fits(outcome):
+    data, _ = simulate(DESIGN, 80, 5, np.random.default_rng(0), specific=0.4, outcome=outcome)
+    bart = fit_bart(data, 1, BartConfig(trees=20, draws=80, burn_in=40, chains=2))
+    return data, {"ridge": fit_ridge(data, 1), "hierarchical": fit_hierarchical(data, 1), "bart": bart}
+
+
+def enumerated(model, people, outcome):
+    """(n, reported levels) effects by averaging over the whole grid, of choices over all opponents, too."""
+    values = landscape(model.utilities(people))
+    possible = CHANCE > 0
+    if outcome == "choice":
+        rivals = values[:, possible]
+        wins = 1 / (1 + np.exp(rivals[:, None, :] - values[:, :, None]))
+        values = wins @ CHANCE[possible]
+    columns = []
+    for a, size in enumerate(DESIGN.shape):
+        means = []
+        for level in range(size):
+            given = CHANCE * (GRID[:, a] == level)
+            means.append(values[:, possible] @ given[possible] / given.sum())
+        columns += [mean - means[0] for mean in means[1:]]
+    return np.column_stack(columns)
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_effects_equal_enumeration_of_the_grid(outcome):
+    data, models = fits(outcome)
+    for name, model in models.items():
+        table = imce(model, data.respondents, 0.9, 1)
+        found = table["estimate"].to_numpy().reshape(80, -1)
+        exact = enumerated(model, data.respondents, outcome)
+        if outcome == "rating":
+            assert found == pytest.approx(exact, abs=1e-9), name
+        else:  # the normal approximation of the other attributes
+            assert np.abs(found - exact).max() < 0.1 * np.abs(exact).max(), name
+            assert np.polyfit(exact.ravel(), found.ravel(), 1)[0] == pytest.approx(1, abs=0.05), name
+            assert np.corrcoef(exact.ravel(), found.ravel())[0, 1] > 0.998, name
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_intervals_hold_the_draws_and_people_are_joined_by_id(outcome):
+    data, models = fits(outcome)
+    shuffled = data.respondents.sample(frac=1, random_state=1)
+    for model in models.values():
+        table = imce(model, data.respondents, 0.9, 1)
+        assert (table["conf_low"] <= table["conf_high"]).all()
+        inside = (table["conf_low"] <= table["estimate"]) & (table["estimate"] <= table["conf_high"])
+        assert inside.mean() > 0.95
+        keys = ["respondent_id", "attribute", "level"]
+        moved = imce(model, shuffled, 0.9, 1)
+        both = table.merge(moved, on=keys, suffixes=("", "_moved"), validate="1:1")
+        assert len(both) == len(table)
+        for column in ("estimate", "conf_low", "conf_high"):
+            assert np.allclose(both[column], both[f"{column}_moved"], atol=2e-3)
+
+
+def test_no_effects_differ_where_nothing_was_learned():
+    data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(1))
+    flat = fit_ridge(type(data)(**{**vars(data), "covariates": ()}), 1)
+    table = imce(flat, data.respondents, 0.9, 1)
+    assert table.groupby(["attribute", "level"])["estimate"].nunique().max() == 1
+    explained = importance(table, data.respondents, data.covariates, 1)
+    assert explained.empty
+    assert list(explained.columns) == ["attribute", "level", "covariate", "importance", "n"]
+
+
+def test_importance_names_the_covariate_that_drives_an_effect():
+    design = factorial((3, 3))
+    rng = np.random.default_rng(2)
+    data, _ = simulate(design, 500, 5, rng, common=0.1)
+    slope = np.array([0.0, 1.0, -1.0])[data.levels[:, 0]] * data.respondents["z1"].to_numpy()[data.respondent]
+    driven = type(data)(**{**vars(data), "outcome": data.outcome + slope})
+    model = fit_ridge(driven, 1)
+    table = importance(imce(model, data.respondents, 0.9, 1), data.respondents, data.covariates, 1)
+    own = table[(table["attribute"] == "a0") & (table["level"] == "l1")].set_index("covariate")["importance"]
+    assert own.idxmax() == "z1"
+    assert own["z1"] > 1 and own.drop("z1").max() < 0.1

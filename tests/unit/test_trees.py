@@ -1,0 +1,193 @@
+"""BART and boosting: the frozen model predicts what the library predicts, on the scale that all share."""
+
+import sys
+
+import lightgbm
+import numpy as np
+import pytest
+import stochtree
+
+from nanotarget.config import BartConfig, CalibrateConfig
+from nanotarget.learners import FITTERS, model_from_data
+from nanotarget.learners.bart import Chain, combine, convergence, fit_bart, sample_chain, worst_convergence
+from nanotarget.learners.boosting import fit_boosting
+from nanotarget.learners.crossfit import crossfit, held_out_losses
+from nanotarget.learners.ridge import fit_null, fit_ridge
+from nanotarget.learners.trees import tree_rows
+from nanotarget.problems import InputError
+from nanotarget.score import best_petitions, landscape
+from nanotarget.utilities import part_worths
+from worlds import factorial, simulate
+
+REFERENCE = factorial((5, 5, 5, 5, 5, 3, 3))
+SMALL = BartConfig(trees=20, draws=60, burn_in=40, chains=2)
+
+
+def grid_of(design):
+    return design.petition_levels(np.arange(np.prod(design.shape)))
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_a_chain_predicts_what_stochtree_predicts_for_every_petition(outcome, monkeypatch):
+    made = []
+
+    class Kept(stochtree.BARTModel):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(stochtree, "BARTModel", Kept)
+    data, _ = simulate(REFERENCE, 80, 6, np.random.default_rng(0), specific=0.8, outcome=outcome)
+    chain = sample_chain(data, SMALL, 1, "chain 1")
+    model = combine(data, [chain], 1)
+    people = data.respondents.iloc[:2]
+    grid, rows = grid_of(REFERENCE), tree_rows(data)
+    features = model.encoder.encode(people)
+    ours = landscape(model.utilities(people))
+    best = REFERENCE.petition_ids(best_petitions(model.utilities(people)))
+    for i in range(2):
+        matrix = rows.inputs.matrix(np.repeat(features[[i]], len(grid), axis=0), grid)
+        native = made[0].predict(matrix, terms="y_hat", scale="linear").mean(axis=1)
+        factor = 1.0
+        if outcome == "choice":
+            slope = np.cov(ours[i], native)
+            factor = slope[0, 1] / slope[1, 1]
+            assert factor > 1.5  # from a probit of one profile to log-odds of a pair
+        assert np.abs(ours[i] - factor * native).max() < 1e-10
+        assert best[i] == native.argmax()
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_boosting_predicts_what_lightgbm_predicts_for_every_petition(outcome, monkeypatch):
+    made = []
+    train = lightgbm.train
+
+    def kept(*arguments, **options):
+        made.append(train(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(lightgbm, "train", kept)
+    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 3)
+    monkeypatch.setattr("nanotarget.learners.boosting.MAX_ROUNDS", 40)
+    data, _ = simulate(REFERENCE, 80, 6, np.random.default_rng(1), specific=0.8, outcome=outcome)
+    model = fit_boosting(data, 1)
+    person = data.respondents.iloc[[3]]
+    grid, rows = grid_of(REFERENCE), tree_rows(data)
+    matrix = rows.inputs.matrix(np.repeat(model.encoder.encode(person), len(grid), axis=0), grid)
+    native = np.mean([booster.predict(matrix, raw_score=True) for booster in made[-3:]], axis=0)
+    ours = landscape(model.utilities(person))[0]
+    assert np.abs(ours - native).max() < 1e-10
+    assert native[REFERENCE.petition_ids(best_petitions(model.utilities(person)))[0]] == native.max()
+
+
+@pytest.mark.parametrize("name", ["bart", "boosting"])
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_fits_repeat_and_survive_being_frozen(name, outcome, monkeypatch):
+    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 4)
+    design = factorial((4, 3, 3), [{"a0": ["l0"], "a1": ["l1"]}])
+    data, _ = simulate(design, 60, 4, np.random.default_rng(2), specific=0.8, outcome=outcome)
+    settings = CalibrateConfig(bart=SMALL)
+    model, again = (FITTERS[name](data, 5, settings) for _ in range(2))
+    people = data.respondents
+    assert np.array_equal(model.utilities(people).level_means(), again.utilities(people).level_means())
+    frozen = model_from_data(model.settings(), model.arrays(), design)
+    assert np.array_equal(landscape(frozen.utilities(people)), landscape(model.utilities(people)))
+    drawn = list(frozen.draws_of_level_means(people))
+    assert len(drawn) == frozen.n_draws
+    assert np.allclose(np.mean(drawn, axis=0), model.utilities(people).level_means(), atol=1e-4)
+    one = next(iter(frozen.drawn_utilities(people, np.array([1]))))
+    petition = np.array([[1, 0, 2]])
+    values = list(frozen.draws_of_petitions(people, petition))
+    assert np.allclose(one.utilities_of_all(petition), values[1], atol=1e-4)
+
+
+def test_chains_run_apart_are_chains_run_together():
+    data, _ = simulate(factorial((4, 3, 3)), 60, 4, np.random.default_rng(3), specific=0.8)
+    together = fit_bart(data, 9, SMALL)
+    chains = [sample_chain(data, SMALL, 9, f"chain {c}") for c in (1, 2)]
+    stored = [Chain.from_arrays(chain.to_arrays()) for chain in chains]
+    apart = combine(data, stored, 9)
+    people = data.respondents
+    assert np.array_equal(together.utilities(people).level_means(), apart.utilities(people).level_means())
+    assert together.n_draws == 60
+    parts = [combine(data, [chain], 9).utilities(people).level_means() for chain in chains]
+    assert np.allclose(np.mean(parts, axis=0), together.utilities(people).level_means())
+    assert not np.allclose(*parts)
+
+
+def test_ratings_are_compared_within_a_respondent():
+    """A constant of a respondent changes nothing, and a lone rating teaches nothing."""
+    data, _ = simulate(factorial((4, 3, 3)), 40, 3, np.random.default_rng(4), specific=0.5)
+    moved = type(data)(**{**vars(data), "outcome": data.outcome + np.arange(40)[data.respondent]})
+    assert np.allclose(tree_rows(data).outcome, tree_rows(moved).outcome)
+    for i in (0, 17):
+        own = data.outcome[data.respondent == i]
+        others = [np.delete(own, k).mean() for k in range(len(own))]
+        assert np.allclose(tree_rows(data).outcome[data.respondent == i], own - others)
+    few = data.subset((data.respondent > 0) | (np.arange(len(data.outcome)) == 0))
+    assert tree_rows(few).respondent.min() == 1
+
+
+def logit_choices(design, n, tasks, scale, seed):
+    rng = np.random.default_rng(seed)
+    data, truth = simulate(design, n, tasks, rng, common=scale, specific=scale, features=2)
+    eta = part_worths(truth, design).utility_of_rows(data.levels, data.respondent)
+    first = rng.random(len(eta) // 2) < 1 / (1 + np.exp(eta[1::2] - eta[::2]))
+    outcome = np.column_stack([first, ~first]).ravel().astype(float)
+    return type(data)(**{**vars(data), "outcome": outcome, "outcome_kind": "choice"}), truth
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("name", ["ridge", "hierarchical", "boosting", "bart"])
+def test_choices_are_predicted_on_the_scale_of_log_odds(name, monkeypatch):
+    """Known log-odds: the slope of the truth on the prediction is 1, and people are told apart."""
+    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 10)
+    design = factorial((4, 3, 3))
+    data, truth = logit_choices(design, 900, 6, 0.5, 5)
+    model = FITTERS[name](data, 1, CalibrateConfig(bart=BartConfig(draws=300, chains=1)))
+    predicted = model.utilities(data.respondents).level_means()
+    target = part_worths(truth, design).level_means()
+    assert np.sum(predicted * target) / np.sum(predicted**2) == pytest.approx(1, abs=0.15)
+    specific = [values - values.mean(axis=0) for values in (predicted, target)]
+    assert np.corrcoef(specific[0].ravel(), specific[1].ravel())[0, 1] > 0.6
+
+
+@pytest.mark.statistical
+def test_bart_finds_interactions_that_ridge_without_them_cannot_and_invents_little():
+    design = factorial((4, 3, 3))
+    rng = np.random.default_rng(6)
+    data, _ = simulate(design, 400, 6, rng, common=0.2, baseline=2.0)
+    pair = np.array([[1, -1, 0], [-1, 1, 0], [0, 0, 0], [0, 0, 0]]) * 0.8
+    crossed = type(data)(
+        **{**vars(data), "outcome": data.outcome + pair[data.levels[:, 0], data.levels[:, 1]]}
+    )
+    settings = BartConfig(draws=200, chains=1)
+
+    def loss(which, fit):
+        return held_out_losses(crossfit(which, lambda train, part: fit(train), 2, 1)).mean()
+
+    assert (
+        loss(crossed, lambda train: fit_bart(train, 1, settings))
+        < loss(crossed, lambda train: fit_ridge(train, 1)) - 0.05
+    )
+    null = loss(data, lambda train: fit_null(train, 1))
+    assert loss(data, lambda train: fit_bart(train, 1, settings)) < null * 1.03
+
+
+def test_convergence_tells_chains_that_agree_from_chains_that_do_not():
+    rng = np.random.default_rng(7)
+    good = [rng.normal(size=400) for _ in range(2)]
+    found = convergence(good)
+    assert found["rhat"] == pytest.approx(1, abs=0.01)
+    assert 500 < found["ess"] < 1100
+    assert worst_convergence([good, good])["warning"] == ""
+    bad = worst_convergence([good, [good[0], good[1] + 3]])
+    assert bad["rhat"] > 1.5 and "have not converged" in bad["warning"]
+    assert worst_convergence([[np.ones(400)] * 2])["warning"]
+
+
+def test_boosting_without_lightgbm_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    data, _ = simulate(factorial((3, 2)), 20, 3, np.random.default_rng(8))
+    with pytest.raises(InputError, match="not installed"):
+        fit_boosting(data, 1)

@@ -1,0 +1,26 @@
+"""Write everybody's arm and petition in the form that a survey platform imports."""
+
+from nanotarget import artefacts
+from nanotarget.config import DesignConfig, RosterArmConfig, typed
+from nanotarget.design import Design
+from nanotarget.fielding import fielding_table, without_formulas
+from nanotarget.problems import reporting
+
+
+def write_fielding(inputs, output, arms, design):
+    """Write the export, safe to open in a spreadsheet."""
+    drawn = artefacts.read_csv(inputs.arms, dtype="str")
+    assignments = artefacts.read_parquet(inputs.assignments)
+    design = Design.from_config(typed(DesignConfig, design))
+    table = fielding_table(drawn, assignments, typed(list[RosterArmConfig], arms), design)
+    artefacts.write_csv(without_formulas(table), output)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        write_fielding(
+            snakemake.input,
+            snakemake.output[0],
+            snakemake.params.arms,
+            snakemake.params.design,
+        )

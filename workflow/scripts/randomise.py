@@ -1,0 +1,34 @@
+"""Randomise the roster to arms, record new people in the ledger, and compare the arms."""
+
+from nanotarget import artefacts
+from nanotarget.config import CovariateConfig, RosterArmConfig, typed
+from nanotarget.estimate import balance
+from nanotarget.problems import reporting
+from nanotarget.randomise import LEDGER_COLUMNS, append_to_ledger, blocks_of, randomise, read_ledger
+
+
+def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
+    """Write the ledger first: what is written after it can be made again from it."""
+    arms = typed(list[RosterArmConfig], arms)
+    roster = artefacts.read_parquet(inputs.roster)
+    recorded = read_ledger(ledger, arms)
+    people = roster[["respondent_id"]].assign(block=blocks_of(roster, blocks))
+    drawn = randomise(people, arms, recorded, seed)
+    append_to_ledger(ledger, recorded, drawn)
+    artefacts.write_csv(drawn[LEDGER_COLUMNS], outputs.arms)
+    table = roster.merge(drawn[["respondent_id", "arm"]], on="respondent_id", validate="1:1")
+    compared = balance(table, [arm.name for arm in arms], typed(list[CovariateConfig], covariates))
+    artefacts.write_csv(compared.drop(columns="deviation"), outputs.balance)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        write_arms(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params.arms,
+            snakemake.params.blocks,
+            snakemake.params.ledger,
+            snakemake.params.covariates,
+            snakemake.params.seed,
+        )

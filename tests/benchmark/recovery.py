@@ -22,7 +22,7 @@ import pandas as pd
 from nanotarget import policy
 from nanotarget.config import CalibrateConfig
 from nanotarget.learners import FITTERS, fit_null
-from nanotarget.learners.base import LOGIT_NORMAL
+from nanotarget.learners.bart import LOGIT_OF_PROBIT
 from nanotarget.learners.crossfit import Crossfit, held_out_losses
 from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
@@ -40,7 +40,7 @@ RESPONDENTS, TASKS, NEWCOMERS = 1_000, 6, 2_000
 PETITIONS = 300  # random ones, over which predictions are compared with the truth
 ROUNDING = 1e-9  # differences of utility below are none
 # Latent utilities have noise of SD 1 a petition: P(A over B) = Phi((a - b) / sqrt(2)), about a logit.
-LOG_ODDS = 1 / np.sqrt(2 * LOGIT_NORMAL)
+LOG_ODDS = LOGIT_OF_PROBIT / np.sqrt(2)
 
 PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"

@@ -33,9 +33,7 @@ verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manif
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
-benchmark: .venv/ready ## Measure the exact scoring of tree ensembles (minutes)
-	@$(BIN)/python -c 'import stochtree' 2>/dev/null || \
-		{ echo "The benchmark compares with stochtree: $(BIN)/python -m pip install stochtree" >&2; exit 1; }
+benchmark: .venv/ready ## Measure exact scoring and individual effects (minutes)
 	@$(BIN)/python tests/benchmark/scoring.py
 
 recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)

@@ -31,7 +31,11 @@ from worlds import REFERENCE, WORLDS, answer, draw_people, factorial
 # A variant of a learner is one more label with its settings. The null has none: nobody differs.
 LEARNERS = {
     "null": None,
-    **{name: CalibrateConfig(learner=name) for name in ("ridge", "hierarchical", "boosting", "bart")},
+    "ridge": CalibrateConfig(learner="ridge"),
+    "ridge-pairs": CalibrateConfig(learner="ridge", interactions=True),
+    "hierarchical": CalibrateConfig(learner="hierarchical"),
+    "boosting": CalibrateConfig(learner="boosting"),
+    "bart": CalibrateConfig(learner="bart"),
 }
 RIVALS = [label for label in LEARNERS if label not in ("null", "ridge")]
 CHOICES = ("none", "crossover", "interactions")  # worlds whose choices are learned from, too

@@ -211,7 +211,8 @@ def power() -> pd.DataFrame:
 
 def learners() -> pd.DataFrame:
     row = {"learner": "ridge", "outcome": "rating", "loss": 1.85, "loss_null": 1.86, "improvement": 0.0047}
-    return pd.DataFrame([row | {"std_error": 0.0015, "statistic": 3.1, "n": 1472, "penalty_common": 27.5}])
+    taken = {"chosen": True, "reason": "named in the config", "penalty_common": 27.5}
+    return pd.DataFrame([row | {"std_error": 0.0015, "statistic": 3.1, "n": 1472} | taken])
 
 
 def audit() -> pd.DataFrame:

@@ -50,7 +50,7 @@ def test_effects_equal_enumeration_of_the_grid(outcome):
         if outcome == "rating":
             assert found == pytest.approx(exact, abs=1e-9), name
         else:  # the normal approximation of the other attributes
-            assert np.abs(found - exact).max() < 0.1 * np.abs(exact).max(), name
+            assert np.abs(found - exact).max() < 0.15 * np.abs(exact).max(), name
             assert np.polyfit(exact.ravel(), found.ravel(), 1)[0] == pytest.approx(1, abs=0.05), name
             assert np.corrcoef(exact.ravel(), found.ravel())[0, 1] > 0.998, name
 

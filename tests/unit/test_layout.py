@@ -81,7 +81,7 @@ def test_conda_installs_the_versions_of_the_lock(project):
         re.findall(r"^([\w.-]+)==([^ \\]+)", (project / "requirements.lock").read_text(), re.MULTILINE)
     )
     conda = dict(
-        re.findall(r"^  - ([\w.-]+)=([\d.]+)$", (project / "environment.yml").read_text(), re.MULTILINE)
+        re.findall(r"^ +- ([\w.-]+)==?([\d.]+)$", (project / "environment.yml").read_text(), re.MULTILINE)
     )
     declared = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
     direct = {re.split(r"[><=]", name)[0] for name in declared}

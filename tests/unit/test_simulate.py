@@ -97,7 +97,8 @@ def test_the_panel_is_described_as_the_reference_study_is():
     assert second["calibrate"]["learner"] == "hierarchical"
     for settings in (first, second):
         del settings["study"], settings["title"], settings["samples"], settings["preregistration"]
-        del settings["calibration"]["file"], settings["experiment"]["file"], settings["calibrate"]["learner"]
+        del settings["calibration"]["file"], settings["experiment"]["file"]
+        del settings["calibrate"]["learner"], settings["calibrate"]["information"]
     assert first == second
 
 

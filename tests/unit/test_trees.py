@@ -84,6 +84,7 @@ def test_boosting_predicts_what_lightgbm_predicts_for_every_petition(outcome, mo
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_fits_repeat_and_survive_being_frozen(name, outcome, monkeypatch):
     monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 4)
+    monkeypatch.setattr("nanotarget.learners.boosting.MAX_ROUNDS", 30)
     design = factorial((4, 3, 3), [{"a0": ["l0"], "a1": ["l1"]}])
     data, _ = simulate(design, 60, 4, np.random.default_rng(2), specific=0.8, outcome=outcome)
     settings = CalibrateConfig(bart=SMALL)
@@ -141,10 +142,11 @@ def logit_choices(design, n, tasks, scale, seed):
 @pytest.mark.parametrize("name", ["ridge", "hierarchical", "boosting", "bart"])
 def test_choices_are_predicted_on_the_scale_of_log_odds(name, monkeypatch):
     """Known log-odds: the slope of the truth on the prediction is 1, and people are told apart."""
-    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 10)
+    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 5)
+    monkeypatch.setattr("nanotarget.learners.boosting.MAX_ROUNDS", 150)
     design = factorial((4, 3, 3))
-    data, truth = logit_choices(design, 900, 6, 0.5, 5)
-    model = FITTERS[name](data, 1, CalibrateConfig(bart=BartConfig(draws=300, chains=1)))
+    data, truth = logit_choices(design, 500, 6, 0.6, 5)
+    model = FITTERS[name](data, 1, CalibrateConfig(bart=BartConfig(draws=150, chains=1)))
     predicted = model.utilities(data.respondents).level_means()
     target = part_worths(truth, design).level_means()
     assert np.sum(predicted * target) / np.sum(predicted**2) == pytest.approx(1, abs=0.15)
@@ -156,12 +158,12 @@ def test_choices_are_predicted_on_the_scale_of_log_odds(name, monkeypatch):
 def test_bart_finds_interactions_that_ridge_without_them_cannot_and_invents_little():
     design = factorial((4, 3, 3))
     rng = np.random.default_rng(6)
-    data, _ = simulate(design, 400, 6, rng, common=0.2, baseline=2.0)
+    data, _ = simulate(design, 250, 6, rng, common=0.2, baseline=2.0)
     pair = np.array([[1, -1, 0], [-1, 1, 0], [0, 0, 0], [0, 0, 0]]) * 0.8
     crossed = type(data)(
         **{**vars(data), "outcome": data.outcome + pair[data.levels[:, 0], data.levels[:, 1]]}
     )
-    settings = BartConfig(draws=200, chains=1)
+    settings = BartConfig(draws=100, chains=1)
 
     def loss(which, fit):
         return held_out_losses(crossfit(which, lambda train, part: fit(train), 2, 1)).mean()

@@ -137,6 +137,30 @@ CONFIG_CASES = [
         lambda s: s.config["experiment"]["arms"][1].update(polcy="nano"),
         (CONFIG, "key experiment.arms[1].polcy", "write 'policy'"),
     ),
+    Case(
+        "policy of an arm that is not assigned",
+        lambda s: s.config.update(assign={"policies": ["random"]}),
+        (CONFIG, "key experiment.arms[2] ('nano')", "the policy 'nano' is not assigned", "assign.policies"),
+    ),
+    Case(
+        "own answers of people who do not come back",
+        lambda s: s.config.update(
+            calibrate={"learner": "hierarchical", "information": "covariates + own answers"}
+        ),
+        (CONFIG, "key calibrate.information", "samples: new", "'samples: panel'"),
+    ),
+    Case(
+        "own answers for a learner that cannot use them",
+        lambda s: s.config.update(
+            samples="panel", calibrate={"learner": "bart", "information": "covariates + own answers"}
+        ),
+        (CONFIG, "key calibrate.learner", "'bart' cannot use a person's own answers", "'hierarchical'"),
+    ),
+    Case(
+        "fewer draws than chains can share",
+        lambda s: s.config.update(calibrate={"learner": "bart", "bart": {"draws": 5, "chains": 3}}),
+        (CONFIG, "key calibrate.bart", "5 draws in 3 chains", "more draws or fewer chains"),
+    ),
     Case("no study name", lambda s: s.config.pop("study"), (CONFIG, "the key 'study' is missing")),
     Case(
         "bad study name",

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -38,6 +39,17 @@ def copy_project(project, folder):
     return folder
 
 
+def quicken(folder):
+    """Let the reference study of a copy sample few trees: the same rules and files in a tenth of the time."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert config["calibrate"]["learner"] == "bart"
+    config["calibrate"]["bart"] = {"trees": 10, "draws": 40, "burn_in": 10, "chains": 1}
+    config["assign"]["permutations"] = 1
+    path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return folder
+
+
 def snakemake(folder, *arguments, **options):
     """Run Snakemake in a folder with an interpreter whose path has a space in it."""
     python = folder / "python env" / "bin" / "python"
@@ -52,7 +64,7 @@ def verify(folder):
 
 @pytest.fixture(scope="module")
 def two_cores(project, tmp_path_factory):
-    folder = copy_project(project, tmp_path_factory.mktemp("two cores") / "a b")
+    folder = quicken(copy_project(project, tmp_path_factory.mktemp("two cores") / "a b"))
     result = snakemake(folder, "--cores", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
@@ -85,7 +97,7 @@ def test_a_second_run_has_nothing_to_do(two_cores):
 
 
 def test_one_core_after_a_kill_ends_with_the_same_bytes(project, two_cores, tmp_path):
-    folder = copy_project(project, tmp_path / "one core")
+    folder = quicken(copy_project(project, tmp_path / "one core"))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock"]
     killed = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=-3, stderr=-3)
     deadline = time.monotonic() + 60
@@ -223,6 +235,63 @@ def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     assert made["assign/arms.csv"] == made["assign/arm_balance.csv"] == "randomise"
     assert made["assign/fielding.csv"] == "fielding"
     assert "Balance of the roster" in (results / "report.html").read_text(encoding="utf-8")
+
+
+def run_tiny(project, folder, study):
+    """Run a whole tiny study; return its results."""
+    copy_project(project, folder)
+    study.write(folder)
+    result = snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder / "results/tiny"
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path, outcome):
+    study = tiny_study()
+    study.config["calibration"]["analyse"] = outcome
+    study.config["calibrate"] = {
+        "learner": "auto",
+        "candidates": ["ridge", "hierarchical", "boosting", "bart"],
+        "folds": 2,
+        "bart": {"trees": 5, "draws": 20, "burn_in": 5, "chains": 2},
+    }
+    study.config["assign"] = {"permutations": 1, "segments": 2}
+    results = run_tiny(project, tmp_path / "auto", study)
+    learners = pd.read_csv(results / "calibrate/learners.csv").set_index("learner")
+    assert list(learners.index) == ["ridge", "hierarchical", "boosting", "bart"]
+    assert learners["loss"].notna().all() and learners["loss_null"].nunique() == 1
+    assert learners["chosen"].sum() == 1
+    assert "loss" in learners.loc[learners["chosen"], "reason"].iloc[0]
+    assert learners["rhat"].notna().tolist() == [False, False, False, True]
+    settings = json.loads((results / "calibrate/model/model.json").read_text(encoding="utf-8"))
+    assert settings["learner"] == learners.index[learners["chosen"]][0]
+
+
+def test_a_panel_uses_peoples_own_answers(project, tmp_path):
+    study = tiny_study()
+    study.experiment = study.experiment.iloc[:30].copy()
+    study.experiment["id"] = [f"c{i}" for i in range(1, 31)]
+    ratings = study.calibration["sector"].map({"Energy": 2, "Transport": 5, "Housing": 8})
+    own = study.calibration["id"].str[1:].astype(int) % 2  # half of the people like the opposite
+    noise = np.random.default_rng(1).integers(-2, 3, len(ratings))
+    study.calibration["rating"] = (ratings.where(own == 1, 10 - ratings) + noise).astype("str")
+    study.config["samples"] = "panel"
+    study.config["calibrate"] = {
+        "learner": "hierarchical",
+        "information": "covariates + own answers",
+        "folds": 3,
+    }
+    results = run_tiny(project, tmp_path / "panel", study)
+    crossfit = pd.read_parquet(results / "calibrate/crossfit.parquet")
+    assert crossfit.groupby("respondent_id")["fold"].nunique().min() > 1
+    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")["Sector"]
+    odd = nano.index.str[1:].astype(int) % 2 == 1
+    assert (nano[odd] == "Housing").mean() > 0.8
+    assert (nano[~odd] == "Energy").mean() > 0.8
+    verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
+    assert verdict["gain"] > 1
 
 
 def compare(ours, golden, keys, columns):

@@ -229,6 +229,7 @@ class CalibrateConfig:
     candidates: list[str] = field(default_factory=lambda: ["ridge", "hierarchical", "bart"])
     information: Literal["covariates", "covariates + own answers"] = "covariates"
     folds: int = 5
+    interactions: bool = False
     bart: BartConfig = field(default_factory=BartConfig)
 
     @property
@@ -984,6 +985,8 @@ def _check_arms(names: Sequence[str], texts: Sequence[Level], section: str, sour
 def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
     texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
     yield from _check_arms([arm.name for arm in experiment.arms], texts, "experiment", source)
+    if config.calibration and experiment.petition_columns:  # the audit compares with what is assigned
+        yield from _check_policies(config, experiment.arms, "experiment", source)
     for name in dict.fromkeys(_repeated([outcome.name for outcome in experiment.outcomes])):
         yield Problem(
             source,
@@ -1047,6 +1050,21 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
 
 
+def _check_policies(
+    config: StudyConfig, arms: Sequence[ArmConfig | RosterArmConfig], section: str, source: str
+) -> Iterator[Problem]:
+    assigned = {*config.assign.policies, "overall_best"}
+    for i, arm in enumerate(arms):
+        if arm.policy and arm.policy not in assigned:
+            yield Problem(
+                source,
+                f"key {section}.arms[{i}] ('{arm.name}')",
+                f"the policy '{arm.policy}' is not assigned",
+                f"one of {listed(sorted(assigned))}",
+                "add it to assign.policies",
+            )
+
+
 def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Iterator[Problem]:
     names = [arm.name for arm in roster.arms]
     yield from _check_arms(names, names, "roster", source)
@@ -1059,16 +1077,7 @@ def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Ite
             "a share for every arm, or for none (equal shares)",
             "add or remove shares",
         )
-    assigned = {*config.assign.policies, "overall_best"}
-    for i, arm in enumerate(roster.arms):
-        if arm.policy and arm.policy not in assigned:
-            yield Problem(
-                source,
-                f"key roster.arms[{i}] ('{arm.name}')",
-                f"the policy '{arm.policy}' is not assigned",
-                f"one of {listed(sorted(assigned))}",
-                "add it to assign.policies",
-            )
+    yield from _check_policies(config, roster.arms, "roster", source)
     if (roster.randomisation == "blocked") != bool(roster.blocks):
         yield Problem(
             source,

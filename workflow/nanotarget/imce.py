@@ -10,8 +10,8 @@ variance of utility over petitions and v' what of it lies in the other attribute
 
     P(chosen | l) ~ L(m(l) / sqrt(1 + k (v + v'))),    k = LOGIT_NORMAL
 
-(Zeger, Liang & Albert 1988): the sum of many attributes is nearly normal. The error is a few percent of an
-effect. Intervals are quantiles over
+(Zeger, Liang & Albert 1988): the sum of many attributes is nearly normal. The error is a few percent of
+most effects, and about a tenth of the largest ones where attributes are few. Intervals are quantiles over
 posterior draws. Effects are predictions: that they differ between people does not show that people differ.
 """
 

@@ -155,6 +155,7 @@ def sections(material: Material) -> list[Section]:
     conjoint = [f"amce_{rating}" for rating in names.ratings]
     count, quote = _assigned(material.sources.get("petitions"))
     count += _against_noise(material.sources.get("concentration"))
+    count += _certainty(material.sources.get("uncertainty"))
     suppressed = ["Suppressed cells hold too few people to be published."] if "subgroups" in made else []
     return [
         Section(
@@ -244,7 +245,7 @@ def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
 
 
 def _against_noise(table: pd.DataFrame | None) -> list[str]:
-    """A sentence on how many petitions nano assigns when the covariates mean nothing."""
+    """A sentence on how many petitions nano assigns when what it looks at means nothing."""
     if table is None or not (table["covariates"] == "permuted").any():
         return []
     distinct = table[table["covariates"] == "permuted"]["distinct"]
@@ -252,8 +253,23 @@ def _against_noise(table: pd.DataFrame | None) -> list[str]:
     span = low if low == high else f"{low} to {high}"
     noun = "petition" if high == "1" else "petitions"
     return [
-        f"With the covariates dealt anew at random, {theme.count(len(distinct))} times, nano gave {span} "
-        f"distinct {noun}: what it would find in covariates that mean nothing."
+        f"With what nano looks at dealt anew at random, {theme.count(len(distinct))} times, it gave {span} "
+        f"distinct {noun}: what it finds in noise."
+    ]
+
+
+def _certainty(table: pd.DataFrame | None) -> list[str]:
+    """A sentence on how sure the learner is that overall-best is a person's best petition."""
+    if table is None:
+        return []
+    found = table.set_index("quantity")["value"]
+    best, nano, coverage = (
+        theme.percent(round(found[name], 2)) for name in ("p_overall_best", "p_nano_best", "coverage")
+    )
+    return [
+        f"The learner holds the overall-best petition for a person's best with a probability of {best} "
+        f"on average, and her nano petition with {nano}, among {theme.count(int(found['candidates']))} "
+        f"candidates that hold {coverage} of all best petitions."
     ]
 
 

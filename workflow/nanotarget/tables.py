@@ -279,7 +279,8 @@ def equivalence(table: pd.DataFrame, names: Names) -> Table:
 P_VALUES = ("p_value", "p_adjusted", "chi2_p", "interaction_p")
 LEARNERS = {
     "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
-    "improvement": "Improvement", "std_error": "SE", "n": "n",
+    "improvement": "Improvement", "std_error": "SE", "n": "n", "rhat": "R-hat",
+    "ess": "Effective draws",
 }  # fmt: skip
 AUDIT = {
     "arm": "Arm", "policy": "Policy", "n": "n", "n_agree": "Same petition", "share_agree": "Share",
@@ -317,8 +318,8 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
             "Learners, out of sample",
             t,
             names,
-            LEARNERS,
-            notes=["The null learns no differences between people."],
+            {column: label for column, label in LEARNERS.items() if column in t},
+            notes=["The null learns no differences between people.", *_learner_notes(t)],
         ),
         "diagnostics": lambda t: diagnostics(t, names),
         "audit": lambda t: chosen("audit", "Petitions fielded and recomputed", t, names, AUDIT),
@@ -340,6 +341,14 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
         name: Table(t.name, t.title, t.columns, t.data, t.groups, [*t.notes, SIMULATED_NOTE])
         for name, t in made.items()
     }
+
+
+def _learner_notes(table: pd.DataFrame) -> list[str]:
+    """Say which learner was taken and why, and pass on what it warns of."""
+    rows = table.to_dict("records")
+    notes = [f"{row['learner']} is used: {row['reason']}." for row in rows if row["chosen"]]
+    warned = [row for row in rows if isinstance(row.get("warning"), str)]
+    return notes + [f"{row['learner']}: {row['warning']}." for row in warned]
 
 
 def as_html(table: Table) -> str:

@@ -40,7 +40,14 @@ LEARNING = {
     "outcome": config["calibration"]["analyse"],
     "calibrate": {
         key: config["calibrate"][key]
-        for key in ("learner", "candidates", "information", "folds", "bart")
+        for key in (
+            "learner",
+            "candidates",
+            "information",
+            "folds",
+            "interactions",
+            "bart",
+        )
     },
     "seed": config["root_seed"],
 }

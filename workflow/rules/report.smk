@@ -17,6 +17,7 @@ if HAS_CALIBRATION:
         "diagnostics": "<results>/diagnose/diagnostics.csv",
         "petitions": "<results>/assign/petitions.csv",
         "concentration": "<results>/assign/concentration.csv",
+        "uncertainty": "<results>/assign/uncertainty.csv",
     }
 if HAS_AUDIT:
     SOURCES["audit"] = "<results>/assign/audit.csv"
@@ -49,7 +50,7 @@ if HAS_SUBGROUPS:
 TABLES = [
     name
     for name in SOURCES
-    if name not in ("marginal_means", "petitions", "concentration")
+    if name not in ("marginal_means", "petitions", "concentration", "uncertainty")
 ]
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).

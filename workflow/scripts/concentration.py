@@ -8,7 +8,7 @@ from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, ty
 from nanotarget.design import Design
 from nanotarget.learners import FITTERS, TrainingData, model_from_data
 from nanotarget.learners.bart import Chain, combine
-from nanotarget.learners.crossfit import deal_covariates
+from nanotarget.learners.crossfit import deal_answers, deal_covariates
 from nanotarget.problems import reporting
 
 
@@ -27,7 +27,9 @@ def write_concentration(inputs, output, design, covariates, outcome, calibrate, 
     model = model_from_data(settings, artefacts.read_npz(inputs.arrays), design)
 
     def permuted(draw):
-        dealt = deal_covariates(data, draw, seed)
+        # Own answers must tell nothing either where nano looks at them.
+        deal = deal_answers if calibrate.own_answers else deal_covariates
+        dealt = deal(data, draw, seed)
         paths = sorted(path for path in inputs.chains if Path(path).name.startswith(f"permuted_{draw}_"))
         if paths:
             return combine(dealt, [Chain.from_arrays(artefacts.read_npz(path)) for path in paths], seed)

@@ -9,7 +9,7 @@ from nanotarget import artefacts
 from nanotarget.config import CalibrateConfig, CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.learners import FITTERS, TrainingData, fit_null
-from nanotarget.learners.bart import Chain, combine
+from nanotarget.learners.bart import Chain, combine, worst_convergence
 from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
 from nanotarget.learners.selection import choose
 from nanotarget.problems import reporting
@@ -40,7 +40,7 @@ def learn(inputs, outputs, design, covariates, outcome, calibrate, seed):
     def cross(fitter):
         return crossfit(data, fitter, settings.folds, seed, settings.own_answers, LOG.info)
 
-    null = held_out_losses(cross(lambda train, part: fit_null(train, seed)))
+    null = held_out_losses(cross(lambda train, part: fit_null(train, seed, settings.interactions)))
     fitted, losses, rows = {}, {}, []
     for name in settings.learners:
         LOG.info("learner %s", name)

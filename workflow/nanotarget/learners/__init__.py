@@ -25,7 +25,7 @@ Fitter = Callable[[TrainingData, int, CalibrateConfig], Model]
 
 # From the simplest to the most flexible: `auto` takes the first of those that predict alike.
 FITTERS: dict[str, Fitter] = {
-    "ridge": lambda data, seed, settings: fit_ridge(data, seed),
+    "ridge": lambda data, seed, settings: fit_ridge(data, seed, settings.interactions),
     "hierarchical": lambda data, seed, settings: fit_hierarchical(data, seed, settings.own_answers),
     "boosting": lambda data, seed, settings: fit_boosting(data, seed),
     "bart": lambda data, seed, settings: fit_bart(data, seed, settings.bart),

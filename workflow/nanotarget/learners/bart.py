@@ -56,10 +56,10 @@ class Chain:
 
 
 def _probit_prior(trees: int) -> dict[str, Any]:
-    """Fix the variance of a leaf so that most latent values lie within 3 (Chipman et al. 2010, k = 2; cjbart).
+    """Fix the variance of a leaf so that latent values lie within 3 (Chipman et al. 2010, k = 2; cjbart).
 
-    Ratings keep the sampler's learned variance: their range is mostly noise, from which that rule would make
-    a prior far too wide.
+    For ratings the same rule would start from their range, most of which is noise; there the sampler
+    learns the variance.
     """
     return {"sample_sigma2_leaf": False, "sigma2_leaf_init": (3 / 2) ** 2 / trees}
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.learners.base import Model, TrainingData, mean_and_error
+from nanotarget.learners.ridge import fit_null
 from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
 from nanotarget.utilities import Pieces, Utilities, average
@@ -48,6 +49,25 @@ def deal_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
     dealt = data.respondents.copy()
     dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
     return replace(data, respondents=dealt)
+
+
+def deal_answers(data: TrainingData, draw: int, seed: int, interactions: bool = False) -> TrainingData:
+    """Return the data as if nobody differed from anybody in what they like, beside covariates dealt anew.
+
+    Ratings are the common response plus the residuals of all ratings, dealt anew (a respondent's level
+    drops out); choices are drawn anew from the common preferences. For policies that look at people's own
+    answers: these, too, then tell nothing.
+    """
+    rng = child_rng(seed, f"permuted answers/{draw}")
+    dealt = deal_covariates(data, draw, seed)
+    null = fit_null(data, seed, interactions).utilities(data.respondents)
+    common = null.utility_of_rows(data.levels, data.respondent)
+    if data.outcome_kind == "rating":
+        residual = data.outcome - common
+        residual -= data.respondent_means(residual)[data.respondent]
+        return replace(dealt, outcome=common + rng.permutation(residual))
+    first = rng.random(len(common) // 2) < 1 / (1 + np.exp(common[1::2] - common[::2]))
+    return replace(dealt, outcome=np.column_stack([first, ~first]).ravel().astype(float))
 
 
 def part_of(

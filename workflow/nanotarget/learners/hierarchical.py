@@ -385,6 +385,20 @@ class OwnAnswers:
     gram: np.ndarray
     cross: np.ndarray
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the answers as arrays, of the symmetric matrices one half."""
+        j, k = np.triu_indices(self.gram.shape[1])
+        return {**vars(self), "gram": self.gram[:, j, k]}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> OwnAnswers:
+        """Rebuild the answers from `to_arrays`."""
+        cross = arrays["cross"]
+        gram = np.empty((len(cross), cross.shape[1], cross.shape[1]))
+        j, k = np.triu_indices(cross.shape[1])
+        gram[:, j, k] = gram[:, k, j] = arrays["gram"]
+        return cls(arrays["respondent_id"], gram, cross)
+
     def rows_of(self, respondent_id: pd.Series) -> np.ndarray:
         """Return the (m,) row of each person; -1 for who has no own answers."""
         return pd.Index(self.respondent_id).get_indexer(respondent_id)
@@ -467,7 +481,7 @@ class HierarchicalModel(AdditiveModel):
         """Return what the model has learned; people's own answers are among it in a panel only."""
         arrays = {**super().arrays(), "between": self.between}
         if self.own is not None:
-            arrays |= {f"own_{name}": value for name, value in vars(self.own).items()}
+            arrays |= {f"own_{name}": value for name, value in self.own.to_arrays().items()}
         return arrays
 
     def settings(self) -> dict[str, Any]:
@@ -488,7 +502,7 @@ class HierarchicalModel(AdditiveModel):
             **vars(AdditiveModel.from_data(settings, arrays, design)),
             between=arrays["between"],
             scale=settings["scale"],
-            own=OwnAnswers(**own) if own else None,
+            own=OwnAnswers.from_arrays(own) if own else None,
             seed=settings["seed"],
         )
 
@@ -562,7 +576,8 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
     names = data.design.names
     own = OwnAnswers(
         respondent_id=data.respondents["respondent_id"].to_numpy(dtype="U"),
-        gram=moments.gram / found.noise,
+        # Symmetric to the last bit, so that the half that is stored says all.
+        gram=(moments.gram + moments.gram.transpose(0, 2, 1)) / (2 * found.noise),
         cross=moments.cross / found.noise,
     )
     return HierarchicalModel(

@@ -1,36 +1,57 @@
 """Penalised regression with separate penalties for common and person-specific preferences.
 
 Utility of petition x for respondent i with covariate features z_i:
-    eta_i(x) = d(x)' (b + T' z_i),
-d(x) the centred level indicators, b the common part-worths, T the person-specific part. Ratings
-are regressed within respondents (a respondent's mean drops out), choices between the two petitions
+    eta_i(x) = d(x)' (b + T' z_i) + p(x)' g,
+d(x) the centred level indicators, b the common part-worths, T the person-specific part (lines and curves of
+the covariates), and, if wanted, p(x) the products of d(x) of two attributes with common interactions g.
+Ratings are regressed within respondents (a respondent's mean drops out), choices between the two petitions
 of a task follow a logit of the difference of utilities.
 
 All fits need only each respondent's moments G_i = sum d d' and c_i = sum d y (demeaned ratings, or
 weighted paired differences), because the Gram matrix of attributes x features is
     sum_i (z~_i z~_i') kron G_i,   z~_i = (1, z_i),
-one matrix product over respondents. Folds subtract their share; no design matrix is ever built.
+one matrix product over respondents. Folds subtract their share; no design matrix is ever built. Products
+of attributes are many but common to all, so their moments are summed over chunks of respondents.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
 
-from nanotarget.encoding import CovariateEncoder, contrasts, indicators
-from nanotarget.learners.base import DRAWS, AdditiveModel, TrainingData, centre_utilities
+from nanotarget.design import Design
+from nanotarget.encoding import CovariateEncoder, indicators
+from nanotarget.learners.base import DRAWS, AdditiveModel, TrainingData
 from nanotarget.seeds import child_rng
-from nanotarget.utilities import additive_layout
+from nanotarget.utilities import Layout, Tables, additive_layout
 
 FOLDS = 5  # inner folds of respondents for choosing penalties
-# Penalties relative to the mean diagonal of the Gram block; infinity = no person-specific part.
-COMMON_PENALTIES = 10.0 ** np.arange(-5.0, 0.1, 0.5)
-SPECIFIC_PENALTIES = 10.0 ** np.arange(-1.0, 2.1, 0.25)
+# Groups of coefficients, each with a penalty of its own, and their names in `Model.fit`.
+COMMON, LINE, CURVE, PAIR = range(4)
+PENALTY_NAMES = ("penalty_common", "penalty_specific", "penalty_curved", "penalty_interactions")
+# Candidates relative to the mean diagonal of the group's Gram block, from strong to weak, so that a tie goes
+# to the stronger; infinity leaves the group out.
+CANDIDATES = {
+    COMMON: 10.0 ** np.arange(0.0, -5.1, -0.5),
+    LINE: np.append(np.inf, 10.0 ** np.arange(2.0, -1.1, -0.25)),
+    CURVE: np.append(np.inf, 10.0 ** np.arange(2.0, -1.1, -0.5)),
+    PAIR: np.append(np.inf, 10.0 ** np.arange(2.0, -2.1, -0.5)),
+}
+# What a group is chosen beside. Pairs are uncorrelated with all person-specific parts under the design.
+BESIDE: dict[int, tuple[int, ...]] = {COMMON: (), LINE: (COMMON,), CURVE: (COMMON, LINE), PAIR: (COMMON,)}
+SPARING = (CURVE, PAIR)  # groups that most worlds do without
 TINY = 1e-8
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
+PEOPLE_AT_ONCE = 250  # respondents of whom products of attributes are in memory
+
+# Normal equations: a Gram matrix and cross moments.
+Equations = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,36 +73,44 @@ class Moments:
         return Moments(basis.T @ self.gram @ basis, self.cross @ basis, self.square)
 
 
-def rating_moments(data: TrainingData) -> Moments:
-    """Moments of ratings and indicators after subtracting each respondent's means."""
-    encoded = indicators(data.levels, data.design)
-    encoded -= data.respondent_means(encoded)[data.respondent]
-    outcome = data.outcome - data.respondent_means(data.outcome)[data.respondent]
-    return second_moments(encoded, outcome, np.ones(len(outcome)), data.starts)
+def compare(values: np.ndarray, data: TrainingData) -> np.ndarray:
+    """Return what answers compare: ratings with their respondent's mean, the chosen petition with the other.
 
+    Args:
+        values: (n_rows, ...) of profiles.
 
-def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return difference of indicators, whether the first was chosen, and respondent, a row a task.
+    Returns:
+        (n_rows, ...) less the mean of the respondent's rows, or (n_tasks, ...) first less second profile.
 
     Raises:
-        ValueError: if a task does not have exactly two profiles (cleaned forced choices have).
+        ValueError: if a task of choices does not have exactly two profiles (cleaned forced choices have).
     """
+    if data.outcome_kind == "rating":
+        return values - data.respondent_means(values)[data.respondent]
     first, second = slice(0, None, 2), slice(1, None, 2)
     same = np.array_equal(data.respondent[first], data.respondent[second])
     if len(data.outcome) % 2 or not same or not np.array_equal(data.task[first], data.task[second]):
         raise ValueError("the paired-difference logit needs exactly two profiles in every task")
-    encoded = indicators(data.levels, data.design)
-    return encoded[first] - encoded[second], data.outcome[first], data.respondent[first]
+    return values[first] - values[second]
 
 
-def choice_moments(
-    difference: np.ndarray, chosen: np.ndarray, respondent: np.ndarray, eta: np.ndarray, n: int
-) -> Moments:
-    """Moments of the quadratic approximation of the logit log-likelihood at utilities `eta`."""
+def rating_moments(data: TrainingData) -> Moments:
+    """Moments of ratings and indicators after subtracting each respondent's means."""
+    encoded = compare(indicators(data.levels, data.design), data)
+    return second_moments(encoded, compare(data.outcome, data), np.ones(len(encoded)), data.starts)
+
+
+def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return difference of indicators, whether the first was chosen, and respondent, a row a task."""
+    encoded = compare(indicators(data.levels, data.design), data)
+    return encoded, data.outcome[::2], data.respondent[::2]
+
+
+def working_response(chosen: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return response and weight of the quadratic approximation of the logit log-likelihood at `eta`."""
     probability = 1 / (1 + np.exp(-eta))
     weight = probability * (1 - probability)
-    working = eta + (chosen - probability) / np.maximum(weight, 1e-10)
-    return second_moments(difference, working, weight, np.searchsorted(respondent, np.arange(n)))
+    return eta + (chosen - probability) / np.maximum(weight, 1e-10), weight
 
 
 def second_moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> Moments:
@@ -95,9 +124,7 @@ def second_moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, s
     return Moments(gram, cross, np.add.reduceat(weight * response**2, starts))
 
 
-def joint_moments(
-    moments: Moments, features: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def joint_moments(moments: Moments, features: np.ndarray, weight: np.ndarray) -> Equations:
     """Gram matrix and cross moments of level indicators x (1, features).
 
     Args:
@@ -110,165 +137,378 @@ def joint_moments(
     n, total = moments.cross.shape
     z = np.column_stack([np.ones(n), features])
     q = z.shape[1]
-    products = (z[:, :, None] * z[:, None, :] * weight[:, None, None]).reshape(n, q * q)
-    gram = (products.T @ moments.gram.reshape(n, total * total)).reshape(q, q, total, total)
+    j, k = np.triu_indices(q)  # the Gram matrix is symmetric in features
+    products = z[:, j] * z[:, k] * weight[:, None]
+    blocks = (products.T @ moments.gram.reshape(n, total * total)).reshape(-1, total, total)
+    gram = np.empty((q, total, q, total))
+    gram[j, :, k] = gram[k, :, j] = blocks
     cross = (z * weight[:, None]).T @ moments.cross
-    return gram.transpose(0, 2, 1, 3).reshape(q * total, q * total), cross.ravel()
+    return gram.reshape(q * total, q * total), cross.ravel()
 
 
-def solve(gram: np.ndarray, cross: np.ndarray, total: int, common: float, specific: float) -> np.ndarray:
-    """Solve the penalised normal equations; an infinite `specific` leaves the common part alone."""
-    size = len(cross) if np.isfinite(specific) else total
-    penalty = np.full(size, specific)
-    penalty[:total] = common
-    matrix = gram[:size, :size].copy()
-    matrix[np.diag_indices(size)] += penalty
-    solution = np.zeros(len(cross))
+def solve(gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float) -> np.ndarray:
+    """Solve penalised normal equations for one (n,) or several (n, k) right-hand sides."""
+    if not len(gram):
+        return np.zeros_like(right)
+    matrix = gram.copy()
+    matrix[np.diag_indices(len(gram))] += penalty
     factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-    solution[:size] = scipy.linalg.cho_solve(factor, cross[:size], check_finite=False)
-    return solution
+    return scipy.linalg.cho_solve(factor, right, check_finite=False)
+
+
+def held_out_losses(
+    train: Equations, held_out: Equations, penalty: np.ndarray, candidates: np.ndarray
+) -> np.ndarray:
+    """Return the squared error of held-out answers, up to a constant, for candidates of one group's penalty.
+
+    What is fixed is eliminated once, so that a candidate costs no more than the size of its group.
+
+    Args:
+        train, held_out: normal equations of the coefficients that are fixed, then of the group.
+        penalty: of each coefficient that is fixed.
+        candidates: infinity leaves the group out.
+    """
+    (gram, cross), (gram_out, cross_out) = train, held_out
+    fixed = len(penalty)
+    across = gram[:fixed, fixed:]
+    both = solve(gram[:fixed, :fixed], np.column_stack([across, cross[:fixed]]), penalty)
+    slope, start = both[:, :-1], both[:, -1]
+    own_gram, own_cross = gram[fixed:, fixed:] - across.T @ slope, cross[fixed:] - across.T @ start
+    own = np.zeros((len(own_cross), len(candidates)))
+    for c in np.flatnonzero(np.isfinite(candidates)):
+        own[:, c] = solve(own_gram, own_cross, candidates[c])
+    found = np.vstack([start[:, None] - slope @ own, own])
+    return np.einsum("jc,jc->c", found, gram_out @ found - 2 * cross_out[:, None])
 
 
 def choose_penalties(
-    moments: Moments, features: np.ndarray, weight: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Choose both penalties by cross-validation over folds of respondents.
+    shares: Sequence[Equations],
+    group: np.ndarray,
+    chosen: np.ndarray | None = None,
+    wanted: tuple[int, ...] = (COMMON, LINE, CURVE, PAIR),
+) -> np.ndarray:
+    """Choose a penalty a group by cross-validation over folds of respondents, one group after the other.
 
-    First the penalty of the common part alone, then, given it, the penalty of the person-specific
-    part, with "no person-specific part" among the candidates.
+    Each is chosen beside what `BESIDE` names; all but the common part may be left out. Curves and pairs,
+    which most worlds do without, must lower the held-out loss by more than its standard error over folds
+    (the rule of Breiman et al. 1984, sec. 3.4.3).
+
+    Args:
+        shares: what each fold adds to the normal equations.
+        group: (n_coefficients,) group of each coefficient.
+        chosen: (4,) penalties so far, if any.
+        wanted: groups whose penalty is chosen.
 
     Returns:
-        (common, specific) in absolute units; specific may be infinite.
+        (4,) penalties in absolute units; infinite for a group that is left out or not there.
     """
-    n, total = moments.cross.shape
-    fold = rng.permutation(np.arange(n) % min(FOLDS, n))
-    shares = []
-    for f in range(fold.max() + 1):
-        inside = fold == f
-        part = Moments(moments.gram[inside], moments.cross[inside], moments.square[inside])
-        shares.append(joint_moments(part, features[inside], weight[inside]))
-    gram, cross = (np.sum([share[j] for share in shares], axis=0) for j in (0, 1))
-    diagonal = np.maximum(np.diag(gram), TINY)  # nothing to learn from: penalties stay positive
-
-    def losses(candidates: list[tuple[float, float]]) -> np.ndarray:
-        loss = np.zeros(len(candidates))
-        for gram_out, cross_out in shares:
-            for j, (common, specific) in enumerate(candidates):
-                b = solve(gram - gram_out, cross - cross_out, total, common, specific)
-                loss[j] += b @ gram_out @ b - 2 * b @ cross_out
-        return loss
-
-    grid = [(float(c * diagonal[:total].mean()), np.inf) for c in COMMON_PENALTIES]
-    common = grid[int(np.argmin(losses(grid)))][0]
-    if features.shape[1] == 0:
-        return common, np.inf
-    # From strong to weak, so that a tie goes to the stronger penalty.
-    grid = [(common, float(s)) for s in [np.inf, *(SPECIFIC_PENALTIES[::-1] * diagonal[total:].mean())]]
-    return grid[int(np.argmin(losses(grid)))]
+    gram, cross = sum_of(shares)
+    penalties = np.full(len(PENALTY_NAMES), np.inf) if chosen is None else chosen.copy()
+    for own in wanted:
+        members = np.flatnonzero(group == own)
+        if not len(members):
+            continue
+        # Nothing to learn from: penalties stay positive.
+        candidates = CANDIDATES[own] * np.maximum(np.diag(gram)[members], TINY).mean()
+        fixed = np.flatnonzero(np.isin(group, BESIDE[own]) & np.isfinite(penalties[group]))
+        both = np.append(fixed, members)
+        whole = gram[np.ix_(both, both)]
+        losses = np.empty((len(shares), len(candidates)))
+        for f, (gram_out, cross_out) in enumerate(shares):
+            held_out = gram_out[np.ix_(both, both)], cross_out[both]
+            train = whole - held_out[0], cross[both] - held_out[1]
+            losses[f] = held_out_losses(train, held_out, penalties[group[fixed]], candidates)
+        best = int(np.argmin(losses.sum(axis=0)))
+        gain = losses[:, 0] - losses[:, best]
+        spread = gain.std(ddof=1) if len(gain) > 1 else np.inf  # one respondent proves nothing
+        if own in SPARING and gain.sum() <= spread * np.sqrt(len(gain)):
+            best = 0
+        penalties[own] = candidates[best]
+    return penalties
 
 
-def fit_ridge(data: TrainingData, seed: int) -> AdditiveModel:
-    """Fit common and person-specific part-worths, both penalties chosen by cross-validation.
+def sum_of(shares: Sequence[Equations]) -> Equations:
+    """Add up normal equations."""
+    gram, cross = zip(*shares, strict=True)
+    return np.sum(gram, axis=0), np.sum(cross, axis=0)
+
+
+def identified_pairs(design: Design) -> tuple[tuple[int, ...], ...]:
+    """Return the pairs of attributes whose combinations of levels are all shown.
+
+    With a combination missing the product of two attributes cannot be told from their single levels in
+    every direction, so such pairs have no interaction.
+    """
+    pairs = itertools.combinations(range(len(design.shape)), 2)
+    return tuple(pair for pair in pairs if (design.joint_probabilities(pair) > 0).all())
+
+
+def level_contrasts(design: Design, subset: tuple[int, ...]) -> np.ndarray:
+    """Return products of the orthonormal contrasts of some attributes, one row a combination of levels.
+
+    A penalty on the coefficients of orthonormal contrasts treats all levels alike, one on those of their
+    products all combinations: relabelling levels changes nothing.
+
+    Returns:
+        (n combinations, product of the numbers of levels less 1); columns have mean zero under the design,
+        and, of attributes that are drawn independently, given the level of one of them.
+    """
+    products = np.ones((1, 1))
+    for a in subset:
+        basis = scipy.linalg.helmert(design.shape[a]).T
+        products = np.kron(products, basis - design.level_probabilities(a) @ basis)
+    return products - design.joint_probabilities(subset).ravel() @ products
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What is regressed on what.
+
+    Attributes:
+        data: the answers.
+        features: (n_respondents, q) covariate features.
+        curved: (q,) which of them are curves.
+        layout: single attributes, then the pairs that interact.
+    """
+
+    data: TrainingData
+    features: np.ndarray
+    curved: np.ndarray
+    layout: Layout
+
+    @cached_property
+    def contrasts(self) -> list[np.ndarray]:
+        """`level_contrasts` of each table of the layout."""
+        return [level_contrasts(self.data.design, subset) for subset in self.layout.subsets]
+
+    @property
+    def n_attributes(self) -> int:
+        """Number of attributes, whose tables come first in the layout."""
+        return len(self.data.design.shape)
+
+    @cached_property
+    def z(self) -> np.ndarray:
+        """(n_respondents, 1 + q) features, a constant first."""
+        return np.column_stack([np.ones(len(self.features)), self.features])
+
+    @cached_property
+    def group(self) -> np.ndarray:
+        """(n_coefficients,) group of each coefficient: contrasts x (1, features), then products."""
+        sizes = [table.shape[1] for table in self.contrasts]
+        singles, pairs = sum(sizes[: self.n_attributes]), sum(sizes[self.n_attributes :])
+        of_features = np.append(COMMON, np.where(self.curved, CURVE, LINE))
+        return np.append(np.repeat(of_features, singles), np.full(pairs, PAIR))
+
+    @cached_property
+    def respondent(self) -> np.ndarray:
+        """(n_comparisons,) respondent of each comparison."""
+        return self.data.respondent if self.data.outcome_kind == "rating" else self.data.respondent[::2]
+
+    @cached_property
+    def singles(self) -> np.ndarray:
+        """(n_comparisons, r) compared contrasts of the single attributes."""
+        return self.compared(self.data, slice(0, self.n_attributes))
+
+    def compared(self, data: TrainingData, tables: slice) -> np.ndarray:
+        """Return the compared contrasts of the profiles of some respondents for some tables of the layout."""
+        layout = replace(self.layout, subsets=self.layout.subsets[tables])
+        cells = layout.cells_of(data.levels) - layout.offsets[:-1]
+        columns = [table[cell] for table, cell in zip(self.contrasts[tables], cells.T, strict=True)]
+        return compare(np.hstack(columns), data)
+
+    def equations(self, response: np.ndarray, precision: np.ndarray, members: np.ndarray) -> Equations:
+        """Return the normal equations of some respondents.
+
+        Args:
+            response, precision: (n_comparisons,) what is regressed, and how much a comparison weighs
+                beside the survey weight.
+            members: (m,) respondents, ascending.
+        """
+        rows = np.isin(self.respondent, members)
+        starts = np.searchsorted(self.respondent[rows], members)
+        moments = second_moments(self.singles[rows], response[rows], precision[rows], starts)
+        gram, cross = joint_moments(moments, self.features[members], self.data.weight[members])
+        if len(self.contrasts) == self.n_attributes:
+            return gram, cross
+        parts = np.array_split(members, -(-len(members) // PEOPLE_AT_ONCE))
+        moments_of_parts = [self._pair_moments(response, precision, part) for part in parts]
+        between, own, own_cross = (np.sum(part, axis=0) for part in zip(*moments_of_parts, strict=True))
+        return np.block([[gram, between.T], [between, own]]), np.append(cross, own_cross)
+
+    def _pair_moments(
+        self, response: np.ndarray, precision: np.ndarray, members: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return moments of pairs (R) with contrasts x features (R, (1+q) r), pairs (R, R), response (R,)."""
+        rows = np.isin(self.respondent, members)
+        part = self.data.subset(np.isin(self.data.respondent, members))
+        products = self.compared(part, slice(self.n_attributes, None))
+        weighted = products * (precision * self.data.weight[self.respondent])[rows, None]
+        spans = np.searchsorted(self.respondent[rows], np.append(members, members[-1] + 1))
+        singles = self.singles[rows]
+        each = np.stack([weighted[s:e].T @ singles[s:e] for s, e in itertools.pairwise(spans)])
+        between = (self.z[members].T @ each.reshape(len(members), -1)).reshape(-1, *each.shape[1:])
+        return (
+            between.transpose(1, 0, 2).reshape(products.shape[1], -1),
+            weighted.T @ products,
+            weighted.T @ response[rows],
+        )
+
+    def tables(self, coefficients: np.ndarray) -> np.ndarray:
+        """Turn (..., n_coefficients) into the (..., 1 + q, n_cells) tables of an `AdditiveModel`."""
+        split = self.n_attributes
+        to_singles, to_pairs = (
+            scipy.linalg.block_diag(*part) for part in (self.contrasts[:split], self.contrasts[split:])
+        )
+        n, total = self.z.shape[1], to_singles.shape[1]
+        lead = coefficients.shape[:-1]
+        tables = np.zeros((*lead, n, self.layout.n_cells))
+        tables[..., : len(to_singles)] = (
+            coefficients[..., : n * total].reshape(*lead, n, total) @ to_singles.T
+        )
+        if len(self.contrasts) > split:
+            tables[..., 0, len(to_singles) :] = coefficients[..., n * total :] @ to_pairs.T
+        return tables
+
+    def utility(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return the (n_comparisons,) compared utilities."""
+        tables = Tables(self.layout, self.z @ self.tables(coefficients))
+        return compare(tables.utility_of_rows(self.data.levels, self.data.respondent), self.data)
+
+    def kept_features(self, penalties: np.ndarray) -> np.ndarray:
+        """(q,) which features have a finite penalty."""
+        return np.isfinite(penalties[np.where(self.curved, CURVE, LINE)])
+
+    def restricted(self, penalties: np.ndarray) -> Regression:
+        """Return the problem without the groups whose penalty is infinite."""
+        kept = self.kept_features(penalties)
+        tables = None if np.isfinite(penalties[PAIR]) else self.n_attributes
+        layout = replace(self.layout, subsets=self.layout.subsets[:tables])
+        return replace(self, features=self.features[:, kept], curved=self.curved[kept], layout=layout)
+
+
+def fit_ridge(data: TrainingData, seed: int, interactions: bool = False) -> AdditiveModel:
+    """Fit common and person-specific part-worths, all penalties chosen by cross-validation.
 
     Args:
         data: training data; a choice needs exactly two profiles in every task.
         seed: root seed of the inner folds.
+        interactions: whether pairs of attributes may interact, for everybody alike.
     """
-    encoder = CovariateEncoder.fit(data.respondents, data.covariates)
-    return _fit(data, encoder, seed)
+    encoder = CovariateEncoder.fit(data.respondents, data.covariates, curved=True)
+    return _fit(data, encoder, identified_pairs(data.design) if interactions else (), seed)
 
 
-def fit_null(data: TrainingData, seed: int) -> AdditiveModel:
-    """Fit the common part alone: the null of no person-specific preferences."""
-    return _fit(data, CovariateEncoder(()), seed)
+def fit_null(data: TrainingData, seed: int, interactions: bool = False) -> AdditiveModel:
+    """Fit the common part alone: the null of no person-specific preferences.
+
+    Args:
+        interactions: whether pairs of attributes may interact, as for the learner it is compared with.
+    """
+    return _fit(data, CovariateEncoder(()), identified_pairs(data.design) if interactions else (), seed)
 
 
-def _fit(data: TrainingData, encoder: CovariateEncoder, seed: int) -> AdditiveModel:
-    features, weight, basis = encoder.encode(data.respondents), data.weight, contrasts(data.design)
-    rng = child_rng(seed, "ridge/inner folds")
-    size = basis.shape[1]
-    if data.outcome_kind == "rating":
-        moments = rating_moments(data).projected(basis)
-        common, specific = choose_penalties(moments, features, weight, rng)
-        gram, cross = joint_moments(moments, features, weight)
-        solution = solve(gram, cross, size, common, specific)
-        intercept = float(np.average(data.outcome, weights=weight[data.respondent]))
-        answers = weight @ np.bincount(data.respondent) - weight.sum()
-        noise = (weight @ moments.square - solution @ cross) / max(answers, 1.0)
-    else:
-        solution, gram, common, specific = _fit_choice(data, features, weight, basis, rng)
-        intercept, noise = 0.0, 1.0
-    centring = centre_utilities(basis.T, data.design)
-    spread = posterior_draws(gram, size, common, specific, noise, child_rng(seed, "ridge/draws"))
+def _fit(
+    data: TrainingData, encoder: CovariateEncoder, pairs: tuple[tuple[int, ...], ...], seed: int
+) -> AdditiveModel:
+    layout = Layout(data.design, (*additive_layout(data.design).subsets, *pairs))
+    problem = Regression(data, encoder.encode(data.respondents), encoder.curved, layout)
+    fold = child_rng(seed, "ridge/inner folds").permutation(
+        np.arange(data.n_respondents) % min(FOLDS, data.n_respondents)
+    )
+    members = [np.flatnonzero(fold == f) for f in range(fold.max() + 1)]
+    fit = _fit_rating if data.outcome_kind == "rating" else _fit_choice
+    penalties, solution, gram, noise = fit(problem, members)
+    found = problem.restricted(penalties)
+    spread = posterior_draws(gram, penalties[found.group], noise, child_rng(seed, "ridge/draws"))
+    rating = data.outcome_kind == "rating"
     return AdditiveModel(
         design=data.design,
         outcome_kind=data.outcome_kind,
-        encoder=encoder,
-        intercept=intercept,
-        fit={"penalty_common": common, "penalty_specific": specific},
-        layout=additive_layout(data.design),
-        coefficients=solution.reshape(-1, size) @ centring,
-        draws=(solution + spread).reshape(DRAWS, -1, size) @ centring,
+        encoder=encoder.restricted(problem.kept_features(penalties)),
+        intercept=float(np.average(data.outcome, weights=data.weight[data.respondent])) if rating else 0.0,
+        fit=dict(zip(PENALTY_NAMES, penalties.tolist(), strict=True)),
+        layout=found.layout,
+        coefficients=found.tables(solution),
+        draws=found.tables(solution + spread),
     )
 
 
 def posterior_draws(
-    gram: np.ndarray, total: int, common: float, specific: float, noise: float, rng: np.random.Generator
+    gram: np.ndarray, penalty: np.ndarray, noise: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw the error of the coefficients: a ridge penalty is a normal prior, taken as known.
 
     Args:
-        gram: the normal equations without penalties.
+        gram: (k, k) of the normal equations without penalties.
+        penalty: (k,) of each coefficient.
         noise: variance of one answer.
 
     Returns:
-        (DRAWS, len(gram)) draws with mean zero; zero where there is no person-specific part.
+        (DRAWS, k) draws with mean zero.
     """
-    size = len(gram) if np.isfinite(specific) else total
-    penalty = np.append(np.full(total, common), np.full(size - total, specific))
-    root = np.linalg.cholesky(gram[:size, :size] + np.diag(penalty))
-    draws = np.zeros((DRAWS, len(gram)))
-    standard = rng.normal(size=(size, DRAWS))
-    draws[:, :size] = scipy.linalg.solve_triangular(root, standard, lower=True, trans="T").T * np.sqrt(noise)
-    return draws
+    root = np.linalg.cholesky(gram + np.diag(penalty))
+    standard = rng.normal(size=(len(gram), DRAWS))
+    return scipy.linalg.solve_triangular(root, standard, lower=True, trans="T").T * np.sqrt(noise)
 
 
-def _fit_choice(
-    data: TrainingData, features: np.ndarray, weight: np.ndarray, basis: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Penalties from the quadratic approximation at common preferences, then Newton to the optimum.
+# Penalties, the coefficients that they leave, the Gram matrix of these, variance of one answer.
+Fit = tuple[np.ndarray, np.ndarray, np.ndarray, float]
 
-    Returns:
-        Coefficients, the Hessian of the logit at them, and both penalties.
+
+def _fit_rating(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
+    data, weight = problem.data, problem.data.weight
+    response = compare(data.outcome, data)
+    shares = [problem.equations(response, np.ones(len(response)), members) for members in folds]
+    penalties = choose_penalties(shares, problem.group)
+    kept = np.flatnonzero(np.isfinite(penalties[problem.group]))
+    gram, cross = sum_of(shares)
+    gram, cross = gram[np.ix_(kept, kept)], cross[kept]
+    solution = solve(gram, cross, penalties[problem.group[kept]])
+    answers = weight @ np.bincount(data.respondent) - weight.sum()
+    noise = (weight[data.respondent] @ response**2 - solution @ cross) / max(answers, 1.0)
+    return penalties, solution, gram, noise
+
+
+def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
+    """Penalties from quadratic approximations of the likelihood, then Newton to its optimum.
+
+    Curves are judged at the fit of the straight lines: at common preferences the saturation of the logit
+    itself looks like a curve.
     """
-    difference, chosen, respondent = paired_differences(data)
-    difference = difference @ basis
-    n, total = data.n_respondents, difference.shape[1]
-    z = np.column_stack([np.ones(n), features])
+    chosen, group = problem.data.outcome[::2], problem.group
+    coefficients = np.zeros(len(group))
 
-    def newton(solution: np.ndarray, columns: int, common: float, specific: float) -> np.ndarray:
-        for _ in range(NEWTON_STEPS):
-            eta = np.einsum(
-                "ij,ij->i", difference, (z[:, :columns] @ solution.reshape(columns, total))[respondent]
-            )
-            moments = choice_moments(difference, chosen, respondent, eta, n)
-            joint = joint_moments(moments, features[:, : columns - 1], weight)
-            new = solve(*joint, total, common, specific)
-            change = np.abs(new - solution).max()
-            solution = new
-            if change < NEWTON_TOLERANCE:
-                return solution
-        raise ArithmeticError("the paired-difference logit did not converge")
+    def fit(penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept = np.isfinite(penalties[group])
+        solution, gram = _newton(problem.restricted(penalties), coefficients[kept], penalties[group[kept]])
+        coefficients[kept] = solution
+        return solution, gram
 
-    weak = 1e-3 * len(chosen) / total
-    start = newton(np.zeros(total), 1, weak, np.inf)
-    moments = choice_moments(difference, chosen, respondent, difference @ start, n)
-    common, specific = choose_penalties(moments, features, weight, rng)
-    columns = z.shape[1] if np.isfinite(specific) else 1
-    solution = np.zeros(z.shape[1] * total)
-    begin = np.zeros(columns * total)
-    begin[:total] = start
-    solution[: columns * total] = newton(begin, columns, common, specific)
-    eta = np.einsum("ij,ij->i", difference, (z @ solution.reshape(-1, total))[respondent])
-    gram, _ = joint_moments(choice_moments(difference, chosen, respondent, eta, n), features, weight)
-    return solution, gram, common, specific
+    def shares() -> list[Equations]:
+        response = working_response(chosen, problem.utility(coefficients))
+        return [problem.equations(*response, members) for members in folds]
+
+    weak = np.full(len(PENALTY_NAMES), np.inf)
+    weak[COMMON] = 1e-3 * len(chosen) / problem.singles.shape[1]
+    fit(weak)
+    penalties = choose_penalties(shares(), group, wanted=(COMMON, LINE, PAIR))
+    solution, gram = fit(penalties)
+    if problem.curved.any():
+        penalties = choose_penalties(shares(), group, penalties, wanted=(CURVE,))
+        if np.isfinite(penalties[CURVE]):
+            solution, gram = fit(penalties)
+    return penalties, solution, gram, 1.0
+
+
+def _newton(problem: Regression, solution: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maximise the penalised likelihood of choices; also returns the Hessian without penalties."""
+    everybody = np.arange(problem.data.n_respondents)
+    for _ in range(NEWTON_STEPS):
+        response = working_response(problem.data.outcome[::2], problem.utility(solution))
+        gram, cross = problem.equations(*response, everybody)
+        new = solve(gram, cross, penalty)
+        change = np.abs(new - solution).max()
+        solution = new
+        if change < NEWTON_TOLERANCE:
+            return solution, gram
+    raise ArithmeticError("the paired-difference logit did not converge")

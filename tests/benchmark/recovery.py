@@ -203,7 +203,7 @@ def tables(records):
     """Return all tables as Markdown: gains at a glance, then every measure of each world."""
     seeds = records.groupby(["world", "outcome", "learner"]).size()
     count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-    cells = {cell: records[(records[["world", "outcome"]] == cell).all(axis=1)] for cell in CELLS}
+    cells = {(w, o): records[(records["world"] == w) & (records["outcome"] == o)] for w, o in CELLS}
     parts = [
         f"{count} seeds a cell; mean (Monte Carlo standard error). All data are synthetic.",
         "Gain of nano over the true overall-best petition:",
@@ -253,7 +253,7 @@ def entry(values, digits):
     if values.empty:
         return "-"
     error = f" ({values.sem():.{digits}f})" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{error}"
+    return f"{round(values.mean(), digits) + 0.0:.{digits}f}{error}"  # + 0: no minus before a zero
 
 
 def main():

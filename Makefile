@@ -6,10 +6,11 @@ SHELL := bash
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
+SEEDS ?= 3
 BIN := .venv/bin
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark recovery lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -34,6 +35,10 @@ test: .venv/ready ## Run the tests
 
 benchmark: .venv/ready ## Measure exact scoring and individual effects (minutes)
 	@$(BIN)/python tests/benchmark/scoring.py
+
+recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)
+	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
+	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --summary
 
 lint: .venv/ready ## Check format, style, types and workflow
 	@$(BIN)/ruff format --check $(LIBRARY)

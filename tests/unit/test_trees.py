@@ -10,7 +10,7 @@ import stochtree
 from nanotarget.config import BartConfig, CalibrateConfig
 from nanotarget.learners import FITTERS, model_from_data
 from nanotarget.learners.bart import Chain, combine, convergence, fit_bart, sample_chain, worst_convergence
-from nanotarget.learners.boosting import fit_boosting
+from nanotarget.learners.boosting import MAX_ROUNDS, fit_boosting
 from nanotarget.learners.crossfit import crossfit, held_out_losses
 from nanotarget.learners.ridge import fit_null, fit_ridge
 from nanotarget.learners.trees import tree_rows
@@ -186,6 +186,21 @@ def test_convergence_tells_chains_that_agree_from_chains_that_do_not():
     bad = worst_convergence([good, [good[0], good[1] + 3]])
     assert bad["rhat"] > 1.5 and "have not converged" in bad["warning"]
     assert worst_convergence([[np.ones(400)] * 2])["warning"]
+
+
+@pytest.mark.statistical
+def test_boosting_goes_on_until_smooth_differences_are_learned(monkeypatch):
+    """Slopes on six covariates take hundreds of small trees; stopped early, predictions are far too flat."""
+    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 4)
+    design = factorial((5, 4, 3, 3))
+    data, truth = simulate(design, 400, 6, np.random.default_rng(9), specific=0.6, features=6)
+    model = fit_boosting(data, 1)
+    assert model.fit["rounds"] < MAX_ROUNDS
+    predicted, target = (
+        u.level_means() for u in (model.utilities(data.respondents), part_worths(truth, design))
+    )
+    predicted, target = predicted - predicted.mean(axis=0), target - target.mean(axis=0)
+    assert np.sum(predicted * target) / np.sum(predicted**2) == pytest.approx(1, abs=0.25)
 
 
 def test_boosting_without_lightgbm_is_explained(monkeypatch):

@@ -23,11 +23,11 @@ from nanotarget.problems import InputError, Problem
 from nanotarget.seeds import child_rng
 
 FOLDS = 5
-MAX_ROUNDS = 400
+MAX_ROUNDS = 2000  # for safety only: strong smooth dependence on six covariates takes about 1,000
 PATIENCE = 40  # rounds without a better held-out loss that end the search
 BAGS = 40
 PARAMETERS = {
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
     "num_leaves": 6,
     "min_data_in_leaf": 25,
     "lambda_l2": 5.0,

@@ -1,0 +1,277 @@
+"""Show how well each learner recovers what matters, on simulated calibrations with known truth.
+
+All data are synthetic. Every replication (world, outcome, seed, learner) runs in a process of its own and
+leaves one JSON file; those that are there are not run again.
+
+Usage: PYTHONPATH=tests/unit python tests/benchmark/recovery.py [--seeds N] [--folder F] [--summary]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import policy
+from nanotarget.config import CalibrateConfig
+from nanotarget.learners import FITTERS, fit_null
+from nanotarget.learners.bart import LOGIT_OF_PROBIT
+from nanotarget.learners.crossfit import Crossfit, held_out_losses
+from nanotarget.score import best_petitions
+from nanotarget.seeds import child_rng
+from worlds import REFERENCE, WORLDS, answer, draw_people, factorial
+
+# A variant of a learner is one more label with its settings. The null has none: nobody differs.
+LEARNERS = {
+    "null": None,
+    "ridge": CalibrateConfig(learner="ridge"),
+    "ridge-pairs": CalibrateConfig(learner="ridge", interactions=True),
+    "hierarchical": CalibrateConfig(learner="hierarchical"),
+    "boosting": CalibrateConfig(learner="boosting"),
+    "bart": CalibrateConfig(learner="bart"),
+}
+RIVALS = [label for label in LEARNERS if label not in ("null", "ridge")]
+CHOICES = ("none", "crossover", "interactions")  # worlds whose choices are learned from, too
+CELLS = [(world, "rating") for world in WORLDS] + [(world, "choice") for world in CHOICES]
+RESPONDENTS, TASKS, NEWCOMERS = 1_000, 6, 2_000
+PETITIONS = 300  # random ones, over which predictions are compared with the truth
+ROUNDING = 1e-9  # differences of utility below are none
+# Latent utilities have noise of SD 1 a petition: P(A over B) = Phi((a - b) / sqrt(2)), about a logit.
+LOG_ODDS = LOGIT_OF_PROBIT / np.sqrt(2)
+
+PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+
+def replicate(world, outcome, seed, settings, n=RESPONDENTS, newcomers=NEWCOMERS, shape=REFERENCE):
+    """Draw a world and its calibration, fit a learner, measure it on new people; return the measures.
+
+    Args:
+        settings: of the learner; None is the null.
+        n, newcomers: respondents of the calibration, and new ones.
+    """
+    truth = WORLDS[world](factorial(shape), child_rng(seed, f"recovery/{world}"))
+    rng = child_rng(seed, f"recovery/{world}/{outcome}/answers")
+    calibration, _ = survey(truth, n, outcome, rng)
+    new, predictable = survey(truth, newcomers, outcome, rng)
+    null = fit_null(calibration, seed)
+    start = time.process_time()
+    model = (
+        FITTERS[settings.learner](calibration, seed, settings) if settings else fit_null(calibration, seed)
+    )
+    seconds = time.process_time() - start
+    petitions = truth.layout.design.draw(PETITIONS, rng)
+    return (
+        measure_policies(model.utilities(new.respondents), predictable)
+        | measure_predictions(model.utilities(new.respondents), predictable, petitions, outcome)
+        | measure_loss(model, null, new)
+        | {"cpu_s": seconds}
+    )
+
+
+def survey(truth, n, outcome, rng):
+    """Draw people of a world and their answers; also return what covariates tell about their utilities."""
+    respondents, covariates = draw_people(n, rng)
+    utilities = truth.utilities(respondents, rng)
+    data = answer(utilities, respondents, covariates, TASKS, rng, outcome=outcome)
+    return data, truth.predictable(respondents)
+
+
+def measure_policies(predicted, truth):
+    """Measure nano and the overall-best petition of predicted utilities by what they are truly worth.
+
+    Returns:
+        gain, gain_own_best: of nano, and of the learner's own overall-best petition, over the petition that
+            is truly best on average.
+        regret: what nano misses of the best that covariates could do; oracle_gain: what that gains.
+        distinct: number of nano petitions.
+        worse_off, invented: share of people whose nano petition is truly worse for people like them than
+            the true overall-best petition, and than the learner's own.
+    """
+    everybody = np.ones(truth.n)
+    best = truth.utility_of(np.tile(policy.overall_best(truth, everybody), (truth.n, 1)))
+    own_best = truth.utility_of(np.tile(policy.overall_best(predicted, everybody), (truth.n, 1)))
+    petitions = policy.nano(predicted)
+    nano, oracle = truth.utility_of(petitions), truth.utility_of(best_petitions(truth))
+    return {
+        "gain": (nano - best).mean(),
+        "gain_own_best": (own_best - best).mean(),
+        "regret": (oracle - nano).mean(),
+        "oracle_gain": (oracle - best).mean(),
+        "distinct": len(np.unique(petitions, axis=0)),
+        "worse_off": (nano < best - ROUNDING).mean(),
+        "invented": (nano < own_best - ROUNDING).mean(),
+    }
+
+
+def measure_predictions(predicted, truth, petitions, outcome):
+    """Compare predicted and true utilities of petitions: what is common to all, and what is a person's own.
+
+    Returns:
+        correlation: of the person-specific parts; not a number where there truly is none.
+        slope, slope_common: of the true on the predicted part; 1 if predictions are neither too bold nor
+            too timid.
+    """
+    unit = LOG_ODDS if outcome == "choice" else 1.0
+    parts = [split_utilities(u.utilities_of_all(petitions)) for u in (predicted, truth)]
+    (common, specific), (true_common, true_specific) = parts
+    moments = (specific * true_specific).mean(), (specific**2).mean(), (true_specific**2).mean()
+    differs, truly_differs = moments[1] > ROUNDING**2, moments[2] > ROUNDING**2
+    correlation = np.nan
+    if truly_differs:
+        correlation = moments[0] / np.sqrt(moments[1] * moments[2]) if differs else 0.0
+    return {
+        "correlation": correlation,
+        "slope": unit * moments[0] / moments[1] if differs else np.nan,
+        "slope_common": unit * (common @ true_common) / (common @ common),
+    }
+
+
+def split_utilities(values):
+    """Split (n, n_petitions) utilities into the average person's, and what each person's differ from them."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    common = centred.mean(axis=0)
+    return common, centred - common
+
+
+def measure_loss(model, null, new):
+    """Return the loss on new people's answers relative to that of the null; negative = predicts worse."""
+    fold = np.zeros(len(new.task), dtype=int)
+    loss, loss_null = (held_out_losses(Crossfit(new, fold, [m])).mean() for m in (model, null))
+    return {"loss_reduction": 1 - loss / loss_null}
+
+
+def run(folder, seeds):
+    """Run the replications that are not there yet, each in a process of its own, seed after seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for seed in range(1, seeds + 1):
+        for world, outcome in CELLS:
+            for label in LEARNERS:
+                path = folder / f"{world}-{outcome}-{seed}-{label}.json"
+                if path.exists():
+                    continue
+                key = [world, outcome, str(seed), label]
+                command = [sys.executable, __file__, "--one", *key, "--folder", str(folder)]
+                subprocess.run(command, check=True, env=environment)
+                sys.stdout.write(f"{path.stem} (synthetic)\n")
+                sys.stdout.flush()
+
+
+def run_one(folder, world, outcome, seed, label):
+    """Run one replication and leave its file, whole or not at all."""
+    key = {"data": "synthetic", "world": world, "outcome": outcome, "seed": seed, "learner": label}
+    measures = replicate(world, outcome, seed, LEARNERS[label])
+    path = folder / f"{world}-{outcome}-{seed}-{label}.json"
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(key | {name: float(value) for name, value in measures.items()}))
+    scratch.replace(path)
+
+
+def summarise(folder, page):
+    """Write the tables of all replications between the markers of a page."""
+    records = pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))])
+    head, _, rest = page.read_text().partition(BEGIN)
+    tail = rest.partition(END)[2]
+    page.write_text(f"{head}{BEGIN}\n\n{tables(records)}\n\n{END}{tail}")
+
+
+# Title, digits and unit of each measure.
+COLUMNS = {
+    "gain": ("gain of nano", 3, 1),
+    "gain_own_best": ("gain of own best", 3, 1),
+    "regret": ("regret", 3, 1),
+    "distinct": ("distinct", 0, 1),
+    "worse_off": ("worse off, %", 0, 100),
+    "invented": ("invented, %", 0, 100),
+    "correlation": ("correlation", 2, 1),
+    "slope": ("slope", 2, 1),
+    "slope_common": ("slope, common", 2, 1),
+    "loss_reduction": ("loss reduction, %", 1, 100),
+    "cpu_s": ("CPU s", 1, 1),
+}
+
+
+def tables(records):
+    """Return all tables as Markdown: gains at a glance, then every measure of each world."""
+    seeds = records.groupby(["world", "outcome", "learner"]).size()
+    count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    cells = {(w, o): records[(records["world"] == w) & (records["outcome"] == o)] for w, o in CELLS}
+    parts = [
+        f"{count} seeds a cell; mean (Monte Carlo standard error). All data are synthetic.",
+        "Gain of nano over the true overall-best petition:",
+        table(
+            ["world", "oracle", *LEARNERS], [[f"`{w}`, {o}", *gains(rows)] for (w, o), rows in cells.items()]
+        ),
+        "The same less ridge's in the same seeds (worlds of different seeds differ more than learners do):",
+        table(["world", *RIVALS], [[f"`{w}`, {o}", *leads(rows)] for (w, o), rows in cells.items()]),
+    ]
+    for (world, outcome), rows in cells.items():
+        parts += [f"### `{world}`, {outcome}", WORLDS[world].__doc__, details(rows)]
+    return "\n\n".join(parts)
+
+
+def gains(rows):
+    """Return entries: what the covariate oracle gains in a world, and each learner's nano."""
+    learners = [rows.loc[rows["learner"] == label, "gain"] for label in LEARNERS]
+    return [entry(values, 3) for values in (rows["oracle_gain"][rows["learner"] == "null"], *learners)]
+
+
+def leads(rows):
+    """Return entries: by how much the nano of each rival gains more than ridge's."""
+    wide = rows.pivot_table(index="seed", columns="learner", values="gain")
+    return [entry(wide[label] - wide["ridge"], 3) for label in RIVALS]
+
+
+def details(rows):
+    """Return the table of all measures of all learners in one world."""
+    lines = []
+    for label in LEARNERS:
+        own = rows[rows["learner"] == label]
+        lines.append(
+            [label, *(entry(own[name] * unit, digits) for name, (_, digits, unit) in COLUMNS.items())]
+        )
+    return table(["learner", *(title for title, *_ in COLUMNS.values())], lines)
+
+
+def table(header, lines):
+    """Return a table as Markdown: the first column is text, the others are numbers."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
+
+
+def entry(values, digits):
+    """Return the mean of the replications and its standard error, or a dash where there is nothing."""
+    values = values.dropna()
+    if values.empty:
+        return "-"
+    error = f" ({values.sem():.{digits}f})" if len(values) > 1 else ""
+    return f"{round(values.mean(), digits) + 0.0:.{digits}f}{error}"  # + 0: no minus before a zero
+
+
+def main():
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("results/recovery"))
+    parser.add_argument("--seeds", type=int, default=3, help="replications of each cell")
+    parser.add_argument("--summary", action="store_true", help="write the tables into docs/recovery.md")
+    parser.add_argument("--one", nargs=4, metavar=("WORLD", "OUTCOME", "SEED", "LEARNER"))
+    arguments = parser.parse_args()
+    if arguments.one:
+        world, outcome, seed, label = arguments.one
+        run_one(arguments.folder, world, outcome, int(seed), label)
+    elif arguments.summary:
+        summarise(arguments.folder, PAGE)
+    else:
+        run(arguments.folder, arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()

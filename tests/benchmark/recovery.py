@@ -31,8 +31,8 @@ from worlds import REFERENCE, WORLDS, answer, draw_people, factorial
 # A variant of a learner is one more label with its settings. The null has none: nobody differs.
 LEARNERS = {
     "null": None,
-    "ridge": CalibrateConfig(learner="ridge"),
-    "ridge-pairs": CalibrateConfig(learner="ridge", interactions=True),
+    "ridge": CalibrateConfig(learner="ridge", interactions=False),
+    "ridge-pairs": CalibrateConfig(learner="ridge"),
     "hierarchical": CalibrateConfig(learner="hierarchical"),
     "boosting": CalibrateConfig(learner="boosting"),
     "bart": CalibrateConfig(learner="bart"),

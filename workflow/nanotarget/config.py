@@ -229,7 +229,7 @@ class CalibrateConfig:
     candidates: list[str] = field(default_factory=lambda: ["ridge", "hierarchical", "bart"])
     information: Literal["covariates", "covariates + own answers"] = "covariates"
     folds: int = 5
-    interactions: bool = False
+    interactions: bool = True
     bart: BartConfig = field(default_factory=BartConfig)
 
     @property

@@ -225,7 +225,7 @@ class AdditiveModel(Model):
     """Utilities that are linear in covariate features: a table of coefficients a feature.
 
     Attributes:
-        layout: of the tables: part-worths, and pairs of attributes if the learner has interactions.
+        layout: of the tables: part-worths, then pairs of attributes if the learner has interactions.
         coefficients: (1 + n_features, n_cells) tables of the average training respondent and their change
             with each feature.
         draws: (n_draws, 1 + n_features, n_cells) draws of the coefficients from their posterior.
@@ -272,8 +272,17 @@ class AdditiveModel(Model):
             yield drawn.level_means()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what the model has learned as arrays of numbers."""
-        return {"coefficients": self.coefficients, "draws": self.draws}
+        """Return what the model has learned as arrays of numbers.
+
+        Interactions are common to all: of their cells only the constant's are stored.
+        """
+        total = sum(self.design.shape)
+        return {
+            "coefficients": self.coefficients[:, :total],
+            "draws": self.draws[:, :, :total],
+            "interactions": self.coefficients[0, total:],
+            "interaction_draws": self.draws[:, 0, total:],
+        }
 
     def settings(self) -> dict[str, Any]:
         """Return what the arrays mean, for JSON."""
@@ -288,11 +297,15 @@ class AdditiveModel(Model):
         Raises:
             ValueError: if the model was fitted to another design.
         """
+        layout = Layout(design, tuple(tuple(subset) for subset in settings["tables"]))
+        total = sum(design.shape)
+        coefficients, draws = (
+            np.zeros((*arrays[name].shape[:-1], layout.n_cells)) for name in ("coefficients", "draws")
+        )
+        coefficients[:, :total], coefficients[0, total:] = arrays["coefficients"], arrays["interactions"]
+        draws[:, :, :total], draws[:, 0, total:] = arrays["draws"], arrays["interaction_draws"]
         return cls(
-            **common_arguments(settings, design),
-            layout=Layout(design, tuple(tuple(subset) for subset in settings["tables"])),
-            coefficients=arrays["coefficients"],
-            draws=arrays["draws"],
+            **common_arguments(settings, design), layout=layout, coefficients=coefficients, draws=draws
         )
 
 

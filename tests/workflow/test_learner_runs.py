@@ -1,0 +1,60 @@
+"""Every learner, and a panel, through the workflow."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from running import run_tiny
+from tiny_study import tiny_study
+
+pytestmark = pytest.mark.workflow
+
+
+def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path):
+    study = tiny_study()
+    study.config["calibration"]["analyse"] = "choice"
+    study.config["calibrate"] = {
+        "learner": "auto",
+        "candidates": ["ridge", "hierarchical", "boosting", "bart"],
+        "folds": 2,
+        "bart": {"trees": 5, "draws": 20, "burn_in": 5, "chains": 1},
+    }
+    results = run_tiny(project, tmp_path / "auto", study, "learn")
+    learners = pd.read_csv(results / "calibrate/learners.csv").set_index("learner")
+    assert list(learners.index) == ["ridge", "hierarchical", "boosting", "bart"]
+    assert learners["loss"].notna().all() and learners["loss_null"].nunique() == 1
+    assert learners["chosen"].sum() == 1
+    assert "loss" in learners.loc[learners["chosen"], "reason"].iloc[0]
+    assert learners["rhat"].notna().tolist() == [False, False, False, True]
+    settings = json.loads((results / "calibrate/model/model.json").read_text(encoding="utf-8"))
+    assert settings["learner"] == learners.index[learners["chosen"]][0]
+
+
+def test_a_panel_uses_peoples_own_answers(project, tmp_path):
+    study = tiny_study()
+    study.experiment = study.experiment.iloc[:30].copy()
+    study.experiment["id"] = [f"c{i}" for i in range(1, 31)]
+    ratings = study.calibration["sector"].map({"Energy": 2, "Transport": 5, "Housing": 8})
+    own = study.calibration["id"].str[1:].astype(int) % 2  # half of the people like the opposite
+    noise = np.random.default_rng(1).integers(-2, 3, len(ratings))
+    study.calibration["rating"] = (ratings.where(own == 1, 10 - ratings) + noise).astype("str")
+    study.config["samples"] = "panel"
+    study.config["calibrate"] = {
+        "learner": "hierarchical",
+        "information": "covariates + own answers",
+        "folds": 3,
+    }
+    results = run_tiny(project, tmp_path / "panel", study, "diagnose", "assign")
+    crossfit = pd.read_parquet(results / "calibrate/crossfit.parquet")
+    assert crossfit.groupby("respondent_id")["fold"].nunique().min() > 1
+    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")["Sector"]
+    odd = nano.index.str[1:].astype(int) % 2 == 1
+    # Six noisy answers: nobody gets what she likes least, most get what they like best.
+    assert (nano[odd] != "Energy").all() and (nano[~odd] != "Housing").all()
+    assert (nano[odd] == "Housing").mean() > 0.6
+    assert (nano[~odd] == "Energy").mean() > 0.6
+    verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
+    assert verdict["gain"] > 1

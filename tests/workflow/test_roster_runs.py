@@ -1,0 +1,88 @@
+"""A roster is randomised, recorded and exported as a user does it, twice."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from running import copy_project, snakemake
+from tiny_study import await_fielding, tiny_study
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def roster(project, tmp_path_factory):
+    """Randomise a roster, then run all of the study with people who came and left; returns both results."""
+    folder = copy_project(project, tmp_path_factory.mktemp("roster") / "project")
+    study = tiny_study()
+    await_fielding(study)
+    study.config["design"]["attributes"][0]["levels"][0] = "-Energy"
+    study.calibration["sector"] = study.calibration["sector"].replace("Energy", "-Energy")
+    study.roster.loc[3, "personal"] = "No"
+    everyone, kept = study.roster, {}
+    study.roster = everyone.iloc[:20]
+    for wave, target in (("first", "assign"), ("same", "all"), ("second", "all")):
+        if wave == "second":
+            study.roster = everyone.iloc[2:].sample(frac=1, random_state=1)
+        study.write(folder)
+        result = snakemake(folder, target, "--cores", "1", "--configfile", "study.yaml")
+        assert result.returncode == 0, result.stdout + result.stderr
+        kept[wave] = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in [folder / "ledger/arms.csv", *(folder / "results/tiny/assign").iterdir()]
+        }
+    return folder, kept
+
+
+def test_whoever_was_randomised_keeps_the_arm(roster):
+    _, kept = roster
+    first, second = kept["first"]["ledger/arms.csv"], kept["second"]["ledger/arms.csv"]
+    assert first.count(b"\n") == 21
+    assert second.startswith(first)
+    assert second.count(b"\n") == 42
+    arms, recorded = (
+        pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False, index_col="respondent_id")
+        for content in (kept["second"]["results/tiny/assign/arms.csv"], second)
+    )
+    assert len(arms) == 39
+    pd.testing.assert_frame_equal(arms, recorded.loc[arms.index])
+    everybody = recorded["arm"].value_counts()  # 41 people in shares of 1 : 2 : 2
+    assert everybody["control"] in (8, 9)
+    assert everybody["nano"] in (16, 17)
+
+
+def test_a_rerun_randomises_nobody_and_writes_the_same_bytes(roster):
+    folder, kept = roster
+    assert kept["first"] == {name: kept["same"][name] for name in kept["first"]}
+    run = ["--cores", "1", "--configfile", "study.yaml"]
+    assert "Nothing to be done" in snakemake(folder, "all", *run, "--dry-run").stdout
+    result = snakemake(folder, "assign", *run, "--forcerun", "randomise")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name, content in kept["second"].items():
+        assert (folder / name).read_bytes() == content
+
+
+def test_the_export_holds_the_petition_of_everybodys_arm(roster):
+    folder, _ = roster
+    results = folder / "results/tiny"
+    fielding = pd.read_csv(results / "assign/fielding.csv", dtype="str", keep_default_na=False)
+    columns = ["respondent_id", "arm", "policy", "petition_id", "sector", "job", "cost", "petition_text"]
+    assert list(fielding.columns) == columns
+    assert (fielding.loc[fielding["arm"] == "control", columns[2:]] == "").all(axis=None)
+    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    assert assignments.groupby("respondent_id").size().tolist() == [4] * 39  # under every policy
+    treated = fielding[fielding["arm"] != "control"].merge(assignments, on=["respondent_id", "policy"])
+    assert len(treated) == (fielding["arm"] != "control").sum()
+    assert treated["sector"].str.removeprefix("'").tolist() == treated["Sector"].astype("str").tolist()
+    assert not fielding["sector"].str.startswith("-").any()
+    best = assignments[(assignments["policy"] == "overall_best")]["petition_id"].unique()
+    refused = assignments[assignments["respondent_id"] == "r4"]["petition_id"]
+    assert refused.unique().tolist() == best.tolist()
+    manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
+    made = {row["path"]: row["rule"] for row in manifest["artefacts"]}
+    assert made["clean/roster.parquet"] == "clean"
+    assert made["assign/arms.csv"] == made["assign/arm_balance.csv"] == "randomise"
+    assert made["assign/fielding.csv"] == "fielding"
+    assert "Balance of the roster" in (results / "report.html").read_text(encoding="utf-8")

@@ -64,4 +64,4 @@ def test_people_are_ranked_as_cjbart_ranks_them_where_effects_really_differ(effe
     }
     LOG.info("correlation with cjbart, SD of its effects:\n%s", pd.DataFrame(found).T.round(3).to_string())
     assert min(r for r, sd in found.values() if sd > 0.03) > 0.95
-    assert min(r for r, _ in found.values()) > 0
+    assert np.median([r for r, _ in found.values()]) > 0.4

@@ -31,7 +31,8 @@ def test_gain_is_estimated_without_bias_and_with_honest_errors():
     """Rule and truth differ from sample to sample; the z-scores of 40 samples are standard normal."""
     z = []
     for seed in range(40):
-        data, truth = simulate(DESIGN, 300, 5, np.random.default_rng(seed), specific=0.3, idiosyncratic=0.2)
+        rng = np.random.default_rng(seed)
+        data, truth = simulate(DESIGN, 300, 5, rng, features=2, specific=0.3, idiosyncratic=0.2)
         fitted = cross(data, seed)
         row = headline(dividend(fitted, 0.1, 0.95))
         z.append((row["estimate"] - true_gain(truth, fitted)) / row["std_error"])

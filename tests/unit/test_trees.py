@@ -186,6 +186,8 @@ def test_convergence_tells_chains_that_agree_from_chains_that_do_not():
     bad = worst_convergence([good, [good[0], good[1] + 3]])
     assert bad["rhat"] > 1.5 and "have not converged" in bad["warning"]
     assert worst_convergence([[np.ones(400)] * 2])["warning"]
+    assert convergence(good[:1])["rhat"] == pytest.approx(1, abs=0.02)
+    assert convergence([np.append(good[0], good[1] + 3)])["rhat"] > 1.5
 
 
 @pytest.mark.statistical

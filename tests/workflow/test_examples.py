@@ -26,6 +26,8 @@ def examples(project, reference, tmp_path_factory):
         for sample in ("calibration", "experiment"):
             if sample in config:
                 config[sample]["file"] = config[sample]["file"].replace("../shared", str(reference))
+        config["assign"] = {"permutations": 1}
+        config["calibrate"] = {"folds": 2}  # every fold and permutation is a fit of its own
         (folder / "examples" / path.name).write_text(
             yaml.safe_dump(config, allow_unicode=True), encoding="utf-8"
         )

@@ -22,6 +22,7 @@ def quicken(folder):
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert config["calibrate"]["learner"] == "bart"
     config["calibrate"]["bart"] = {"trees": 10, "draws": 40, "burn_in": 10, "chains": 1}
+    config["calibrate"]["folds"] = 2
     config["assign"]["permutations"] = 1
     path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return folder

@@ -155,6 +155,8 @@ def convergence(traces: Sequence[np.ndarray]) -> dict[str, float]:
     from arviz_stats.base import array_stats
 
     table = np.array(traces)
+    if len(table) == 1:  # halves of a chain must agree, too
+        table = table[:, : table.shape[1] // 2 * 2].reshape(2, -1)
     if table.shape[1] < 4 or np.ptp(table) == 0:
         return {"rhat": float("nan"), "ess": float("nan")}
     return {

@@ -297,6 +297,7 @@ class AdditiveModel(Model):
         Raises:
             ValueError: if the model was fitted to another design.
         """
+        common = common_arguments(settings, design)
         layout = Layout(design, tuple(tuple(subset) for subset in settings["tables"]))
         total = sum(design.shape)
         coefficients, draws = (
@@ -304,9 +305,7 @@ class AdditiveModel(Model):
         )
         coefficients[:, :total], coefficients[0, total:] = arrays["coefficients"], arrays["interactions"]
         draws[:, :, :total], draws[:, 0, total:] = arrays["draws"], arrays["interaction_draws"]
-        return cls(
-            **common_arguments(settings, design), layout=layout, coefficients=coefficients, draws=draws
-        )
+        return cls(**common, layout=layout, coefficients=coefficients, draws=draws)
 
 
 # A logit averaged over a normal utility of variance v is close to a logit with slope

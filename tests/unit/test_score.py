@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nanotarget.policy import nano, overall_best, random
+from nanotarget.problems import InputError
 from nanotarget.score import best_petitions, landscape, response
-from nanotarget.utilities import part_worths
+from nanotarget.utilities import Layout, Tables, part_worths
 from worlds import factorial, utilities_of_all, utility_of
 
 PROHIBITED = [{"a0": ["l0", "l2"], "a2": ["l1"]}, {"a2": ["l3"], "a3": ["l0"]}]
@@ -67,3 +68,13 @@ def test_policies_have_the_shape_of_petitions_and_are_feasible():
     for petitions in (drawn, best, nano(utilities), nano(utilities, worst=True)):
         assert petitions.shape == (9, 4)
         assert design.is_feasible(petitions).all()
+
+
+def test_a_grid_that_cannot_be_searched_is_refused_and_additive_utilities_never_need_it():
+    design = factorial((10,) * 9)
+    additive = part_worths(np.random.default_rng(4).normal(size=(2, 90)), design)
+    assert best_petitions(additive).shape == (2, 9)
+    layout = Layout(design, tuple((a, a + 1) for a in range(8)))
+    chained = Tables(layout, np.zeros((2, layout.n_cells)))
+    with pytest.raises(InputError, match="too many to search"):
+        best_petitions(chained)

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from nanotarget.problems import InputError, Problem, listed
 from nanotarget.utilities import Chunk, Layout, Utilities
 
 # Numbers of the expanded tables of some respondents at once: few enough for the cache, in rows long
@@ -50,7 +51,18 @@ class Component:
         self.shape = tuple(design.shape[a] for a in attributes)
         self.n_cells = math.prod(self.shape)
         if self.n_cells > MAX_GRID:
-            raise ValueError(f"attributes {attributes} are tied together in {self.n_cells:,} combinations")
+            raise InputError(
+                [
+                    Problem(
+                        "config",
+                        "key calibrate.learner",
+                        f"the learner, or prohibitions, tie {listed([design.names[a] for a in attributes])} "
+                        f"together in {self.n_cells:,} combinations, too many to search",
+                        f"at most {MAX_GRID:,}",
+                        "choose learner 'ridge' with 'interactions: false' or 'hierarchical', or drop levels",
+                    )
+                ]
+            )
         self._tables = [t for t, subset in enumerate(layout.subsets) if subset and subset[0] in attributes]
         self._spans = [slice(layout.offsets[t], layout.offsets[t + 1]) for t in self._tables]
         subsets = [layout.subsets[t] for t in self._tables]

@@ -17,6 +17,7 @@ of attributes are many but common to all, so their moments are summed over chunk
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -48,6 +49,7 @@ SPARING = (CURVE, PAIR)  # groups that most worlds do without
 TINY = 1e-8
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
+SEARCHABLE = 10_000_000  # petitions among which attributes may interact
 PEOPLE_AT_ONCE = 250  # respondents of whom products of attributes are in memory
 
 # Normal equations: a Gram matrix and cross moments.
@@ -237,8 +239,11 @@ def identified_pairs(design: Design) -> tuple[tuple[int, ...], ...]:
     """Return the pairs of attributes whose combinations of levels are all shown.
 
     With a combination missing the product of two attributes cannot be told from their single levels in
-    every direction, so such pairs have no interaction.
+    every direction, so such pairs have no interaction. There are none where the grid has more than
+    `SEARCHABLE` petitions: pairs tie all attributes together, and the best of so many could not be searched.
     """
+    if math.prod(design.shape) > SEARCHABLE:
+        return ()
     pairs = itertools.combinations(range(len(design.shape)), 2)
     return tuple(pair for pair in pairs if (design.joint_probabilities(pair) > 0).all())
 

@@ -244,11 +244,35 @@ class CalibrateConfig:
 
 
 @dataclass(frozen=True)
+class RungConfig:
+    """A set of covariates of the ladder."""
+
+    name: str
+    covariates: list[str]
+
+
+@dataclass(frozen=True)
+class CostsConfig:
+    """Costs of personalization, in money."""
+
+    value: float
+    calibration: float = 0
+    message: float = 0
+    audience: float | None = None
+
+
+@dataclass(frozen=True)
 class DiagnoseConfig:
     """Settings of the diagnose stage; `sesoi` in units of the analysed outcome."""
 
     sesoi: float = 0
     confidence: float = 0.95
+    goal: Literal["support", "dissuade"] = "support"
+    bootstraps: int = 500
+    permutations: int = 199
+    splits: int = 3
+    ladder: list[RungConfig] = field(default_factory=list)
+    costs: CostsConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -534,6 +558,7 @@ def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
         yield from _check_experiment(config, config.experiment, source)
     if config.roster:
         yield from _check_roster(config, config.roster, source)
+    yield from _check_ladder(config, source)
     yield from _check_subgroups(config, source)
 
 
@@ -1118,6 +1143,24 @@ def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Ite
                 "rename the column in the raw file and in the config",
             )
     yield from _check_exclusions(roster.exclusions, "roster", source)
+
+
+def _check_ladder(config: StudyConfig, source: str) -> Iterator[Problem]:
+    targeted = [c.name for c in config.covariates if c.target]
+    for name in dict.fromkeys(_repeated([rung.name for rung in config.diagnose.ladder])):
+        yield Problem(
+            source, "key diagnose.ladder", f"'{name}' is there twice", "one name a set", "rename one"
+        )
+    for i, rung in enumerate(config.diagnose.ladder):
+        unknown = [name for name in rung.covariates if name not in targeted]
+        if unknown:
+            yield Problem(
+                source,
+                f"key diagnose.ladder[{i}] ('{rung.name}')",
+                f"{listed(unknown)} may not be used for targeting",
+                f"covariates of the allow-list with `target`: {listed(targeted) or 'there are none'}",
+                "correct the names, or take them out",
+            )
 
 
 def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:

@@ -27,6 +27,7 @@ FLOW = (
     "policy",
     "uncertainty",
     "value",
+    "diagnosis",
     "diagnose",
     "preregistration",
     "assign",

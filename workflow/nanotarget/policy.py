@@ -39,6 +39,23 @@ def segment(utilities: Utilities, petitions: np.ndarray) -> np.ndarray:
     return petitions[utilities.utilities_of_all(petitions).argmax(axis=1)]
 
 
+def concentration(petition_ids: np.ndarray) -> dict[str, float]:
+    """Say how concentrated an assignment is.
+
+    Returns:
+        n respondents, distinct petitions, the effective number of petitions (exponential of the Shannon
+        entropy of their shares) and the share of the most frequent one.
+    """
+    _, counts = np.unique(petition_ids, return_counts=True)
+    share = counts / counts.sum()
+    return {
+        "n": int(counts.sum()),
+        "distinct": len(counts),
+        "effective": float(np.exp(-(share @ np.log(share)))),
+        "top_share": float(share.max()),
+    }
+
+
 STARTS = 10  # searches for the best set, from different first petitions
 CANDIDATES = 300  # respondents' best petitions, the most frequent, that are tried as members of the set
 

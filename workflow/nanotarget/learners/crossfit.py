@@ -42,10 +42,15 @@ def assign_folds(data: TrainingData, folds: int, seed: int, own_answers: bool = 
     return fold[np.cumsum(new_task) - 1]
 
 
+def dealt_order(n: int, draw: int, seed: int) -> np.ndarray:
+    """Return whose covariates each of n respondents gets when they are dealt anew; (n,) indices."""
+    return child_rng(seed, f"permuted covariates/{draw}").permutation(n)
+
+
 def deal_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
     """Return the data with the covariates dealt anew among respondents, so that they predict nothing."""
     names = [c.name for c in data.covariates]
-    order = child_rng(seed, f"permuted covariates/{draw}").permutation(data.n_respondents)
+    order = dealt_order(data.n_respondents, draw, seed)
     dealt = data.respondents.copy()
     dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
     return replace(data, respondents=dealt)

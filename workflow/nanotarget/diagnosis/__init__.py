@@ -1,0 +1,1 @@
+"""The four-part diagnosis: can nano-targeting pay, from calibration data alone?"""

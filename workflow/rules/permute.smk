@@ -1,4 +1,4 @@
-PERMUTATIONS = config["diagnose"]["permutations"]
+PERMUTATIONS = config["diagnose"]["permutations"] if HAS_COVARIATES else 0
 BATCHES = range(1, min(4, PERMUTATIONS) + 1)
 
 

@@ -186,6 +186,7 @@ MAKERS = [
         "conjoint",
         "learn",
         "imce",
+        "halve",
         "diagnose",
         "choose",
         "concentration",

@@ -49,6 +49,8 @@ CANDIDATES = np.append(np.inf, 10.0 ** np.arange(2.0, -1.1, -0.5))
 TOLERANCE = 1e-10  # of a solution, relative
 RANKS = 30
 SHARES = [f"share_{rank + 1}" for rank in range(RANKS)]
+COLUMNS = ("draw", "improvement", "distinct", "effective", "share_divergent", "penalty")
+ABUNDANCE_COLUMNS = ("source", "rank", "share", "share_low", "share_high")
 
 
 def permutation_table(
@@ -85,8 +87,7 @@ def permutation_table(
     for draw in draws:
         order = dealt_order(data.n_respondents, draw, seed) if draw else np.arange(data.n_respondents)
         rows.append({"draw": draw, **refit.statistics(order, worst)})
-    columns = ["draw", "improvement", "distinct", "effective", "share_divergent", "penalty", *SHARES]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*COLUMNS, *SHARES])
 
 
 def p_value(statistics: np.ndarray) -> float:
@@ -122,7 +123,7 @@ def abundance_table(observed: np.ndarray, permuted: np.ndarray) -> pd.DataFrame:
         band = {"share": middle, "share_low": low, "share_high": high}
         parts.append(pd.DataFrame({"source": "permuted", "rank": np.arange(1, RANKS + 1), **band}))
     table = pd.concat(parts, ignore_index=True)
-    table = table.reindex(columns=["source", "rank", "share", "share_low", "share_high"])
+    table = table.reindex(columns=list(ABUNDANCE_COLUMNS))
     present = table[["share", "share_high"]].max(axis=1) > 0
     return table[present].reset_index(drop=True)
 

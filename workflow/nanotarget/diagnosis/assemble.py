@@ -164,7 +164,8 @@ def diagnose(material: Material, groups: Sequence[Group] = ()) -> Diagnosis:
     other = "dissuade" if settings.goal == "support" else "support"
     views = {goal: View.of(material, goal) for goal in (settings.goal, other)}
     main = views[settings.goal]
-    rows, facts = main.whole(everybody)
+    own, facts = main.whole(everybody)
+    rows = [line | {"goal": settings.goal, "group": "all"} for line in own]
     answer = answer_of(facts)
     others = []
     combinations = [(other, "all", everybody)] if material.has_information else []
@@ -183,10 +184,7 @@ def diagnose(material: Material, groups: Sequence[Group] = ()) -> Diagnosis:
             {key: said[key] for key in ("goal", "overall", "binding", "stages", "text")}
             | {"group": name, "gain": gain.ceiling, "gain_low": gain.low, "gain_high": gain.high}
         )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["goal"] = table["goal"].fillna(settings.goal)
-    table["group"] = table["group"].fillna("all")
-    table["label"] = "exploratory"
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).assign(label="exploratory")
     gain = facts.stages["dividend"]
     answer |= {
         "threshold": facts.smallest,

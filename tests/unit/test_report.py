@@ -21,7 +21,12 @@ from nanotarget.report import Material, Picture
 NAMES = theme.Names(
     True, {"rating": "Rating"}, {"sign": "Signed", "support": "Support"}, frozenset({"sign"}), fake.ARMS
 )
-CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", "petitions")
+DIAGNOSIS = ("calibration", "ladder", "switches", "abundance", "frontier", "learning_curve")
+CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", *DIAGNOSIS, "petitions")
+PICTURES = [
+    "funnel", "flow", "amce_rating", "variance", "calibration", "ladder", "switches", "abundance", "dividend",
+    "frontier", "learning", "petitions", "effects", "subgroups",
+]  # fmt: skip
 EXPERIMENT = ("effects", "equivalence", "attrition", "balance", "power", "subgroups")
 STUDY = {"study": "x", "title": fake.NASTY, "synthetic": True, "root_seed": 42}
 ORIGIN = {
@@ -36,11 +41,8 @@ def material(calibration=True, experiment=True, registered=True, names=NAMES) ->
     wanted |= {"audit"} if calibration and experiment else set()
     wanted |= {"deviations"} if experiment and registered else set()
     sources = {name: table for name, table in fake.sources().items() if name in wanted}
-    figures = (
-        ["flow"]
-        + ["amce_rating", "dividend", "petitions"] * calibration
-        + ["effects", "subgroups"] * experiment
-    )
+    figures = ["flow"] + ["effects", "subgroups"] * experiment
+    figures += [name for name in PICTURES if name not in ("flow", "effects", "subgroups")] * calibration
     return Material(
         names=names,
         has_calibration=calibration,
@@ -56,13 +58,18 @@ def material(calibration=True, experiment=True, registered=True, names=NAMES) ->
 
 
 @pytest.fixture(scope="module")
-def template(project) -> str:
-    return (project / "workflow/report/report.html.j2").read_text("utf-8")
+def templates(project) -> dict[str, str]:
+    return read_templates(project)
+
+
+def read_templates(project) -> dict[str, str]:
+    files = [*project.glob("workflow/report/*.j2"), project / "workflow/report/style.css"]
+    return {file.name: file.read_text("utf-8") for file in files}
 
 
 @pytest.fixture(scope="module")
-def page(template) -> str:
-    return report.render(template, STUDY, material(), ORIGIN)
+def page(templates) -> str:
+    return report.render(templates, STUDY, material(), ORIGIN)
 
 
 class Reader(HTMLParser):
@@ -132,7 +139,7 @@ def test_headings_are_in_order_and_the_verdict_comes_first(page):
         "The answer in short",
         "Who took part",
         "What people like in a petition",
-        "Can nano-targeting pay?",
+        "Diagnosis: can nano-targeting pay?",
         "Who gets which petition",
         "What the experiment found",
         "Explorations ",
@@ -144,10 +151,7 @@ def test_headings_are_in_order_and_the_verdict_comes_first(page):
 
 def test_every_figure_has_its_alternative_text(page):
     images = Reader(page).images
-    assert [image["alt"] for image in images] == [
-        f"Alt of {name} {fake.NASTY}"
-        for name in ("flow", "amce_rating", "dividend", "petitions", "effects", "subgroups")
-    ]
+    assert [image["alt"] for image in images] == [f"Alt of {name} {fake.NASTY}" for name in PICTURES]
 
 
 def test_texts_from_data_and_config_are_escaped(page):
@@ -163,10 +167,10 @@ def test_explorations_are_marked_and_the_seed_is_named(page):
     assert "Explorations (exploratory)" in text and "Root seed 42" in text and "numpy 2.4" in text
 
 
-def test_simulated_data_have_a_banner_and_real_ones_have_none(page, template):
+def test_simulated_data_have_a_banner_and_real_ones_have_none(page, templates):
     assert 'class="banner"' in page and page.index('class="banner"') < page.index("<h1>")
     names = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    real = report.render(template, STUDY | {"synthetic": False}, material(names=names), ORIGIN)
+    real = report.render(templates, STUDY | {"synthetic": False}, material(names=names), ORIGIN)
     assert 'class="banner"' not in real and theme.SIMULATED not in real
 
 
@@ -179,8 +183,10 @@ def test_simulated_data_have_a_banner_and_real_ones_have_none(page, template):
         (True, True, True, {}),
     ],
 )
-def test_what_a_study_lacks_is_said_in_one_sentence(template, calibration, experiment, registered, sentences):
-    page = report.render(template, STUDY, material(calibration, experiment, registered), ORIGIN)
+def test_what_a_study_lacks_is_said_in_one_sentence(
+    templates, calibration, experiment, registered, sentences
+):
+    page = report.render(templates, STUDY, material(calibration, experiment, registered), ORIGIN)
     reader = Reader(page)
     for sentence in (report.NO_CALIBRATION, report.NO_EXPERIMENT, report.NO_REGISTRATION):
         assert reader.text.count(sentence) == sentences.get(sentence, 0)
@@ -247,20 +253,26 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         import report_tables as fake, test_report as t
         from nanotarget import artefacts, figures, report, tables, theme
         folder = Path(sys.argv[1])
-        drawn = figures.build(fake.sources(), t.NAMES, profiles=2, analysed="rating", gain=0.1, smallest={})
+        drawn = figures.build(fake.sources(), t.NAMES, profiles=2, analysed="rating", smallest={})
         for name, figure in drawn.items():
             theme.save(figure.figure, folder / name)
             artefacts.write_csv(figure.data, folder / f"{name}.csv")
         for name, table in t.material().tables.items():
             artefacts.write_text(tables.as_page(table), folder / f"{name}.html")
             artefacts.write_text(tables.as_latex(table), folder / f"{name}.tex")
-        template = Path("workflow/report/report.html.j2").read_text("utf-8")
-        artefacts.write_text(report.render(template, t.STUDY, t.material(), t.ORIGIN), folder / "report.html")
+        page = report.render(t.read_templates(Path()), t.STUDY, t.material(), t.ORIGIN)
+        artefacts.write_text(page, folder / "report.html")
         """
     )
     runs = []
     for seed in ("1", "2"):
-        environment = {"PYTHONHASHSEED": seed, "TZ": f"UTC+{seed}", "HOME": str(tmp_path), "PATH": ""}
+        environment = {
+            "PYTHONHASHSEED": seed,
+            "TZ": f"UTC+{seed}",
+            "HOME": str(tmp_path),
+            "PATH": "",
+            "PYTHONPATH": "workflow",
+        }
         command = [sys.executable, "-c", code, str(tmp_path / seed)]
         runs.append(subprocess.Popen(command, cwd=project, env=environment))
     assert [run.wait() for run in runs] == [0, 0]
@@ -269,7 +281,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for folder in (tmp_path / "1", tmp_path / "2")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 6 * 4 + 2 * 12 + 1
+    assert len(digests[0]) == 14 * 4 + 2 * 16 + 1
 
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():

@@ -76,7 +76,7 @@ def test_labels_fit_whatever_the_attributes_are_called(attributes):
     assert all(level.replace(" ", "") in shown for levels in attributes.values() for level in levels)
 
 
-@pytest.mark.parametrize("change", [without_variance, without_bounds, scaled(1e5), scaled(1e-5)])
+@pytest.mark.parametrize("change", [without_variance, without_bounds, scaled(1e5), scaled(1e-3)])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_degenerate_numbers_are_drawn_without_clipping_and_without_the_word_nan(change):
     made = sources()
@@ -96,7 +96,7 @@ def test_an_empty_table_says_why_in_one_line():
     assert figures_["ladder"].description == diagnosis.NO_LADDER
     assert figures_["variance"].description == diagnosis.NO_VARIANCE
     for name in ("calibration", "switches", "abundance", "dividend", "frontier", "learning"):
-        assert said(figures_[name].figure).startswith(diagnosis.NO_PREDICTION[:40])
+        assert diagnosis.NO_PREDICTION in said(figures_[name].figure)
     assert said(figures_["funnel"].figure).count("not evaluated") == 4
 
 

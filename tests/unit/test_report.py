@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import itertools
 import re
@@ -281,9 +282,121 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for folder in (tmp_path / "1", tmp_path / "2")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 14 * 4 + 2 * 16 + 1
+    assert len(digests[0]) == 14 * 4 + 2 * 17 + 1
 
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():
     empty = pd.DataFrame({"petition_id": [], "text": [], "n_overall_best": []})
     assert report._assigned(empty) == (["Overall best: 0 distinct petitions for 0 people."], "")
+
+
+def test_the_verdict_comes_first_with_funnel_reasons_advice_and_warnings(page):
+    reader = Reader(page)
+    first = reader.text[reader.text.index("The answer in short") : reader.text.index("Who took part", 500)]
+    said = fake.verdict()
+    for sentence in [said["text"], *said["reasons"], *said["advice"], *said["flags"]]:
+        assert sentence in first
+    assert reader.images[0]["alt"].startswith("Alt of funnel")
+    assert [text for level, text in reader.headings if level == 3][:3] == [
+        "Why", "What would change the answer", "Warnings",
+    ]  # fmt: skip
+
+
+def test_the_diagnosis_goes_through_its_stages_in_order(page):
+    headings = [text for level, text in Reader(page).headings if level == 3]
+    assert headings[3:8] == [
+        "1 Heterogeneity: Do tastes for petitions differ between people?",
+        "2 Predictability: Can the differences be seen beforehand?",
+        "3 Crossover: Do they change which petition is best?",
+        "4 Dividend: Does nano-targeting pay?",
+        "The other goal and subgroups ",  # and the mark in a span
+    ]
+    text = Reader(page).text
+    assert text.count("Verdict: FAIL.") == 3 and text.count("Verdict: INCONCLUSIVE.") == 1
+    order = [text.index(table) for table in (
+        "The diagnosis by attribute", "Which covariates and which learner", "How many petitions",
+        "Would more respondents help?", "The other goal and subgroups (exploratory)",
+    )]  # fmt: skip
+    assert order == sorted(order)
+
+
+def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_fielded(templates):
+    made = material()
+    assert Reader(report.render(templates, STUDY, made, ORIGIN)).text.count(tables.NEVER_FIELDED) == 2
+    others = next(s for s in report.sections(made) if s.key == "diagnosis").parts[-1]
+    assert others.exploratory and others.lead == [
+        "Dissuade, everybody: DO NOT DEPLOY. Dissuasion does not pay either.",
+        f"Support, support_group: {fake.NASTY}: DO NOT DEPLOY. No.",
+        tables.NEVER_FIELDED,
+    ]
+    alone = dataclasses.replace(made, verdict=fake.verdict() | {"others": []})
+    assert [p.key for p in next(s for s in report.sections(alone) if s.key == "diagnosis").parts] == [
+        *theme.STAGES
+    ]
+
+
+def test_a_stage_without_verdict_is_said_not_to_be_evaluated():
+    verdict = fake.verdict() | {"stages": {"heterogeneity": "INCONCLUSIVE"}}
+    parts = next(
+        s for s in report.sections(dataclasses.replace(material(), verdict=verdict)) if s.key == "diagnosis"
+    ).parts
+    assert [part.lead[0] for part in parts[:4]] == ["Verdict: INCONCLUSIVE."] + [
+        "Verdict: NOT EVALUATED."
+    ] * 3
+
+
+def answer(templates, **changes) -> Reader:
+    funnel = Picture(SVG, f"Alt of funnel {fake.NASTY}", "Caption of funnel")
+    return Reader(report.render_answer(templates, fake.NASTY, fake.verdict() | changes, funnel))
+
+
+def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_it(templates):
+    reader = answer(templates)
+    for sentence in (
+        "DO NOT DEPLOY",
+        report.OVERALL["DO NOT DEPLOY"],
+        report.BINDING["predictability"],
+        "0.023 rating points (95% sure, from the crossover).",
+        "0.002 rating points (−0.047 to 0.051).",
+        "A gain above 0.1 rating points.",
+        "40% of the respondents.",
+        *fake.verdict()["advice"],
+        *fake.verdict()["flags"],
+    ):
+        assert sentence in reader.text
+    assert tables.NEVER_FIELDED not in reader.text
+    assert tables.NEVER_FIELDED in answer(templates, goal="dissuade").text
+
+
+def test_the_answer_is_one_page_without_network_script_or_markup_from_data(templates):
+    reader = answer(templates)
+    assert not {"script", "link", "iframe", "object", "br"} & set(reader.tags) and reader.links == []
+    assert [image["alt"] for image in reader.images] == [f"Alt of funnel {fake.NASTY}"]
+    assert base64.b64decode(reader.images[0]["src"].split(",")[1]).decode() == SVG
+    assert reader.text.count(fake.NASTY) >= 2
+    assert [level for level, _ in reader.headings] == [1, 2, 3, 3, 3]
+
+
+def test_the_answer_marks_simulated_data_and_only_those(templates):
+    assert "Simulated data" in answer(templates).text
+    assert "Simulated data" not in answer(templates, synthetic=False).text
+
+
+def test_what_is_not_known_is_left_out_of_the_answer():
+    nothing = {"estimate": None, "low": None, "high": None}
+    verdict = fake.verdict() | {
+        "overall": "COLLECT MORE", "binding": "crossover", "gain": None, "gain_low": None, "gain_high": None,
+        "share_divergent": None, "ceilings": dict.fromkeys(theme.STAGES, nothing),
+    }  # fmt: skip
+    assert report.facts(verdict) == [
+        ("Does it pay?", report.OVERALL["COLLECT MORE"]),
+        ("What is not decided?", theme.STAGES["crossover"]),
+        ("What would matter?", "A gain above 0.1 rating points."),
+    ]
+
+
+def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
+    below = {"estimate": -0.2, "low": -0.3, "high": -0.1}
+    verdict = fake.verdict() | {"ceilings": fake.verdict()["ceilings"] | {"dividend": below}}
+    at_most = dict(report.facts(verdict))["How large could the gain at most be?"]
+    assert at_most == "0.000 rating points (95% sure, from the dividend)."

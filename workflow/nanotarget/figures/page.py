@@ -402,16 +402,19 @@ def _panel(
     if panel.threshold is not None:
         axes.axvline(panel.threshold, color=theme.ALERT, linewidth=1.0, linestyle=DOTTED, zorder=1)
         spread.append(panel.threshold)
-    width = axes.get_position().width * axes.figure.get_size_inches()[0]
-    ticks = min(5, int(width / 0.45))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
+    axes.ticklabel_format(axis="x", style="plain")
     if panel.shares:
         axes.set_xlim(min([0.0, *spread]), max([1.0, *spread]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: theme.percent(round(value, 6))))
-        return
-    low, high = (min(spread), max(spread)) if spread else (0.0, 1.0)
-    pad = 0.06 * (high - low) or 0.5
-    axes.set_xlim(low - pad, high + pad)
+    else:
+        low, high = (min(spread), max(spread)) if spread else (0.0, 1.0)
+        pad = 0.06 * (high - low) or 0.5
+        axes.set_xlim(low - pad, high + pad)
+    width = axes.get_position().width * axes.figure.get_size_inches()[0]
+    for ticks in range(5, 0, -1):  # as many as have room for their labels
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
+        if sum(theme.text_width(label) + 0.1 for label in tick_labels(axes.xaxis)) <= width:
+            break
 
 
 def chart(

@@ -281,9 +281,9 @@ def test_the_diagnosis_shows_what_a_reader_needs_and_holds_everything():
     ]  # fmt: skip
     assert [v for v in shown["Verdict"] if v] == ["INCONCLUSIVE", "FAIL", "FAIL", "FAIL"]
     heterogeneity = shown["Quantity"].index(deciding[0])
-    assert shown["Gain at most"][heterogeneity] == "0.120"
+    assert shown["Ceiling on the gain"][heterogeneity] == "0.120"
     assert shown[tables.BOUNDS][heterogeneity] == "[0.050, 0.210]"
-    assert shown["Gain at most"].count("") == len(table) - 4
+    assert shown["Ceiling on the gain"].count("") == len(table) - 4
     # The gain in all its estimators, other contrasts in one, no value of a policy, no attribute.
     assert sum(q.startswith("Nano − Overall best") for q in shown["Quantity"]) == 3
     assert shown["Quantity"].count("Nano − Random") == 1 and "Nano" not in shown["Quantity"]
@@ -330,6 +330,9 @@ def test_endlessly_many_respondents_are_told_from_an_unknown_number():
 def test_ladder_and_frontier_show_gains_with_their_bounds():
     ladder = cells(MADE["ladder"])
     assert ladder["Gain"][1] == "0.010" and ladder[tables.BOUNDS][1] == "[−0.023, 0.043]"
-    assert ladder["Share predictable"][3] == "30%" and ladder["Covariates"][-1] == "12"
+    assert (
+        ladder["Share predictable"][3] == "30%" and ladder["Looks at"][-1] == "12 covariates and own answers"
+    )
+    assert ladder["Improvement (SE)"][1] == "0.0020 (0.0015)"
     frontier = cells(MADE["frontier"])
     assert frontier["Petitions"][-1] == "20" and frontier[tables.BOUNDS][1] == "[−0.031, 0.051]"

@@ -192,11 +192,11 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
         Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(shown, "estimator")]),
         *_estimates(shown, list(shown["quantity"]), names.confidence),
         *_ceilings(shown),
-        _p_values(shown, "p_value", "p"),
+        Column("p", [theme.p_value(p) if pd.notna(p) else "" for p in shown["p_value"]], numeric=True),
         Column("Verdict", verdicts),
     ]
     notes = [
-        "Decides: the row on which the stage's verdict rests, with the largest gain that it leaves possible.",
+        "Decides: the row on which the stage's verdict rests, with the gain that it leaves possible.",
         "Doubly robust estimates are out of sample; the plug-in is the learner's own promise.",
         *([NEVER_FIELDED] if names.goal == "dissuade" else []),
     ]
@@ -212,7 +212,7 @@ def _ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
     bare = table["ceiling"].isna()
     return (
         Column(
-            "Gain at most",
+            "Ceiling on the gain",
             ["" if b else theme.number(c, places) for b, c in zip(bare, table["ceiling"], strict=True)],
             numeric=True,
         ),
@@ -310,10 +310,8 @@ def ladder(table: pd.DataFrame, names: Names) -> Table:
     columns = [
         Column("Rung", texts(table, "rung"), wide=True),
         Column("Learner", texts(table, "learner")),
-        Column("Information", texts(table, "information")),
-        _counts(table, "n_covariates", "Covariates"),
-        _numbers(table, "improvement", "Improvement", "std_error"),
-        _numbers(table, "std_error", "SE", "std_error"),
+        Column("Looks at", theme.looks_at(table)),
+        _with_error(table, "improvement", "Improvement"),
         *_spanned(table, "Slope", ("slope", "slope_low", "slope_high"), interval),
         Column("Share predictable", [_percent(value) for value in table["predictable_share"]], numeric=True),
         *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
@@ -329,8 +327,7 @@ def frontier(table: pd.DataFrame) -> Table:
     """What k petitions gain over one (diagnose/frontier.csv)."""
     columns = [
         _counts(table, "k", "Petitions"),
-        _numbers(table, "value", "Value", "std_error"),
-        _numbers(table, "std_error", "SE", "std_error"),
+        _with_error(table, "value", "Value"),
         *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
     ]
     notes = ["Everybody gets the best of k petitions; the gain is that over the overall-best one (k = 1)."]
@@ -357,10 +354,14 @@ def learning_curve(table: pd.DataFrame, names: Names) -> Table:
 GAIN = ("gain", "gain_low", "gain_high")
 
 
-def _numbers(table: pd.DataFrame, column: str, label: str, error: str) -> Column:
-    """Numbers with as many decimals as their standard errors ask for."""
-    places = theme.decimals(table[error])
-    return Column(label, [theme.number(value, places) for value in table[column]], numeric=True)
+def _with_error(table: pd.DataFrame, column: str, label: str) -> Column:
+    """Numbers with their standard errors in brackets."""
+    places = theme.decimals(table["std_error"])
+    cells = [
+        f"{theme.number(value, places)} ({theme.number(error, places)})"
+        for value, error in zip(table[column], table["std_error"], strict=True)
+    ]
+    return Column(f"{label} (SE)", cells, numeric=True)
 
 
 def _percent(share: float) -> str:

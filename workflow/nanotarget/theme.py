@@ -262,6 +262,15 @@ def quantity(text: str) -> str:
     return label + colon + attribute
 
 
+def looks_at(ladder: pd.DataFrame) -> list[str]:
+    """Say what each rung of diagnose/ladder.csv looks at: "5 covariates and own answers"."""
+    return [
+        f"{count(n)} covariate{'s' if n != 1 else ''}"
+        + (" and own answers" if "own answers" in information else "")
+        for n, information in zip(ladder["n_covariates"], ladder["information"], strict=True)
+    ]
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Apply the theme while figures are made, whatever the user's matplotlib settings are."""

@@ -298,10 +298,7 @@ def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: Nam
     margin = 1.96 * table["std_error"]
     drawn = table.assign(low=table["improvement"] - margin, high=table["improvement"] + margin)
     rows = []
-    for _, row in drawn.iterrows():
-        count = int(row["n_covariates"])
-        looks_at = f"{count} covariate{'s' if count != 1 else ''}"
-        looks_at += " and own answers" if "own answers" in str(row["information"]) else ""
+    for (_, row), looks_at in zip(drawn.iterrows(), theme.looks_at(table), strict=True):
         rows.append(
             Row(
                 f"{row['rung']}: {row['learner']}, {looks_at}",

@@ -126,3 +126,31 @@ rule diagnose:
         "Diagnosing whether nano-targeting can pay"
     script:
         "../scripts/diagnose.py"
+
+
+rule answer:
+    input:
+        diagnostics=rules.diagnose.output.diagnostics,
+        verdict=rules.diagnose.output.verdict,
+        caption=os.path.relpath(WORKFLOW / "report" / "funnel.rst"),
+        templates=[
+            os.path.relpath(WORKFLOW / "report" / "answer.html.j2"),
+            *PAGE_PARTS,
+        ],
+        library=library("answer.py"),
+    output:
+        "<results>/diagnose/answer.html",
+    log:
+        "<logs>/answer.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        title=config["title"] or config["study"],
+    message:
+        "Writing the answer for who decides"
+    script:
+        "../scripts/answer.py"

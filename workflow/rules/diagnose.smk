@@ -73,7 +73,7 @@ rule refit:
 include: "permute.smk"
 
 
-rule diagnose:
+rule diagnostics:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
@@ -104,9 +104,9 @@ rule diagnose:
         },
         verdict="<results>/diagnose/verdict.json",
     log:
-        "<logs>/diagnose.log",
+        "<logs>/diagnostics.log",
     benchmark:
-        "<benchmarks>/diagnose.tsv"
+        "<benchmarks>/diagnostics.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -130,8 +130,8 @@ rule diagnose:
 
 rule answer:
     input:
-        diagnostics=rules.diagnose.output.diagnostics,
-        verdict=rules.diagnose.output.verdict,
+        diagnostics=rules.diagnostics.output.diagnostics,
+        verdict=rules.diagnostics.output.verdict,
         caption=os.path.relpath(WORKFLOW / "report" / "funnel.rst"),
         templates=[
             os.path.relpath(WORKFLOW / "report" / "answer.html.j2"),
@@ -154,3 +154,11 @@ rule answer:
         "Writing the answer for who decides"
     script:
         "../scripts/answer.py"
+
+
+rule diagnose:
+    input:
+        rules.diagnostics.output,
+        rules.answer.output,
+    message:
+        "The diagnosis is complete"

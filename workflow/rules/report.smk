@@ -226,7 +226,7 @@ MAKERS = [
         "learn",
         "imce",
         "halve",
-        "diagnose",
+        "diagnostics",
         "answer",
         "choose",
         "concentration",

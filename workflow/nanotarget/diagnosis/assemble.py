@@ -548,8 +548,9 @@ class View:
                 add(f"person x message variance, {name}", lags[:, k])
         if np.isfinite(lags[0, [0, -1]]).all():
             difference = lags[:, 0] - lags[:, -1]
+            # One-sided: moods and carry-over fade with distance.
             statistic = difference[0] / difference[1:].std(ddof=1)
-            add("lag difference", difference, float(2 * special.ndtr(-abs(statistic))))
+            add("lag difference", difference, float(special.ndtr(-statistic)))
         error = heterogeneity.response_error(weights)
         if error is not None:
             add("response error", error)
@@ -808,7 +809,7 @@ class View:
         return listed_flags(
             [
                 (
-                    p_of(lag) < ALPHA and own.loc[lag, "estimate"] > 0,
+                    p_of(lag) < ALPHA,
                     "lag: answers in neighbouring tasks are more alike than in distant ones, so part of the "
                     "heterogeneity is a passing mood or carried over; its ceiling is too high.",
                 ),

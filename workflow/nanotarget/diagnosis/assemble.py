@@ -125,9 +125,16 @@ class Material:
         return self.learner not in FAST_LEARNERS
 
     @property
+    def known(self) -> str:
+        """What a policy looks at, in words; empty if there is nothing."""
+        covariates = "covariates" if any(c.target for c in self.fitted.data.covariates) else ""
+        answers = "people's own answers" if self.own_answers else ""
+        return " and ".join(part for part in (covariates, answers) if part)
+
+    @property
     def has_information(self) -> bool:
         """Whether a policy has anything to look at."""
-        return self.own_answers or any(c.target for c in self.fitted.data.covariates)
+        return bool(self.known)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:
@@ -433,7 +440,7 @@ class View:
             else np.nan,
             "predictable": share[0] if share else np.nan,
             "respondents": int((weight > 0).sum()),
-            "has_covariates": self.material.has_information,
+            "known": self.material.known,
         }
         if self.material.has_information:
             scores, inside = self.dividend.scores[1], weight > 0

@@ -474,9 +474,9 @@ class View:
         third, crossover = self._crossover(weight)
         petitions = len(np.unique(self.crossover.halves[0].nano, axis=0))
         smallest, breaks_even = threshold(settings, petitions)
-        values = [*self.dividend.rows(weight, settings.confidence), *self._splits(weight)]
-        median = [r for r in values if np.isfinite(r["ceiling"])][-1]
-        dividend = Stage("dividend", median["ceiling"], median["ceiling_low"], median["ceiling_high"])
+        values = self._values(weight)
+        decisive = next(r for r in values if np.isfinite(r["ceiling"]))
+        dividend = Stage("dividend", *(decisive[key] for key in ("ceiling", "ceiling_low", "ceiling_high")))
         stages += [predictability, crossover, dividend]
         frontier, curve = self.frontier, self.curve(weight)
         best = [r for r in values if r["quantity"] == "overall_best - random" and r["estimator"] == "dr_q1"]
@@ -646,6 +646,16 @@ class View:
         _, kind = np.unique(ids, return_inverse=True)
         return effective_number(np.bincount(kind, weights=weight))
 
+    def _values(self, weight: np.ndarray) -> list[Row]:
+        """Return values of policies; what decides is the median of several divisions if there are any."""
+        rows, median = self.dividend.rows(weight, self.material.settings.confidence), self._splits(weight)
+        if not any(np.isfinite(r["ceiling"]) for r in median):
+            return [*rows, *median]
+        single = {"quantity": f"{NANO_BEST}, first division"} | dict.fromkeys(
+            ("ceiling", "ceiling_low", "ceiling_high"), np.nan
+        )
+        return [*median, *(r | single if np.isfinite(r["ceiling"]) else r for r in rows)]
+
     def _splits(self, weight: np.ndarray) -> list[Row]:
         """Return the gain as the median of several divisions into folds, if there are any."""
         slow = self.material.slow
@@ -665,7 +675,7 @@ class View:
         df = max(int(np.median([(d > 0).sum() for d in apart])) - 1, 1)
         line = row(
             "dividend",
-            f"{NANO_BEST}, ridge" if slow else f"{NANO_BEST}, median of divisions",
+            f"{NANO_BEST}, ridge" if slow else NANO_BEST,
             middle,
             error,
             estimator="dr_q1",

@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import SubgroupConfig
 from nanotarget.design import Design
 from nanotarget.learners.base import TrainingData
 from nanotarget.seeds import child_rng
@@ -150,7 +149,6 @@ class Regime:
         fades: correlation of a person's own tastes between successive tasks, of variance `HETEROGENEITY`.
         rotated: whether another draw of the world, with the same common part, awaits at deployment.
         base: whether covariates exist for a part of the people only, and are zero for the others.
-        goal: of the verdicts that are expected.
     """
 
     world: Callable[[Design, np.random.Generator], World]
@@ -162,11 +160,6 @@ class Regime:
     fades: float | None = None
     rotated: bool = False
     base: bool = False
-
-    @property
-    def groups(self):
-        """Groupings in which the diagnosis is made as well."""
-        return (SubgroupConfig("base", "base"),) if self.base else ()
 
 
 REGIMES = {
@@ -219,6 +212,15 @@ class Sample:
     def preferences(self):
         """What her answers tell of, as responses."""
         return Preferences(self.utilities, self.data.outcome_kind)
+
+    @cached_property
+    def groups(self):
+        """Label -> (n,) who is in it: everybody, and the base and the others where there is one."""
+        groups = {"all": np.ones(self.data.n_respondents, dtype=bool)}
+        if "base" in self.data.respondents:
+            inside = (self.data.respondents["base"] == "yes").to_numpy()
+            groups |= {"base: yes": inside, "base: no": ~inside}
+        return groups
 
 
 def draw_sample(regime, seed, name, n=None, shape=REFERENCE):

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from nanotarget.diagnosis import diagnose
+from nanotarget.diagnosis import Group, Material, diagnose
 
 from nanotarget.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.learners import FITTERS
@@ -67,22 +67,22 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS):
     fitted, halves = (fit(sample.data, learner, folds, seed) for folds in (FOLDS, HALVES))
     learned = time.process_time()
     settings = DiagnoseConfig(sesoi=SESOI[regime.outcome], bootstraps=bootstraps)
-    diagnosis = diagnose(fitted, halves, settings, seed, regime.groups)
+    groups = [Group(label, who) for label, who in sample.groups.items() if label != "all"]
+    material = Material(fitted, halves, settings, seed, LEARNERS[learner].learner, sizes=(1,))
+    diagnosis = diagnose(material, groups)
     ended = time.process_time()
     answer = diagnosis.answer
     return {
         "seed": seed,
         "learner_s": learned - start,
         "diagnosis_s": ended - learned,
-        "truth": truths(
-            sample, fitted, halves, groups_of(sample, regime), child_rng(seed, f"validation/{name}/twins")
-        ),
-        "found": kept(diagnosis.table),
+        "truth": truths(sample, fitted, halves, child_rng(seed, f"validation/{name}/twins")),
+        "found": kept(diagnosis.diagnostics),
         "answers": [
             {"group": "all"} | {key: part[key] for key in (*ANSWERED, "group") if key in part}
             for part in (answer, *answer["others"])
         ],
-        "flags": answer["flags"],
+        "flags": [flag.partition(":")[0] for flag in answer["flags"]],
     }
 
 
@@ -90,17 +90,6 @@ def fit(data, learner, folds, seed):
     """Cross-fit a learner."""
     settings = LEARNERS[learner]
     return crossfit(data, lambda part, _: FITTERS[settings.learner](part, seed, settings), folds, seed)
-
-
-def groups_of(sample, regime):
-    """Return label -> (n,) members of everybody and of each subgroup."""
-    groups = {"all": np.ones(sample.data.n_respondents, dtype=bool)}
-    for grouping in regime.groups:
-        values = sample.data.respondents[grouping.covariate]
-        groups |= {
-            f"{grouping.name}: {value}": (values == value).to_numpy() for value in values.cat.categories
-        }
-    return groups
 
 
 def kept(table):

@@ -86,19 +86,19 @@ class Preferences:
         )
 
 
-def truths(sample, fitted, halves, groups, rng):
+def truths(sample, fitted, halves, rng):
     """Return what a diagnosis should find: goal -> group -> quantity -> number.
 
     Args:
         fitted, halves: cross-fits with five folds and with two, whose policies are valued.
-        groups: label -> (n,) who is in it; everybody's is "all".
         rng: for the simulated parts of choices.
     """
     twins = twin_effects(sample, rng)
     products, squares = slope_moments(sample, fitted, rng)
+    predicted = squares > ROUNDING * sample.data.outcome.var()
     known = {goal: {} for goal in GOALS}
     earned = {goal: gains(sample, fitted, halves, goal == "dissuade") for goal in GOALS}
-    for label, who in groups.items():
+    for label, who in sample.groups.items():
         stable = stable_variances(sample, who)
         first, second = (effects[who] - effects[who].mean(axis=0) for effects in twins)
         predictable = variances(first, second, sample.data.design)
@@ -108,7 +108,7 @@ def truths(sample, fitted, halves, groups, rng):
             "baseline variance": sample.baseline**2,
             "common message variance": (common**2 @ chances(sample.data.design)),
             "predictable variance": predictable.sum(),
-            "calibration slope": products[who].sum() / squares[who].sum() if squares[who].any() else None,
+            "calibration slope": products[who].sum() / squares[who].sum() if predicted[who].any() else None,
         }
         for goal, sign in zip(GOALS, (1, -1), strict=True):
             known[goal][label] = (

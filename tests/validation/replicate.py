@@ -4,8 +4,6 @@ A batch of replications is one job of the workflow beside this file. A replicati
 alone, whatever the batch and the learner.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

@@ -18,7 +18,7 @@ from regimes import REGIMES
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
-LETTERS = {"PASS": "P", "FAIL": "F", "INCONCLUSIVE": "I", "NOT EVALUATED": "-"}
+VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
 OVERALL = ("DEPLOY", "COLLECT MORE", "DO NOT DEPLOY")
 # Estimates that are compared with the truth: diagnostic, quantity, estimator.
 ESTIMATES = {
@@ -181,13 +181,20 @@ def verdicts(answers):
     lines = []
     for label, rows in cells(answers):
         stages = [
-            " / ".join(f"{100 * (rows[stage] == verdict).mean():.0f}" for verdict in list(LETTERS)[:3])
+            " / ".join(f"{100 * (rows[stage] == verdict).mean():.0f}" for verdict in VERDICTS)
             for stage in STAGES
         ]
-        lines.append([label, str(len(rows)), *stages, *(share(rows["overall"] == v) for v in OVERALL)])
-    return table(
-        ["world", "n", *(f"{stage}: P / F / I, %" for stage in STAGES), *(f"{v}, %" for v in OVERALL)], lines
-    )
+        expected = REGIMES[label].expected if label in REGIMES else ""
+        rates = [share(rows["overall"] == verdict) for verdict in OVERALL]
+        lines.append([label, str(len(rows)), expected, *stages, *rates])
+    header = [
+        "world",
+        "n",
+        "expected",
+        *(f"{s}: P / F / I, %" for s in STAGES),
+        *(f"{v}, %" for v in OVERALL),
+    ]
+    return table(header, lines)
 
 
 def promises(answers):

@@ -7,7 +7,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from nanotarget.config import validate
+from nanotarget.config import DiagnoseConfig, typed, validate
 from nanotarget.problems import InputError
 
 min_version("9.27")

@@ -1,11 +1,12 @@
 """The dividend on worlds with known truth: honest where the learner's own promise is not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from nanotarget import policy
-from nanotarget.diagnose import NANO_BEST, dividend, verdict, verdict_of
+from nanotarget.diagnosis.dividend import NANO_BEST, Dividend
 from nanotarget.learners.crossfit import crossfit
 from nanotarget.learners.ridge import fit_ridge
 from worlds import Known, factorial, simulate, utility_of
@@ -15,6 +16,10 @@ DESIGN = factorial((5, 5, 4, 3, 3))
 
 def headline(table, estimator="dr_q1", quantity=NANO_BEST):
     return table[(table["quantity"] == quantity) & (table["estimator"] == estimator)].iloc[0]
+
+
+def dividend(fitted, confidence=0.95):
+    return pd.DataFrame(Dividend(fitted).rows(fitted.data.weight, confidence))
 
 
 def true_gain(truth, fitted):
@@ -34,7 +39,7 @@ def test_gain_is_estimated_without_bias_and_with_honest_errors():
         rng = np.random.default_rng(seed)
         data, truth = simulate(DESIGN, 300, 5, rng, features=2, specific=0.3, idiosyncratic=0.2)
         fitted = cross(data, seed)
-        row = headline(dividend(fitted, 0.1, 0.95))
+        row = headline(dividend(fitted))
         z.append((row["estimate"] - true_gain(truth, fitted)) / row["std_error"])
     assert abs(np.mean(z)) < 3 / np.sqrt(40)
     assert 0.7 < np.std(z) < 1.35
@@ -48,27 +53,27 @@ def test_an_overfitted_rule_promises_a_gain_and_the_estimate_shows_the_loss():
     noise = rng.normal(size=truth.shape) * 0.15
     common = np.tile(truth[:1], (800, 1))
     fitted = Known(data, common + noise, common)
-    table = dividend(fitted, 0.1, 0.95)
+    table = dividend(fitted)
     assert headline(table, "plug_in")["estimate"] > 0.1
     row = headline(table)
     assert true_gain(truth, fitted) < -0.05
     assert abs(row["estimate"] - true_gain(truth, fitted)) < 3 * row["std_error"]
-    assert row["verdict"] == "FAIL"
+    assert row["ceiling_high"] < 0.1
 
 
 @pytest.mark.statistical
 def test_it_pays_where_preferences_cross_and_not_where_they_are_unpredictable():
     crossing, _ = simulate(DESIGN, 800, 6, np.random.default_rng(2), common=0.1, specific=0.4)
-    row = headline(dividend(cross(crossing, 1), 0.1, 0.95))
-    assert row["verdict"] == "PASS"
+    row = headline(dividend(cross(crossing, 1)))
+    assert row["ceiling_low"] > 0.1
     unpredictable, _ = simulate(DESIGN, 800, 6, np.random.default_rng(3), common=0.3, idiosyncratic=0.4)
-    row = headline(dividend(cross(unpredictable, 1), 0.1, 0.95))
-    assert row["verdict"] == "FAIL"
+    row = headline(dividend(cross(unpredictable, 1)))
+    assert row["ceiling_high"] < 0.1
 
 
 def test_differences_are_differences_and_intervals_surround_them():
     data, _ = simulate(DESIGN, 200, 4, np.random.default_rng(4), specific=0.4)
-    table = dividend(cross(data, 1), 0.1, 0.9)
+    table = dividend(cross(data, 1), 0.9)
     values = table[table["estimator"] == "dr_q1"].set_index("quantity")["estimate"]
     random = table[table["quantity"] == "random"]["estimate"].iloc[0]
     assert random == pytest.approx(data.outcome.mean())
@@ -84,33 +89,9 @@ def test_bounds_know_how_few_respondents_the_gain_rests_on():
     data, truth = simulate(DESIGN, 150, 6, np.random.default_rng(6))
     common = np.tile(truth.mean(axis=0), (150, 1))
     utilities = np.where((np.arange(150) < 4)[:, None], -common, common)
-    table = dividend(Known(data, utilities, common), 0.1, 0.95)
+    table = dividend(Known(data, utilities, common))
     row = headline(table)
     assert row["ceiling_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.95, 3) * row["std_error"])
     assert row["conf_high"] - row["estimate"] == pytest.approx(stats.t.ppf(0.975, 3) * row["std_error"])
     best = headline(table, quantity="overall_best")
     assert best["conf_high"] - best["estimate"] == pytest.approx(stats.t.ppf(0.975, 149) * best["std_error"])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "divergent", "expected"),
-    [
-        (0.11, 0.2, True, "PASS"),
-        (0.09, 0.2, True, "INCONCLUSIVE"),
-        (-0.2, 0.09, True, "FAIL"),
-        (0.0, 0.0, False, "FAIL"),
-    ],
-)
-def test_verdicts(low, high, divergent, expected):
-    assert verdict_of(low, high, 0.1, divergent) == expected
-
-
-def test_nobody_divergent_is_called_structurally_zero():
-    data, truth = simulate(DESIGN, 60, 3, np.random.default_rng(5))
-    fitted = Known(data, truth, truth)
-    table = dividend(fitted, 0.0, 0.95)
-    answer = verdict(table, 0.0, "points", True, True)
-    assert answer["overall"] == "DO NOT DEPLOY"
-    assert "structurally zero" in answer["text"]
-    assert answer["synthetic"] is True
-    assert "No covariate" in verdict(table, 0.0, "points", False, False)["text"]

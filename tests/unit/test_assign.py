@@ -7,7 +7,6 @@ import pytest
 from nanotarget.assign import (
     assign,
     audit,
-    concentration,
     concentration_table,
     lookup_table,
     petitions_table,
@@ -16,7 +15,7 @@ from nanotarget.config import ArmConfig
 from nanotarget.contracts import assignments as contract
 from nanotarget.learners.crossfit import deal_covariates
 from nanotarget.learners.ridge import fit_ridge
-from nanotarget.policy import best_set, nano, overall_best, segment
+from nanotarget.policy import best_set, concentration, nano, overall_best, segment
 from nanotarget.utilities import part_worths
 from worlds import factorial, simulate
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from nanotarget import estimate, explore
+from nanotarget import estimate, explore, groups
 from nanotarget.config import CovariateConfig, GroupConfig, SubgroupConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.seeds import child_rng
@@ -48,14 +48,14 @@ def run(table, *groupings, min_cell=10):
 
 def test_groups_of_a_number_include_both_bounds_and_leave_gaps_out():
     values = pd.Series([0, 3, 3.5, 4, 6, 6.5, 7, 10, np.nan])
-    names, codes = explore.group_codes(values, BY_PRIOR, PRIOR)
+    names, codes = groups.group_codes(values, BY_PRIOR, PRIOR)
     assert names == ["opposed", "persuadable", "base"]
     assert codes.tolist() == [0, 0, -1, 1, 1, -1, 2, 2, -1]
 
 
 def test_groups_of_categories_are_its_levels():
     values = pd.Series(pd.Categorical(["blue", None, "<b>"], PARTY.levels))
-    names, codes = explore.group_codes(values, BY_PARTY, PARTY)
+    names, codes = groups.group_codes(values, BY_PARTY, PARTY)
     assert names == PARTY.levels and codes.tolist() == [1, -1, 3]
 
 
@@ -102,7 +102,7 @@ def test_neither_row_order_nor_names_of_levels_matter():
 
 def hidden(sizes, min_cell=10):
     counts = np.array(list(sizes))
-    return explore.suppressed_groups(counts, min_cell).tolist()
+    return groups.suppressed_groups(counts, min_cell).tolist()
 
 
 def test_suppression_hides_small_groups_and_enough_others():

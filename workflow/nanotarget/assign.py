@@ -87,23 +87,6 @@ def petitions_table(assignments: pd.DataFrame, design: Design) -> pd.DataFrame:
     return table
 
 
-def concentration(petition_ids: np.ndarray) -> dict[str, float]:
-    """Say how concentrated an assignment is.
-
-    Returns:
-        n respondents, distinct petitions, the effective number of petitions (exponential of the Shannon
-        entropy of their shares) and the share of the most frequent one.
-    """
-    _, counts = np.unique(petition_ids, return_counts=True)
-    share = counts / counts.sum()
-    return {
-        "n": int(counts.sum()),
-        "distinct": len(counts),
-        "effective": float(np.exp(-(share @ np.log(share)))),
-        "top_share": float(share.max()),
-    }
-
-
 def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.DataFrame) -> pd.DataFrame:
     """Show how many petitions nano assigns beside how many it would assign to noise.
 
@@ -123,7 +106,7 @@ def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.D
 
     def row(fitted: Model, covariates: str, draw: int) -> dict[str, Any]:
         ids = fitted.design.petition_ids(policy.nano(fitted.utilities(people)))
-        return {"policy": "nano", "covariates": covariates, "draw": draw, **concentration(ids)}
+        return {"policy": "nano", "covariates": covariates, "draw": draw, **policy.concentration(ids)}
 
     rows = [row(observed, "observed", 0)]
     rows += [row(fitted, "permuted", draw) for draw, fitted in enumerate(permuted, start=1)]

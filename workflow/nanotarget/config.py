@@ -261,6 +261,11 @@ class CostsConfig:
     audience: float | None = None
 
 
+# Learners with which the diagnosis may fit the calibration many times; ridge takes the place of the others.
+FAST_LEARNERS = ("ridge", "hierarchical")
+CURVE_SHARES = (25, 50, 75)  # per cent of the training respondents, on the learning curve
+
+
 @dataclass(frozen=True)
 class DiagnoseConfig:
     """Settings of the diagnose stage; `sesoi` in units of the analysed outcome."""
@@ -273,6 +278,22 @@ class DiagnoseConfig:
     splits: int = 3
     ladder: list[RungConfig] = field(default_factory=list)
     costs: CostsConfig | None = None
+
+    def variants(self, learners: Sequence[str]) -> list[str]:
+        """Return the names of the cross-fits that a diagnosis needs beside that of the calibration.
+
+        Divisions into folds after the calibration's own (which comes first if a learner is slow), parts of
+        the respondents, and sets of covariates.
+
+        Args:
+            learners: of the study, one or the candidates.
+        """
+        first = 2 if set(learners) <= set(FAST_LEARNERS) else 1
+        return [
+            *(f"split_{s}" for s in range(first, self.splits + 1)),
+            *(f"share_{share}" for share in CURVE_SHARES),
+            *(f"rung_{r + 1}" for r in range(len(self.ladder))),
+        ]
 
 
 @dataclass(frozen=True)

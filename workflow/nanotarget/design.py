@@ -65,6 +65,27 @@ class Block:
         table[tuple(self.cells.T)] = np.arange(len(self.cells))
         return table[tuple(levels[:, a] for a in self.attributes)]
 
+    def functions(self, order: int = 1) -> np.ndarray:
+        """Return an orthonormal basis of the functions of the block that have order at most `order`.
+
+        They are linear combinations of indicators of all level combinations of at most `order` attributes,
+        have mean zero, variance 1 and no correlation with each other under the design.
+
+        Returns:
+            (n_cells, rank) values.
+        """
+        columns = []
+        for size in range(1, min(order, len(self.attributes)) + 1):
+            for members in itertools.combinations(range(len(self.attributes)), size):
+                _, code = np.unique(self.cells[:, members], axis=0, return_inverse=True)
+                columns.append(np.eye(code.max() + 1)[code.ravel()])
+        indicators = np.hstack(columns)
+        centred = indicators - self.probabilities @ indicators
+        variance, direction = np.linalg.eigh(centred.T @ (centred * self.probabilities[:, None]))
+        # Indicators of an attribute add up to 1, so some variances are zero but for rounding (1e-16).
+        kept = variance > 1e-10 * max(variance.max(), np.finfo(float).tiny)
+        return centred @ (direction[:, kept] / np.sqrt(variance[kept]))
+
 
 @dataclass(frozen=True)
 class Design:

@@ -39,11 +39,37 @@ def segment(utilities: Utilities, petitions: np.ndarray) -> np.ndarray:
     return petitions[utilities.utilities_of_all(petitions).argmax(axis=1)]
 
 
+def concentration(petition_ids: np.ndarray) -> dict[str, float]:
+    """Say how concentrated an assignment is.
+
+    Returns:
+        n respondents, distinct petitions, the effective number of petitions (exponential of the Shannon
+        entropy of their shares) and the share of the most frequent one.
+    """
+    _, counts = np.unique(petition_ids, return_counts=True)
+    return {
+        "n": int(counts.sum()),
+        "distinct": len(counts),
+        "effective": effective_number(counts),
+        "top_share": float(counts.max() / counts.sum()),
+    }
+
+
+def effective_number(counts: np.ndarray) -> float:
+    """Return exp of the Shannon entropy of shares: how many equally frequent petitions are as diverse.
+
+    Args:
+        counts: (k,) respondents, or their weights, by petition.
+    """
+    share = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(share @ np.log(share))))
+
+
 STARTS = 10  # searches for the best set, from different first petitions
 CANDIDATES = 300  # respondents' best petitions, the most frequent, that are tried as members of the set
 
 
-def best_set(utilities: Utilities, weight: np.ndarray, k: int) -> np.ndarray:
+def best_set(utilities: Utilities, weight: np.ndarray, k: int, starts: int = STARTS) -> np.ndarray:
     """Choose k petitions so that, everyone given the best of them, average utility is high.
 
     Begins with one petition and adds, one at a time, the respondent's best petition that raises the
@@ -57,6 +83,7 @@ def best_set(utilities: Utilities, weight: np.ndarray, k: int) -> np.ndarray:
         utilities: of the population that the petitions are for.
         weight: (n,) survey weights.
         k: largest number of petitions.
+        starts: searches from frequent petitions, beside the one from overall-best.
 
     Returns:
         (at most k, n_attributes) level indices, by petition id.
@@ -67,8 +94,8 @@ def best_set(utilities: Utilities, weight: np.ndarray, k: int) -> np.ndarray:
     tried = np.sort(np.argsort(-count, kind="stable")[:CANDIDATES])
     candidates, count = candidates[tried], count[tried]
     values = tables.utilities_of_all(candidates)
-    starts = [overall_best(tables, weight)[None]]
-    starts += [candidates[[j]] for j in np.argsort(-count, kind="stable")[: STARTS if k > 1 else 0]]
+    first = [overall_best(tables, weight)[None]]
+    first += [candidates[[j]] for j in np.argsort(-count, kind="stable")[: starts if k > 1 else 0]]
 
     def average_of(petitions: np.ndarray) -> float:
         return float(weight @ tables.utilities_of_all(petitions).max(axis=1))
@@ -104,4 +131,4 @@ def best_set(utilities: Utilities, weight: np.ndarray, k: int) -> np.ndarray:
                     break
         return value, np.unique(chosen, axis=0)
 
-    return max((search(start) for start in starts), key=lambda found: found[0])[1]
+    return max((search(start) for start in first), key=lambda found: found[0])[1]

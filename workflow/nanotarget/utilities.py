@@ -237,6 +237,32 @@ class Pieces(Utilities):
                 yield Chunk(rows[chunk.rows], chunk.layout, chunk.cells)
 
 
+@dataclass(frozen=True)
+class Reversed(Utilities):
+    """Utilities with the opposite sign: the best petition is the worst of the original ones.
+
+    Attributes:
+        original: the utilities.
+    """
+
+    original: Utilities
+
+    @property
+    def design(self) -> Design:  # type: ignore[override]
+        """The petitions."""
+        return self.original.design
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """Number of respondents."""
+        return self.original.n
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the tables of all respondents, each respondent once."""
+        for chunk in self.original.chunks():
+            yield Chunk(chunk.rows, chunk.layout, -chunk.cells)
+
+
 def part_worths(values: np.ndarray, design: Design) -> Tables:
     """Return additive utilities from (n, total levels) part-worths."""
     return Tables(additive_layout(design), values)

@@ -15,7 +15,6 @@ The estimand is an average over respondents (with their survey weights), however
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,25 +28,16 @@ from nanotarget.score import response
 def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return the (n,) kernel U of a block between cells shown and cells that a policy would show.
 
-    U(x, p) = phi(x)' E[phi phi']^+ phi(p) - 1 with phi the indicators of all level combinations of at
-    most `order` attributes of the block, so that E[(1 + U(x, p)) f(x)] = f(p) for every f in their
-    span. For a block of one attribute this is 1{x = p} / prob(x) - 1. No pair of cells is computed
+    U(x, p) = g(x)' g(p) with g an orthonormal basis of the functions of at most `order` attributes of the
+    block (`Block.functions`), so that E[(1 + U(x, p)) f(x)] = f(p) for every f in their span. For a block
+    of one attribute this is 1{x = p} / prob(x) - 1. No pair of cells is computed
     that is not asked for: a block may have thousands of cells.
 
     Args:
         shown, chosen: (n,) indices of cells.
     """
-    columns = [np.ones((len(block.cells), 1))]
-    for size in range(1, min(order, len(block.attributes)) + 1):
-        for members in itertools.combinations(range(len(block.attributes)), size):
-            _, code = np.unique(block.cells[:, members], axis=0, return_inverse=True)
-            columns.append(np.eye(code.max() + 1)[code.ravel()])
-    phi = np.hstack(columns)
-    gram = phi.T @ (phi * block.probabilities[:, None])
-    # The indicators of an attribute add up to 1, so the matrix is singular: rounding errors of its zero
-    # eigenvalues, about 1e-16, must not be inverted.
-    dual = phi @ np.linalg.pinv(gram, rcond=1e-10, hermitian=True)
-    return np.einsum("ij,ij->i", phi[shown], dual[chosen]) - 1
+    basis = block.functions(order)
+    return np.einsum("ij,ij->i", basis[shown], basis[chosen])
 
 
 def policy_weights(shown: np.ndarray, chosen: np.ndarray, design: Design, order: int) -> np.ndarray:

@@ -66,7 +66,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample/{part}_{chain}.tsv"
     wildcard_constraints:
-        part=r"whole|fold_\d+|permuted_\d+",
+        part=r"whole|(fold|half|permuted)_\d+",
         chain=r"\d+",
     conda:
         "../../environment.yml"

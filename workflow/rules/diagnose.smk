@@ -1,27 +1,164 @@
-rule diagnose:
+# Four diagnostics from calibration data alone. What must be fitted anew for them are jobs of their own.
+HAS_COVARIATES = any(covariate["target"] for covariate in config["covariates"])
+HAS_INFORMATION = HAS_COVARIATES or config["calibrate"]["information"] != "covariates"
+VARIANTS = (
+    typed(DiagnoseConfig, config["diagnose"]).variants(LEARNERS)
+    if HAS_INFORMATION
+    else []
+)
+
+
+rule halve:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
-        crossfit=rules.learn.output.crossfit,
-        folds_settings=rules.learn.output.folds_settings,
-        folds_arrays=rules.learn.output.folds_arrays,
-        library=library("diagnose.py"),
+        settings=rules.learn.output.settings,
+        chains=[
+            f"<results>/calibrate/chains/half_{half}_{chain}.npz"
+            for half in (1, 2)
+            for chain in CHAINS
+            if "bart" in LEARNERS
+        ],
+        library=library("halve.py"),
     output:
-        diagnostics="<results>/diagnose/diagnostics.csv",
-        verdict="<results>/diagnose/verdict.json",
+        settings="<results>/diagnose/halves/models.json",
+        arrays="<results>/diagnose/halves/models.npz",
     log:
-        "<logs>/diagnose.log",
+        "<logs>/halve.log",
+    benchmark:
+        "<benchmarks>/halve.tsv"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=10,
+        runtime=20,
     params:
-        learning={key: LEARNING[key] for key in ("design", "covariates", "outcome")},
+        learning=LEARNING,
+    message:
+        "Learning from two halves of the calibration"
+    script:
+        "../scripts/halve.py"
+
+
+rule refit:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        settings=rules.learn.output.settings,
+        library=library("refit.py"),
+    output:
+        temp("<results>/diagnose/refits/{variant}.npz"),
+    log:
+        "<logs>/refit/{variant}.log",
+    benchmark:
+        "<benchmarks>/refit/{variant}.tsv"
+    wildcard_constraints:
+        variant=r"(split|share|rung)_\d+",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        learning=LEARNING,
+        diagnose={"ladder": config["diagnose"]["ladder"]},
+    message:
+        "Learning from a variant of the calibration: {wildcards.variant}"
+    script:
+        "../scripts/refit.py"
+
+
+include: "permute.smk"
+
+
+rule diagnostics:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        learners=rules.learn.output.learners,
+        crossfit=rules.learn.output.crossfit,
+        folds_settings=rules.learn.output.folds_settings,
+        folds_arrays=rules.learn.output.folds_arrays,
+        halves_settings=rules.halve.output.settings,
+        halves_arrays=rules.halve.output.arrays,
+        refits=[f"<results>/diagnose/refits/{variant}.npz" for variant in VARIANTS],
+        permutations=[
+            f"<results>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
+        ],
+        library=library("diagnose.py"),
+    output:
+        **{
+            name: f"<results>/diagnose/{name}.csv"
+            for name in (
+                "diagnostics",
+                "calibration",
+                "switches",
+                "abundance",
+                "frontier",
+                "learning_curve",
+                "ladder",
+                "permutations",
+            )
+        },
+        verdict="<results>/diagnose/verdict.json",
+    log:
+        "<logs>/diagnostics.log",
+    benchmark:
+        "<benchmarks>/diagnostics.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        learning={
+            key: LEARNING[key]
+            for key in ("design", "covariates", "outcome", "calibrate", "seed")
+        },
         diagnose=config["diagnose"],
+        subgroups=config["explore"]["subgroups"],
+        min_cell=config["privacy"]["min_cell"],
         synthetic=config["synthetic"],
     message:
         "Diagnosing whether nano-targeting can pay"
     script:
         "../scripts/diagnose.py"
+
+
+rule answer:
+    input:
+        diagnostics=rules.diagnostics.output.diagnostics,
+        verdict=rules.diagnostics.output.verdict,
+        caption=os.path.relpath(WORKFLOW / "report" / "funnel.rst"),
+        templates=[
+            os.path.relpath(WORKFLOW / "report" / "answer.html.j2"),
+            *PAGE_PARTS,
+        ],
+        library=library("answer.py"),
+    output:
+        "<results>/diagnose/answer.html",
+    log:
+        "<logs>/answer.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        title=config["title"] or config["study"],
+    message:
+        "Writing the answer for who decides"
+    script:
+        "../scripts/answer.py"
+
+
+rule diagnose:
+    input:
+        rules.diagnostics.output,
+        rules.answer.output,
+    message:
+        "The diagnosis is complete"

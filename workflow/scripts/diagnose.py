@@ -1,36 +1,94 @@
 """Say from calibration data alone whether nano-targeting can pay."""
 
+from pathlib import Path
+
+import pandas as pd
+
 from nanotarget import artefacts
-from nanotarget.diagnose import dividend, verdict
+from nanotarget.config import CalibrateConfig, CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
+from nanotarget.diagnosis import Group, Material, diagnose
+from nanotarget.diagnosis.permutation import ABUNDANCE_COLUMNS, COLUMNS, SHARES, abundance_table
+from nanotarget.diagnosis.refits import Refit
+from nanotarget.groups import group_codes, suppressed_groups
 from nanotarget.learners import TrainingData, models_from_data
-from nanotarget.learners.crossfit import Crossfit
+from nanotarget.learners.crossfit import Crossfit, assign_halves
 from nanotarget.problems import reporting
 
-UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 
-
-def diagnose(inputs, outputs, learning, settings, synthetic):
-    """Write the table of diagnostics and the verdict."""
+def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, synthetic):
+    """Write the table of diagnostics, the verdict and the tables of the figures."""
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
-    models = models_from_data(
-        artefacts.read_json(inputs.folds_settings), artefacts.read_npz(inputs.folds_arrays), data.design
-    )
+    calibrate, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    permuted = [artefacts.read_parquet(path) for path in inputs.permutations]
+    permutations = pd.concat(permuted).sort_values("draw", ignore_index=True) if permuted else None
+    learners = artefacts.read_csv(inputs.learners)
+    chosen = learners[learners["chosen"]].iloc[0]
     fold = artefacts.read_parquet(inputs.crossfit)["fold"].to_numpy() - 1
-    table = dividend(Crossfit(data, fold, models), settings["sesoi"], settings["confidence"])
-    artefacts.write_csv(table, outputs.diagnostics)
-    has_covariates = any(c.target for c in data.covariates)
-    answer = verdict(table, settings["sesoi"], UNITS[data.outcome_kind], has_covariates, synthetic)
-    artefacts.write_json(answer, outputs.verdict)
+    material = Material(
+        fitted=Crossfit(data, fold, read_models(inputs.folds_settings, inputs.folds_arrays, data)),
+        halves=Crossfit(
+            data,
+            assign_halves(data, seed, calibrate.own_answers),
+            read_models(inputs.halves_settings, inputs.halves_arrays, data),
+        ),
+        settings=typed(DiagnoseConfig, settings),
+        seed=seed,
+        learner=chosen["learner"],
+        improvement=(chosen["improvement"], chosen["std_error"]),
+        own_answers=calibrate.own_answers,
+        refits={Path(path).stem: Refit.from_arrays(artefacts.read_npz(path)) for path in inputs.refits},
+        permuted=permutations,
+    )
+    found = diagnose(material, groups_of(data, typed(list[SubgroupConfig], subgroups), learning, min_cell))
+    for name in ("diagnostics", "calibration", "switches", "frontier", "learning_curve", "ladder"):
+        artefacts.write_csv(getattr(found, name), outputs[name])
+    artefacts.write_json({**found.answer, "synthetic": synthetic}, outputs.verdict)
+    if permutations is None:
+        abundance, permutations = (
+            pd.DataFrame(columns=list(ABUNDANCE_COLUMNS)),
+            pd.DataFrame(columns=list(COLUMNS)),
+        )
+    else:
+        shares = permutations[SHARES].to_numpy()
+        abundance = abundance_table(shares[0], shares[1:])
+    artefacts.write_csv(abundance, outputs.abundance)
+    artefacts.write_csv(permutations[list(COLUMNS)], outputs.permutations)
+
+
+def read_models(settings, arrays, data):
+    """Return the models of a cross-fit."""
+    return models_from_data(artefacts.read_json(settings), artefacts.read_npz(arrays), data.design)
+
+
+def groups_of(data, groupings, learning, min_cell):
+    """Return the groups of respondents that are large enough to be published."""
+    covariates = {c.name: c for c in typed(list[CovariateConfig], learning["covariates"])}
+    found = []
+    for grouping in groupings:
+        names, codes = group_codes(
+            data.respondents[grouping.covariate], grouping, covariates[grouping.covariate]
+        )
+        members = [codes == g for g in range(len(names))]
+        counts = pd.Series([m.sum() for m in members]).to_numpy()[:, None]
+        hidden = suppressed_groups(counts, min_cell)
+        found += [
+            Group(f"{grouping.name}: {name}", inside)
+            for name, inside, hide in zip(names, members, hidden, strict=True)
+            if not hide
+        ]
+    return found
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        diagnose(
+        write_diagnosis(
             snakemake.input,
             snakemake.output,
             snakemake.params.learning,
             snakemake.params.diagnose,
+            snakemake.params.subgroups,
+            snakemake.params.min_cell,
             snakemake.params.synthetic,
         )

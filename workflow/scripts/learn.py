@@ -7,8 +7,8 @@ import pandas as pd
 
 from nanotarget import artefacts
 from nanotarget.config import CalibrateConfig, typed
-from nanotarget.learners import FITTERS, TrainingData
-from nanotarget.learners.bart import Chain, combine, worst_convergence
+from nanotarget.learners import FITTERS, TrainingData, arrays_of
+from nanotarget.learners.bart import chains_by_part, combine, worst_convergence
 from nanotarget.learners.selection import compare
 from nanotarget.problems import reporting
 
@@ -21,7 +21,7 @@ def learn(inputs, outputs, learning):
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
-    chains = read_chains(inputs.get("chains", []))
+    chains = chains_by_part({Path(p).stem: artefacts.read_npz(p) for p in inputs.get("chains", [])})
 
     def fit(name, train, part):
         if name == "bart":
@@ -33,7 +33,7 @@ def learn(inputs, outputs, learning):
     rows = pd.DataFrame(compared.rows)
     if chains:
         found = worst_convergence(
-            [[c.trace for c in drawn] for part, drawn in chains.items() if part != "whole"]
+            [[c.trace for c in drawn] for part, drawn in chains.items() if part.startswith("fold")]
         )
         rows.loc[rows["learner"] == "bart", list(found)] = list(found.values())
         if found["warning"]:
@@ -44,23 +44,13 @@ def learn(inputs, outputs, learning):
     fitted = compared.fitted[compared.chosen]
     artefacts.write_parquet(fitted.to_table(), outputs.crossfit)
     artefacts.write_json([m.settings() for m in fitted.models], outputs.folds_settings)
-    arrays = {f"{k}/{name}": a for k, m in enumerate(fitted.models) for name, a in m.arrays().items()}
-    artefacts.write_npz(arrays, outputs.folds_arrays)
+    artefacts.write_npz(arrays_of(fitted.models), outputs.folds_arrays)
     artefacts.write_json({**model.settings(), "learner": compared.chosen}, outputs.settings)
     artefacts.write_npz(model.arrays(), outputs.arrays)
     digests = [
         f"{artefacts.sha256(path)}  {Path(path).name}\n" for path in (outputs.arrays, outputs.settings)
     ]
     artefacts.write_text("".join(digests), outputs.digest)
-
-
-def read_chains(paths):
-    """Return the chains of each part of the calibration, in their order."""
-    chains = {}
-    for path in paths:
-        part, _, chain = Path(path).stem.rpartition("_")
-        chains.setdefault(part, {})[int(chain)] = Chain.from_arrays(artefacts.read_npz(path))
-    return {part: [found[c] for c in sorted(found)] for part, found in chains.items()}
 
 
 if __name__ == "__main__":

@@ -47,10 +47,15 @@ def model_from_data(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray
     return model
 
 
+def arrays_of(models: Sequence[Model]) -> dict[str, np.ndarray]:
+    """Return the arrays of several models, those of the k-th named "k/..."."""
+    return {f"{k}/{name}": array for k, model in enumerate(models) for name, array in model.arrays().items()}
+
+
 def models_from_data(
     settings: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray], design: Design
 ) -> list[Model]:
-    """Rebuild several models, the arrays of the k-th named "k/...".
+    """Rebuild several models from their settings and `arrays_of`.
 
     Raises:
         ValueError: if a model was fitted to another design.
@@ -67,6 +72,7 @@ __all__ = [
     "AdditiveModel",
     "Model",
     "TrainingData",
+    "arrays_of",
     "fit_null",
     "model_from_data",
     "models_from_data",

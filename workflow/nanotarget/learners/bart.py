@@ -165,6 +165,19 @@ def convergence(traces: Sequence[np.ndarray]) -> dict[str, float]:
     }
 
 
+def chains_by_part(named: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, list[Chain]]:
+    """Return the chains of each part of the calibration, in their order.
+
+    Args:
+        named: arrays of each chain by "part_number", e.g. "fold_1_2" for the second chain of "fold_1".
+    """
+    parts: dict[str, dict[int, Chain]] = {}
+    for name, arrays in named.items():
+        part, _, number = name.rpartition("_")
+        parts.setdefault(part, {})[int(number)] = Chain.from_arrays(arrays)
+    return {part: [found[c] for c in sorted(found)] for part, found in parts.items()}
+
+
 def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
     """Return the highest R-hat and the smallest ESS over folds, and a warning where they are poor.
 

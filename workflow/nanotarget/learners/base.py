@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from nanotarget.config import CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
 from nanotarget.encoding import CovariateEncoder, split_levels
 from nanotarget.problems import InputError, Problem
-from nanotarget.utilities import Layout, Tables, Utilities
+from nanotarget.utilities import Layout, Reversed, Tables, Utilities
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,11 @@ class TrainingData:
     def starts(self) -> np.ndarray:
         """(n_respondents,) first row of each respondent."""
         return np.searchsorted(self.respondent, np.arange(self.n_respondents))
+
+    def reversed(self) -> TrainingData:
+        """Return the data with the opposite outcome: less support, or not chosen."""
+        opposite = -self.outcome if self.outcome_kind == "rating" else 1 - self.outcome
+        return replace(self, outcome=opposite)
 
     def respondent_means(self, values: np.ndarray) -> np.ndarray:
         """Average values over each respondent's rows: (n_rows, ...) to (n_respondents, ...)."""
@@ -306,6 +311,36 @@ class AdditiveModel(Model):
         coefficients[:, :total], coefficients[0, total:] = arrays["coefficients"], arrays["interactions"]
         draws[:, :, :total], draws[:, 0, total:] = arrays["draws"], arrays["interaction_draws"]
         return cls(**common, layout=layout, coefficients=coefficients, draws=draws)
+
+
+@dataclass(frozen=True)
+class ReversedModel:
+    """A fitted learner of the opposite outcome: its best petition is the original's worst (dissuasion).
+
+    Attributes:
+        original: the model.
+    """
+
+    original: Model
+
+    @property
+    def intercept(self) -> float:
+        """Mean of the opposite outcome."""
+        return -self.original.intercept
+
+    @property
+    def n_draws(self) -> int:
+        """Number of posterior draws."""
+        return self.original.n_draws
+
+    def utilities(self, respondents: pd.DataFrame) -> Utilities:
+        """Return the opposite utilities."""
+        return Reversed(self.original.utilities(respondents))
+
+    def drawn_utilities(self, respondents: pd.DataFrame, draws: np.ndarray) -> Iterator[Utilities]:
+        """Yield the opposite utilities in some posterior draws."""
+        for utilities in self.original.drawn_utilities(respondents, draws):
+            yield Reversed(utilities)
 
 
 # A logit averaged over a normal utility of variance v is close to a logit with slope

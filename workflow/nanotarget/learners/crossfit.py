@@ -14,21 +14,24 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget.learners.base import Model, TrainingData, mean_and_error
+from nanotarget.learners.base import Model, ReversedModel, TrainingData, mean_and_error
 from nanotarget.learners.ridge import fit_null
 from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
-from nanotarget.utilities import Pieces, Utilities, average
+from nanotarget.utilities import Pieces, Tables, Utilities, average
 
 
-def assign_folds(data: TrainingData, folds: int, seed: int, own_answers: bool = False) -> np.ndarray:
+def assign_folds(
+    data: TrainingData, folds: int, seed: int, own_answers: bool = False, stream: str = "crossfit/folds"
+) -> np.ndarray:
     """Return the (n_rows,) fold of each row, from 0: balanced and random.
 
     Args:
         folds: their number; fewer if there are fewer respondents (or tasks of a respondent).
         own_answers: whether folds hold tasks of every respondent instead of respondents.
+        stream: name of the random stream.
     """
-    rng = child_rng(seed, "crossfit/folds")
+    rng = child_rng(seed, stream)
     n = data.n_respondents
     if not own_answers:
         return rng.permutation(np.arange(n) % min(folds, n))[data.respondent]
@@ -42,10 +45,20 @@ def assign_folds(data: TrainingData, folds: int, seed: int, own_answers: bool = 
     return fold[np.cumsum(new_task) - 1]
 
 
+def assign_halves(data: TrainingData, seed: int, own_answers: bool = False) -> np.ndarray:
+    """Return the (n_rows,) half of each row, 0 or 1: respondents, or tasks of every respondent."""
+    return assign_folds(data, 2, seed, own_answers, "crossfit/halves")
+
+
+def dealt_order(n: int, draw: int, seed: int) -> np.ndarray:
+    """Return whose covariates each of n respondents gets when they are dealt anew; (n,) indices."""
+    return child_rng(seed, f"permuted covariates/{draw}").permutation(n)
+
+
 def deal_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
     """Return the data with the covariates dealt anew among respondents, so that they predict nothing."""
     names = [c.name for c in data.covariates]
-    order = child_rng(seed, f"permuted covariates/{draw}").permutation(data.n_respondents)
+    order = dealt_order(data.n_respondents, draw, seed)
     dealt = data.respondents.copy()
     dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
     return replace(data, respondents=dealt)
@@ -76,14 +89,19 @@ def part_of(
     """Return the training data of a named fit, and what it must not see.
 
     Args:
-        part: "whole", "fold_1" (all but that fold), ..., "permuted_1" (covariates dealt anew), ...
+        part: "whole", "fold_1" (all but that fold), ..., "half_1" (all but that half), "half_2",
+            "permuted_1" (covariates dealt anew), ...
     """
     kind, _, number = part.partition("_")
     if kind == "permuted":
         return deal_covariates(data, int(number), seed), None
     if kind == "whole":
         return data, None
-    inside = assign_folds(data, folds, seed, own_answers) == int(number) - 1
+    if kind == "half":
+        fold = assign_halves(data, seed, own_answers)
+    else:
+        fold = assign_folds(data, folds, seed, own_answers)
+    inside = fold == int(number) - 1
     return data.subset(~inside), data.subset(inside) if inside.any() else None
 
 
@@ -99,7 +117,12 @@ class Crossfit:
 
     data: TrainingData
     fold: np.ndarray
-    models: Sequence[Model]
+    models: Sequence[Model | ReversedModel]
+
+    def reversed(self) -> Crossfit:
+        """Return the same models of the opposite outcome: its best petitions are the worst (dissuasion)."""
+        models = [ReversedModel(model) for model in self.models if isinstance(model, Model)]
+        return Crossfit(self.data.reversed(), self.fold, models)
 
     @cached_property
     def _units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -141,9 +164,22 @@ class Crossfit:
         return found
 
     @cached_property
+    def common(self) -> list[Tables]:
+        """Average utilities of the respondents that each fold's model was trained on."""
+        return [average(utilities, weight) for utilities, weight in self.training]
+
+    def common_utility(self, petitions: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        """Return the (n,) average utility of (n, n_attributes) petitions, each in the model of its fold."""
+        out = np.empty(len(petitions))
+        for f, tables in enumerate(self.common):
+            rows = np.flatnonzero(fold == f)
+            out[rows] = tables.utility_of_rows(petitions[rows], np.zeros(len(rows), dtype=int))
+        return out
+
+    @cached_property
     def overall_best(self) -> np.ndarray:
         """(n_units, n_attributes) petition with the highest average utility in the training sample."""
-        best = [best_petitions(average(utilities, weight))[0] for utilities, weight in self.training]
+        best = [best_petitions(common)[0] for common in self.common]
         return np.array(best)[self.unit_fold]
 
     @property
@@ -185,11 +221,26 @@ def crossfit(
     Args:
         fit: from training data and the name of the part left out, "fold_1" ..., to a model.
     """
-    fold = assign_folds(data, folds, seed, own_answers)
+    return fit_folds(data, assign_folds(data, folds, seed, own_answers), fit, "fold", progress)
+
+
+def fit_folds(
+    data: TrainingData,
+    fold: np.ndarray,
+    fit: Callable[[TrainingData, str], Model],
+    name: str,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Crossfit:
+    """Fit a model for each fold to all others.
+
+    Args:
+        fold: (n_rows,) fold of each row.
+        fit: from training data and the name of the part left out, `name`_1 ..., to a model.
+    """
     models = []
     for f in range(fold.max() + 1):
-        models.append(fit(data.subset(fold != f), f"fold_{f + 1}"))
-        progress(f"cross-fitting: fold {f + 1} of {fold.max() + 1}")
+        models.append(fit(data.subset(fold != f), f"{name}_{f + 1}"))
+        progress(f"cross-fitting: {name} {f + 1} of {fold.max() + 1}")
     return Crossfit(data, fold, models)
 
 

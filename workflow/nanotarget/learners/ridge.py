@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import scipy.linalg
@@ -152,7 +152,7 @@ def solve(gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float) -> n
     """Solve penalised normal equations for one (n,) or several (n, k) right-hand sides."""
     if not len(gram):
         return np.zeros_like(right)
-    matrix = gram.copy()
+    matrix = gram.copy(order="K")
     matrix[np.diag_indices(len(gram))] += penalty
     factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
     return scipy.linalg.cho_solve(factor, right, check_finite=False)
@@ -175,7 +175,9 @@ def held_out_losses(
     across = gram[:fixed, fixed:]
     both = solve(gram[:fixed, :fixed], np.column_stack([across, cross[:fixed]]), penalty)
     slope, start = both[:, :-1], both[:, -1]
-    own_gram, own_cross = gram[fixed:, fixed:] - across.T @ slope, cross[fixed:] - across.T @ start
+    # In the order of LAPACK, which would turn it round for every candidate.
+    own_gram = np.asfortranarray(gram[fixed:, fixed:] - across.T @ slope)
+    own_cross = cross[fixed:] - across.T @ start
     own = np.zeros((len(own_cross), len(candidates)))
     for c in np.flatnonzero(np.isfinite(candidates)):
         own[:, c] = solve(own_gram, own_cross, candidates[c])
@@ -232,7 +234,7 @@ def choose_penalties(
 def sum_of(shares: Sequence[Equations]) -> Equations:
     """Add up normal equations."""
     gram, cross = zip(*shares, strict=True)
-    return np.sum(gram, axis=0), np.sum(cross, axis=0)
+    return reduce(np.add, gram), reduce(np.add, cross)
 
 
 def identified_pairs(design: Design) -> tuple[tuple[int, ...], ...]:
@@ -493,9 +495,7 @@ def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
         response = working_response(chosen, problem.utility(coefficients))
         return [problem.equations(*response, members) for members in folds]
 
-    weak = np.full(len(PENALTY_NAMES), np.inf)
-    weak[COMMON] = 1e-3 * len(chosen) / problem.singles.shape[1]
-    fit(weak)
+    coefficients[group == COMMON] = fit_common_choice(problem)
     penalties = choose_penalties(shares(), group, wanted=(COMMON, LINE, PAIR))
     solution, gram = fit(penalties)
     if problem.curved.any():
@@ -503,6 +503,13 @@ def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
         if np.isfinite(penalties[CURVE]):
             solution, gram = fit(penalties)
     return penalties, solution, gram, 1.0
+
+
+def fit_common_choice(problem: Regression) -> np.ndarray:
+    """Fit the common part alone to choices, with a weak penalty; (r,) coefficients of contrasts."""
+    common = problem.restricted(np.full(len(PENALTY_NAMES), np.inf))
+    n_tasks, size = common.singles.shape
+    return _newton(common, np.zeros(size), np.full(size, 1e-3 * n_tasks / size))[0]
 
 
 def _newton(problem: Regression, solution: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,328 @@
+"""The diagnosis as a whole: what must not change it does not change it, and verdicts follow their rules."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanotarget.config import CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
+from nanotarget.diagnosis import Group, Material, diagnose
+from nanotarget.diagnosis.dividend import learning_curve, median_of_splits
+from nanotarget.diagnosis.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
+from nanotarget.learners.base import TrainingData
+from nanotarget.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
+from nanotarget.learners.ridge import fit_ridge
+from worlds import factorial, simulate
+
+DESIGN = factorial((4, 3, 3))
+SETTINGS = DiagnoseConfig(sesoi=0.1, bootstraps=60, permutations=0, splits=1)
+
+
+def world(seed=1, n=240, tasks=4, **more):
+    options = {"common": 0.3, "specific": 0.35, "features": 2, "idiosyncratic": 0.2} | more
+    return simulate(DESIGN, n, tasks, np.random.default_rng(seed), **options)[0]
+
+
+def material(data, settings=SETTINGS, **more):
+    def fit(train, part):
+        return fit_ridge(train, 1)
+
+    return Material(
+        crossfit(data, fit, 4, 1),
+        fit_folds(data, assign_halves(data, 1), fit, "half"),
+        settings,
+        1,
+        sizes=(1, 3),
+        **more,
+    )
+
+
+def estimates(found, column="estimate"):
+    table = found.diagnostics
+    return table.set_index(["diagnostic", "quantity", "estimator", "goal", "group"])[column].sort_index()
+
+
+@pytest.fixture(scope="module")
+def base():
+    return diagnose(material(world()))
+
+
+def tables_of(data):
+    """The cleaned tables that training data came from."""
+    respondents = data.respondents
+    profiles = DESIGN.frame(data.levels).assign(
+        respondent_id=respondents["respondent_id"].to_numpy()[data.respondent],
+        task=data.task,
+        rating=data.outcome,
+    )
+    profiles["profile"] = profiles.groupby(["respondent_id", "task"]).cumcount() + 1
+    return profiles, respondents
+
+
+def test_a_constant_added_to_ratings_changes_levels_only(base):
+    data = world()
+    found = diagnose(material(replace(data, outcome=data.outcome + 5)))
+    values = {"random", "nano", "overall_best"}
+    for key, before in estimates(base).items():
+        after = estimates(found)[key]
+        shift = 0.0
+        if key[0] == "dividend" and key[1] in values:
+            shift = 5.0 if key[3] == "support" else -5.0
+        assert after == pytest.approx(before + shift, abs=1e-8, nan_ok=True), key
+
+
+def test_the_order_of_rows_changes_nothing(base):
+    profiles, respondents = tables_of(world())
+    shuffled = TrainingData.from_tables(
+        profiles.sample(frac=1, random_state=1),
+        respondents.sample(frac=1, random_state=2),
+        DESIGN,
+        "rating",
+        world().covariates,
+    )
+    found = diagnose(material(shuffled))
+    pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
+
+
+def test_a_covariate_without_variation_changes_nothing(base):
+    data = world()
+    people = data.respondents.assign(same=1.0)
+    more = replace(
+        data, respondents=people, covariates=(*data.covariates, CovariateConfig("same", "numeric"))
+    )
+    found = diagnose(material(more))
+    pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
+
+
+def test_relabelled_levels_change_nothing_but_names(base):
+    """Reverse the levels of every attribute; errors that come from posterior draws are simulated."""
+    data = world()
+    flipped = np.array(DESIGN.shape) - 1 - data.levels
+    found = diagnose(material(replace(data, levels=flipped)))
+    assert estimates(found).to_numpy() == pytest.approx(estimates(base).to_numpy(), abs=1e-7, nan_ok=True)
+    drawn = estimates(base).index.get_level_values("diagnostic") == "crossover"
+    errors = [estimates(table, "std_error")[~drawn].to_numpy() for table in (found, base)]
+    assert errors[0] == pytest.approx(errors[1], abs=1e-7, nan_ok=True)
+    before, after = base.switches, found.switches
+    for name in DESIGN.names:
+        shares = [t.loc[t["attribute"] == name, "share_nano"].to_numpy() for t in (before, after)]
+        assert shares[1][::-1] == pytest.approx(shares[0])
+
+
+def test_the_scale_of_weights_changes_nothing(base):
+    data = world()
+    found = diagnose(material(replace(data, respondents=data.respondents.assign(weight=3.5))))
+    pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
+
+
+def doubled(fitted):
+    """Every respondent twice, each with half of the weight, in the fold of the original."""
+    data = fitted.data
+    twice = pd.concat([data.respondents, data.respondents]).assign(weight=0.5)
+    twice["respondent_id"] = [f"q{i:05d}" for i in range(len(twice))]
+    rows = np.concatenate([np.arange(len(data.task))] * 2)
+    respondent = np.concatenate([data.respondent, data.respondent + data.n_respondents])
+    copy = replace(
+        data,
+        levels=data.levels[rows],
+        outcome=data.outcome[rows],
+        task=data.task[rows],
+        respondent=respondent,
+        respondents=twice.reset_index(drop=True),
+    )
+    return Crossfit(copy, fitted.fold[rows], fitted.models)
+
+
+def test_people_counted_twice_with_half_weights_change_no_mean(base):
+    """Not so products of different people, which cannot tell a person from her copy, and what uses them."""
+    original = material(world())
+    copied = replace(original, fitted=doubled(original.fitted), halves=doubled(original.halves))
+    found = estimates(diagnose(copied))
+    between = ("person x", "common", "noise", "interaction share", "predictable", "cross-message")
+    dealt_anew = ("matching gain", "quality loss")
+    kept = [key for key in estimates(base).index if not key[1].startswith((*between, *dealt_anew))]
+    assert len(kept) > 30
+    for key in kept:
+        assert found[key] == pytest.approx(estimates(base)[key], abs=1e-8, nan_ok=True), key
+    pairs = [m.heterogeneity.coefficients(m.heterogeneity.products, m.counts[:1]) for m in (original, copied)]
+    assert pairs[0] == pytest.approx(pairs[1], abs=1e-9)
+
+
+def test_both_goals_are_mirror_images():
+    """Dissuasion of an outcome is support of its opposite."""
+    data = world()
+    found = diagnose(material(data, replace(SETTINGS, goal="dissuade")))
+    mirrored = diagnose(material(replace(data, outcome=-data.outcome)))
+    for key, value in estimates(mirrored).items():
+        other = (*key[:3], "dissuade" if key[3] == "support" else "support", key[4])
+        if key[1] not in ("matching gain", "quality loss"):
+            assert estimates(found)[other] == pytest.approx(value, abs=1e-7, nan_ok=True), key
+
+
+def test_a_group_of_all_is_the_whole():
+    data = world()
+    everybody = Group("g: all", np.ones(data.n_respondents, dtype=bool))
+    table = diagnose(material(data), [everybody]).diagnostics
+    for goal in ("support", "dissuade"):
+        own = table[(table["group"] == "g: all") & (table["goal"] == goal)]
+        for line in own.itertuples():
+            whole = table[
+                (table["group"] == "all")
+                & (table["goal"] == goal)
+                & (table["quantity"] == line.quantity)
+                & (table["estimator"] == line.estimator)
+            ]
+            assert line.estimate == pytest.approx(whole["estimate"].iloc[0])
+            assert line.ceiling_high == pytest.approx(whole["ceiling_high"].iloc[0], nan_ok=True)
+
+
+def test_identities(base):
+    row = estimates(base)
+
+    def of(quantity, estimator="dr_q1", diagnostic="dividend"):
+        return row[(diagnostic, quantity, estimator, "support", "all")]
+
+    gain = of("nano - overall_best")
+    assert of("matching gain") - of("quality loss") == pytest.approx(gain)
+    assert of("order 2 - order 1", "dr") == pytest.approx(of("nano - overall_best", "dr_q2") - gain)
+    parts = [
+        of(name, "cross_task", "heterogeneity")
+        for name in (
+            "baseline variance",
+            "common message variance",
+            "person x message variance",
+            "noise variance",
+        )
+    ]
+    data = world()
+    assert sum(parts) == pytest.approx(data.outcome.var(), rel=1e-9)
+    assert base.frontier["gain"].iloc[0] == 0
+    assert base.frontier["value"].iloc[0] == pytest.approx(of("overall_best"))
+
+
+def test_without_covariates_heterogeneity_still_answers():
+    data = replace(world(), covariates=())
+    found = diagnose(material(data), [Group("g: half", np.arange(data.n_respondents) % 2 == 0)])
+    assert found.answer["stages"] == {
+        "heterogeneity": "PASS",
+        "predictability": "NOT EVALUATED",
+        "crossover": "NOT EVALUATED",
+        "dividend": "NOT EVALUATED",
+    }
+    assert found.answer["overall"] == "COLLECT MORE"
+    assert "No covariate" in found.answer["text"]
+    assert set(found.diagnostics["diagnostic"]) == {"threshold", "heterogeneity", "dividend"}
+    for table in (found.calibration, found.switches, found.frontier, found.learning_curve, found.ladder):
+        assert table.empty
+
+
+def test_choices_are_in_probabilities():
+    data = world(n=300, outcome="choice", common=0.3, specific=0.6, idiosyncratic=0)
+    found = diagnose(material(data))
+    row = estimates(found)
+    assert ("heterogeneity", "baseline variance", "cross_task", "support", "all") not in row.index
+    total = sum(
+        row[("heterogeneity", name, "cross_task", "support", "all")] * times
+        for name, times in (
+            ("common message variance", 1),
+            ("person x message variance", 2),
+            ("noise variance", 1),
+        )
+    )
+    assert total == pytest.approx(0.25)  # the variance of a choice
+    assert row[("predictability", "discordance win rate", "pairs", "support", "all")] > 0.5
+    assert 0 < found.answer["gain"] < 0.5
+
+
+def stages(**changes):
+    found = {name: Stage(name, 0.3, 0.2, 0.4, found=True, learned=True) for name in STAGES}
+    return found | {name: replace(found[name], **change) for name, change in changes.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("PASS", "PASS", "PASS", "PASS")),
+        ({"dividend": {"low": 0.05}}, ("PASS", "PASS", "PASS", "INCONCLUSIVE")),
+        ({"dividend": {"low": -0.1, "high": 0.05}}, ("PASS", "PASS", "PASS", "FAIL")),
+        # A rule that learned nothing proves nothing ...
+        (
+            {
+                "predictability": {"found": False, "learned": False},
+                "crossover": {"low": 0, "high": 0},
+                "dividend": {"low": 0, "high": 0},
+            },
+            ("PASS", "INCONCLUSIVE", "INCONCLUSIVE", "INCONCLUSIVE"),
+        ),
+        # ... unless there is nothing to learn.
+        (
+            {
+                "predictability": {"found": False, "learned": False, "high": 0.05},
+                "crossover": {"low": 0, "high": 0},
+                "dividend": {"low": 0, "high": 0},
+            },
+            ("PASS", "FAIL", "FAIL", "FAIL"),
+        ),
+        ({"heterogeneity": {"found": False}}, ("INCONCLUSIVE", "PASS", "PASS", "PASS")),
+        (
+            {
+                "predictability": {"evaluated": False},
+                "crossover": {"evaluated": False},
+                "dividend": {"evaluated": False},
+            },
+            ("PASS", "NOT EVALUATED", "NOT EVALUATED", "NOT EVALUATED"),
+        ),
+    ],
+)
+def test_verdicts_of_stages(changes, expected):
+    assert tuple(stage_verdicts(stages(**changes), 0.1).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "overall"),
+    [
+        (("PASS", "PASS", "PASS", "PASS"), ("DEPLOY", None)),
+        (("INCONCLUSIVE", "PASS", "PASS", "PASS"), ("DEPLOY", None)),
+        (("PASS", "FAIL", "FAIL", "FAIL"), ("DO NOT DEPLOY", "predictability")),
+        (("PASS", "PASS", "INCONCLUSIVE", "INCONCLUSIVE"), ("COLLECT MORE", "crossover")),
+        (("FAIL", "NOT EVALUATED", "NOT EVALUATED", "NOT EVALUATED"), ("DO NOT DEPLOY", "heterogeneity")),
+        (("PASS", "NOT EVALUATED", "NOT EVALUATED", "NOT EVALUATED"), ("COLLECT MORE", "predictability")),
+    ],
+)
+def test_overall_verdicts(said, overall):
+    assert overall_verdict(dict(zip(STAGES, said, strict=True))) == overall
+
+
+def test_the_gain_that_breaks_even_counts_where_it_is_larger():
+    costs = CostsConfig(value=2.0, calibration=900, message=10, audience=1000)
+    settings = DiagnoseConfig(sesoi=0.3, costs=costs)
+    assert threshold(settings, 11) == (0.5, 0.5)  # (900 + 10 * 10) / (2 * 1000)
+    assert threshold(replace(settings, sesoi=0.6), 11) == (0.6, 0.5)
+    assert threshold(replace(settings, costs=replace(costs, audience=None)), 11) == (0.3, None)
+
+
+def test_the_learning_curve_finds_its_limit():
+    """Scores that follow limit - c / n exactly."""
+    rng = np.random.default_rng(1)
+    limit, loss = 0.4 + rng.normal(size=50), 0.1 + rng.normal(size=50)
+    gains = {share: limit - loss / share for share in (0.25, 0.5, 0.75, 1.0)}
+    table = learning_curve(gains, np.ones(50), 800, 0.95)
+    last = table[table["n"].isna()].iloc[0]
+    assert last["gain"] == pytest.approx(limit.mean())
+    assert last["std_error"] == pytest.approx(limit.std(ddof=1) / np.sqrt(50))
+    assert table["n"].tolist()[:6] == [200, 400, 600, 800, 1600, 3200]
+
+
+def test_the_median_of_divisions_widens_where_they_disagree():
+    middle, error = median_of_splits([0.1, 0.2, 0.6], [0.1, 0.1, 0.1])
+    assert middle == 0.2
+    assert error == pytest.approx(np.sqrt(0.1**2 + 0.1**2))
+    assert median_of_splits([0.2, 0.2, 0.2], [0.1, 0.1, 0.1])[1] == pytest.approx(0.1)
+
+
+def test_variants_follow_the_learner():
+    settings = DiagnoseConfig(splits=2, ladder=[RungConfig("one", ["z0"])])
+    parts = ["share_25", "share_50", "share_75", "rung_1"]
+    assert settings.variants(["ridge"]) == ["split_2", *parts]
+    assert settings.variants(["ridge", "bart"]) == ["split_1", "split_2", *parts]

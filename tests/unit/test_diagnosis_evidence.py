@@ -1,0 +1,224 @@
+"""Moments of respondents against loops that do what the formulas say."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nanotarget.config import AttributeConfig, DesignConfig
+from nanotarget.design import Design
+from nanotarget.diagnosis.ceiling import gain_ceiling
+from nanotarget.diagnosis.evidence import Answers, PairList, Vectors, block_products
+from nanotarget.diagnosis.heterogeneity import Heterogeneity
+from nanotarget.diagnosis.predictability import whitened
+from worlds import factorial
+
+UNEVEN = Design.from_config(
+    DesignConfig(
+        [
+            AttributeConfig("a", ["x", "y"], probabilities=[0.3, 0.7]),
+            AttributeConfig("b", ["x", "y", "z"], probabilities=[0.5, 0.2, 0.3]),
+        ]
+    )
+)
+TIED = factorial((3, 3, 2), prohibited=[{"a0": ["l0"], "a1": ["l0", "l2"]}])
+
+
+def answers_of(design, kind, seed, tasks=(4, 3, 5, 2, 4, 6)):
+    """Unbalanced answers of a few people, two petitions a task."""
+    rng = np.random.default_rng(seed)
+    respondent = np.repeat(np.arange(len(tasks)), np.array(tasks) * (2 if kind == "rating" else 1))
+    task = np.concatenate([np.repeat(np.arange(t), 2 if kind == "rating" else 1) for t in tasks]) + 1
+    n = len(task)
+    sides = tuple(design.draw(n, rng) for _ in range(1 if kind == "rating" else 2))
+    outcome = rng.normal(size=n) if kind == "rating" else rng.choice([-0.5, 0.5], n)
+    expected = rng.normal(size=n) * 0.1
+    return Answers(design, respondent, task, respondent % 2, sides, outcome, expected, len(tasks))
+
+
+def kernel(design, block, one, other):
+    """1{same}/p - 1 of a single attribute; of tied ones by the projection on indicators of levels."""
+    if len(block.attributes) == 1:
+        a = block.attributes[0]
+        return (one[a] == other[a]) / design.level_probabilities(a)[one[a]] - 1
+    indicators = np.hstack(
+        [np.eye(design.shape[a])[block.cells[:, j]] for j, a in enumerate(block.attributes)]
+    )
+    gram = indicators.T @ (indicators * block.probabilities[:, None])
+    cells = [int(block.cell_of(x[None])[0]) for x in (one, other)]
+    return indicators[cells[0]] @ np.linalg.pinv(gram, rcond=1e-10) @ indicators[cells[1]] - 1
+
+
+def slow_coefficients(answers, weight):
+    """Weighted least squares over explicit pairs, with the baseline taken from all other tasks."""
+    design, rows = answers.design, []
+    residual = answers.outcome - answers.expected
+
+    def petitions(row):
+        return {tuple(side[row]) for side in answers.sides}
+
+    ranks = [sum(design.shape[a] - 1 for a in block.attributes) for block in design.blocks]
+    for i in range(answers.n_respondents):
+        own = np.flatnonzero(answers.respondent == i)
+        pairs = [(s, t) for s, t in itertools.combinations(own, 2) if answers.task[s] != answers.task[t]]
+        if not answers.has_baseline:  # a task shown again is left out
+            pairs = [(s, t) for s, t in pairs if petitions(s) != petitions(t)]
+        for s, t in pairs:
+            level = 0.0
+            others = own[~np.isin(answers.task[own], [answers.task[s], answers.task[t]])]
+            removed = answers.has_baseline and len(others) > 0
+            if removed:
+                level = residual[others].mean()
+            likeness = []
+            for block, rank in zip(design.blocks, ranks, strict=True):
+                signs = (1, -1)[: answers.n_sides]
+                likeness.append(
+                    sum(
+                        p * q * kernel(design, block, one[s], other[t])
+                        for p, one in zip(signs, answers.sides, strict=True)
+                        for q, other in zip(signs, answers.sides, strict=True)
+                    )
+                    / rank
+                )
+            rows.append(
+                [
+                    removed,
+                    not removed,
+                    *likeness,
+                    (residual[s] - level) * (residual[t] - level),
+                    weight[i] / len(pairs),
+                ]
+            )
+    table = np.array(rows, dtype=float)
+    x, y, w = table[:, :-2], table[:, -2], table[:, -1]
+    kept = np.any(x != 0, axis=0)
+    root = np.sqrt(w)[:, None]
+    return np.linalg.lstsq(x[:, kept] * root, y * root[:, 0], rcond=None)[0][-len(design.blocks) :]
+
+
+@pytest.mark.parametrize("kind", ["rating", "choice"])
+@pytest.mark.parametrize("design", [UNEVEN, TIED], ids=["uneven", "tied"])
+def test_variances_are_the_least_squares_of_products_on_likeness(design, kind):
+    answers = answers_of(design, kind, 1)
+    weight = np.array([1.0, 2.0, 0.5, 1.5, 1.0, 0.7])
+    heterogeneity = Heterogeneity(answers)
+    moments = heterogeneity.products
+    # Without the column of pairs of attributes, which the slow version does not have.
+    trimmed = type(moments)(moments.gram[:, :-1, :-1], moments.cross[:, :-1], moments.raw, moments.pairs)
+    found = heterogeneity.coefficients(trimmed, weight[None])[0, 2:]
+    assert found == pytest.approx(slow_coefficients(answers, weight), abs=1e-9)
+
+
+def test_a_repeated_pair_of_petitions_is_no_evidence_of_taste():
+    answers = answers_of(UNEVEN, "choice", 2, tasks=(3,))
+    again = tuple(np.vstack([side, side[:1]]) for side in answers.sides[::-1])
+    longer = Answers(
+        answers.design,
+        np.zeros(4, dtype=int),
+        np.arange(1, 5),
+        np.zeros(4, dtype=int),
+        again,
+        np.append(answers.outcome, -0.5),
+        np.zeros(4),
+        1,
+    )
+    pairs = PairList.of(longer)
+    assert (0, 3) not in set(zip(pairs.first, pairs.second, strict=True))
+
+
+def test_products_between_people_leave_out_a_person_with_herself():
+    rng = np.random.default_rng(3)
+    value, z, weight = rng.normal(size=(7, 5)), rng.normal(size=(7, 2)), rng.uniform(0.5, 2, 7)
+    fold = np.array([0, 0, 0, 1, 1, 1, 1])
+    vectors = Vectors(value, np.arange(7), fold, np.ones(7), np.array([2, 3]))
+    for features in (None, z):
+        total, mass = np.zeros(2), 0.0
+        for i, j in itertools.permutations(range(7), 2):
+            if fold[i] == fold[j]:
+                alike = 1.0 if features is None else features[i] @ features[j]
+                own = value[i] * value[j] * alike * weight[i] * weight[j]
+                total += [own[:2].sum(), own[2:].sum()]
+                mass += weight[i] * weight[j]
+        found = vectors.between_people(weight[None], features)[0]
+        assert found == pytest.approx(total / mass, abs=1e-12)
+
+
+def test_functions_of_a_block_are_orthonormal():
+    for design in (UNEVEN, TIED):
+        for block in design.blocks:
+            basis = block.functions()
+            assert block.probabilities @ basis == pytest.approx(0, abs=1e-12)
+            gram = basis.T @ (basis * block.probabilities[:, None])
+            assert gram == pytest.approx(np.eye(basis.shape[1]), abs=1e-10)
+
+
+def test_whitened_features_are_uncorrelated_and_span_the_same():
+    rng = np.random.default_rng(4)
+    raw = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3))
+    raw = np.column_stack([raw, raw[:, 0] - raw[:, 1], np.full(200, 7.0)])
+    weight = rng.uniform(0.2, 3, 200)
+    z = whitened(raw, weight)
+    assert z.shape[1] == 3
+    assert (z.T * weight / weight.sum()) @ z == pytest.approx(np.eye(3), abs=1e-10)
+    assert weight @ z == pytest.approx(0, abs=1e-9)
+
+
+def clark(gap, deviation):
+    """E max of two independent normals of one deviation, less the larger mean (Clark 1961)."""
+    spread = np.sqrt(2) * deviation
+    return spread * stats.norm.pdf(gap / spread) - gap * stats.norm.cdf(-gap / spread)
+
+
+def test_the_ceiling_of_two_levels_is_known():
+    design = factorial((2,))
+    worths = np.array([[0.15, -0.15], [0.0, 0.0], [2.0, -2.0]])
+    variance = np.array([0.09, 0.04, 0.01])
+    found = gain_ceiling(design, worths, variance, np.array([1.0]))
+    deviation = np.sqrt(variance / 0.5)  # two centred levels have half of the variance
+    assert found == pytest.approx(clark(worths[:, 0] - worths[:, 1], deviation), abs=1e-12)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("design", [factorial((5, 3)), TIED], ids=["free", "tied"])
+def test_the_ceiling_is_what_a_mind_reader_gains(design):
+    """Draw people, search all feasible petitions."""
+    rng = np.random.default_rng(5)
+    worths = rng.normal(size=(1, sum(design.shape))) * 0.3
+    shares = np.full(len(design.blocks), 1 / len(design.blocks))
+    found = gain_ceiling(design, worths, np.array([0.2]), shares)[0]
+    total = 0.0
+    for block, share in zip(design.blocks, shares, strict=True):
+        functions = np.array([design.shape[a] - 1 for a in block.attributes])
+        offsets = np.concatenate([[0], np.cumsum(design.shape)])
+        common = sum(worths[0, offsets[a] + block.cells[:, j]] for j, a in enumerate(block.attributes))
+        own = np.zeros((100_000, len(block.cells)))
+        for j, a in enumerate(block.attributes):
+            p = design.level_probabilities(a)
+            deviation = np.sqrt(0.2 * share * functions[j] / functions.sum() / (1 - p @ p))
+            own += (rng.normal(size=(100_000, design.shape[a])) * deviation)[:, block.cells[:, j]]
+        total += (common + own).max(axis=1).mean() - common.max()
+    assert found == pytest.approx(total, abs=0.006)
+
+
+def test_no_variance_no_gain_and_negative_estimates_count_as_none():
+    design = factorial((4, 3))
+    found = gain_ceiling(design, np.zeros((2, 7)), np.array([0.0, -0.1]), np.array([0.5, 0.5]))
+    assert found.tolist() == [0.0, 0.0]
+
+
+def test_covariances_of_part_worths_are_those_over_petitions():
+    rng = np.random.default_rng(6)
+    one, other = rng.normal(size=(2, 3, 8))
+    found = block_products(one, other, TIED).sum(axis=1)
+    cells = np.array(list(itertools.product(range(3), range(3), range(2))))
+    cells = cells[TIED.is_feasible(cells)]
+    blocks = TIED.blocks
+    chance = np.prod([b.probabilities[b.cell_of(cells)] for b in blocks], axis=0)
+
+    def parts(values, block):
+        offsets = np.concatenate([[0], np.cumsum(TIED.shape)])
+        return sum(values[:, offsets[a] + cells[:, a]] for a in block.attributes)
+
+    expected = sum((parts(one, b) * parts(other, b)) @ chance for b in blocks)
+    assert found == pytest.approx(expected, abs=1e-10)

@@ -1,0 +1,218 @@
+"""Crossover: does what is predicted change which petition is best, and does it do so again in other data?
+
+Two models are fitted to disjoint halves of the calibration. One chooses everybody's petitions, the other,
+which has not seen the answers that led to the choice, says what they are worth. Scored by the model that
+chose, a petition looks better than it is (the winner's curse), most of all where people differ only in how
+strongly they care, which changes no one's best petition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import policy
+from nanotarget.diagnosis.evidence import Answers, block_products
+from nanotarget.diagnosis.heterogeneity import Heterogeneity
+from nanotarget.diagnosis.predictability import Predictability
+from nanotarget.learners.base import Model, ReversedModel, TrainingData
+from nanotarget.learners.crossfit import Crossfit
+from nanotarget.learners.ridge import compare
+from nanotarget.score import best_petitions, response
+from nanotarget.utilities import Tables, Utilities, average, in_memory
+
+DRAWS = 40  # posterior draws of the model that scores
+
+
+@dataclass(frozen=True)
+class Half:
+    """A model fitted to one half, and what it says about all respondents.
+
+    Attributes:
+        model: the model.
+        utilities: of all respondents.
+        common: average utilities of the half.
+        slope, slope_error: of the answers of the other half on its predictions.
+    """
+
+    model: Model | ReversedModel
+    utilities: Utilities
+    common: Tables
+    slope: float
+    slope_error: float
+
+    @cached_property
+    def nano(self) -> np.ndarray:
+        """(n_respondents, n_attributes) everybody's best petition."""
+        return policy.nano(self.utilities)
+
+    @cached_property
+    def best(self) -> np.ndarray:
+        """(n_attributes,) the overall-best petition."""
+        return best_petitions(self.common)[0]
+
+    @property
+    def divergent(self) -> np.ndarray:
+        """(n_respondents, n_attributes) where nano differs from overall-best."""
+        return self.nano != self.best
+
+    def calibrated(self, chosen: np.ndarray, best: np.ndarray, outcome_kind: str) -> np.ndarray:
+        """Return the (n_respondents,) gain from petitions over one for all, in the calibrated model.
+
+        Args:
+            chosen: (n_respondents, n_attributes) petitions; best: (n_attributes,).
+            outcome_kind: rating points, or probability to be chosen.
+        """
+        tables = in_memory(self.utilities)
+        own = Tables(tables.layout, self.common.cells + self.slope * (tables.cells - self.common.cells))
+        everybody = np.tile(best, (len(chosen), 1))
+        return response(own, chosen, 0.0, outcome_kind) - response(own, everybody, 0.0, outcome_kind)
+
+    def spread(
+        self, chosen: np.ndarray, best: np.ndarray, respondents: pd.DataFrame, weight: np.ndarray
+    ) -> float:
+        """Return the standard error of the mean gain, in units of utility: of the model and of its slope."""
+        draws = np.unique(np.linspace(0, self.model.n_draws - 1, DRAWS).astype(int))
+        everybody = np.tile(best, (len(chosen), 1))
+        drawn, share = [], weight / weight.sum()
+        for utilities in self.model.drawn_utilities(respondents, draws):
+            common = average(utilities, np.ones(utilities.n))
+            own = utilities.utility_of(chosen) - utilities.utility_of(everybody)
+            shared = common.utilities_of_all(chosen)[0] - common.utilities_of_all(best[None])[0]
+            drawn.append(share @ (shared + self.slope * (own - shared)))
+        own = self.utilities.utility_of(chosen) - self.utilities.utility_of(everybody)
+        shared = self.common.utilities_of_all(chosen)[0] - self.common.utilities_of_all(best[None])[0]
+        of_slope = (share @ (own - shared)) * self.slope_error
+        return float(np.hypot(np.std(drawn, ddof=1) if len(drawn) > 1 else 0.0, of_slope))
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Two halves and what they agree on.
+
+    Attributes:
+        fitted: a cross-fit with two folds: the models have seen disjoint halves of the answers.
+        weight: (n_respondents,) of the respondents that slopes are estimated with.
+    """
+
+    fitted: Crossfit
+    weight: np.ndarray
+
+    @property
+    def _data(self) -> TrainingData:
+        return self.fitted.data
+
+    @cached_property
+    def halves(self) -> tuple[Half, Half]:
+        """The models; the slope of each is estimated with answers that it has not seen."""
+        fitted, data = self.fitted, self._data
+        predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
+        found = []
+        for f, model in enumerate(fitted.models):
+            unseen = data.respondent_means((fitted.fold == f).astype(float))
+            slope, error = predictability.slope(self.weight * unseen)
+            known = np.isfinite(slope)  # nothing person-specific was predicted: no slope is needed
+            utilities = model.utilities(data.respondents)
+            found.append(
+                Half(model, utilities, fitted.common[f], slope if known else 1.0, error if known else 0.0)
+            )
+        return found[0], found[1]
+
+    @cached_property
+    def individual_gains(self) -> np.ndarray:
+        """(2, n_respondents) gain of one half's choice in the view of the other, outcome units."""
+        one, other = self.halves
+        kind = self._data.outcome_kind
+        return np.stack(
+            [
+                scorer.calibrated(chooser.nano, chooser.best, kind)
+                for chooser, scorer in ((one, other), (other, one))
+            ]
+        )
+
+    def gain(self, weight: np.ndarray) -> tuple[float, float]:
+        """Return the mean gain and its standard error.
+
+        The error is that of the scoring models (their posterior draws) and slopes; the two directions are
+        independent but for what the halves have in common.
+
+        Args:
+            weight: (n_respondents,).
+        """
+        one, other = self.halves
+        estimate = float(self.individual_gains.mean(axis=0) @ weight / weight.sum())
+        people = self._data.respondents
+        errors = [
+            scorer.spread(chooser.nano, chooser.best, people, weight)
+            for chooser, scorer in ((one, other), (other, one))
+        ]
+        return estimate, float(np.linalg.norm(errors) / 2 * self._unit)
+
+    @cached_property
+    def _unit(self) -> float:
+        """Outcome units of one unit of utility: of choices the mean slope of the logistic curve."""
+        if self._data.outcome_kind == "rating":
+            return 1.0
+        difference = compare(self.fitted.common_utility(self._data.levels, self.fitted.fold), self._data)
+        chance = 1 / (1 + np.exp(-difference))
+        return float((chance * (1 - chance)).mean())
+
+    @cached_property
+    def replicated(self) -> np.ndarray:
+        """(n_respondents, n_attributes) levels that both halves choose; the overall-best one elsewhere."""
+        one, other = self.halves
+        return np.where(one.nano == other.nano, one.nano, one.best)
+
+    def agreement(self, weight: np.ndarray) -> pd.DataFrame:
+        """Compare the halves attribute by attribute.
+
+        Returns:
+            attribute; divergence: share of people to whom a half gives another level than its overall-best
+            one;
+            replicated: to whom both give the same, other than both overall-best ones; kappa: agreement of the
+            halves beyond chance (Cohen 1960), NaN where both give everybody one level.
+        """
+        one, other = self.halves
+        share = weight / weight.sum()
+        rows = []
+        for a, attribute in enumerate(self._data.design.attributes):
+            first, second = one.nano[:, a], other.nano[:, a]
+            same = first == second
+            again = same & (first != one.best[a]) & (second != other.best[a])
+            counts = [
+                np.bincount(levels, weights=share, minlength=len(attribute)) for levels in (first, second)
+            ]
+            chance = counts[0] @ counts[1]
+            rows.append(
+                (
+                    attribute.name,
+                    float(share @ (one.divergent[:, a] + other.divergent[:, a]) / 2),
+                    float(share @ again),
+                    float((share @ same - chance) / (1 - chance)) if chance < 1 - 1e-12 else np.nan,
+                )
+            )
+        return pd.DataFrame(rows, columns=["attribute", "divergence", "replicated", "kappa"])
+
+    def intensity(self, weight: np.ndarray) -> float:
+        """Return the share of the predicted variance that is more or less of the common response.
+
+        Differences of this kind change nobody's best petition. The product of the two halves' predictions has
+        no noise in common; NaN where they do not agree that there is anything.
+        """
+        one, other = self.halves
+        design = self._data.design
+        common = [half.common.level_means() for half in (one, other)]
+        own = [half.utilities.level_means() - c for half, c in zip((one, other), common, strict=True)]
+        share = weight / weight.sum()
+        length = block_products(common[0], common[1], design).sum()
+        both = share @ block_products(own[0], own[1], design).sum(axis=1)
+        along = [
+            block_products(o, np.broadcast_to(c, o.shape), design).sum(axis=1)
+            for o, c in zip(own, common[::-1], strict=True)
+        ]
+        if both <= 0 or length <= 0:
+            return np.nan
+        return float(share @ (along[0] * along[1]) / (length * both))

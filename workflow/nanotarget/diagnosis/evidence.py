@@ -1,0 +1,361 @@
+"""What the calibration says about each respondent, as moments from which the diagnosis is computed.
+
+Answers are written as r = h_i(x) + noise after the common part has been taken out; h_i is what the
+respondent adds. Under the design the functions g(x) of a block of attributes (`Block.functions`) are
+orthonormal, so a respondent's vector A_i = mean of r g(x) estimates the coordinates of h_i without bias, and
+products of vectors from independent answers estimate squared lengths without bias:
+
+- of two *tasks of one respondent*: the variance of h, response noise being independent between tasks
+  (Haseman & Elston 1972 regress such products on likeness in the same way);
+- of two *respondents*: what is common to all, here the error of the common part that was taken out;
+- of two respondents with covariates z_i and z_j, times z_i'z_j: what is linear in covariates.
+
+A choice compares two petitions: r is chosen (1/2) or not (-1/2) of the first, and g(x) the difference of
+the two petitions' functions. Functions then have variance 2 instead of 1; `sides` corrects for it.
+All sums are kept by respondent, so that survey weights, bootstrap samples and subgroups are weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nanotarget.design import Block, Design
+from nanotarget.encoding import level_offsets
+from nanotarget.learners.crossfit import Crossfit
+from nanotarget.value import other_task_means
+
+PAIRS_AT_ONCE = 200_000  # pairs of answers whose kernels are in memory
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of a calibration with the common part taken out; a row a rating or a choice.
+
+    Attributes:
+        design: the petitions.
+        respondent: (n_rows,) index of the respondent, ascending.
+        task: (n_rows,) number of the task.
+        fold: (n_rows,) fold whose model gave the common part.
+        sides: level indices of the petition rated, or of the two between which was chosen.
+        outcome: (n_rows,) rating, or 1/2 and -1/2.
+        expected: (n_rows,) the outcome that the common part of a model without these answers expects.
+        n_respondents: number of respondents.
+    """
+
+    design: Design
+    respondent: np.ndarray
+    task: np.ndarray
+    fold: np.ndarray
+    sides: tuple[np.ndarray, ...]
+    outcome: np.ndarray
+    expected: np.ndarray
+    n_respondents: int
+
+    @classmethod
+    def from_crossfit(cls, fitted: Crossfit) -> Answers:
+        """Take the common part of every row's own fold out of its answer."""
+        data = fitted.data
+        common = fitted.common_utility(data.levels, fitted.fold)
+        if data.outcome_kind == "rating":
+            intercept = fitted.intercept[fitted.unit]
+            sides: tuple[np.ndarray, ...] = (data.levels,)
+            rows, outcome, expected = slice(None), data.outcome, intercept + common
+        else:
+            rows = slice(None, None, 2)
+            sides = (data.levels[::2], data.levels[1::2])
+            outcome = data.outcome[::2] - 0.5
+            expected = 1 / (1 + np.exp(common[1::2] - common[::2])) - 0.5
+        return cls(
+            data.design,
+            data.respondent[rows],
+            data.task[rows],
+            fitted.fold[rows],
+            sides,
+            outcome,
+            expected,
+            data.n_respondents,
+        )
+
+    @property
+    def n_sides(self) -> int:
+        """1 for ratings, 2 for choices: variance of the functions of a row."""
+        return len(self.sides)
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether answers have a level of their own for each respondent (ratings)."""
+        return self.n_sides == 1
+
+    @cached_property
+    def values(self) -> list[list[np.ndarray]]:
+        """By side and block, the (n_rows, rank) functions of the petitions."""
+        bases = [block.functions() for block in self.design.blocks]
+        return [
+            [basis[block.cell_of(side)] for basis, block in zip(bases, self.design.blocks, strict=True)]
+            for side in self.sides
+        ]
+
+    @cached_property
+    def contrasts(self) -> list[np.ndarray]:
+        """By block, the (n_rows, rank) functions of the petition, or of the first less the second."""
+        if self.n_sides == 1:
+            return self.values[0]
+        return [first - second for first, second in zip(*self.values, strict=True)]
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """(n_blocks,) number of functions of each block."""
+        return np.array([part.shape[1] for part in self.contrasts])
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """(n_rows,) outcome less what is expected."""
+        return self.outcome - self.expected
+
+    def without_baseline(self, values: np.ndarray) -> np.ndarray:
+        """Subtract from ratings the respondent's mean in her other tasks: no petition here shapes it."""
+        if not self.has_baseline:
+            return values
+        return values - other_task_means(values, self.respondent, self.task)
+
+    def unit_vectors(self, values: np.ndarray) -> Vectors:
+        """Return mean vectors A of some (n_rows,) values by respondent and fold."""
+        code = self.respondent * (self.fold.max() + 1) + self.fold
+        distinct, of_row = np.unique(code, return_inverse=True)
+        total = np.zeros((len(distinct), self.ranks.sum()))
+        np.add.at(total, of_row, self.without_baseline(values)[:, None] * np.hstack(self.contrasts))
+        share = (
+            np.bincount(of_row)
+            / np.bincount(self.respondent, minlength=self.n_respondents)[distinct // (self.fold.max() + 1)]
+        )
+        mean = total / (np.bincount(of_row)[:, None] * self.n_sides)
+        return Vectors(
+            mean, distinct // (self.fold.max() + 1), distinct % (self.fold.max() + 1), share, self.ranks
+        )
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Estimated coordinates, a row a respondent and fold (a unit).
+
+    Attributes:
+        value: (n_units, total rank).
+        respondent, fold: (n_units,) whose, and of which fold.
+        share: (n_units,) share of the respondent's rows that the unit has.
+        ranks: (n_blocks,) columns of each block.
+    """
+
+    value: np.ndarray
+    respondent: np.ndarray
+    fold: np.ndarray
+    share: np.ndarray
+    ranks: np.ndarray
+
+    def between_people(self, weights: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
+        """Average products of different respondents' vectors within folds.
+
+        Args:
+            weights: (n_samples, n_respondents).
+            features: (n_respondents, q); products of two respondents are multiplied by that of their
+                features.
+
+        Returns:
+            (n_samples, n_blocks) estimates of the squared length of E[A], or of E[A features'], by block.
+        """
+        if features is None:
+            features = np.ones((weights.shape[1], 1))
+        starts = np.concatenate([[0], np.cumsum(self.ranks)[:-1]])
+        total = np.zeros((len(weights), len(self.ranks)))
+        mass = np.zeros(len(weights))
+        for f in np.unique(self.fold):
+            units = np.flatnonzero(self.fold == f)
+            who = self.respondent[units]
+            w = weights[:, who] * self.share[units]
+            pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
+            squares = np.zeros((len(weights), self.value.shape[1]))
+            for column in features[who].T:
+                squares += (w @ (self.value[units] * column[:, None])) ** 2
+            own = self.value[units] ** 2 * (features[who] ** 2).sum(axis=1)[:, None]
+            total += np.add.reduceat(squares - w**2 @ own, starts, axis=1)
+            mass += pairs
+        return np.divide(total, mass[:, None], out=np.zeros_like(total), where=mass[:, None] > 0)
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products of a respondent's answers in two tasks, regressed on the likeness of the petitions.
+
+    Attributes:
+        gram: (n_respondents, c, c) and
+        cross: (n_respondents, c) mean moments over a respondent's pairs of answers: columns are a constant
+            for pairs whose baseline was removed, one for pairs whose was not, the kernel of each block
+            divided by its rank (the coefficient is the block's variance) and that of pairs of attributes.
+        raw: (n_respondents,) mean product with the baseline in it.
+        pairs: (n_respondents,) number of pairs.
+    """
+
+    gram: np.ndarray
+    cross: np.ndarray
+    raw: np.ndarray
+    pairs: np.ndarray
+
+
+@dataclass(frozen=True)
+class PairList:
+    """Pairs of rows of the same respondent in different tasks.
+
+    Attributes:
+        first, second: (n_pairs,) rows.
+        lag: (n_pairs,) distance of their tasks, in tasks answered.
+        product: (n_pairs,) product of residuals, the baseline removed where other tasks allow it.
+        raw: (n_pairs,) product of residuals as they are.
+        removed: (n_pairs,) whether the baseline was removed.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    lag: np.ndarray
+    product: np.ndarray
+    raw: np.ndarray
+    removed: np.ndarray
+
+    @classmethod
+    def of(cls, answers: Answers) -> PairList:
+        """List them, without pairs of tasks that showed the same petitions (a repeated task)."""
+        first, second = pairs_within(answers.respondent)
+        position = task_positions(answers)
+        apart = position[first] != position[second]
+        apart &= ~same_petitions(answers, first, second)
+        first, second = first[apart], second[apart]
+        residual = answers.residual
+        raw = residual[first] * residual[second]
+        if not answers.has_baseline:
+            none = np.zeros(len(first), dtype=bool)
+            return cls(first, second, np.abs(position[first] - position[second]), raw, raw, none)
+        # The respondent's mean over all tasks but these two: independent of both petitions, so that her
+        # level cancels and only a constant is added to the expected product.
+        who = answers.respondent
+        count, total = np.bincount(who), np.bincount(who, weights=residual)
+        task = np.cumsum(np.append(True, (np.diff(who) != 0) | (np.diff(answers.task) != 0))) - 1
+        count_task, total_task = np.bincount(task), np.bincount(task, weights=residual)
+        left = count[who[first]] - count_task[task[first]] - count_task[task[second]]
+        rest = total[who[first]] - total_task[task[first]] - total_task[task[second]]
+        level = np.divide(rest, left, out=np.zeros(len(first)), where=left > 0)
+        product = (residual[first] - level) * (residual[second] - level)
+        return cls(first, second, np.abs(position[first] - position[second]), product, raw, left > 0)
+
+
+def pairs_within(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all unordered pairs of rows with the same group, ordered by group.
+
+    Args:
+        group: (n_rows,) ascending.
+    """
+    sizes = np.bincount(group)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    n_pairs = sizes * (sizes - 1) // 2
+    offset = np.concatenate([[0], np.cumsum(n_pairs)])
+    first, second = np.empty(offset[-1], dtype=np.int64), np.empty(offset[-1], dtype=np.int64)
+    for size in np.unique(sizes[sizes > 1]):
+        i, j = np.triu_indices(size, 1)
+        members = np.flatnonzero(sizes == size)
+        place = offset[members][:, None] + np.arange(len(i))
+        first[place], second[place] = starts[members][:, None] + i, starts[members][:, None] + j
+    return first, second
+
+
+def task_positions(answers: Answers) -> np.ndarray:
+    """Return the (n_rows,) position of each row's task among the tasks its respondent answered."""
+    who = answers.respondent
+    person = np.append(True, np.diff(who) != 0)
+    task = np.cumsum(person | np.append(True, np.diff(answers.task) != 0)) - 1
+    return task - task[np.flatnonzero(person)][who]
+
+
+def same_petitions(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Say for pairs of choices whether both showed the same two petitions, in either order."""
+    if answers.n_sides == 1:
+        return np.zeros(len(first), dtype=bool)
+    ids = [answers.design.petition_ids(side) for side in answers.sides]
+    left, right = np.minimum(*ids), np.maximum(*ids)
+    return (left[first] == left[second]) & (right[first] == right[second])
+
+
+def kernels(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the (n, n_blocks + 1) likeness of petitions in pairs of rows: by block, and of pairs of blocks.
+
+    The kernel of a block is g(x)'g(x'), that of pairs the sum of its products over pairs of blocks; of
+    choices the kernels of the four pairs of petitions are added with their signs.
+    """
+    total = np.zeros((len(first), len(answers.ranks) + 1))
+    for s, one in enumerate(answers.values):
+        for t, other in enumerate(answers.values):
+            own = np.column_stack(
+                [np.einsum("ij,ij->i", a[first], b[second]) for a, b in zip(one, other, strict=True)]
+            )
+            both = (own.sum(axis=1) ** 2 - (own**2).sum(axis=1)) / 2
+            total += np.column_stack([own, both]) * (1 if s == t else -1)
+    return total
+
+
+def scaled_kernels(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return kernels divided by the number of functions, so that their coefficients are variances."""
+    ranks = answers.ranks
+    both = (ranks.sum() ** 2 - (ranks**2).sum()) / 2
+    return kernels(answers, first, second) / np.append(ranks, max(both, 1))
+
+
+def products(answers: Answers, pairs: PairList, chosen: np.ndarray | None = None) -> Products:
+    """Sum the moments of pairs by respondent.
+
+    Args:
+        chosen: (n_pairs,) booleans; all pairs by default.
+    """
+    n, c = answers.n_respondents, len(answers.ranks) + 3
+    gram, cross = np.zeros((n, c, c)), np.zeros((n, c))
+    raw = np.zeros(n)
+    use = np.arange(len(pairs.first)) if chosen is None else np.flatnonzero(chosen)
+    who = answers.respondent[pairs.first[use]]
+    count = np.bincount(who, minlength=n)
+    for part in np.array_split(use, math.ceil(max(len(use), 1) / PAIRS_AT_ONCE)):
+        if not len(part):
+            continue
+        columns = np.column_stack(
+            [
+                pairs.removed[part],
+                ~pairs.removed[part],
+                scaled_kernels(answers, pairs.first[part], pairs.second[part]),
+            ]
+        )
+        person = answers.respondent[pairs.first[part]]
+        starts = np.flatnonzero(np.append(True, np.diff(person) != 0))
+        for a in range(c):
+            gram[person[starts], a] += np.add.reduceat(columns[:, [a]] * columns, starts)
+        cross[person[starts]] += np.add.reduceat(columns * pairs.product[part][:, None], starts)
+        raw[person[starts]] += np.add.reduceat(pairs.raw[part], starts)
+    share = 1 / np.maximum(count, 1)
+    return Products(gram * share[:, None, None], cross * share[:, None], raw * share, count)
+
+
+def level_columns(block: Block, design: Design) -> np.ndarray:
+    """Return the columns of a block's attributes among all levels."""
+    offsets = level_offsets(design)
+    return np.concatenate([offsets[a] + np.arange(design.shape[a]) for a in block.attributes])
+
+
+def cell_indicators(block: Block, design: Design) -> np.ndarray:
+    """Return the (n_cells, levels of the block's attributes) indicators of the levels of each cell."""
+    return np.hstack([np.eye(design.shape[a])[block.cells[:, j]] for j, a in enumerate(block.attributes)])
+
+
+def block_products(one: np.ndarray, other: np.ndarray, design: Design) -> np.ndarray:
+    """Return the (n, n_blocks) covariances over petitions of two sets of (n, total levels) part-worths."""
+    out = np.empty((len(one), len(design.blocks)))
+    for b, block in enumerate(design.blocks):
+        columns, shown = level_columns(block, design), cell_indicators(block, design)
+        out[:, b] = ((one[:, columns] @ shown.T) * (other[:, columns] @ shown.T)) @ block.probabilities
+    return out

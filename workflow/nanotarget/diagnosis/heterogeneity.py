@@ -1,0 +1,291 @@
+"""Heterogeneity: do respondents differ, stably, in what they like? Answers alone tell, without a learner.
+
+The variance of a person's deviations h_i from the common response is estimated by regressing products of
+her answers in two tasks on the likeness of the petitions (`evidence`). Noise is independent between tasks
+and drops out; so does her level, the mean of her other tasks being taken from both answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nanotarget.design import Design
+from nanotarget.diagnosis.evidence import (
+    Answers,
+    PairList,
+    Products,
+    Vectors,
+    cell_indicators,
+    level_columns,
+    pairs_within,
+    products,
+    same_petitions,
+    scaled_kernels,
+    task_positions,
+)
+from nanotarget.learners.base import centre_utilities
+from nanotarget.seeds import child_rng
+from nanotarget.utilities import part_worths
+
+REPEATS = 30  # repeated tasks from which response error is estimated
+FLIPS = 999  # of the signs of answers
+FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
+LAGS = ("lag 1", "lag 2", "lag 3 or more")
+
+
+@dataclass(frozen=True)
+class Variances:
+    """Estimates for samples of respondents (the first is the sample itself), outcome units squared.
+
+    Attributes:
+        by_block: (n_samples, n_blocks) variance of person x message of each block of attributes.
+        pairs: (n_samples,) of pairs of attributes.
+        baseline: (n_samples,) of people's levels.
+        common: (n_samples,) of the common response.
+        total: (n_samples,) of answers.
+        part_worths: (n_samples, total levels) common response, least squares.
+    """
+
+    by_block: np.ndarray
+    pairs: np.ndarray
+    baseline: np.ndarray
+    common: np.ndarray
+    total: np.ndarray
+    part_worths: np.ndarray
+
+    @property
+    def person_by_message(self) -> np.ndarray:
+        """(n_samples,) variance of person x message."""
+        return self.by_block.sum(axis=1)
+
+    @property
+    def noise(self) -> np.ndarray:
+        """(n_samples,) variance of what is left."""
+        return self.total - self.baseline - self.common - self.person_by_message
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(n_blocks,) parts of the variance of person x message; equal a function where nothing was found."""
+        return shares_of(self.by_block[0])
+
+
+def shares_of(variance: np.ndarray) -> np.ndarray:
+    """Return parts of a total from (n_blocks,) noisy estimates, none negative; alike if none is positive."""
+    positive = np.maximum(variance, 0)
+    total = positive.sum()
+    return positive / total if total > 0 else np.full(len(variance), 1 / len(variance))
+
+
+@dataclass(frozen=True)
+class Heterogeneity:
+    """All that is computed once from the answers, whatever weights respondents get."""
+
+    answers: Answers
+
+    @property
+    def design(self) -> Design:
+        """The petitions."""
+        return self.answers.design
+
+    @cached_property
+    def pairs(self) -> PairList:
+        """Pairs of answers of a respondent in different tasks."""
+        return PairList.of(self.answers)
+
+    @cached_property
+    def products(self) -> Products:
+        """Moments of all pairs."""
+        return products(self.answers, self.pairs)
+
+    @cached_property
+    def residual_vectors(self) -> Vectors:
+        """Coordinates of respondents' deviations and of the error of the common part."""
+        return self.answers.unit_vectors(self.answers.residual)
+
+    @cached_property
+    def _regression(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """By respondent: moments of functions, of these with the outcome, and the outcome's first two."""
+        answers = self.answers
+        functions = np.hstack(answers.contrasts)
+        outcome = answers.without_baseline(answers.outcome)
+        starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
+        counts = np.bincount(answers.respondent, minlength=answers.n_respondents)
+        ends = starts + counts
+        gram = np.stack([functions[s:e].T @ functions[s:e] for s, e in zip(starts, ends, strict=True)])
+        sums = np.add.reduceat(
+            np.column_stack([functions * outcome[:, None], answers.outcome, answers.outcome**2]), starts
+        )
+        means = sums / counts[:, None]
+        return gram / counts[:, None, None], means[:, :-2], means[:, -2], means[:, -1]
+
+    def variances(self, weights: np.ndarray) -> Variances:
+        """Estimate all variances.
+
+        Args:
+            weights: (n_samples, n_respondents).
+        """
+        answers = self.answers
+        error = self.residual_vectors.between_people(weights)
+        coefficients = self.coefficients(self.products, weights)
+        gram, cross, mean, square = self._regression
+        n, rank = len(cross), cross.shape[1]
+        mass = weights.sum(axis=1)
+        grams = (weights @ gram.reshape(n, -1)).reshape(-1, rank, rank)
+        grams[:, np.arange(rank), np.arange(rank)] += 1e-9 * mass[:, None]
+        solution = np.linalg.solve(grams, (weights @ cross)[:, :, None])[:, :, 0]
+        outcome = answers.unit_vectors(answers.outcome)
+        whole = Vectors(
+            outcome.value, outcome.respondent, np.zeros(len(outcome.fold), int), outcome.share, outcome.ranks
+        )
+        paired = weights * (self.products.pairs > 0)
+        raw = (paired @ self.products.raw) / np.maximum(paired.sum(axis=1), 1e-300)
+        total = (weights @ square) / mass
+        if answers.has_baseline:
+            total = total - ((weights @ mean) / mass) ** 2
+        return Variances(
+            by_block=coefficients[:, 2:-1] - error,
+            pairs=coefficients[:, -1],
+            baseline=raw if answers.has_baseline else np.zeros(len(weights)),
+            common=answers.n_sides * whole.between_people(weights).sum(axis=1),
+            total=total,
+            part_worths=self.levels_of(solution),
+        )
+
+    def coefficients(self, moments: Products, weights: np.ndarray) -> np.ndarray:
+        """Regress products on likeness; (n_samples, n_blocks + 3), zero for columns without variation."""
+        weights = weights * (moments.pairs > 0)
+        n, c = moments.cross.shape
+        gram = (weights @ moments.gram.reshape(n, -1)).reshape(-1, c, c)
+        cross = weights @ moments.cross
+        used = np.flatnonzero(np.diag(gram[0]) > 0)
+        out = np.zeros(cross.shape)
+        for s in range(len(weights)):
+            out[s, used] = np.linalg.lstsq(gram[s][np.ix_(used, used)], cross[s, used], rcond=1e-10)[0]
+        return out
+
+    def levels_of(self, coordinates: np.ndarray) -> np.ndarray:
+        """Turn (n, total rank) coordinates into (n, total levels) part-worths: mean utility given a level."""
+        out, start = np.zeros((len(coordinates), sum(self.design.shape))), 0
+        for block in self.design.blocks:
+            basis = block.functions()
+            value = coordinates[:, start : start + basis.shape[1]] @ basis.T
+            start += basis.shape[1]
+            columns = level_columns(block, self.design)
+            out[:, columns] = value @ np.linalg.pinv(cell_indicators(block, self.design)).T
+        return centre_utilities(out, self.design)
+
+    def by_lag(self, weights: np.ndarray) -> np.ndarray:
+        """Return the (n_samples, 3) variance from tasks 1, 2, and 3 or more apart; NaN without such pairs."""
+        error = self.residual_vectors.between_people(weights).sum(axis=1)
+        out = np.full((len(weights), len(LAGS)), np.nan)
+        for k in range(len(LAGS)):
+            chosen = self.pairs.lag == k + 1 if k < len(LAGS) - 1 else self.pairs.lag > k
+            if chosen.sum() > 10 * len(self.answers.ranks):
+                moments = products(self.answers, self.pairs, chosen)
+                out[:, k] = self.coefficients(moments, weights)[:, 2:-1].sum(axis=1) - error
+        return out
+
+    def sign_flip_p(self, weight: np.ndarray, seed: int) -> float:
+        """Return the p-value of the variance under random signs of the answers of every task.
+
+        Were there no person x message, answers would not hang together between tasks beside the respondent's
+        level, and a task's residuals could as well have the other sign.
+
+        Args:
+            weight: (n_respondents,).
+        """
+        answers, pairs, moments = self.answers, self.pairs, self.products
+        weight = weight * (moments.pairs > 0)
+        c = moments.cross.shape[1]
+        gram = np.tensordot(weight, moments.gram, axes=1)
+        chosen = np.zeros(c)
+        chosen[2:-1] = 1
+        used = np.flatnonzero(np.diag(gram) > 0)
+        functional = np.zeros(c)
+        functional[used] = np.linalg.lstsq(gram[np.ix_(used, used)], chosen[used], rcond=1e-10)[0]
+        columns = np.column_stack(
+            [pairs.removed, ~pairs.removed, scaled_kernels(answers, pairs.first, pairs.second)]
+        )
+        who = answers.respondent[pairs.first]
+        part = columns @ functional * pairs.product * (weight / np.maximum(moments.pairs, 1))[who]
+        position = task_positions(answers)
+        n_tasks = position.max() + 1
+        by_tasks = np.zeros((answers.n_respondents, n_tasks, n_tasks))
+        np.add.at(by_tasks, (who, position[pairs.first], position[pairs.second]), part)
+        rng = child_rng(seed, "diagnose/signs")
+        as_large = 0
+        step = max(1, FLIPS_AT_ONCE // by_tasks[:, :, 0].size)
+        for start in range(0, FLIPS, step):
+            shape = (answers.n_respondents, min(step, FLIPS - start), n_tasks)
+            signs = rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1
+            as_large += int(((signs @ by_tasks * signs).sum(axis=(0, 2)) >= part.sum()).sum())
+        return (1 + as_large) / (1 + FLIPS)
+
+    def response_error(self, weights: np.ndarray) -> np.ndarray | None:
+        """Estimate how often a choice does not say what is preferred, from repeated tasks; (n_samples,).
+
+        tau = (1 - sqrt(2 IRR - 1)) / 2 with IRR the share of choices that were the same when the same two
+        petitions were shown again, in either order (Clayton, Horiuchi, Kaufman, King & Komisarchik 2025).
+
+        Returns:
+            None for ratings, or if fewer than `REPEATS` tasks were repeated.
+        """
+        answers = self.answers
+        if answers.has_baseline:
+            return None
+        first, second = pairs_within(answers.respondent)
+        again = same_petitions(answers, first, second)
+        first, second = first[again], second[again]
+        ids = [answers.design.petition_ids(side) for side in answers.sides]
+        chosen = np.where(answers.outcome > 0, *ids)
+        differ = ids[0][first] != ids[1][first]
+        if differ.sum() < REPEATS:
+            return None
+        who = answers.respondent[first[differ]]
+        same = (chosen[first] == chosen[second])[differ]
+        n = answers.n_respondents
+        count, agreed = np.bincount(who, minlength=n), np.bincount(who, weights=same, minlength=n)
+        agreement = (weights @ agreed) / np.maximum(weights @ count, 1e-300)
+        return (1 - np.sqrt(np.maximum(2 * agreement - 1, 0))) / 2
+
+    def interactions(self, weight: np.ndarray, seed: int) -> tuple[float, float]:
+        """Estimate the variance of common interactions of pairs of attributes, and test that there are none.
+
+        Products of different respondents' vectors, as for the common response, with the products of two
+        blocks' functions; the test gives every respondent a random sign.
+
+        Args:
+            weight: (n_respondents,).
+
+        Returns:
+            Variance (outcome units squared) and p-value.
+        """
+        answers = self.answers
+        own = self.variances(weight[None]).part_worths
+        additive = sum(
+            sign * part_worths(own, self.design).utilities_of_all(side)[0]
+            for sign, side in zip((1, -1), answers.sides, strict=False)
+        )
+        residual = answers.without_baseline(answers.outcome - additive)
+        share = weight / np.bincount(answers.respondent, minlength=len(weight)) / weight.sum()
+        starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
+        signs = child_rng(seed, "diagnose/interactions").integers(0, 2, (FLIPS, len(weight))) * 2.0 - 1
+        totals = np.zeros(FLIPS + 1)
+        for a, b in itertools.combinations(range(len(answers.ranks)), 2):
+            functions = sum(
+                sign * (side[a][:, :, None] * side[b][:, None, :])
+                for sign, side in zip((1.0, -1.0), answers.values, strict=False)
+            )
+            rows = (
+                np.reshape(functions, (len(residual), -1)) * (residual * share[answers.respondent])[:, None]
+            )
+            vectors = np.add.reduceat(rows, starts) / answers.n_sides
+            self_products = (vectors**2).sum()
+            totals[0] += (vectors.sum(axis=0) ** 2).sum() - self_products
+            totals[1:] += ((signs @ vectors) ** 2).sum(axis=1) - self_products
+        mass = 1 - ((weight / weight.sum()) ** 2).sum()
+        return float(totals[0] / mass), float((1 + (totals[1:] >= totals[0]).sum()) / (1 + FLIPS))

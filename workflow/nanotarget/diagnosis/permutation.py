@@ -1,0 +1,306 @@
+"""Covariates dealt anew among respondents, with full refit: what does a learner find in noise?
+
+The learner is an additive ridge regression with straight covariate features, which shares all but its
+covariates between permutations. Respondents keep their answers and survey weights, hence their moments G_i
+and c_i (see `learners.ridge`); a permutation only decides which features z go with which of them. Choices
+are judged by the quadratic approximation of their log-likelihood at the common preferences, which no
+permutation changes either, so that one linear solution a fold and penalty is all there is to compute.
+
+The penalty of the person-specific part is the one with the smallest loss in the same folds whose loss is
+then reported. That makes the improvement too good, but in every permutation alike: the choice is part of
+the statistic, and comparing it with its permutations is an exact test, without the price of nested folds,
+of covariates that tell nothing about answers and weights (Phipson & Smyth 2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import policy
+from nanotarget.encoding import ROUNDING, CovariateEncoder, contrasts
+from nanotarget.learners.base import TrainingData
+from nanotarget.learners.crossfit import dealt_order
+from nanotarget.learners.ridge import (
+    COMMON,
+    TINY,
+    Equations,
+    Moments,
+    Regression,
+    choose_penalties,
+    fit_common_choice,
+    joint_moments,
+    paired_differences,
+    rating_moments,
+    second_moments,
+    solve,
+    sum_of,
+    working_response,
+)
+from nanotarget.utilities import Tables, additive_layout
+
+# Candidates for the penalty of the person-specific part, relative to the mean diagonal of its Gram block,
+# from strong to weak, so that a tie goes to the stronger; infinity is the null.
+CANDIDATES = np.append(np.inf, 10.0 ** np.arange(2.0, -1.1, -0.5))
+TOLERANCE = 1e-10  # of a solution, relative
+RANKS = 30
+SHARES = [f"share_{rank + 1}" for rank in range(RANKS)]
+COLUMNS = ("draw", "improvement", "distinct", "effective", "share_divergent", "penalty")
+ABUNDANCE_COLUMNS = ("source", "rank", "share", "share_low", "share_high")
+
+
+def permutation_table(
+    data: TrainingData, fold: np.ndarray, draws: Iterable[int], seed: int, worst: bool = False
+) -> pd.DataFrame:
+    """Refit to the data (draw 0) and to covariates dealt anew among respondents (draws 1, 2, ...).
+
+    Args:
+        data: the calibration.
+        fold: (n_rows,) fold of each row; a respondent's rows are in one fold.
+        draws: which; draw d deals the covariates as `crossfit.deal_covariates` does.
+        seed: root seed.
+        worst: nano is to find each respondent's worst petition (dissuasion).
+
+    Returns:
+        One row a draw:
+        draw;
+        improvement: how much lower the held-out loss is than without a person-specific part, a mean over
+            respondents with their survey weights. Rating: squared error of a rating within the respondent
+            (points squared). Choice: quadratic approximation of the negative log-likelihood of a choice
+            (nats). Never negative, because the null is among the candidates;
+        distinct, effective: number of different petitions that nano gives to respondents, each by the model
+            of the other folds, and exponential of the Shannon entropy of their shares;
+        share_divergent: share of respondents, weighted, whose petition is not the best for the average
+            respondent of the other folds;
+        penalty: of the person-specific part, absolute, as `penalty_specific` of ridge;
+        share_1, ..., share_30: shares of the most frequent petitions, 0 where there are fewer.
+
+    Raises:
+        ValueError: if a respondent's rows are in several folds.
+    """
+    refit = _Refit.of(data, fold)
+    rows = []
+    for draw in draws:
+        order = dealt_order(data.n_respondents, draw, seed) if draw else np.arange(data.n_respondents)
+        rows.append({"draw": draw, **refit.statistics(order, worst)})
+    return pd.DataFrame(rows, columns=[*COLUMNS, *SHARES])
+
+
+def p_value(statistics: np.ndarray) -> float:
+    """Return how often a statistic is as large as the first, the first included.
+
+    Args:
+        statistics: (1 + n_permutations,) of the data themselves, then of each permutation.
+    """
+    return float(np.mean(statistics >= statistics[0]))
+
+
+def ranked_shares(petition_ids: np.ndarray) -> np.ndarray:
+    """Return the (30,) shares of the most frequent petitions among (n,) ids, 0 where there are fewer."""
+    counts = np.sort(np.unique(petition_ids, return_counts=True)[1])[::-1][:RANKS]
+    return np.pad(counts / len(petition_ids), (0, RANKS - len(counts)))
+
+
+def abundance_table(observed: np.ndarray, permuted: np.ndarray) -> pd.DataFrame:
+    """Compare how often the most frequent petitions are assigned with what noise would do.
+
+    Args:
+        observed: (30,) `ranked_shares`.
+        permuted: (n_permutations, 30) those of covariates dealt anew.
+
+    Returns:
+        source ("observed", "permuted"), rank from 1, share (of permutations: the median), share_low and
+        share_high (5th and 95th percentile of the permutations; missing for what is observed). Ranks that
+        no petition has are left out.
+    """
+    parts = [pd.DataFrame({"source": "observed", "rank": np.arange(1, RANKS + 1), "share": observed})]
+    if len(permuted):
+        low, middle, high = np.quantile(permuted, [0.05, 0.5, 0.95], axis=0)
+        band = {"share": middle, "share_low": low, "share_high": high}
+        parts.append(pd.DataFrame({"source": "permuted", "rank": np.arange(1, RANKS + 1), **band}))
+    table = pd.concat(parts, ignore_index=True)
+    table = table.reindex(columns=list(ABUNDANCE_COLUMNS))
+    present = table[["share", "share_high"]].max(axis=1) > 0
+    return table[present].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class _Refit:
+    """What all permutations share.
+
+    A ridge penalty is the same in any orthonormal basis. In the principal axes of features and of contrasts
+    of levels the normal equations are nearly diagonal, and conjugate gradients need few steps.
+
+    Attributes:
+        data: the calibration.
+        z: (n_respondents, 1 + q) a constant and the features of the data, in their principal axes.
+        basis: (total levels, r) orthonormal contrasts of levels.
+        moments: of each respondent's answers in this basis.
+        fold: (n_respondents,) fold of each respondent.
+    """
+
+    data: TrainingData
+    z: np.ndarray
+    basis: np.ndarray
+    moments: Moments
+    fold: np.ndarray
+
+    @classmethod
+    def of(cls, data: TrainingData, fold: np.ndarray) -> _Refit:
+        """Find what no permutation changes; raises as `permutation_table`."""
+        fold_of = fold[data.starts]
+        if (fold_of[data.respondent] != fold).any():
+            raise ValueError("covariates are dealt among respondents, whose rows must be in one fold")
+        moments = rating_moments(data) if data.outcome_kind == "rating" else choice_moments(data)
+        basis = contrasts(data.design)
+        basis = basis @ np.linalg.eigh(basis.T @ moments.gram.sum(axis=0) @ basis)[1]
+        features = CovariateEncoder.fit(data.respondents, data.covariates).encode(data.respondents)
+        size, axes = np.linalg.eigh(features.T @ features)
+        axes = axes[:, size > ROUNDING * size.max(initial=0.0)]
+        z = np.column_stack([np.ones(len(features)), features @ axes])
+        return cls(data, z, basis, moments.projected(basis), fold_of)
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """(n_respondents,) survey weights."""
+        return self.data.weight
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """(n_respondents,) what a respondent's summed squares weigh in the mean loss."""
+        rows = np.bincount(self.data.respondent)
+        answers = rows if self.data.outcome_kind == "rating" else rows // 2
+        return self.weight / self.weight.sum() / answers
+
+    @cached_property
+    def members(self) -> list[np.ndarray]:
+        """Respondents of each fold."""
+        return [np.flatnonzero(self.fold == f) for f in np.unique(self.fold)]
+
+    @cached_property
+    def penalty_common(self) -> float:
+        """Penalty of the common part, chosen beside nothing."""
+        constant = self.z[:, :1]
+        group = np.full(self.basis.shape[1], COMMON)
+        return float(choose_penalties(self.shares(constant), group, wanted=(COMMON,))[COMMON])
+
+    def shares(self, z: np.ndarray) -> list[Equations]:
+        """Return what each fold adds to the normal equations, given (n_respondents, 1 + q) features."""
+        gram, cross, square = self.moments.gram, self.moments.cross, self.moments.square
+        return [
+            joint_moments(Moments(gram[own], cross[own], square[own]), z[own, 1:], self.weight[own])
+            for own in self.members
+        ]
+
+    def solutions(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solve the normal equations of all but each fold for all candidates of the penalty.
+
+        Returns:
+            (n_candidates,) penalties, (n_folds, 1 + q, r, n_candidates) coefficients.
+        """
+        shares = self.shares(z)
+        gram, cross = sum_of(shares)
+        r = self.basis.shape[1]
+        penalties = CANDIDATES * max(np.diag(gram)[r:].mean(), TINY) if len(cross) > r else CANDIDATES[:1]
+        found = np.zeros((len(shares), len(cross), len(penalties)))
+        for solution, (gram_out, cross_out) in zip(found, shares, strict=True):
+            train, right = gram - gram_out, cross - cross_out
+            solution[:r, 0] = solve(train[:r, :r], right[:r], self.penalty_common)
+            for c in range(1, len(penalties)):
+                penalty = np.repeat([self.penalty_common, penalties[c]], [r, len(right) - r])
+                solution[:, c] = conjugate_gradients(train, right, penalty, solution[:, c - 1])
+        return penalties, found.reshape(len(shares), z.shape[1], r, -1)
+
+    def losses(self, z: np.ndarray, solutions: np.ndarray) -> np.ndarray:
+        """Return the (n_candidates,) mean held-out losses up to a constant."""
+        total = np.zeros(solutions.shape[-1])
+        for own, found in zip(self.members, solutions, strict=True):
+            utility = np.tensordot(z[own], found, 1)
+            gap = self.moments.gram[own] @ utility - 2 * self.moments.cross[own, :, None]
+            total += self.unit[own] @ (utility * gap).sum(axis=1)
+        return total
+
+    def petitions(self, z: np.ndarray, solutions: np.ndarray, worst: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return each respondent's nano petition and her fold's overall best, (n, n_attributes) both.
+
+        Args:
+            z: (n_respondents, 1 + q) features.
+            solutions: (n_folds, 1 + q, r) coefficients.
+            worst: the lowest utility instead.
+        """
+        layout = additive_layout(self.data.design)
+        cells = np.empty((len(z), layout.n_cells))
+        average = np.empty((len(solutions), layout.n_cells))
+        for f, (own, found) in enumerate(zip(self.members, solutions, strict=True)):
+            tables = found @ self.basis.T
+            cells[own] = z[own] @ tables
+            others = np.delete(np.arange(len(z)), own)
+            average[f] = np.average(z[others], axis=0, weights=self.weight[others]) @ tables
+        nano, best = (policy.nano(Tables(layout, values), worst) for values in (cells, average))
+        return nano, best[np.unique(self.fold, return_inverse=True)[1]]
+
+    def statistics(self, order: np.ndarray, worst: bool) -> dict[str, float]:
+        """Return the row of `permutation_table` if (n,) respondents have the covariates of others."""
+        z = self.z[order]
+        penalties, solutions = self.solutions(z)
+        losses = self.losses(z, solutions)
+        best = int(np.argmin(losses))
+        nano, overall_best = self.petitions(z, solutions[..., best], worst)
+        ids = self.data.design.petition_ids(nano)
+        number = policy.concentration(ids)
+        divergent = (nano != overall_best).any(axis=1)
+        return {
+            "improvement": float(losses[0] - losses[best]),
+            "distinct": number["distinct"],
+            "effective": number["effective"],
+            "share_divergent": float(np.average(divergent, weights=self.weight)),
+            "penalty": float(penalties[best]),
+            **dict(zip(SHARES, ranked_shares(ids).tolist(), strict=True)),
+        }
+
+
+def choice_moments(data: TrainingData) -> Moments:
+    """Moments of choices, whose log-likelihood is approximated at the common preferences.
+
+    Half the squares of the working response approximate the negative log-likelihood.
+    """
+    encoded, chosen, respondent = paired_differences(data)
+    nothing = np.zeros((data.n_respondents, 0))
+    problem = Regression(data, nothing, np.zeros(0, dtype=bool), additive_layout(data.design))
+    response, weight = working_response(chosen, problem.utility(fit_common_choice(problem)))
+    starts = np.searchsorted(respondent, np.arange(data.n_respondents))
+    return second_moments(encoded, response, weight / 2, starts)
+
+
+def conjugate_gradients(
+    gram: np.ndarray, right: np.ndarray, penalty: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    """Solve penalised normal equations that are nearly diagonal.
+
+    Source: Hestenes & Stiefel (1952), preconditioned with the diagonal.
+
+    Args:
+        gram: (k, k) without the penalties.
+        right: (k,).
+        penalty: (k,) positive.
+        start: (k,) a guess of the solution.
+    """
+    scale = np.diag(gram) + penalty
+    solution = start.copy()
+    residual = right - gram @ solution - penalty * solution
+    direction = residual / scale
+    size = residual @ direction
+    small = TOLERANCE**2 * (right @ (right / scale))
+    while size > small:
+        image = gram @ direction + penalty * direction
+        step = size / (direction @ image)
+        solution += step * direction
+        residual -= step * image
+        scaled = residual / scale
+        size, before = residual @ scaled, size
+        direction = scaled + size / before * direction
+    return solution

@@ -1,0 +1,34 @@
+"""Fit the learner to two disjoint halves of the calibration."""
+
+from pathlib import Path
+
+from nanotarget import artefacts
+from nanotarget.config import CalibrateConfig, typed
+from nanotarget.learners import FITTERS, TrainingData, arrays_of
+from nanotarget.learners.bart import chains_by_part, combine
+from nanotarget.learners.crossfit import assign_halves, fit_folds
+from nanotarget.problems import reporting
+
+
+def halve(inputs, outputs, learning):
+    """Write the two models."""
+    settings, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    data = TrainingData.from_settings(
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
+    )
+    learner = artefacts.read_json(inputs.settings)["learner"]
+    chains = chains_by_part({Path(p).stem: artefacts.read_npz(p) for p in inputs.get("chains", [])})
+
+    def fit(train, part):
+        if learner == "bart":
+            return combine(train, chains[part], seed)
+        return FITTERS[learner](train, seed, settings)
+
+    fitted = fit_folds(data, assign_halves(data, seed, settings.own_answers), fit, "half")
+    artefacts.write_json([model.settings() for model in fitted.models], outputs.settings)
+    artefacts.write_npz(arrays_of(fitted.models), outputs.arrays)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        halve(snakemake.input, snakemake.output, snakemake.params.learning)

@@ -1,0 +1,30 @@
+"""Refit to covariates dealt anew among respondents: one batch of the permutations."""
+
+from nanotarget import artefacts
+from nanotarget.diagnosis.permutation import permutation_table
+from nanotarget.learners import TrainingData
+from nanotarget.learners.crossfit import assign_folds
+from nanotarget.problems import reporting
+
+
+def permute(inputs, output, learning, folds, draws, goal):
+    """Write the statistics of some draws."""
+    data = TrainingData.from_settings(
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
+    )
+    seed = learning["seed"]
+    # Folds of respondents, also where the learner of a panel knows people's own answers.
+    fold = assign_folds(data, folds, seed)
+    artefacts.write_parquet(permutation_table(data, fold, draws, seed, goal == "dissuade"), output)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        permute(
+            snakemake.input,
+            snakemake.output[0],
+            snakemake.params.learning,
+            snakemake.params.folds,
+            snakemake.params.draws,
+            snakemake.params.goal,
+        )

@@ -9,14 +9,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from nanotarget.diagnosis import Group, Material, diagnose
 
 from nanotarget.config import BartConfig, CalibrateConfig, DiagnoseConfig
+from nanotarget.diagnosis import Group, Material, diagnose
 from nanotarget.learners import FITTERS
 from nanotarget.learners.crossfit import crossfit
 from nanotarget.seeds import child_rng
 from regimes import REGIMES, SESOI, draw_sample
 from truths import truths
+from worlds import REFERENCE
 
 LEARNERS = {
     "ridge": CalibrateConfig(learner="ridge", interactions=False),
@@ -51,16 +52,17 @@ KEPT = {  # what of diagnostics.csv is kept
 ANSWERED = ["goal", "overall", "binding", "stages"]
 
 
-def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS):
+def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=REFERENCE):
     """Draw a sample of a regime, diagnose it, and return what is found beside what is true.
 
     Args:
         name, learner: keys of `REGIMES` and `LEARNERS`.
         seed: number of the replication.
         n: respondents, if not those of the regime.
+        shape: levels of the attributes.
     """
     regime = REGIMES[name]
-    sample = draw_sample(regime, seed, name, n)
+    sample = draw_sample(regime, seed, name, n, shape)
     start = time.process_time()
     fitted, halves = (fit(sample.data, learner, folds, seed) for folds in (FOLDS, HALVES))
     learned = time.process_time()

@@ -55,6 +55,7 @@ KNOWN = {
     "at deployment": "nano at deployment",
 }
 ALPHA = 0.05
+GROUPED, DISSUADED = ("R12",), ("R11",)  # worlds in which groups, and the other goal, are what it is about
 ROUNDING = 1e-9  # structurally zero gains are met exactly
 # What worlds were made to show: words, worlds, goal, group, stage, its verdict, how often it should happen.
 PROMISES = [
@@ -125,12 +126,12 @@ def cells(rows):
     """Yield label and rows of each regime, learner, goal and group, in the order of the regimes."""
     order = {name: k for k, name in enumerate(REGIMES)}
     keys = ["regime", "learner", "goal", "group"]
+    own = (rows["goal"] == "support") & ((rows["group"] == "all") | rows["regime"].isin(GROUPED))
+    rows = rows[own | (rows["regime"].isin(DISSUADED) & (rows["group"] == "all"))]
     for key, part in sorted(
         rows.groupby(keys), key=lambda cell: (order[cell[0][0]], cell[0][1:] != ("ridge",), cell[0])
     ):
         regime, learner, goal, group = key
-        if group != "all" and regime != "R12":
-            continue
         parts = [regime, *([learner] if learner != "ridge" else []), *([goal] if goal != "support" else [])]
         yield ", ".join([*parts, *([group] if group != "all" else [])]), part
 
@@ -212,7 +213,7 @@ def promises(answers):
 def tests(found):
     """Tabulate how often the tests behind the warnings reject at 5 %."""
     lines = []
-    for label, rows in cells(found):
+    for label, rows in cells(found[(found["goal"] == "support") & (found["group"] == "all")]):
         rates = []
         for diagnostic, quantity in TESTS.values():
             own = rows[(rows["diagnostic"] == diagnostic) & (rows["quantity"] == quantity)]

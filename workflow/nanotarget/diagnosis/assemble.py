@@ -125,9 +125,16 @@ class Material:
         return self.learner not in FAST_LEARNERS
 
     @property
+    def known(self) -> str:
+        """What a policy looks at, in words; empty if there is nothing."""
+        covariates = "covariates" if any(c.target for c in self.fitted.data.covariates) else ""
+        answers = "people's own answers" if self.own_answers else ""
+        return " and ".join(part for part in (covariates, answers) if part)
+
+    @property
     def has_information(self) -> bool:
         """Whether a policy has anything to look at."""
-        return self.own_answers or any(c.target for c in self.fitted.data.covariates)
+        return bool(self.known)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:
@@ -277,7 +284,7 @@ class View:
         return with_ceiling(line, stage.ceiling, stage.low, stage.high), stage, found
 
     def _room(self, weight: np.ndarray) -> float:
-        """Return the distance from what overall-best is worth to the end of the scale: nobody can gain more."""
+        """Return how far overall-best is from the end of the scale: nobody can gain more."""
         value = self.dividend.scores[1]["overall_best"].value
         return float(max(self.fitted.data.outcome.max() - weight @ value / weight.sum(), 0))
 
@@ -433,7 +440,7 @@ class View:
             else np.nan,
             "predictable": share[0] if share else np.nan,
             "respondents": int((weight > 0).sum()),
-            "has_covariates": self.material.has_information,
+            "known": self.material.known,
         }
         if self.material.has_information:
             scores, inside = self.dividend.scores[1], weight > 0
@@ -548,8 +555,9 @@ class View:
                 add(f"person x message variance, {name}", lags[:, k])
         if np.isfinite(lags[0, [0, -1]]).all():
             difference = lags[:, 0] - lags[:, -1]
+            # One-sided: moods and carry-over fade with distance.
             statistic = difference[0] / difference[1:].std(ddof=1)
-            add("lag difference", difference, float(2 * special.ndtr(-abs(statistic))))
+            add("lag difference", difference, float(special.ndtr(-statistic)))
         error = heterogeneity.response_error(weights)
         if error is not None:
             add("response error", error)
@@ -808,7 +816,7 @@ class View:
         return listed_flags(
             [
                 (
-                    p_of(lag) < ALPHA and own.loc[lag, "estimate"] > 0,
+                    p_of(lag) < ALPHA,
                     "lag: answers in neighbouring tasks are more alike than in distant ones, so part of the "
                     "heterogeneity is a passing mood or carried over; its ceiling is too high.",
                 ),

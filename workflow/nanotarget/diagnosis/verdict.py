@@ -115,7 +115,7 @@ class Facts:
         do.
         limit: gain in an infinite calibration, by extrapolation; NaN unknown.
         petitions_90: number of petitions that reach 90 % of the gain; NaN unknown.
-        has_covariates: whether a policy has anything to look at.
+        known: what a policy looks at, in words; empty if there is nothing.
     """
 
     goal: str
@@ -134,7 +134,7 @@ class Facts:
     tasks_needed: float = np.nan
     limit: float = np.nan
     petitions_90: float = np.nan
-    has_covariates: bool = True
+    known: str = "covariates"
 
     @property
     def petition(self) -> str:
@@ -150,7 +150,7 @@ def headline(facts: Facts) -> str:
         if facts.goal == "support" and np.isfinite(facts.best)
         else ""
     )
-    if not facts.has_covariates:
+    if not facts.known:
         return (
             "No covariate may be used for targeting, so nano cannot give anybody another petition than the "
             f"{facts.petition}: only whether people differ at all can be said.{best}"
@@ -209,7 +209,7 @@ def reasons(facts: Facts) -> list[str]:
     told = "tell" if found.found else "are not shown to tell"
     share = f", {_share(facts.predictable)} of the differences" if np.isfinite(facts.predictable) else ""
     sentences.append(
-        f"Predictability, {said['predictability']}: covariates {told} who likes what{share}. "
+        f"Predictability, {said['predictability']}: {facts.known} {told} who likes what{share}. "
         f"Whoever used all of it could gain about {_n(found.ceiling)}, at most {_n(found.high)}."
     )
     found = stages["crossover"]
@@ -239,7 +239,7 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
     if overall == "DEPLOY":
         if np.isfinite(facts.petitions_90):
             found.append(f"{facts.petitions_90:g} petitions reach 90 % of the gain; more are not needed.")
-    elif not facts.has_covariates:
+    elif not facts.known:
         found.append("Covariates: without them nobody can be given a petition of her own.")
     elif binding == "heterogeneity" and overall == "DO NOT DEPLOY":
         found.append(

@@ -771,9 +771,9 @@ class View:
         everything = sum(c.target for c in self.fitted.data.covariates)
         information = "covariates + own answers" if material.own_answers else "covariates"
         if material.slow:
-            rungs.append(("all covariates", material.refits["split_1"], everything, "ridge", "covariates"))
+            rungs.append(("All covariates", material.refits["split_1"], everything, "ridge", "covariates"))
         own = Refit.of(material.fitted, material.improvement)
-        name = "all covariates" if not material.own_answers else information
+        name = "All covariates" if not material.own_answers else information
         rungs.append((name, own, everything, material.learner, information))
         rows = [self._rung(*rung, weight) for rung in rungs]
         return pd.DataFrame(rows, columns=list(LADDER_COLUMNS))

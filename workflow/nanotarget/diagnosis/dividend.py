@@ -159,13 +159,14 @@ class Dividend:
         """
         fitted, best = self.fitted, self.scores[1]["overall_best"].value
         training = [(in_memory(utilities), w) for utilities, w in fitted.training]
+        own_best = [policy.nano(utilities) for utilities, _ in training]
         rows = []
         for k in sizes:
             petitions = fitted.overall_best.copy()
             if k > 1:
                 for f, (utilities, w) in enumerate(training):
                     units = np.flatnonzero(fitted.unit_fold == f)
-                    chosen = policy.best_set(utilities, w, k, starts=1)
+                    chosen = policy.best_set(utilities, w, k, 1, own_best[f])
                     own = fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
                     petitions[units] = policy.segment(own, chosen)
             value = policy_scores(fitted, petitions, 1).value

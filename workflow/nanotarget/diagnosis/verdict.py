@@ -68,18 +68,21 @@ def stage_verdicts(stages: Mapping[str, Stage], smallest: float) -> dict[str, st
         judged = name in ("heterogeneity", "predictability") or (
             stages["predictability"].learned or "FAIL" in answers.values()
         )
-        needed = smallest if name == "dividend" else 0.0
         if not stage.evaluated:
             answers[name] = NOT_EVALUATED
-        elif name in ("crossover", "dividend") and stage.low > needed:
-            answers[name] = "PASS"
         elif judged and (stage.high < smallest or (stage.high <= 0 and "FAIL" in answers.values())):
             answers[name] = "FAIL"
-        elif name in ("heterogeneity", "predictability") and stage.found:
+        elif _passes(stage, smallest):
             answers[name] = "PASS"
         else:
             answers[name] = "INCONCLUSIVE"
     return answers
+
+
+def _passes(stage: Stage, smallest: float) -> bool:
+    if stage.name == "dividend":
+        return stage.low > smallest
+    return stage.low > 0 if stage.name == "crossover" else stage.found
 
 
 def overall_verdict(answers: Mapping[str, str]) -> tuple[str, str | None]:

@@ -101,3 +101,33 @@ def test_a_batch_is_summarised(tmp_path, monkeypatch, crossover):
     truth = crossover["truth"]["support"]["all"]["nano - overall_best"]
     dividend = text.partition("### Gain of nano over overall-best (dividend)")[2].partition("###")[0]
     assert f"| R6 | 3 | {truth:.4f} | {row['estimate'] - truth:.4f} (0.0000) |" in dividend
+
+
+def test_a_verdict_is_a_mistake_if_the_truth_of_its_replication_contradicts_it(tmp_path, monkeypatch):
+    def record(name, learner, seed):
+        gain = 0.0 if seed == 1 else 0.2  # two replications pass, one of them wrongly
+        numbers = {
+            "nano - overall_best": gain,
+            "cross-half gain": 0.2,
+            "mind-reader": 0.2,
+            "covariate oracle": 0.2,
+        }
+        stages = dict.fromkeys(summary.STAGES[:3], "FAIL") | {"dividend": "PASS"}
+        answer = {"goal": "support", "group": "all", "overall": "DEPLOY", "stages": stages}
+        return {
+            "seed": seed,
+            "learner_s": 1.0,
+            "diagnosis_s": 1.0,
+            "flags": [],
+            "found": [],
+            "answers": [answer],
+        } | {"truth": {"support": {"all": numbers}}}
+
+    monkeypatch.setattr("replicate.replicate", record)
+    run_batch(tmp_path / "R6_ridge_0.json", "R6", "ridge", [1, 2])
+    _, answers, facts = summary.read(tmp_path)
+    assert (
+        summary.mistakes(answers, facts)
+        .splitlines()[-1]
+        .startswith("| R6 | 100.0 (0.0) | 100.0 (0.0) | 100.0 (0.0) | 0.0 (0.0) | 50.0 (35.4) | 0.0 (0.0) |")
+    )

@@ -131,7 +131,7 @@ def interactions(design, rng):
     return World(pairs.layout, common, specific, people.idiosyncratic)
 
 
-BASE_HETEROGENEITY = 0.12
+BASE_HETEROGENEITY = 0.1
 BASE_SHARE = 1 / 3
 LEAD = 0.9  # of the first level over the average other, where all agree on the best
 

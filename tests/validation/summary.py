@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recovery import table
-from regimes import REGIMES
+from regimes import REGIMES, SESOI
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -57,6 +57,17 @@ KNOWN = {
 ALPHA = 0.05
 GROUPED, DISSUADED = ("R12",), ("R11",)  # worlds in which groups, and the other goal, are what it is about
 ROUNDING = 1e-9  # structurally zero gains are met exactly
+# Verdicts that are wrong where the true gain is on the other side of the smallest one that matters: stage or
+# overall, verdict, whose gain.
+MISTAKES = {
+    "heterogeneity fails, a mind-reader gains": ("heterogeneity", "FAIL", "mind-reader"),
+    "predictability fails, the covariate oracle gains": ("predictability", "FAIL", "covariate oracle"),
+    "crossover fails, half-sample rules gain": ("crossover", "FAIL", "cross-half gain"),
+    "dividend fails, nano gains": ("dividend", "FAIL", "nano - overall_best"),
+    "dividend passes, nano does not": ("dividend", "PASS", "nano - overall_best"),
+    "DO NOT DEPLOY, nano gains": ("overall", "DO NOT DEPLOY", "nano - overall_best"),
+    "DO NOT DEPLOY, the covariate oracle gains": ("overall", "DO NOT DEPLOY", "covariate oracle"),
+}
 # What worlds were made to show: words, worlds, goal, group, stage, its verdict, how often it should happen.
 PROMISES = [
     ("dividend passes", ("R0", "R1", "R2", "R3", "R4", "R9b"), "support", "all", "dividend", "PASS", "<= 5"),
@@ -210,6 +221,22 @@ def promises(answers):
     return table(["what", "world", "rate, %", "goal"], lines)
 
 
+def mistakes(answers, facts):
+    """Tabulate how often a verdict is wrong, given what is true in the replication itself."""
+    keys = ["regime", "learner", "seed", "goal", "group"]
+    both = answers.merge(truths_of(facts), on=keys, validate="one_to_one")
+    smallest = both["regime"].map({name: SESOI[regime.outcome] for name, regime in REGIMES.items()})
+    lines = []
+    for label, rows in cells(both):
+        rates = []
+        for stage, verdict, truth in MISTAKES.values():
+            pays = rows[truth] > smallest[rows.index]
+            wrong = ~pays if verdict in ("PASS", "DEPLOY") else pays
+            rates.append(share((rows[stage] == verdict) & wrong, 1))
+        lines.append([label, *rates])
+    return table(["world", *(f"{words}, %" for words in MISTAKES)], lines)
+
+
 def tests(found):
     """Tabulate how often the tests behind the warnings reject at 5 %."""
     lines = []
@@ -235,12 +262,14 @@ def truths_of(facts):
     """Return a row a replication, goal and group with all that is true."""
     return pd.DataFrame(
         [
-            {"regime": fact["regime"], "learner": fact["learner"], "goal": goal, "group": group} | numbers
+            {name: fact[name] for name in ("regime", "learner", "seed")}
+            | {"goal": goal, "group": group}
+            | numbers
             for fact in facts.to_dict("records")
             for goal, groups in fact["truth"].items()
             for group, numbers in groups.items()
         ],
-        columns=["regime", "learner", "goal", "group", *KNOWN],
+        columns=["regime", "learner", "seed", "goal", "group", *KNOWN],
     ).astype(dict.fromkeys(KNOWN, float))
 
 
@@ -265,6 +294,8 @@ def tables(folder):
         worlds(facts),
         "### Verdicts",
         verdicts(answers),
+        "### Mistakes",
+        mistakes(answers, facts),
         "### Warnings",
         tests(found),
     ]

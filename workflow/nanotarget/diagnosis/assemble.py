@@ -48,6 +48,7 @@ from nanotarget.seeds import child_rng
 UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 ALPHA = 1 - ONE_SIDED
 TASKS = 200  # of a person, up to which it is asked whether her own answers could pay
+CLEARLY = 0.01  # p-value below which interactions of attributes are taken for certain
 FEW = 30  # divergent respondents below which the gain rests on few
 LADDER_COLUMNS = (
     "rung",
@@ -145,6 +146,22 @@ class Material:
     def predictability(self) -> Predictability:
         """The predictions."""
         return Predictability(self.fitted, self.heterogeneity)
+
+    @cached_property
+    def interactions(self) -> tuple[float, float]:
+        """Variance of common interactions of attributes, and the p-value of none."""
+        return self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
+
+    @property
+    def order(self) -> int:
+        """Order of the weights on which the dividend stands.
+
+        First-order weights leave interactions of attributes to the learner. Where they are clearly there and
+        the learner has none, second-order weights, with all their noise, are the honest ones.
+        """
+        additive = all(len(subset) < 2 for tables in self.fitted.common for subset in tables.layout.subsets)
+        several = len(self.fitted.data.design.blocks) > 1
+        return 2 if additive and several and self.interactions[1] < CLEARLY else 1
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -245,7 +262,7 @@ class View:
     @cached_property
     def dividend(self) -> Dividend:
         """Scores under the policies."""
-        return Dividend(self.fitted)
+        return Dividend(self.fitted, self.material.order)
 
     @cached_property
     def crossover(self) -> Crossover:
@@ -325,11 +342,12 @@ class View:
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
         bound = quantile(np.inf, ONE_SIDED)
         is_learned = bool(np.isfinite(slope) and slope - bound * error > 0)
+        ceiling = float(min(gains[0], above.ceiling)) if above.evaluated else float(gains[0])
         stage = Stage(
             "predictability",
-            float(min(gains[0], above.ceiling)) if above.evaluated else float(gains[0]),
-            float(min(low, above.high)) if above.evaluated else float(low),
-            float(min(high, above.high)) if above.evaluated else float(high),
+            ceiling,
+            float(min(low, ceiling)),
+            float(max(min(high, above.high), ceiling)) if above.evaluated else float(high),
             found=is_learned or p < ALPHA,
             learned=is_learned,
             evaluated=material.has_information,
@@ -492,11 +510,17 @@ class View:
             tasks_needed=self._tasks_needed(weight, variances, smallest),
             limit=float(limit.iloc[0]) if len(limit) else np.nan,
             petitions_90=petitions_for(frontier, dividend),
+            learned=self._learned(second),
         )
         rows += [*second, *self._betting(weight), third, *self._crossing(weight, variances, smallest, facts)]
         rows += [*values, *self.dividend.matching(weight, settings.confidence, material.seed)]
         rows += self._costs(dividend, petitions)
         return self._judged([*self._threshold_rows(smallest, breaks_even), *rows], facts), facts
+
+    def _learned(self, predictable: Sequence[Row]) -> float:
+        """Share of what covariates tell, as far as it is known without a learner, that the learner has learned."""
+        free, seen = (r["estimate"] for r in predictable if r["quantity"] == "predictable variance")
+        return max(seen, 0) / free if free > 0 else np.nan
 
     def _named(self, diagnostic: str, quantity: str, estimate: float, estimator: str) -> Row:
         """Return a number without an error of its own."""
@@ -547,7 +571,7 @@ class View:
             add(f"person x message variance: {name}", found.by_block[:, b])
         if len(design.blocks) > 1:
             add("person x message variance, pairs of attributes", found.pairs)
-            variance, p_value = heterogeneity.interactions(weights[0], material.seed)
+            variance, p_value = material.interactions
             add("common interactions of attributes", np.array([variance]), p_value)
         lags = heterogeneity.by_lag(weights)
         for k, name in enumerate(LAGS):
@@ -664,7 +688,7 @@ class View:
             for name, refit in self.material.refits.items()
             if name.startswith("split_") and (slow or name != "split_1")
         ]
-        if not splits or self.goal != self.material.settings.goal:
+        if not splits or self.goal != self.material.settings.goal or self.material.order == 2:
             return []
         scores = (
             [refit.gains for refit in splits] if slow else [self.dividend.gains(), *(r.gains for r in splits)]
@@ -833,7 +857,12 @@ class View:
                 (
                     p_of("common interactions of attributes") < ALPHA,
                     "interactions: what a level adds depends on other attributes; main effects alone do not "
-                    "find the best petition, and first-order weights rely on the learner for them.",
+                    "find the best petition, and first-order weights rely on the learner for them"
+                    + (
+                        "."
+                        if self.material.order == 1
+                        else ", which has none: the gain is that of second order."
+                    ),
                 ),
                 (
                     p_of("order 2 - order 1") < ALPHA,

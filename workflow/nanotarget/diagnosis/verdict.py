@@ -13,6 +13,7 @@ from nanotarget.config import DiagnoseConfig
 STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
 OVERALL = {"PASS": "DEPLOY", "FAIL": "DO NOT DEPLOY", "INCONCLUSIVE": "COLLECT MORE"}
 NOT_EVALUATED = "NOT EVALUATED"
+HALF = 0.5  # of what there is to learn
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Facts:
         do.
         limit: gain in an infinite calibration, by extrapolation; NaN unknown.
         petitions_90: number of petitions that reach 90 % of the gain; NaN unknown.
+        learned: share of what covariates tell that the learner has learned; NaN unknown.
         known: what a policy looks at, in words; empty if there is nothing.
     """
 
@@ -137,6 +139,7 @@ class Facts:
     tasks_needed: float = np.nan
     limit: float = np.nan
     petitions_90: float = np.nan
+    learned: float = np.nan
     known: str = "covariates"
 
     @property
@@ -261,6 +264,10 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
         )
     else:
         found += _needed(facts, binding)
+    if overall != "DEPLOY" and stages["predictability"].high >= facts.smallest and facts.learned < HALF:
+        found.append(
+            f"Another learner: this one has learned about {_share(facts.learned)} of what covariates tell."
+        )
     if overall != "DEPLOY" and np.isfinite(facts.tasks_needed) and stages["heterogeneity"].found:
         found.append(
             f"People's own answers: with about {facts.tasks_needed:g} tasks a person they could tell enough "

@@ -518,7 +518,7 @@ class View:
         return self._judged([*self._threshold_rows(smallest, breaks_even), *rows], facts), facts
 
     def _learned(self, predictable: Sequence[Row]) -> float:
-        """Share of what covariates tell, as far as it is known without a learner, that the learner has learned."""
+        """Share of what covariates tell, as far as is known without a learner, that was learned."""
         free, seen = (r["estimate"] for r in predictable if r["quantity"] == "predictable variance")
         return max(seen, 0) / free if free > 0 else np.nan
 

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from nanotarget import score
 from nanotarget.policy import nano, overall_best, random
 from nanotarget.problems import InputError
-from nanotarget.score import best_petitions, landscape, response
+from nanotarget.score import best_petitions, landscape, response, win_probability
 from nanotarget.utilities import Layout, Tables, part_worths
 from worlds import factorial, utilities_of_all, utility_of
 
@@ -78,3 +79,17 @@ def test_a_grid_that_cannot_be_searched_is_refused_and_additive_utilities_never_
     chained = Tables(layout, np.zeros((2, layout.n_cells)))
     with pytest.raises(InputError, match="too many to search"):
         best_petitions(chained)
+
+
+def test_where_attributes_hang_together_opponents_are_sampled_and_say_the_same(monkeypatch):
+    """One table over all attributes; the exact mean against fixed opponents."""
+    design = factorial((4, 5, 3))
+    rng = np.random.default_rng(11)
+    layout = Layout(design, ((0, 1, 2),))
+    utilities = Tables(layout, rng.normal(size=(30, layout.n_cells)))
+    petitions = [design.draw(30, rng) for _ in range(2)]
+    exact = [win_probability(utilities, p) for p in petitions]
+    monkeypatch.setattr(score, "EXACT_GRID", 10)
+    sampled = [win_probability(utilities, p) for p in petitions]
+    assert not np.array_equal(exact, sampled)
+    assert sampled[0] - sampled[1] == pytest.approx(exact[0] - exact[1], abs=0.01)

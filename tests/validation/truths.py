@@ -12,10 +12,10 @@ import itertools
 from functools import cached_property
 
 import numpy as np
-from nanotarget.diagnosis.ceiling import gain_ceiling
 from scipy import special
 
 from nanotarget import policy
+from nanotarget.diagnosis.ceiling import gain_ceiling
 from nanotarget.score import best_petitions, landscape
 from nanotarget.utilities import Tables, average
 

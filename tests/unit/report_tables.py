@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy import nan
 
 NASTY = 'Seek <br> "Better" Job & 50% of $x_1$ {tax}^2 ~ #1 \\cmd'
 LONG = "A level whose text is so long that nobody could print it on one line of a figure, and then some words"
@@ -116,21 +118,187 @@ def effects() -> pd.DataFrame:
     return table.assign(deviation="")
 
 
-def diagnostics() -> pd.DataFrame:
-    rows = [
-        {"diagnostic": "dividend", "quantity": quantity, "estimator": estimator}
-        for quantity in ("nano - overall_best", "nano - random", "overall_best - random")
-        for estimator in ("dr_q1", "dr_q2", "plug_in")
+def diagnostics(attributes: dict[str, list[str]] = ATTRIBUTES) -> pd.DataFrame:
+    """All rows for the goal support and everybody; the headline rows for the other goal and a subgroup."""
+    cells = [
+        ("threshold", "smallest gain that matters", "", 0.1, nan),
+        ("threshold", "sesoi", "", 0.1, nan),
+        ("heterogeneity", "person x message variance", "cross_task", 0.13, 0.04),
+        ("heterogeneity", "baseline variance", "cross_task", 1.2, 0.06),
+        ("heterogeneity", "common message variance", "cross_task", 0.5, 0.05),
+        ("heterogeneity", "noise variance", "cross_task", 1.4, 0.05),
+        ("heterogeneity", "interaction share", "cross_task", 0.2, 0.05),
+        *(
+            ("heterogeneity", f"person x message variance: {a}", "cross_task", 0.03 - 0.02 * k, 0.012)
+            for k, a in enumerate(attributes)
+        ),
+        ("heterogeneity", "person x message variance, lag 1", "cross_task", 0.14, 0.06),
+        ("heterogeneity", "lag difference", "cross_task", 0.02, 0.05),
+        ("predictability", "calibration slope", "crossfit", 0.58, 0.16),
+        ("predictability", "predictable variance", "cross_person", 0.02, 0.01),
+        ("predictability", "discordance win rate", "crossfit", 0.52, 0.01),
+        ("crossover", "cross-half gain", "cross_half", -0.01, 0.02),
+        ("crossover", "distinct petitions", "observed", 57, nan),
+        ("crossover", "distinct petitions", "permuted", 49, 5.0),
+        ("crossover", "effective number of petitions", "observed", 9.3, nan),
+        ("crossover", "effective number of petitions", "permuted", 8.1, 1.0),
+        *(
+            ("crossover", f"{quantity}: {a}", "cross_half", 0.4 - 0.1 * k, 0.05)
+            for quantity in ("divergence", "replicated divergence", "kappa")
+            for k, a in enumerate(attributes)
+        ),
+        *(
+            ("dividend", quantity, estimator, value - 0.1 * k, 0.03)
+            for quantity, value in (
+                ("nano", 5.4), ("nano - overall_best", 0.1), ("nano - random", 0.4),
+                ("overall_best - random", 0.3),
+            )
+            for k, estimator in enumerate(("dr_q1", "dr_q2", "plug_in"))
+        ),
+        ("dividend", "order 2 - order 1", "", -0.1, 0.08),
+        ("dividend", "share divergent", "observed", 0.4, 0.01),
+    ]  # fmt: skip
+    columns = ["diagnostic", "quantity", "estimator", "estimate", "std_error"]
+    table = pd.DataFrame(cells, columns=columns).assign(goal="support", group="all")
+    heads = table["quantity"] + " " + table["estimator"]
+    verdicts = {
+        "person x message variance cross_task": ("INCONCLUSIVE", 0.12, 0.05, 0.21),
+        "calibration slope crossfit": ("FAIL", 0.03, 0.01, 0.06),
+        "cross-half gain cross_half": ("FAIL", -0.01, -0.043, 0.023),
+        "nano - overall_best dr_q1": ("FAIL", 0.002, -0.047, 0.051),
+    }
+    ceilings = ["verdict", "ceiling", "ceiling_low", "ceiling_high"]
+    table[ceilings] = [verdicts.get(head, ("", nan, nan, nan)) for head in heads]
+    headlines = table[table["verdict"] != ""]
+    table = pd.concat(
+        [table, headlines.assign(goal="dissuade"), headlines.assign(group=f"support_group: {NASTY}")],
+        ignore_index=True,
+    )
+    table["conf_low"] = table["estimate"] - 1.96 * table["std_error"]
+    table["conf_high"] = table["estimate"] + 1.96 * table["std_error"]
+    table["p_value"] = np.where(table["quantity"] == "lag difference", 0.7, nan)
+    table["verdict"] = table["verdict"].replace("", nan)  # as a CSV file gives it back
+    return table.assign(n=1486, label="exploratory")[DIAGNOSTICS]
+
+
+DIAGNOSTICS = [
+    "diagnostic", "quantity", "estimate", "std_error", "conf_low", "conf_high", "ceiling", "ceiling_low",
+    "ceiling_high", "verdict", "estimator", "p_value", "n", "goal", "group", "label",
+]  # fmt: skip
+
+
+def calibration() -> pd.DataFrame:
+    predicted = np.array([-0.31, -0.12, -0.05, 0.0, 0.06, 0.14, 0.35])
+    observed = 0.58 * predicted + np.array([0.02, -0.03, 0.04, 0.0, -0.02, 0.03, -0.01])
+    table = pd.DataFrame({"bin": range(1, 8), "predicted": predicted, "observed": observed})
+    return table.assign(std_error=0.05, conf_low=observed - 0.098, conf_high=observed + 0.098, n=2548)
+
+
+def switches(attributes: dict[str, list[str]] = ATTRIBUTES) -> pd.DataFrame:
+    rows = []
+    for attribute, levels in attributes.items():
+        shares = np.geomspace(1, 0.002, len(levels)) if len(levels) > 1 else np.ones(1)
+        for k, (level, share) in enumerate(zip(levels, shares / shares.sum(), strict=True)):
+            rows.append({"attribute": attribute, "level": level, "overall_best": k == 0, "share_nano": share})
+    return pd.DataFrame(rows).assign(share_replicated=lambda t: 0.6 * t["share_nano"])
+
+
+def abundance() -> pd.DataFrame:
+    parts = []
+    for source, count, power in (("observed", 57, 1.3), ("permuted", 49, 1.2)):
+        rank = np.arange(1, count + 1)
+        share = rank**-power / (rank**-power).sum()
+        table = pd.DataFrame({"source": source, "rank": rank, "share": share})
+        spread = (0.6, 1.5) if source == "permuted" else (nan, nan)
+        parts.append(table.assign(share_low=share * spread[0], share_high=share * spread[1]))
+    parts[1].loc[40:, "share_low"] = 0.0
+    return pd.concat(parts, ignore_index=True)
+
+
+def frontier() -> pd.DataFrame:
+    k = np.array([1, 2, 3, 5, 8, 13, 20])
+    gain = np.array([0, 0.01, 0.012, 0.006, 0.004, 0.003, 0.001])
+    table = pd.DataFrame({"k": k, "value": 5.4 + gain, "std_error": 0.04, "gain": gain})
+    table["gain_std_error"] = [0.0, *[0.025] * 6]
+    margin = 1.645 * table["gain_std_error"]
+    return table.assign(gain_low=gain - margin, gain_high=gain + margin)
+
+
+def learning_curve() -> pd.DataFrame:
+    n = np.array([372, 743, 1115, 1486, 2972, 5944, nan])
+    gain = 0.04 - 50 / n
+    gain[-1] = 0.04
+    table = pd.DataFrame({"share": [0.25, 0.5, 0.75, 1, nan, nan, nan], "n": n, "gain": gain})
+    table["std_error"] = [0.06, 0.045, 0.035, 0.03, 0.03, 0.035, 0.04]
+    margin = 1.96 * table["std_error"]
+    table = table.assign(conf_low=gain - margin, conf_high=gain + margin)
+    return table.assign(kind=["measured"] * 4 + ["extrapolated"] * 3)
+
+
+def ladder() -> pd.DataFrame:
+    rungs = [
+        ("one covariate", 1),
+        ("demographics", 5),
+        (NASTY, 7),
+        ("all", 12),
+        ("covariates + own answers", 12),
     ]
-    return estimates(rows).assign(ceiling=0.1, ceiling_low=float("nan"), ceiling_high=0.2, verdict="FAIL")
+    table = pd.DataFrame(rungs, columns=["rung", "n_covariates"])
+    table["learner"] = ["ridge", "ridge", "ridge", "boosting", "hierarchical"]
+    table["information"] = ["covariates"] * 4 + ["covariates + own answers"]
+    step = np.arange(5)
+    table = table.assign(improvement=0.002 * step, std_error=0.0015, slope=0.2 * step, gain=0.01 * step)
+    table = table.assign(slope_low=table["slope"] - 0.3, slope_high=table["slope"] + 0.3)
+    table = table.assign(predictable_variance=0.01 * step, predictable_share=0.1 * step, gain_std_error=0.02)
+    table = table.assign(gain_low=table["gain"] - 0.033, gain_high=table["gain"] + 0.033, n=1486)
+    return table[LADDER]
+
+
+LADDER = [
+    "rung", "learner", "information", "n_covariates", "improvement", "std_error", "slope", "slope_low",
+    "slope_high", "predictable_variance", "predictable_share", "gain", "gain_std_error", "gain_low",
+    "gain_high", "n",
+]  # fmt: skip
 
 
 def verdict() -> dict[str, object]:
+    stages = {
+        "heterogeneity": "INCONCLUSIVE",
+        "predictability": "FAIL",
+        "crossover": "FAIL",
+        "dividend": "FAIL",
+    }
+    other = {"goal": "dissuade", "group": "all", "overall": "DO NOT DEPLOY", "binding": "crossover",
+             "stages": stages, "gain": 0.01, "gain_low": -0.03, "gain_high": 0.05,
+             "text": "Dissuasion does not pay either."}  # fmt: skip
     return {
         "overall": "DO NOT DEPLOY",
-        "binding": "dividend",
+        "goal": "support",
+        "binding": "predictability",
+        "stages": stages,
+        "threshold": 0.1,
+        "sesoi": 0.1,
+        "unit": "rating points",
+        "gain": 0.002,
+        "gain_low": -0.047,
+        "gain_high": 0.051,
+        "share_divergent": 0.4,
+        "ceilings": {
+            "heterogeneity": {"estimate": 0.12, "low": 0.05, "high": 0.21},
+            "predictability": {"estimate": 0.03, "low": 0.01, "high": 0.06},
+            "crossover": {"estimate": -0.01, "low": -0.043, "high": 0.023},
+            "dividend": {"estimate": 0.002, "low": -0.047, "high": 0.051},
+        },
+        "synthetic": True,
         "text": f"Nano-targeting does not pay. {NASTY}",
-    }
+        "reasons": ["Tastes may differ enough: a mind-reader could gain 0.05 to 0.21.",
+                    "The covariates see little of it: at most 0.06.",
+                    "The halves do not agree on who should get what.",
+                    "Out of sample nano gains nothing."],
+        "advice": ["More respondents would not help.", "Ask covariates that are closer to the issue."],
+        "flags": ["Neighbouring tasks resemble each other more than distant ones."],
+        "others": [other, other | {"goal": "support", "group": f"support_group: {NASTY}", "text": "No."}],
+    }  # fmt: skip
 
 
 def petitions() -> pd.DataFrame:
@@ -230,6 +398,12 @@ def sources() -> dict[str, pd.DataFrame]:
         "marginal_means": marginal_means(),
         "learners": learners(),
         "diagnostics": diagnostics(),
+        "calibration": calibration(),
+        "ladder": ladder(),
+        "switches": switches(),
+        "abundance": abundance(),
+        "frontier": frontier(),
+        "learning_curve": learning_curve(),
         "petitions": petitions(),
         "audit": audit(),
         "effects": effects(),

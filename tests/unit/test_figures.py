@@ -18,6 +18,8 @@ from matplotlib.text import Text
 
 import report_tables as fake
 from nanotarget import figures, theme
+from nanotarget.config import ArmConfig
+from nanotarget.figures import study
 
 NAMES = theme.Names(
     True,
@@ -27,13 +29,17 @@ NAMES = theme.Names(
     fake.ARMS,
 )
 SOURCES = fake.sources()
-FIGURES = ["flow", "amce_rating", "dividend", "petitions", "effects", "subgroups"]
+DIAGNOSIS = [
+    "funnel", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
+    "learning",
+]  # fmt: skip
+FIGURES = ["flow", "amce_rating", *DIAGNOSIS, "petitions", "effects", "subgroups"]
 
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, figures.Drawn]:
     return figures.build(
-        SOURCES, NAMES, profiles=2, analysed="rating", gain=0.1, smallest={("sign", "nano - best"): 0.05}
+        SOURCES, NAMES, profiles=2, analysed="rating", smallest={("sign", "nano - best"): 0.05}
     )
 
 
@@ -77,9 +83,7 @@ def faults(figure) -> list[str]:
 
 def test_every_source_has_its_figure(drawn):
     assert list(drawn) == FIGURES
-    assert list(
-        figures.build({"flow": fake.flow()}, NAMES, profiles=1, analysed="", gain=0, smallest={})
-    ) == ["flow"]
+    assert list(figures.build({"flow": fake.flow()}, NAMES, profiles=1, analysed="", smallest={})) == ["flow"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -96,7 +100,7 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
          "n_excluded": 10, "n_after": 999990}
         for arm in ["all", *names]
     ]  # fmt: skip
-    figure = figures.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
+    figure = study.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
     assert faults(figure) == []
     shown = " ".join(text for text, _ in written(figure))
     assert all(f"{k}" in shown for k in range(arms)) and "Kept: n = 999,990" in shown
@@ -106,12 +110,12 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
 def test_ticks_and_numbers_keep_apart_at_any_scale(scale):
     table = fake.effects()
     table[["estimate", "std_error", "conf_low", "conf_high"]] *= scale
-    assert faults(figures.effects(table, NAMES).figure) == []
+    assert faults(study.effects(table, NAMES).figure) == []
 
 
 def test_headings_use_the_room_beside_short_labels():
     short = fake.subgroups().assign(group="g", grouping="a_rather_long_name_of_a_grouping")
-    shown = [text for text, _ in written(figures.subgroups(short, NAMES).figure)]
+    shown = [text for text, _ in written(study.subgroups(short, NAMES).figure)]
     assert "nano − best, by" in " ".join(shown)
     assert any("a_rather_long_name_of_a_grouping" in text for text in shown)
 
@@ -126,21 +130,21 @@ def test_texts_of_data_are_shown_verbatim_and_never_as_mathematics(drawn):
 def test_long_labels_and_many_levels_make_the_figure_taller(drawn):
     means = fake.marginal_means()
     short = means[means["attribute"] == "Sector"]
-    small = figures.amce(fake.amce(), short, "rating", NAMES).figure.get_size_inches()
+    small = study.amce(fake.amce(), short, "rating", NAMES).figure.get_size_inches()
     large = drawn["amce_rating"].figure.get_size_inches()
     effects = fake.amce()
     effects = effects[effects["attribute"] == "Sector"]
     many, theirs = (
         pd.concat([t.assign(level=t["level"] + f" {k}") for k in range(30)]) for t in (short, effects)
     )
-    huge = figures.amce(theirs, many, "rating", NAMES).figure
+    huge = study.amce(theirs, many, "rating", NAMES).figure
     assert small[0] == large[0] == theme.PAGE_WIDTH
     assert small[1] < large[1] < huge.get_size_inches()[1]
     assert faults(huge) == []
 
 
 def test_flow_keeps_attrition_apart_from_exclusions():
-    rows = [("In the raw file", None, 110, 0), ("No consent", "in", 110, 10), (figures.OBSERVED, "y", 100, 3)]
+    rows = [("In the raw file", None, 110, 0), ("No consent", "in", 110, 10), (study.OBSERVED, "y", 100, 3)]
     table = pd.DataFrame(
         [
             {"sample": "experiment", "step": step, "rule": rule, "arm": arm, "n_before": before,
@@ -149,7 +153,7 @@ def test_flow_keeps_attrition_apart_from_exclusions():
             for arm in ("all", "nano", "none")
         ]
     )  # fmt: skip
-    shown = [text for text, _ in written(figures.flow(table, NAMES).figure)]
+    shown = [text for text, _ in written(study.flow(table, NAMES).figure)]
     assert "Excluded: n = 10" in shown and "n = 100" in shown
     assert "Outcome missing: 3" in shown and "Outcome observed: n = 97" in shown
     assert not any("In the raw file" in text or "none" in text for text in shown)
@@ -175,7 +179,7 @@ def test_amce_of_a_restricted_design_draws_the_estimator_that_allows_for_it():
     restricted = fake.amce(estimator="restricted").assign(estimate=lambda t: t["estimate"] * 2)
     restricted.loc[1, ["estimate", "std_error", "conf_low", "conf_high"]] = float("nan")
     both = pd.concat([fake.amce(), restricted], ignore_index=True)
-    axes = figures.amce(both, fake.marginal_means(), "rating", NAMES).figure.axes[0]
+    axes = study.amce(both, fake.marginal_means(), "rating", NAMES).figure.axes[0]
     assert points(axes) == list(restricted["estimate"].dropna())
 
 
@@ -192,7 +196,7 @@ def test_what_cannot_be_estimated_leaves_its_row_empty():
     table = fake.effects()
     columns = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df"]
     table.loc[(table.index == 0) | (table["outcome"] == "support"), columns] = float("nan")
-    figure = figures.effects(table, NAMES).figure
+    figure = study.effects(table, NAMES).figure
     sign, support = figure.axes
     assert points(sign) == list(table.loc[table["outcome"] == "sign", "estimate"].dropna())
     assert points(support) == [] and faults(figure) == []
@@ -201,27 +205,12 @@ def test_what_cannot_be_estimated_leaves_its_row_empty():
 
 def test_bands_follow_the_policies_of_the_arms():
     arms = [
-        figures.ArmConfig("a"),
-        figures.ArmConfig("b", policy="overall_best"),
-        figures.ArmConfig("c", policy="nano"),
+        ArmConfig("a"),
+        ArmConfig("b", policy="overall_best"),
+        ArmConfig("c", policy="nano"),
     ]
-    assert figures.bands({"sign": 0.1}, arms) == {("sign", "c - b"): 0.1, ("sign", "b - c"): 0.1}
-    assert figures.bands({"sign": 0.1}, arms[:2]) == {}
-
-
-def test_dividend_leaves_out_what_is_no_difference_between_policies():
-    extra = {
-        "diagnostic": "dividend",
-        "quantity": "share divergent",
-        "estimator": "observed",
-        "estimate": 0.9,
-    }
-    plain = {"diagnostic": "dividend", "quantity": "nano", "estimator": "dr_q1", "estimate": 5.0}
-    other = {"diagnostic": "heterogeneity", "quantity": "a - b", "estimator": "dr_q1", "estimate": 5.0}
-    table = pd.concat([pd.DataFrame([extra, plain, other]), fake.diagnostics()])
-    shown = figures.dividend(table, 0.0, "Rating", NAMES)
-    assert len(shown.data) == len(fake.diagnostics())
-    assert "0.100 [0.002, 0.198]" in shown.description
+    assert study.bands({"sign": 0.1}, arms) == {("sign", "c - b"): 0.1, ("sign", "b - c"): 0.1}
+    assert study.bands({"sign": 0.1}, arms[:2]) == {}
 
 
 def test_suppressed_cells_show_no_number(drawn):
@@ -246,7 +235,7 @@ def test_simulated_data_are_marked_on_every_figure_and_real_ones_on_none(drawn, 
     mark = theme.SIMULATED.upper()
     assert [text for text, _ in written(drawn[name].figure)].count(mark) == 1
     real = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    unmarked = figures.build(SOURCES, real, profiles=2, analysed="rating", gain=0.1, smallest={})
+    unmarked = figures.build(SOURCES, real, profiles=2, analysed="rating", smallest={})
     assert mark not in [text for text, _ in written(unmarked[name].figure)]
 
 
@@ -255,7 +244,7 @@ def test_files_are_the_same_bytes_whatever_the_users_settings_are(drawn, tmp_pat
     with matplotlib.rc_context(
         {"svg.fonttype": "none", "savefig.dpi": 50, "font.size": 20, "pdf.fonttype": 3}
     ):
-        theme.save(figures.petitions(fake.petitions(), NAMES).figure, tmp_path / "b")
+        theme.save(study.petitions(fake.petitions(), NAMES).figure, tmp_path / "b")
     for suffix in theme.FORMATS:
         content = (tmp_path / f"a.{suffix}").read_bytes()
         assert content == (tmp_path / f"b.{suffix}").read_bytes()
@@ -276,7 +265,7 @@ def test_neighbouring_colours_differ_in_grey():
     grey = [float(c @ [0.299, 0.587, 0.114]) for c in linear]
     assert min(abs(a - b) for a, b in itertools.pairwise(grey)) > 0.12
     assert len(set(theme.MARKERS)) == len(theme.MARKERS) >= len(theme.PALETTE)
-    assert len(set(figures.LABELS.values())) == 3
+    assert len(set(study.LABELS.values())) == 3
 
 
 @pytest.mark.parametrize("text", [fake.LONG, fake.NASTY, "x" * 300, fake.JAPANESE * 20, "", "a  b"])
@@ -324,10 +313,12 @@ def test_names_come_from_the_config():
         "arms": [{"name": "a"}],
         "alpha": 0.1,
         "confidence": 0.8,
+        "goal": "dissuade",
     }
     names = theme.Names.from_settings(json.loads(json.dumps(settings)))
     assert list(names.ratings) == ["rating", "choice"]
     assert [names.of(o) for o in ("sign", "s", "unknown")] == ["sign", "S", "unknown"]
     assert names.binary == {"sign", "choice"} and names.level == 0.9 and names.confidence == 0.8
+    assert names.goal == "dissuade"
     empty = settings | {"ratings": None, "outcomes": [], "arms": []}
     assert theme.Names.from_settings(empty).ratings == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import itertools
 import re
@@ -21,7 +22,12 @@ from nanotarget.report import Material, Picture
 NAMES = theme.Names(
     True, {"rating": "Rating"}, {"sign": "Signed", "support": "Support"}, frozenset({"sign"}), fake.ARMS
 )
-CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", "petitions")
+DIAGNOSIS = ("calibration", "ladder", "switches", "abundance", "frontier", "learning_curve")
+CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", *DIAGNOSIS, "petitions")
+PICTURES = [
+    "funnel", "flow", "amce_rating", "variance", "calibration", "ladder", "switches", "abundance", "dividend",
+    "frontier", "learning", "petitions", "effects", "subgroups",
+]  # fmt: skip
 EXPERIMENT = ("effects", "equivalence", "attrition", "balance", "power", "subgroups")
 STUDY = {"study": "x", "title": fake.NASTY, "synthetic": True, "root_seed": 42}
 ORIGIN = {
@@ -36,11 +42,8 @@ def material(calibration=True, experiment=True, registered=True, names=NAMES) ->
     wanted |= {"audit"} if calibration and experiment else set()
     wanted |= {"deviations"} if experiment and registered else set()
     sources = {name: table for name, table in fake.sources().items() if name in wanted}
-    figures = (
-        ["flow"]
-        + ["amce_rating", "dividend", "petitions"] * calibration
-        + ["effects", "subgroups"] * experiment
-    )
+    figures = ["flow"] + ["effects", "subgroups"] * experiment
+    figures += [name for name in PICTURES if name not in ("flow", "effects", "subgroups")] * calibration
     return Material(
         names=names,
         has_calibration=calibration,
@@ -56,13 +59,18 @@ def material(calibration=True, experiment=True, registered=True, names=NAMES) ->
 
 
 @pytest.fixture(scope="module")
-def template(project) -> str:
-    return (project / "workflow/report/report.html.j2").read_text("utf-8")
+def templates(project) -> dict[str, str]:
+    return read_templates(project)
+
+
+def read_templates(project) -> dict[str, str]:
+    files = [*project.glob("workflow/report/*.j2"), project / "workflow/report/style.css"]
+    return {file.name: file.read_text("utf-8") for file in files}
 
 
 @pytest.fixture(scope="module")
-def page(template) -> str:
-    return report.render(template, STUDY, material(), ORIGIN)
+def page(templates) -> str:
+    return report.render(templates, STUDY, material(), ORIGIN)
 
 
 class Reader(HTMLParser):
@@ -132,7 +140,7 @@ def test_headings_are_in_order_and_the_verdict_comes_first(page):
         "The answer in short",
         "Who took part",
         "What people like in a petition",
-        "Can nano-targeting pay?",
+        "Diagnosis: can nano-targeting pay?",
         "Who gets which petition",
         "What the experiment found",
         "Explorations ",
@@ -144,10 +152,7 @@ def test_headings_are_in_order_and_the_verdict_comes_first(page):
 
 def test_every_figure_has_its_alternative_text(page):
     images = Reader(page).images
-    assert [image["alt"] for image in images] == [
-        f"Alt of {name} {fake.NASTY}"
-        for name in ("flow", "amce_rating", "dividend", "petitions", "effects", "subgroups")
-    ]
+    assert [image["alt"] for image in images] == [f"Alt of {name} {fake.NASTY}" for name in PICTURES]
 
 
 def test_texts_from_data_and_config_are_escaped(page):
@@ -163,10 +168,10 @@ def test_explorations_are_marked_and_the_seed_is_named(page):
     assert "Explorations (exploratory)" in text and "Root seed 42" in text and "numpy 2.4" in text
 
 
-def test_simulated_data_have_a_banner_and_real_ones_have_none(page, template):
+def test_simulated_data_have_a_banner_and_real_ones_have_none(page, templates):
     assert 'class="banner"' in page and page.index('class="banner"') < page.index("<h1>")
     names = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    real = report.render(template, STUDY | {"synthetic": False}, material(names=names), ORIGIN)
+    real = report.render(templates, STUDY | {"synthetic": False}, material(names=names), ORIGIN)
     assert 'class="banner"' not in real and theme.SIMULATED not in real
 
 
@@ -179,8 +184,10 @@ def test_simulated_data_have_a_banner_and_real_ones_have_none(page, template):
         (True, True, True, {}),
     ],
 )
-def test_what_a_study_lacks_is_said_in_one_sentence(template, calibration, experiment, registered, sentences):
-    page = report.render(template, STUDY, material(calibration, experiment, registered), ORIGIN)
+def test_what_a_study_lacks_is_said_in_one_sentence(
+    templates, calibration, experiment, registered, sentences
+):
+    page = report.render(templates, STUDY, material(calibration, experiment, registered), ORIGIN)
     reader = Reader(page)
     for sentence in (report.NO_CALIBRATION, report.NO_EXPERIMENT, report.NO_REGISTRATION):
         assert reader.text.count(sentence) == sentences.get(sentence, 0)
@@ -247,20 +254,26 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         import report_tables as fake, test_report as t
         from nanotarget import artefacts, figures, report, tables, theme
         folder = Path(sys.argv[1])
-        drawn = figures.build(fake.sources(), t.NAMES, profiles=2, analysed="rating", gain=0.1, smallest={})
+        drawn = figures.build(fake.sources(), t.NAMES, profiles=2, analysed="rating", smallest={})
         for name, figure in drawn.items():
             theme.save(figure.figure, folder / name)
             artefacts.write_csv(figure.data, folder / f"{name}.csv")
         for name, table in t.material().tables.items():
             artefacts.write_text(tables.as_page(table), folder / f"{name}.html")
             artefacts.write_text(tables.as_latex(table), folder / f"{name}.tex")
-        template = Path("workflow/report/report.html.j2").read_text("utf-8")
-        artefacts.write_text(report.render(template, t.STUDY, t.material(), t.ORIGIN), folder / "report.html")
+        page = report.render(t.read_templates(Path()), t.STUDY, t.material(), t.ORIGIN)
+        artefacts.write_text(page, folder / "report.html")
         """
     )
     runs = []
     for seed in ("1", "2"):
-        environment = {"PYTHONHASHSEED": seed, "TZ": f"UTC+{seed}", "HOME": str(tmp_path), "PATH": ""}
+        environment = {
+            "PYTHONHASHSEED": seed,
+            "TZ": f"UTC+{seed}",
+            "HOME": str(tmp_path),
+            "PATH": "",
+            "PYTHONPATH": "workflow",
+        }
         command = [sys.executable, "-c", code, str(tmp_path / seed)]
         runs.append(subprocess.Popen(command, cwd=project, env=environment))
     assert [run.wait() for run in runs] == [0, 0]
@@ -269,9 +282,121 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for folder in (tmp_path / "1", tmp_path / "2")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 6 * 4 + 2 * 12 + 1
+    assert len(digests[0]) == 14 * 4 + 2 * 17 + 1
 
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():
     empty = pd.DataFrame({"petition_id": [], "text": [], "n_overall_best": []})
     assert report._assigned(empty) == (["Overall best: 0 distinct petitions for 0 people."], "")
+
+
+def test_the_verdict_comes_first_with_funnel_reasons_advice_and_warnings(page):
+    reader = Reader(page)
+    first = reader.text[reader.text.index("The answer in short") : reader.text.index("Who took part", 500)]
+    said = fake.verdict()
+    for sentence in [said["text"], *said["reasons"], *said["advice"], *said["flags"]]:
+        assert sentence in first
+    assert reader.images[0]["alt"].startswith("Alt of funnel")
+    assert [text for level, text in reader.headings if level == 3][:3] == [
+        "Why", "What would change the answer", "Warnings",
+    ]  # fmt: skip
+
+
+def test_the_diagnosis_goes_through_its_stages_in_order(page):
+    headings = [text for level, text in Reader(page).headings if level == 3]
+    assert headings[3:8] == [
+        "1 Heterogeneity: Do tastes for petitions differ between people?",
+        "2 Predictability: Can the differences be seen beforehand?",
+        "3 Crossover: Do they change which petition is best?",
+        "4 Dividend: Does nano-targeting pay?",
+        "The other goal and subgroups ",  # and the mark in a span
+    ]
+    text = Reader(page).text
+    assert text.count("Verdict: FAIL.") == 3 and text.count("Verdict: INCONCLUSIVE.") == 1
+    order = [text.index(table) for table in (
+        "The diagnosis by attribute", "Which covariates and which learner", "How many petitions",
+        "Would more respondents help?", "The other goal and subgroups (exploratory)",
+    )]  # fmt: skip
+    assert order == sorted(order)
+
+
+def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_fielded(templates):
+    made = material()
+    assert Reader(report.render(templates, STUDY, made, ORIGIN)).text.count(tables.NEVER_FIELDED) == 2
+    others = next(s for s in report.sections(made) if s.key == "diagnosis").parts[-1]
+    assert others.exploratory and others.lead == [
+        "Dissuade, everybody: DO NOT DEPLOY. Dissuasion does not pay either.",
+        f"Support, support_group: {fake.NASTY}: DO NOT DEPLOY. No.",
+        tables.NEVER_FIELDED,
+    ]
+    alone = dataclasses.replace(made, verdict=fake.verdict() | {"others": []})
+    assert [p.key for p in next(s for s in report.sections(alone) if s.key == "diagnosis").parts] == [
+        *theme.STAGES
+    ]
+
+
+def test_a_stage_without_verdict_is_said_not_to_be_evaluated():
+    verdict = fake.verdict() | {"stages": {"heterogeneity": "INCONCLUSIVE"}}
+    parts = next(
+        s for s in report.sections(dataclasses.replace(material(), verdict=verdict)) if s.key == "diagnosis"
+    ).parts
+    assert [part.lead[0] for part in parts[:4]] == ["Verdict: INCONCLUSIVE."] + [
+        "Verdict: NOT EVALUATED."
+    ] * 3
+
+
+def answer(templates, **changes) -> Reader:
+    funnel = Picture(SVG, f"Alt of funnel {fake.NASTY}", "Caption of funnel")
+    return Reader(report.render_answer(templates, fake.NASTY, fake.verdict() | changes, funnel))
+
+
+def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_it(templates):
+    reader = answer(templates)
+    for sentence in (
+        "DO NOT DEPLOY",
+        report.OVERALL["DO NOT DEPLOY"],
+        report.BINDING["predictability"],
+        "0.023 rating points (95% sure, from the crossover).",
+        "0.002 rating points (−0.047 to 0.051).",
+        "A gain above 0.1 rating points.",
+        "40% of the respondents.",
+        *fake.verdict()["advice"],
+        *fake.verdict()["flags"],
+    ):
+        assert sentence in reader.text
+    assert tables.NEVER_FIELDED not in reader.text
+    assert tables.NEVER_FIELDED in answer(templates, goal="dissuade").text
+
+
+def test_the_answer_is_one_page_without_network_script_or_markup_from_data(templates):
+    reader = answer(templates)
+    assert not {"script", "link", "iframe", "object", "br"} & set(reader.tags) and reader.links == []
+    assert [image["alt"] for image in reader.images] == [f"Alt of funnel {fake.NASTY}"]
+    assert base64.b64decode(reader.images[0]["src"].split(",")[1]).decode() == SVG
+    assert reader.text.count(fake.NASTY) >= 2
+    assert [level for level, _ in reader.headings] == [1, 2, 3, 3, 3]
+
+
+def test_the_answer_marks_simulated_data_and_only_those(templates):
+    assert "Simulated data" in answer(templates).text
+    assert "Simulated data" not in answer(templates, synthetic=False).text
+
+
+def test_what_is_not_known_is_left_out_of_the_answer():
+    nothing = {"estimate": None, "low": None, "high": None}
+    verdict = fake.verdict() | {
+        "overall": "COLLECT MORE", "binding": "crossover", "gain": None, "gain_low": None, "gain_high": None,
+        "share_divergent": None, "ceilings": dict.fromkeys(theme.STAGES, nothing),
+    }  # fmt: skip
+    assert report.facts(verdict) == [
+        ("Does it pay?", report.OVERALL["COLLECT MORE"]),
+        ("What is not decided?", theme.STAGES["crossover"]),
+        ("What would matter?", "A gain above 0.1 rating points."),
+    ]
+
+
+def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
+    below = {"estimate": -0.2, "low": -0.3, "high": -0.1}
+    verdict = fake.verdict() | {"ceilings": fake.verdict()["ceilings"] | {"dividend": below}}
+    at_most = dict(report.facts(verdict))["How large could the gain at most be?"]
+    assert at_most == "0.000 rating points (95% sure, from the dividend)."

@@ -100,7 +100,11 @@ def latex_rows(source: str) -> list[list[str]]:
 
 
 def test_a_table_for_every_source():
-    assert list(MADE) == [name for name in SOURCES if name not in ("marginal_means", "petitions")]
+    assert list(MADE) == [
+        "flow", "amce", "learners", "diagnostics", "diagnostics_attributes", "diagnostics_groups", "ladder",
+        "frontier", "learning_curve", "audit", "effects", "equivalence", "attrition", "balance", "power",
+        "subgroups", "deviations",
+    ]  # fmt: skip
     assert list(tables.build({"flow": fake.flow()}, NAMES)) == ["flow"]
 
 
@@ -151,7 +155,8 @@ def test_intervals_and_no_stars(name):
     assert not any("*" in cell for cell in own)
     if "conf_low" in table.data:
         level = "90%" if name == "equivalence" else "95%"
-        assert name == "learners" or any(column.label == f"{level} interval" for column in table.columns)
+        labels = [column.label for column in table.columns]
+        assert f"{level} interval" in labels or f"In brackets {level} intervals." in table.notes
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -258,3 +263,76 @@ def test_a_single_row_is_a_table_too():
     # Two arms and one outcome: pandas names a group after a list of one by a tuple.
     table = tables.effects(fake.effects().iloc[:1], NAMES)
     assert len(table) == 1
+
+
+def cells(table: tables.Table) -> dict[str, list[str]]:
+    return {column.label: list(column.cells) for column in table.columns}
+
+
+def test_the_diagnosis_shows_what_a_reader_needs_and_holds_everything():
+    table, shown = MADE["diagnostics"], cells(MADE["diagnostics"])
+    assert list(dict.fromkeys(table.groups)) == [
+        "What would matter", "1 Heterogeneity", "2 Predictability", "3 Crossover", "4 Dividend",
+    ]  # fmt: skip
+    deciding = [q for q in shown["Quantity"] if q.endswith("(decides)")]
+    assert deciding == [
+        "Person × message variance (decides)", "Calibration slope (decides)",
+        f"{theme.quantity('cross-half gain')} (decides)", "Nano − Overall best (decides)",
+    ]  # fmt: skip
+    assert [v for v in shown["Verdict"] if v] == ["INCONCLUSIVE", "FAIL", "FAIL", "FAIL"]
+    heterogeneity = shown["Quantity"].index(deciding[0])
+    assert shown["Ceiling on the gain"][heterogeneity] == "0.120"
+    assert shown[tables.BOUNDS][heterogeneity] == "[0.050, 0.210]"
+    assert shown["Ceiling on the gain"].count("") == len(table) - 4
+    # The gain in all its estimators, other contrasts in one, no value of a policy, no attribute.
+    assert sum(q.startswith("Nano − Overall best") for q in shown["Quantity"]) == 3
+    assert shown["Quantity"].count("Nano − Random") == 1 and "Nano" not in shown["Quantity"]
+    assert not any("Sector" in quantity for quantity in shown["Quantity"])
+    assert shown["Estimate"][shown["Quantity"].index("Distinct petitions")] == "57.0"
+    mains = fake.diagnostics().query("goal == 'support' and group == 'all'")
+    assert len(table.data) == len(mains)
+
+
+def test_the_diagnosis_by_attribute_has_a_row_an_attribute():
+    shown = cells(MADE["diagnostics_attributes"])
+    assert shown["Attribute"] == list(fake.ATTRIBUTES)
+    assert shown["Person × message variance"][0] == "0.030 [0.006, 0.054]"
+    assert shown["Kappa"][1] == "0.300 [0.202, 0.398]"
+
+
+@pytest.mark.parametrize("name", ["A: b", "a - b", "a x b", "line\nbreak"])
+def test_an_attribute_may_be_called_as_it_likes(name):
+    table = fake.diagnostics({name: ["x"], "B": ["y"]})
+    assert tables.diagnostics_attributes(table, NAMES).columns[0].cells == [name, "B"]
+    assert not any(name in q for q in tables.diagnostics(table, NAMES).columns[0].cells)
+
+
+def test_other_goals_and_groups_are_apart_and_exploratory():
+    table = MADE["diagnostics_groups"]
+    assert list(dict.fromkeys(table.groups)) == [
+        "Dissuade, everybody", f"Support, support_group: {fake.NASTY}",
+    ]  # fmt: skip
+    assert "exploratory" in table.title and tables.NEVER_FIELDED in table.notes
+    assert cells(table)["Verdict"] == ["INCONCLUSIVE", "FAIL", "FAIL", "FAIL"] * 2
+    only = fake.diagnostics().query("goal == 'support'")
+    assert tables.NEVER_FIELDED not in tables.diagnostics_groups(only, NAMES).notes
+    dissuading = theme.Names(False, goal="dissuade")
+    assert tables.NEVER_FIELDED in tables.diagnostics(fake.diagnostics(), dissuading).notes
+    assert len(tables.diagnostics(fake.diagnostics(), dissuading)) == 4
+
+
+def test_endlessly_many_respondents_are_told_from_an_unknown_number():
+    shown = cells(MADE["learning_curve"])
+    assert shown["Respondents"] == ["372", "743", "1,115", "1,486", "2,972", "5,944", "∞"]
+    assert shown["Share of the study"] == ["25%", "50%", "75%", "100%", "–", "–", "–"]
+
+
+def test_ladder_and_frontier_show_gains_with_their_bounds():
+    ladder = cells(MADE["ladder"])
+    assert ladder["Gain"][1] == "0.010" and ladder[tables.BOUNDS][1] == "[−0.023, 0.043]"
+    assert (
+        ladder["Share predictable"][3] == "30%" and ladder["Looks at"][-1] == "12 covariates and own answers"
+    )
+    assert ladder["Improvement (SE)"][1] == "0.0020 (0.0015)"
+    frontier = cells(MADE["frontier"])
+    assert frontier["Petitions"][-1] == "20" and frontier[tables.BOUNDS][1] == "[−0.031, 0.051]"

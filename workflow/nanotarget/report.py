@@ -1,6 +1,7 @@
-"""The report: one self-contained page, the verdict first, every section from the tables of a stage.
+"""Pages without network: the report, the verdict first, and the answer for who decides.
 
-A section whose inputs do not exist is left out with one sentence that says why.
+Every section of the report is made from the tables of a stage; one whose inputs do not exist is left
+out with one sentence that says why.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,49 @@ LABELS_MEAN = (
     "Confirmatory estimates test a pre-registered hypothesis; secondary ones were pre-registered beside "
     "them; exploratory ones were not pre-registered."
 )
+STAGE_LEADS = {
+    "heterogeneity": (
+        "Answers of one person to different tasks share her tastes but no noise, so their products measure "
+        "how much tastes differ. The ceiling is what a mind-reader could gain."
+    ),
+    "predictability": (
+        "Only differences that the covariates reveal can be used. Predictions are for people whom the "
+        "learner has not seen; the ceiling is what perfect use of the predictable part could gain."
+    ),
+    "crossover": (
+        "Differences help only if they change which petition is best, and in the same way when the "
+        "calibration is done twice. One half of it chooses, the other half says what the choice gains."
+    ),
+    "dividend": (
+        "Every respondent is scored on petitions that were chosen without her answers. The plug-in "
+        "estimate is the learner's own promise, optimistic because the same data made the choice."
+    ),
+}
+STAGE_FIGURES = {
+    "heterogeneity": ("variance",),
+    "predictability": ("calibration", "ladder"),
+    "crossover": ("switches", "abundance"),
+    "dividend": ("dividend", "frontier", "learning"),
+}
+STAGE_TABLES = {
+    "heterogeneity": ("diagnostics", "diagnostics_attributes"),
+    "predictability": ("ladder",),
+    "crossover": (),
+    "dividend": ("frontier", "learning_curve"),
+}
+# The verdict and what binds, for people who do not read statistics.
+OVERALL = {
+    "DEPLOY": "Yes: nano-targeting pays.",
+    "DO NOT DEPLOY": "No: give everybody the overall-best petition.",
+    "COLLECT MORE": "Not known yet: these data do not decide.",
+}
+BINDING = {
+    "heterogeneity": "People differ too little in what moves them: even a mind-reader could not gain enough.",
+    "predictability": "What is known about people does not reveal who prefers what.",
+    "crossover": "People differ, but not reproducibly in which petition is best for them.",
+    "dividend": "What could be gained is not gained once the rule meets people it has not seen.",
+}
+
 NO_LABELS = "Without a pre-registration every estimate is exploratory."
 
 
@@ -68,6 +112,7 @@ class Section:
     quote: str = ""
     missing: str = ""
     exploratory: bool = False
+    parts: Sequence[Section] = ()
 
 
 @dataclass(frozen=True)
@@ -177,15 +222,15 @@ def sections(material: Material) -> list[Section]:
             missing=calibrated,
         ),
         Section(
-            "dividend",
-            "Can nano-targeting pay?",
+            "diagnosis",
+            "Diagnosis: can nano-targeting pay?",
             [
-                "Every respondent is scored on petitions that were chosen without her answers. The plug-in "
-                "estimate is the learner's own promise, optimistic because the same data made the choice."
+                "Four questions, each with the largest gain over the overall-best petition that its answer "
+                "leaves possible. The first whose upper bound stays below the smallest gain that matters "
+                "says why nano-targeting fails.",
             ],
-            drawn("dividend"),
-            details=folded("diagnostics"),
             missing=calibrated,
+            parts=[] if material.verdict is None else diagnosis(material.verdict, drawn, folded, shown),
         ),
         Section(
             "assignment",
@@ -225,6 +270,82 @@ def sections(material: Material) -> list[Section]:
             missing=unregistered,
         ),
     ]
+
+
+def diagnosis(
+    verdict: Mapping[str, Any],
+    drawn: Callable[..., list[Picture]],
+    folded: Callable[..., list[tuple[str, Markup]]],
+    shown: Callable[..., list[Markup]],
+) -> list[Section]:
+    """Return a part of the section Diagnosis for each stage, and one for the other goal and subgroups.
+
+    Args:
+        verdict: diagnose/verdict.json.
+        drawn, folded, shown: give figures, folded and open tables by name, those that there are.
+    """
+    parts = [
+        Section(
+            stage,
+            f"{k + 1} {stage.capitalize()}: {question}",
+            [f"Verdict: {verdict['stages'].get(stage, 'NOT EVALUATED')}.", STAGE_LEADS[stage]],
+            drawn(*STAGE_FIGURES[stage]),
+            details=folded(*STAGE_TABLES[stage]),
+        )
+        for k, (stage, question) in enumerate(theme.STAGES.items())
+    ]
+    others = verdict["others"]
+    if others:
+        lead = [
+            f"{other['goal'].capitalize()}, {'everybody' if other['group'] == 'all' else other['group']}: "
+            f"{other['overall']}. {other['text']}"
+            for other in others
+        ]
+        lead += [tables.NEVER_FIELDED] if any(other["goal"] == "dissuade" for other in others) else []
+        title = "The other goal and subgroups"
+        parts.append(Section("others", title, lead, tables=shown("diagnostics_groups"), exploratory=True))
+    return parts
+
+
+def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a campaign wants to know before all else, as (question, answer).
+
+    Args:
+        verdict: diagnose/verdict.json.
+    """
+    unit, gain = verdict["unit"], verdict["gain"]
+    found = [("Does it pay?", OVERALL[verdict["overall"]])]
+    if verdict["binding"] and verdict["overall"] == "DO NOT DEPLOY":
+        found.append(("What stands in the way?", BINDING[verdict["binding"]]))
+    elif verdict["binding"]:
+        found.append(("What is not decided?", theme.STAGES[verdict["binding"]]))
+    bounds = {
+        stage: verdict["ceilings"][stage]["high"]
+        for stage in theme.STAGES
+        if (verdict["ceilings"].get(stage) or {}).get("high") is not None
+    }
+    places = theme.decimals(
+        [
+            (c["high"] - c["low"]) / 3.29
+            for c in verdict["ceilings"].values()
+            if None not in (c["high"], c["low"])
+        ]
+    )
+    if bounds:
+        lowest = min(bounds, key=lambda stage: bounds[stage])
+        at_most = theme.number(max(bounds[lowest], 0.0), places)
+        found.append(
+            ("How large could the gain at most be?", f"{at_most} {unit} (95% sure, from the {lowest}).")
+        )
+    if gain is not None:
+        span = f"{theme.number(verdict['gain_low'], places)} to {theme.number(verdict['gain_high'], places)}"
+        found.append(("What is the best estimate?", f"{theme.number(gain, places)} {unit} ({span})."))
+    if verdict["threshold"] is not None:
+        found.append(("What would matter?", f"A gain above {verdict['threshold']:g} {unit}."))
+    if verdict["share_divergent"] is not None:
+        share = theme.percent(round(verdict["share_divergent"], 3))
+        found.append(("How many would get another petition?", f"{share} of the respondents."))
+    return found
 
 
 def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
@@ -273,25 +394,65 @@ def _certainty(table: pd.DataFrame | None) -> list[str]:
     ]
 
 
-def render(template: str, study: Mapping[str, Any], material: Material, provenance: Mapping[str, Any]) -> str:
-    """Fill the page.
+def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.DictLoader(dict(templates)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(
+    templates: Mapping[str, str], study: Mapping[str, Any], material: Material, provenance: Mapping[str, Any]
+) -> str:
+    """Fill the report.
 
     Args:
-        template: Jinja2 source of the page; every value is escaped unless it is `Markup`.
+        templates: Jinja2 sources by file name: report.html.j2 and what it includes; every value is
+            escaped unless it is `Markup`.
         study: study, title, synthetic, root_seed.
         material: what `sections` shows.
         provenance: packages and inputs as `provenance.manifest` writes them.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     effects = material.sources.get("effects")
-    return environment.from_string(template).render(
-        study=study,
-        verdict=material.verdict,
-        findings=[]
-        if effects is None or effects.empty
-        else findings(effects, material.names, material.sources.get("equivalence")),
-        sections=sections(material),
-        provenance=provenance,
+    return (
+        _environment(templates)
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            verdict=material.verdict,
+            funnel=material.pictures.get("funnel"),
+            never_fielded=tables.NEVER_FIELDED,
+            findings=[]
+            if effects is None or effects.empty
+            else findings(effects, material.names, material.sources.get("equivalence")),
+            sections=sections(material),
+            provenance=provenance,
+        )
+    )
+
+
+def render_answer(
+    templates: Mapping[str, str], title: str, verdict: Mapping[str, Any], funnel: Picture
+) -> str:
+    """Fill the page that answers a campaign manager in plain language.
+
+    Args:
+        templates: as for `render`: answer.html.j2 and what it includes.
+        title: of the study.
+        verdict: diagnose/verdict.json.
+        funnel: the picture of the four ceilings.
+    """
+    return (
+        _environment(templates)
+        .get_template("answer.html.j2")
+        .render(
+            study={"title": title, "synthetic": verdict["synthetic"]},
+            verdict=verdict,
+            facts=facts(verdict),
+            funnel=funnel,
+            never_fielded=tables.NEVER_FIELDED,
+        )
     )

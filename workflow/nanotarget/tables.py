@@ -7,6 +7,7 @@ great-tables 1.1 loses a `*` that begins a LaTeX row, cannot wrap text there, an
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,10 +61,7 @@ def texts(table: pd.DataFrame, column: str) -> list[str]:
 
 def _estimates(table: pd.DataFrame, group: Sequence[str], level: float) -> tuple[Column, Column]:
     """Estimate and interval, with as many decimals as each group's median standard error asks for."""
-    places = {
-        key: theme.decimals(errors)
-        for key, errors in table["std_error"].groupby(np.asarray(group, dtype=object), sort=False)
-    }
+    places = {key: _places(rows) for key, rows in table.groupby(np.asarray(group, dtype=object), sort=False)}
     estimates, intervals = [], []
     for key, estimate, low, high in zip(
         group, table["estimate"], table["conf_low"], table["conf_high"], strict=True
@@ -73,6 +71,17 @@ def _estimates(table: pd.DataFrame, group: Sequence[str], level: float) -> tuple
     return (
         Column("Estimate", estimates, numeric=True),
         Column(f"{theme.percent(level)} interval", intervals, numeric=True),
+    )
+
+
+def _places(table: pd.DataFrame) -> int:
+    """Decimals from standard errors; numbers without one that are whole or large have none."""
+    values = table["estimate"].dropna()
+    bare = not table["std_error"].gt(0).any()
+    return (
+        0
+        if bare and ((values % 1 == 0) | (values.abs() >= 100)).all()
+        else theme.decimals(table["std_error"])
     )
 
 
@@ -158,18 +167,205 @@ def flow(table: pd.DataFrame, names: Names) -> Table:
 
 
 def diagnostics(table: pd.DataFrame, names: Names) -> Table:
-    """Diagnosis of the calibration (diagnose/diagnostics.csv), a group a diagnostic."""
-    groups = [diagnostic.capitalize() for diagnostic in texts(table, "diagnostic")]
+    """Diagnosis for the study's goal and everybody (diagnose/diagnostics.csv), a group a stage.
+
+    Values by attribute have a table of their own. Of the sensitivity estimates only those of the gain
+    itself are shown; the data hold all rows.
+    """
+    ours = names.main(table)
+    sensitive = ours["estimator"].isin(["dr_q2", "plug_in"]) & ours["quantity"].ne("nano - overall_best")
+    value = ours["diagnostic"].eq("dividend") & ours["quantity"].isin(theme.POLICIES)
+    by_attribute = _by_attribute(ours)["quantity"].notna()
+    shown = ours[~(sensitive | value | by_attribute)].reset_index(drop=True)
+    stages = {stage: f"{k + 1} {stage.capitalize()}" for k, stage in enumerate(theme.STAGES)}
+    groups = [stages.get(diagnostic, "What would matter") for diagnostic in texts(shown, "diagnostic")]
+    verdicts = texts(shown, "verdict")
     columns = [
         Column(
-            "Quantity", [theme.difference(q, theme.QUANTITIES) for q in texts(table, "quantity")], wide=True
+            "Quantity",
+            [
+                theme.quantity(quantity) + (" (decides)" if verdict else "")
+                for quantity, verdict in zip(texts(shown, "quantity"), verdicts, strict=True)
+            ],
+            wide=True,
         ),
-        Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(table, "estimator")]),
-        *_estimates(table, groups, names.confidence),
+        Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(shown, "estimator")]),
+        *_estimates(shown, list(shown["quantity"]), names.confidence),
+        *_ceilings(shown),
+        Column("p", [theme.p_value(p) if pd.notna(p) else "" for p in shown["p_value"]], numeric=True),
+        Column("Verdict", verdicts),
+    ]
+    notes = [
+        "Decides: the row on which the stage's verdict rests, with the gain that it leaves possible.",
+        "Doubly robust estimates are out of sample; the plug-in is the learner's own promise.",
+        *([NEVER_FIELDED] if names.goal == "dissuade" else []),
+    ]
+    return Table("diagnostics", "Can nano-targeting pay?", columns, ours, groups, notes)
+
+
+NEVER_FIELDED = "A petition that dissuades is never generated for fielding; its value is only computed."
+
+
+def _ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
+    """Ceiling on the gain with its one-sided bounds; rows without one stay empty."""
+    places = theme.decimals((table["ceiling_high"] - table["ceiling_low"]) / 3.29)
+    bare = table["ceiling"].isna()
+    return (
+        Column(
+            "Ceiling on the gain",
+            ["" if b else theme.number(c, places) for b, c in zip(bare, table["ceiling"], strict=True)],
+            numeric=True,
+        ),
+        Column(
+            BOUNDS,
+            [
+                "" if b else theme.interval(low, high, places)
+                for b, low, high in zip(bare, table["ceiling_low"], table["ceiling_high"], strict=True)
+            ],
+            numeric=True,
+        ),
+    )
+
+
+BOUNDS = "One-sided 95% bounds"
+
+
+def diagnostics_attributes(table: pd.DataFrame, names: Names) -> Table:
+    """Diagnosis by attribute: the rows of `diagnostics` that name one, side by side."""
+    ours = names.main(table)
+    parts = _by_attribute(ours).dropna()
+    ours = ours.loc[parts.index]
+    attributes = list(dict.fromkeys(parts["attribute"]))
+    columns = [Column("Attribute", attributes, wide=True)]
+    for quantity, label in BY_ATTRIBUTE.items():
+        rows = ours[parts["quantity"] == quantity]
+        found = dict(zip(parts.loc[rows.index, "attribute"], rows.to_dict("records"), strict=True))
+        places = theme.decimals(rows["std_error"])
+        cells = [theme.estimate_text(found[a], places) if a in found else "–" for a in attributes]
+        columns.append(Column(label, cells, numeric=True))
+    notes = [
+        f"In brackets {theme.percent(names.confidence)} intervals.",
+        "Divergence: share to whom nano gives another level than overall-best; replicated: models of both "
+        "halves of the calibration give her the same other level; kappa: their agreement beyond chance.",
+    ]
+    return Table("diagnostics_attributes", "The diagnosis by attribute", columns, ours, notes=notes)
+
+
+def _by_attribute(table: pd.DataFrame) -> pd.DataFrame:
+    """Split "<quantity>: <attribute>" into two columns; missing where a row names no attribute."""
+    parts = table["quantity"].str.extract(r"^([^:]+): (.*)$", flags=re.DOTALL)
+    parts = parts.set_axis(["quantity", "attribute"], axis=1)
+    return parts.where(parts["quantity"].isin(BY_ATTRIBUTE))
+
+
+BY_ATTRIBUTE = {
+    "person x message variance": "Person × message variance",
+    "divergence": "Divergence",
+    "replicated divergence": "Replicated",
+    "kappa": "Kappa",
+}
+
+
+def diagnostics_groups(table: pd.DataFrame, names: Names) -> Table:
+    """Verdict of each stage for the other goal and for subgroups, exploratory (diagnostics.csv)."""
+    others = ~((table["goal"] == names.goal) & (table["group"] == "all"))
+    others &= table["verdict"].fillna("").ne("")
+    table = table[others].reset_index(drop=True)
+    everybody = table["group"].replace("all", "everybody")
+    columns = [
+        Column("Stage", [stage.capitalize() for stage in texts(table, "diagnostic")]),
+        Column("Quantity", [theme.quantity(quantity) for quantity in texts(table, "quantity")], wide=True),
+        *_estimates(table, list(table["quantity"]), names.confidence),
+        *_ceilings(table),
+        _counts(table, "n", "n"),
         Column("Verdict", texts(table, "verdict")),
     ]
-    notes = ["Doubly robust estimates are out of sample; the plug-in is the learner's own promise."]
-    return Table("diagnostics", "Can nano-targeting pay?", columns, table, groups, notes)
+    groups = [f"{goal.capitalize()}, {group}" for goal, group in zip(table["goal"], everybody, strict=True)]
+    notes = ["Exploratory: not adjusted for the number of looks."]
+    notes += [NEVER_FIELDED] if (table["goal"] == "dissuade").any() else []
+    return Table(
+        "diagnostics_groups", "The other goal and subgroups (exploratory)", columns, table, groups, notes
+    )
+
+
+def _spanned(
+    table: pd.DataFrame, label: str, columns: Sequence[str], interval: str, error: str = ""
+) -> tuple[Column, Column]:
+    """Estimate and interval from columns (estimate, low, high) that have names of their own."""
+    estimate, low, high = (table[column] for column in columns)
+    places = theme.decimals(table[error] if error else (high - low) / 3.29)
+    return (
+        Column(label, [theme.number(value, places) for value in estimate], numeric=True),
+        Column(
+            interval,
+            [theme.interval(a, b, places) for a, b in zip(low, high, strict=True)],
+            numeric=True,
+        ),
+    )
+
+
+def ladder(table: pd.DataFrame, names: Names) -> Table:
+    """What each set of covariates and each learner predicts and gains (diagnose/ladder.csv)."""
+    interval = f"{theme.percent(names.confidence)} interval"
+    columns = [
+        Column("Rung", texts(table, "rung"), wide=True),
+        Column("Learner", texts(table, "learner")),
+        Column("Looks at", theme.looks_at(table)),
+        _with_error(table, "improvement", "Improvement"),
+        *_spanned(table, "Slope", ("slope", "slope_low", "slope_high"), interval),
+        Column("Share predictable", [_percent(value) for value in table["predictable_share"]], numeric=True),
+        *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
+    ]
+    notes = [
+        "Improvement of the loss over a model without differences between people, out of sample.",
+        "Share predictable: of the person × message variance; empty where that is not told from zero.",
+    ]
+    return Table("ladder", "Which covariates and which learner", columns, table, notes=notes)
+
+
+def frontier(table: pd.DataFrame) -> Table:
+    """What k petitions gain over one (diagnose/frontier.csv)."""
+    columns = [
+        _counts(table, "k", "Petitions"),
+        _with_error(table, "value", "Value"),
+        *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
+    ]
+    notes = ["Everybody gets the best of k petitions; the gain is that over the overall-best one (k = 1)."]
+    return Table("frontier", "How many petitions", columns, table, notes=notes)
+
+
+def learning_curve(table: pd.DataFrame, names: Names) -> Table:
+    """Gain by number of calibration respondents (diagnose/learning_curve.csv)."""
+    endless = table["n"].isna() & table["kind"].eq("extrapolated")
+    interval = f"{theme.percent(names.confidence)} interval"
+    columns = [
+        Column(
+            "Respondents",
+            ["∞" if e else theme.count(n) for e, n in zip(endless, table["n"], strict=True)],
+            numeric=True,
+        ),
+        Column("Share of the study", [_percent(value) for value in table["share"]], numeric=True),
+        *_spanned(table, "Gain", ("gain", "conf_low", "conf_high"), interval, "std_error"),
+        Column("Kind", texts(table, "kind")),
+    ]
+    return Table("learning_curve", "Would more respondents help?", columns, table)
+
+
+GAIN = ("gain", "gain_low", "gain_high")
+
+
+def _with_error(table: pd.DataFrame, column: str, label: str) -> Column:
+    """Numbers with their standard errors in brackets."""
+    places = theme.decimals(table["std_error"])
+    cells = [
+        f"{theme.number(value, places)} ({theme.number(error, places)})"
+        for value, error in zip(table[column], table["std_error"], strict=True)
+    ]
+    return Column(f"{label} (SE)", cells, numeric=True)
+
+
+def _percent(share: float) -> str:
+    return "–" if pd.isna(share) else theme.percent(round(share, 3))
 
 
 def subgroups(table: pd.DataFrame, names: Names) -> Table:
@@ -306,8 +502,9 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
     """Make every table whose source is there, in the order of the report.
 
     Args:
-        sources: artefact (flow, amce, marginal_means, learners, diagnostics, audit, arm_balance, effects,
-            equivalence, attrition, balance, power, subgroups, deviations) -> tidy table.
+        sources: artefact (flow, amce, marginal_means, learners, diagnostics, ladder, frontier,
+            learning_curve, audit, arm_balance, effects, equivalence, attrition, balance, power, subgroups,
+            deviations) -> tidy table.
         names: labels, and whether to add the note on simulated data.
     """
     builders: dict[str, Callable[[pd.DataFrame], Table]] = {
@@ -322,6 +519,11 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
             notes=["The null learns no differences between people.", *_learner_notes(t)],
         ),
         "diagnostics": lambda t: diagnostics(t, names),
+        "diagnostics_attributes": lambda t: diagnostics_attributes(t, names),
+        "diagnostics_groups": lambda t: diagnostics_groups(t, names),
+        "ladder": lambda t: ladder(t, names),
+        "frontier": frontier,
+        "learning_curve": lambda t: learning_curve(t, names),
         "audit": lambda t: chosen("audit", "Petitions fielded and recomputed", t, names, AUDIT),
         "arm_balance": lambda t: chosen(
             "arm_balance", "Balance of the roster's arms", t, names, BALANCE, "contrast"
@@ -334,6 +536,9 @@ def build(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, Table]
         "subgroups": lambda t: subgroups(t, names),
         "deviations": deviations,
     }
+    if "diagnostics" in sources:
+        views = dict.fromkeys(("diagnostics_attributes", "diagnostics_groups"), sources["diagnostics"])
+        sources = {**sources, **views}
     made = {name: builder(sources[name]) for name, builder in builders.items() if name in sources}
     if not names.synthetic:
         return made

@@ -6,10 +6,11 @@ numbers does not pay for it.
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,7 @@ from nanotarget.artefacts import replacing
 from nanotarget.config import ArmConfig, CalibrationOutcomes, OutcomeConfig, typed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 COLUMN_WIDTH = 3.5
@@ -87,6 +89,12 @@ ESTIMATORS = {
     "dr_q2": "Doubly robust, two-way (q = 2)",
     "plug_in": "Plug-in (optimistic)",
     "observed": "Observed",
+    "cross_task": "Across tasks",
+    "crossfit": "Cross-fitted learner",
+    "cross_person": "Without a learner",
+    "cross_half": "Across halves",
+    "replicated": "Replicated by both halves",
+    "permuted": "Covariates permuted",
 }
 POLICIES = {
     "random": "Random",
@@ -98,7 +106,33 @@ POLICIES = {
 }
 
 
-QUANTITIES = {**POLICIES, "share divergent": "Share to whom nano gives another petition than overall-best"}
+STAGES = {  # of the diagnosis, each with its question
+    "heterogeneity": "Do tastes for petitions differ between people?",
+    "predictability": "Can the differences be seen beforehand?",
+    "crossover": "Do they change which petition is best?",
+    "dividend": "Does nano-targeting pay?",
+}
+UNITS = {"rating": "rating points", "choice": "probability to be chosen"}
+QUANTITIES = {
+    "sesoi": "Smallest effect of interest",
+    "break-even gain": "Gain that pays for the costs",
+    "interaction share": "Person × message share of the variance within persons",
+    "lag difference": "The same, neighbouring minus distant tasks",
+    "common interactions of attributes": "Interactions of attributes that all people share",
+    "accuracy uplift": "Choices foreseen by nano rather than by common tastes",
+    "discordance win rate": "Win rate of nano's forecast where common tastes disagree",
+    "cross-half gain": "Gain chosen by one half, scored by the other",
+    "share dominated": "Share to whom no other petition is better by more than the smallest gain",
+    "cross-message correlation": "Correlation of a person's responses across petitions",
+    "share of intensity": "Share of the differences that only scale common tastes",
+    "order 2 - order 1": "Gain with second-order minus with first-order weights",
+    "matching gain": "Matching gain (the right petition for the right person)",
+    "quality loss": "Quality loss (petitions that are worse on average)",
+    "share divergent": "Share to whom nano gives another petition than overall-best",
+    "share better off": "Share that nano makes better off",
+    "audience that breaks even": "Audience at which the costs are earned",
+    "number needed to treat": "People to target for one more signature or point",
+}
 AMCE_ESTIMATORS = {"main_effects": "Main effects", "restricted": "Restricted design"}
 
 
@@ -114,6 +148,7 @@ class Names:
         arms: arms of the experiment in config order.
         level: of the experiment's intervals (1 - alpha).
         confidence: level of the diagnosis' intervals.
+        goal: what the diagnosis speaks of first: support or dissuade.
     """
 
     synthetic: bool
@@ -123,6 +158,7 @@ class Names:
     arms: tuple[str, ...] = ()
     level: float = 0.95
     confidence: float = 0.95
+    goal: str = "support"
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Names:
@@ -130,7 +166,7 @@ class Names:
 
         Args:
             settings: synthetic, ratings (calibration.outcomes or None), outcomes and arms (of the
-                experiment, or empty), alpha (estimate), confidence (diagnose).
+                experiment, or empty), alpha (estimate), confidence and goal (diagnose).
         """
         calibration = typed(CalibrationOutcomes | None, settings["ratings"])
         outcomes = typed(list[OutcomeConfig], settings["outcomes"])
@@ -148,11 +184,17 @@ class Names:
             arms=tuple(arm.name for arm in typed(list[ArmConfig], settings["arms"])),
             level=1 - settings["alpha"],
             confidence=settings["confidence"],
+            goal=settings["goal"],
         )
 
     def of(self, outcome: str) -> str:
         """Return the label of an outcome of either sample; unknown ones keep their name."""
         return self.outcomes.get(outcome) or self.ratings.get(outcome) or outcome
+
+    def main(self, diagnostics: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of diagnose/diagnostics.csv on the study's goal and everybody."""
+        ours = (diagnostics["goal"] == self.goal) & (diagnostics["group"] == "all")
+        return diagnostics[ours].reset_index(drop=True)
 
 
 def decimals(errors: Iterable[float]) -> int:
@@ -206,6 +248,27 @@ def estimate_text(row: Mapping[str, Any], places: int) -> str:
 def difference(contrast: str, labels: Mapping[str, str] | None = None) -> str:
     """Write "a - b" for people: with a real minus sign and labels instead of names."""
     return " − ".join((labels or {}).get(part, part) for part in contrast.split(" - "))
+
+
+def quantity(text: str) -> str:
+    """Write a quantity of the diagnosis for people; what follows ": " is data and stays as it is."""
+    name, colon, attribute = text.partition(": ")
+    if name in QUANTITIES:
+        label = QUANTITIES[name]
+    elif name in POLICIES or " - " in name:
+        label = difference(name, POLICIES)
+    else:
+        label = name[:1].upper() + name[1:].replace(" x ", " × ")
+    return label + colon + attribute
+
+
+def looks_at(ladder: pd.DataFrame) -> list[str]:
+    """Say what each rung of diagnose/ladder.csv looks at: "5 covariates and own answers"."""
+    return [
+        f"{count(n)} covariate{'s' if n != 1 else ''}"
+        + (" and own answers" if "own answers" in information else "")
+        for n, information in zip(ladder["n_covariates"], ladder["information"], strict=True)
+    ]
 
 
 @contextmanager
@@ -279,23 +342,43 @@ def save(figure: Figure, stem: str | Path) -> None:
     with characters that it lacks keeps its SVG text as text, so that the reader's own fonts show
     it; PDF and PNG show boxes there and the log says so.
     """
-    import warnings
-
-    from matplotlib.text import Text
-
-    lacking = without_glyph(artist.get_text() for artist in figure.findobj(Text))
+    lacking = _lacking(figure)
     if lacking:
         logging.getLogger(__name__).warning(
             "%s: no glyph for %s; the PDF and PNG show boxes, the SVG uses the reader's fonts",
             Path(stem).name,
             "".join(lacking),
         )
-    with drawing(), warnings.catch_warnings():
-        import matplotlib
-
-        if lacking:
-            matplotlib.rcParams["svg.fonttype"] = "none"
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with drawing(), _glyphs(lacking):
         for suffix in FORMATS:
             with replacing(f"{stem}.{suffix}") as temporary:
                 figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
+
+
+def svg(figure: Figure) -> str:
+    """Return the SVG that `save` writes, as text."""
+    buffer = io.BytesIO()
+    with drawing(), _glyphs(_lacking(figure)):
+        figure.savefig(buffer, format="svg", metadata=METADATA["svg"])
+    return buffer.getvalue().decode("utf-8")
+
+
+def _lacking(figure: Figure) -> list[str]:
+    """Characters in the texts of a figure for which there is no glyph."""
+    from matplotlib.text import Text
+
+    return without_glyph(artist.get_text() for artist in figure.findobj(Text))
+
+
+@contextmanager
+def _glyphs(lacking: Sequence[str]) -> Iterator[None]:
+    """Keep SVG text as text where glyphs are lacking; `save` has said which."""
+    import warnings
+
+    import matplotlib
+
+    with warnings.catch_warnings():
+        if lacking:
+            matplotlib.rcParams["svg.fonttype"] = "none"
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield

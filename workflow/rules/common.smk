@@ -32,3 +32,10 @@ def library(script):
         found |= new
         todo += new
     return sorted(os.path.relpath(file) for file in found)
+
+
+# What the pages of HTML include.
+PAGE_PARTS = [
+    os.path.relpath(WORKFLOW / "report" / name)
+    for name in ("style.css", "banner.html.j2", "figure.html.j2", "verdict.html.j2")
+]

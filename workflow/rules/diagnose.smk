@@ -73,7 +73,7 @@ rule refit:
 include: "permute.smk"
 
 
-rule diagnose:
+rule diagnostics:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
@@ -104,9 +104,9 @@ rule diagnose:
         },
         verdict="<results>/diagnose/verdict.json",
     log:
-        "<logs>/diagnose.log",
+        "<logs>/diagnostics.log",
     benchmark:
-        "<benchmarks>/diagnose.tsv"
+        "<benchmarks>/diagnostics.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -126,3 +126,39 @@ rule diagnose:
         "Diagnosing whether nano-targeting can pay"
     script:
         "../scripts/diagnose.py"
+
+
+rule answer:
+    input:
+        diagnostics=rules.diagnostics.output.diagnostics,
+        verdict=rules.diagnostics.output.verdict,
+        caption=os.path.relpath(WORKFLOW / "report" / "funnel.rst"),
+        templates=[
+            os.path.relpath(WORKFLOW / "report" / "answer.html.j2"),
+            *PAGE_PARTS,
+        ],
+        library=library("answer.py"),
+    output:
+        "<results>/diagnose/answer.html",
+    log:
+        "<logs>/answer.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        title=config["title"] or config["study"],
+    message:
+        "Writing the answer for who decides"
+    script:
+        "../scripts/answer.py"
+
+
+rule diagnose:
+    input:
+        rules.diagnostics.output,
+        rules.answer.output,
+    message:
+        "The diagnosis is complete"

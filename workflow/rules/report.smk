@@ -14,7 +14,18 @@ if HAS_CALIBRATION:
         "amce": "<results>/calibrate/amce.csv",
         "marginal_means": "<results>/calibrate/marginal_means.csv",
         "learners": "<results>/calibrate/learners.csv",
-        "diagnostics": "<results>/diagnose/diagnostics.csv",
+        **{
+            name: f"<results>/diagnose/{name}.csv"
+            for name in (
+                "diagnostics",
+                "calibration",
+                "ladder",
+                "switches",
+                "abundance",
+                "frontier",
+                "learning_curve",
+            )
+        },
         "petitions": "<results>/assign/petitions.csv",
         "concentration": "<results>/assign/concentration.csv",
         "uncertainty": "<results>/assign/uncertainty.csv",
@@ -40,18 +51,43 @@ if HAS_CALIBRATION:
         f"amce_{outcome}": (["amce", "marginal_means"], "Calibration")
         for outcome in config["calibration"]["outcomes"]
     }
-    FIGURES["dividend"] = (["diagnostics"], "Diagnosis")
+    FIGURES |= {
+        name: ([*sources, "diagnostics"], "Diagnosis")
+        for name, sources in {
+            "funnel": [],
+            "variance": [],
+            "calibration": ["calibration"],
+            "ladder": ["ladder"],
+            "switches": ["switches"],
+            "abundance": ["abundance"],
+            "dividend": [],
+            "frontier": ["frontier"],
+            "learning": ["learning_curve"],
+        }.items()
+    }
     FIGURES["petitions"] = (["petitions"], "Assignment")
 if HAS_OUTCOMES:
     FIGURES["effects"] = (["effects"], "Experiment")
 if HAS_SUBGROUPS:
     FIGURES["subgroups"] = (["subgroups"], "Exploratory")
 
+# Those that only figures or sentences need have no table of their own.
 TABLES = [
     name
     for name in SOURCES
-    if name not in ("marginal_means", "petitions", "concentration", "uncertainty")
+    if name
+    not in (
+        "marginal_means",
+        "calibration",
+        "switches",
+        "abundance",
+        "petitions",
+        "concentration",
+        "uncertainty",
+    )
 ]
+if HAS_CALIBRATION:
+    TABLES += ["diagnostics_attributes", "diagnostics_groups"]
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).
 FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]
@@ -63,6 +99,7 @@ NAMES = {
     "arms": (config["experiment"] or {}).get("arms", []),
     "alpha": config["estimate"]["alpha"],
     "confidence": config["diagnose"]["confidence"],
+    "goal": config["diagnose"]["goal"],
 }
 STUDY = {
     key: config[key]
@@ -105,7 +142,6 @@ rule figures:
         names=NAMES,
         profiles=(config["calibration"] or {}).get("profiles", 1),
         analysed=(config["calibration"] or {}).get("analyse", ""),
-        gain=config["diagnose"]["sesoi"],
         sesoi=config["estimate"]["sesoi"],
     message:
         "Drawing figures"
@@ -150,7 +186,10 @@ rule page:
             for name in dict.fromkeys(name.split("_")[0] for name in FIGURES)
         ],
         files=FILES,
-        template=os.path.relpath(WORKFLOW / "report" / "report.html.j2"),
+        templates=[
+            os.path.relpath(WORKFLOW / "report" / "report.html.j2"),
+            *PAGE_PARTS,
+        ],
         library=library("report.py"),
     output:
         report(
@@ -187,7 +226,8 @@ MAKERS = [
         "learn",
         "imce",
         "halve",
-        "diagnose",
+        "diagnostics",
+        "answer",
         "choose",
         "concentration",
         "uncertainty",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from nanotarget import artefacts, theme
 from nanotarget.config import ArmConfig, typed
-from nanotarget.figures import bands, build
+from nanotarget.figures import build
+from nanotarget.figures.study import bands
 from nanotarget.problems import reporting
 
 
-def draw(sources, descriptions, settings, profiles, analysed, gain, sesoi):
+def draw(sources, descriptions, settings, profiles, analysed, sesoi):
     """Write the figures beside `descriptions`, which holds their alternative texts."""
     folder = Path(descriptions).parent
     drawn = build(
@@ -16,7 +17,6 @@ def draw(sources, descriptions, settings, profiles, analysed, gain, sesoi):
         theme.Names.from_settings(settings),
         profiles=profiles,
         analysed=analysed,
-        gain=gain,
         smallest=bands(sesoi, typed(list[ArmConfig], settings["arms"])),
     )
     for name, figure in drawn.items():
@@ -33,6 +33,5 @@ if __name__ == "__main__":
             snakemake.params.names,
             snakemake.params.profiles,
             snakemake.params.analysed,
-            snakemake.params.gain,
             snakemake.params.sesoi,
         )

@@ -38,11 +38,11 @@ def write_report(inputs, sources, output, study, settings, parts):
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
     )
     origin = {"packages": provenance.packages(), "inputs": provenance.fingerprints(inputs["files"])}
-    template = Path(inputs["template"]).read_text("utf-8")
-    artefacts.write_text(render(template, study, material, origin), output)
+    templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs["templates"]}
+    artefacts.write_text(render(templates, study, material, origin), output)
 
 
-OTHER_INPUTS = ("descriptions", "captions", "pictures", "verdict", "files", "template", "library")
+OTHER_INPUTS = ("descriptions", "captions", "pictures", "verdict", "files", "templates", "library")
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):

@@ -263,6 +263,7 @@ class View:
             p_value=p,
         )
         gains = gain_ceiling(material.fitted.data.design, self.sign * found.part_worths, total, found.shares)
+        gains = np.minimum(gains, self._room(weights[0]))
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
         evaluated = bool(((material.heterogeneity.products.pairs > 0) & (weights[0] > 0)).any())
         stage = Stage(
@@ -274,6 +275,11 @@ class View:
             evaluated=evaluated,
         )
         return with_ceiling(line, stage.ceiling, stage.low, stage.high), stage, found
+
+    def _room(self, weight: np.ndarray) -> float:
+        """Return the distance from what overall-best is worth to the end of the scale: nobody can gain more."""
+        value = self.dividend.scores[1]["overall_best"].value
+        return float(max(self.fitted.data.outcome.max() - weight @ value / weight.sum(), 0))
 
     def _predictability(
         self, weights: np.ndarray, variances: Variances, above: Stage, seed: int | None
@@ -759,7 +765,8 @@ class View:
         if material.slow:
             rungs.append(("all covariates", material.refits["split_1"], everything, "ridge", "covariates"))
         own = Refit.of(material.fitted, material.improvement)
-        rungs.append((information, own, everything, material.learner, information))
+        name = "all covariates" if not material.own_answers else information
+        rungs.append((name, own, everything, material.learner, information))
         rows = [self._rung(*rung, weight) for rung in rungs]
         return pd.DataFrame(rows, columns=list(LADDER_COLUMNS))
 

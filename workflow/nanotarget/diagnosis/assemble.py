@@ -277,7 +277,7 @@ class View:
         return with_ceiling(line, stage.ceiling, stage.low, stage.high), stage, found
 
     def _room(self, weight: np.ndarray) -> float:
-        """Return the distance from what overall-best is worth to the end of the scale: nobody can gain more."""
+        """Return how far overall-best is from the end of the scale: nobody can gain more."""
         value = self.dividend.scores[1]["overall_best"].value
         return float(max(self.fitted.data.outcome.max() - weight @ value / weight.sum(), 0))
 

@@ -25,6 +25,7 @@ from nanotarget.score import best_petitions, response
 from nanotarget.utilities import Tables, Utilities, average, in_memory
 
 DRAWS = 40  # posterior draws of the model that scores
+LEARNED = 2.0  # standard errors that the slope is above zero where predictions are real
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Half:
         model: the model.
         utilities: of all respondents.
         common: average utilities of the half.
-        slope, slope_error: of the answers of the other half on its predictions.
+        slope, slope_error: scale of its predictions and its standard error, see `Crossover.halves`.
     """
 
     model: Model | ReversedModel
@@ -107,19 +108,40 @@ class Crossover:
 
     @cached_property
     def halves(self) -> tuple[Half, Half]:
-        """The models; the slope of each is estimated with answers that it has not seen."""
+        """The models; what each adds for a person is scaled by how much it is too timid or too bold.
+
+        Model B predicts d_B = s h + error, shrunken by s. On average over its errors d_B / s is right
+        wherever the other half puts its petitions. With r answers that B has not seen, and d_A of the other
+        half, whose errors are its own, s = E[d_A d_B] / E[r d_A] = E[d_A d_B] / E[r d_B] if both shrink
+        alike. (The calibration slope, E[r d_B] / E[d_B^2], counts the errors of d_B and is too small.)
+        """
         fitted, data = self.fitted, self._data
         predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
+        everybody = [model.utilities(data.respondents) for model in fitted.models]
+        one, other = (self._added(u, c) for u, c in zip(everybody, fitted.common, strict=True))
+        comparison = data.respondent if data.outcome_kind == "rating" else data.respondent[::2]
+        mass = (self.weight / np.bincount(comparison, minlength=data.n_respondents))[comparison]
+        shared = float(mass @ (one * other))
         found = []
-        for f, model in enumerate(fitted.models):
+        for f, (model, utilities, own) in enumerate(zip(fitted.models, everybody, (one, other), strict=True)):
             unseen = data.respondent_means((fitted.fold == f).astype(float))
             slope, error = predictability.slope(self.weight * unseen)
-            known = np.isfinite(slope)  # nothing person-specific was predicted: no slope is needed
-            utilities = model.utilities(data.respondents)
-            found.append(
-                Half(model, utilities, fitted.common[f], slope if known else 1.0, error if known else 0.0)
-            )
+            if not np.isfinite(slope):  # nothing person-specific was predicted: no scale is needed
+                slope, error = 1.0, 0.0
+            elif shared > 0 and slope > LEARNED * error:
+                ratio = float(mass @ own**2) / shared
+                slope, error = slope * ratio, error * ratio
+            found.append(Half(model, utilities, fitted.common[f], slope, error))
         return found[0], found[1]
+
+    def _added(self, utilities: Utilities, common: Tables) -> np.ndarray:
+        """(n_comparisons,) what a model adds for the person to what it expects of all, outcome units."""
+        data = self._data
+        eta = compare(utilities.utility_of_rows(data.levels, data.respondent), data)
+        shared = compare(common.utility_of_rows(data.levels, np.zeros_like(data.respondent)), data)
+        if data.outcome_kind == "rating":
+            return eta - shared
+        return 1 / (1 + np.exp(-eta)) - 1 / (1 + np.exp(-shared))
 
     @cached_property
     def individual_gains(self) -> np.ndarray:

@@ -25,6 +25,7 @@ from nanotarget.seeds import child_rng
 
 DEALS = 999  # permutations of covariates for the learner-free variance
 BINS = 10
+NOTHING = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
 CALIBRATION_COLUMNS = ("bin", "predicted", "observed", "std_error", "n")
 
 
@@ -115,11 +116,18 @@ class Predictability:
         sums = [np.bincount(who, weights=v, minlength=n) for v in (residual * predicted, predicted**2)]
         return np.column_stack(sums) / np.maximum(count, 1)[:, None]
 
+    @cached_property
+    def _spread(self) -> np.ndarray:
+        """(n_respondents,) mean square of r."""
+        residual, _ = self._rows
+        who, n = self.answers.respondent, self.answers.n_respondents
+        return np.bincount(who, weights=residual**2, minlength=n) / np.bincount(who, minlength=n)
+
     def slope(self, weight: np.ndarray) -> tuple[float, float]:
         """Return the calibration slope and its standard error over respondents; NaN if d is zero for all."""
         product, square = self.moments.T
         total = weight @ square
-        if total <= 0:
+        if total <= NOTHING * (weight @ self._spread):
             return np.nan, np.nan
         slope = (weight @ product) / total
         n = (weight > 0).sum()

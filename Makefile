@@ -7,10 +7,13 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
 SEEDS ?= 3
+REPLICATIONS ?= 200
+FORESTS ?= 40
 BIN := .venv/bin
+KNOWN_TRUTH := tests/unit:tests/benchmark:tests/validation
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark recovery lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark recovery validate lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -40,17 +43,22 @@ recovery: .venv/ready ## Show what each learner recovers of known truth (docs/re
 	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
 	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --summary
 
+validate: .venv/ready ## Prove the diagnosis on worlds of known truth (docs/validation.md; hours, resumable)
+	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python -m snakemake --snakefile tests/validation/Snakefile \
+		--cores $(CORES) --config replications=$(REPLICATIONS) forests=$(FORESTS)
+	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/summary.py
+
 lint: .venv/ready ## Check format, style, types and workflow
 	@$(BIN)/ruff format --check $(LIBRARY)
 	@$(BIN)/ruff check $(LIBRARY)
 	@$(BIN)/mypy
-	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/snakefmt --check Snakefile workflow/rules tests/validation/Snakefile
 	@$(BIN)/python -m snakemake --lint
 
 format: .venv/ready ## Format code and workflow
 	@$(BIN)/ruff format $(LIBRARY)
 	@$(BIN)/ruff check --fix $(LIBRARY)
-	@$(BIN)/snakefmt Snakefile workflow/rules
+	@$(BIN)/snakefmt Snakefile workflow/rules tests/validation/Snakefile
 
 lock: ## Pin all dependencies anew (needs uv)
 	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \

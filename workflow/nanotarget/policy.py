@@ -69,7 +69,13 @@ STARTS = 10  # searches for the best set, from different first petitions
 CANDIDATES = 300  # respondents' best petitions, the most frequent, that are tried as members of the set
 
 
-def best_set(utilities: Utilities, weight: np.ndarray, k: int, starts: int = STARTS) -> np.ndarray:
+def best_set(
+    utilities: Utilities,
+    weight: np.ndarray,
+    k: int,
+    starts: int = STARTS,
+    own_best: np.ndarray | None = None,
+) -> np.ndarray:
     """Choose k petitions so that, everyone given the best of them, average utility is high.
 
     Begins with one petition and adds, one at a time, the respondent's best petition that raises the
@@ -84,12 +90,16 @@ def best_set(utilities: Utilities, weight: np.ndarray, k: int, starts: int = STA
         weight: (n,) survey weights.
         k: largest number of petitions.
         starts: searches from frequent petitions, beside the one from overall-best.
+        own_best: (n, n_attributes) `best_petitions` of the utilities, if they are known.
 
     Returns:
         (at most k, n_attributes) level indices, by petition id.
     """
     tables = in_memory(utilities)
-    candidates, kind = np.unique(best_petitions(tables), axis=0, return_inverse=True)
+    own_best = best_petitions(tables) if own_best is None else own_best
+    candidates, kind = np.unique(own_best, axis=0, return_inverse=True)
+    if len(candidates) == 1:  # nobody would be better served by another
+        return candidates
     count = np.bincount(kind.ravel(), weights=weight)
     tried = np.sort(np.argsort(-count, kind="stable")[:CANDIDATES])
     candidates, count = candidates[tried], count[tried]

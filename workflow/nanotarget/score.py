@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Component:
                     self._prohibited.append(table)
                     subsets.append(block.attributes)
         self._lengths = [[design.shape[a] if a in subset else 1 for a in attributes] for subset in subsets]
-        self._plan = merge_plan(subsets, design.shape)
+        self._plan = merge_plan(tuple(subsets), design.shape)
 
     def expand(self, cells: np.ndarray, sign: int = 1) -> np.ndarray:
         """Return (n_cells, m) sums of the tables times `sign`, in row-major order of the levels.
@@ -108,7 +109,8 @@ def components(layout: Layout) -> list[Component]:
     return [Component(layout, attributes) for attributes in members]
 
 
-def merge_plan(subsets: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> list[tuple[int, int]]:
+@lru_cache(maxsize=64)
+def merge_plan(subsets: tuple[tuple[int, ...], ...], shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """Return which two tables to add next, always those whose union is smallest; results are appended."""
     open_tables = {i: frozenset(subset) for i, subset in enumerate(subsets)}
     plan = []

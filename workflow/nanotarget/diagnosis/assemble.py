@@ -48,6 +48,7 @@ from nanotarget.seeds import child_rng
 UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 ALPHA = 1 - ONE_SIDED
 TASKS = 200  # of a person, up to which it is asked whether her own answers could pay
+CLEARLY = 0.01  # p-value below which interactions of attributes are taken for certain
 FEW = 30  # divergent respondents below which the gain rests on few
 LADDER_COLUMNS = (
     "rung",
@@ -125,9 +126,16 @@ class Material:
         return self.learner not in FAST_LEARNERS
 
     @property
+    def known(self) -> str:
+        """What a policy looks at, in words; empty if there is nothing."""
+        covariates = "covariates" if any(c.target for c in self.fitted.data.covariates) else ""
+        answers = "people's own answers" if self.own_answers else ""
+        return " and ".join(part for part in (covariates, answers) if part)
+
+    @property
     def has_information(self) -> bool:
         """Whether a policy has anything to look at."""
-        return self.own_answers or any(c.target for c in self.fitted.data.covariates)
+        return bool(self.known)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:
@@ -138,6 +146,22 @@ class Material:
     def predictability(self) -> Predictability:
         """The predictions."""
         return Predictability(self.fitted, self.heterogeneity)
+
+    @cached_property
+    def interactions(self) -> tuple[float, float]:
+        """Variance of common interactions of attributes, and the p-value of none."""
+        return self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
+
+    @property
+    def order(self) -> int:
+        """Order of the weights on which the dividend stands.
+
+        First-order weights leave interactions of attributes to the learner. Where they are clearly there and
+        the learner has none, second-order weights, with all their noise, are the honest ones.
+        """
+        additive = all(len(subset) < 2 for tables in self.fitted.common for subset in tables.layout.subsets)
+        several = len(self.fitted.data.design.blocks) > 1
+        return 2 if additive and several and self.interactions[1] < CLEARLY else 1
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -238,7 +262,7 @@ class View:
     @cached_property
     def dividend(self) -> Dividend:
         """Scores under the policies."""
-        return Dividend(self.fitted)
+        return Dividend(self.fitted, self.material.order)
 
     @cached_property
     def crossover(self) -> Crossover:
@@ -318,11 +342,12 @@ class View:
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
         bound = quantile(np.inf, ONE_SIDED)
         is_learned = bool(np.isfinite(slope) and slope - bound * error > 0)
+        ceiling = float(min(gains[0], above.ceiling)) if above.evaluated else float(gains[0])
         stage = Stage(
             "predictability",
-            float(min(gains[0], above.ceiling)) if above.evaluated else float(gains[0]),
-            float(min(low, above.high)) if above.evaluated else float(low),
-            float(min(high, above.high)) if above.evaluated else float(high),
+            ceiling,
+            float(min(low, ceiling)),
+            float(max(min(high, above.high), ceiling)) if above.evaluated else float(high),
             found=is_learned or p < ALPHA,
             learned=is_learned,
             evaluated=material.has_information,
@@ -433,7 +458,7 @@ class View:
             else np.nan,
             "predictable": share[0] if share else np.nan,
             "respondents": int((weight > 0).sum()),
-            "has_covariates": self.material.has_information,
+            "known": self.material.known,
         }
         if self.material.has_information:
             scores, inside = self.dividend.scores[1], weight > 0
@@ -467,9 +492,9 @@ class View:
         third, crossover = self._crossover(weight)
         petitions = len(np.unique(self.crossover.halves[0].nano, axis=0))
         smallest, breaks_even = threshold(settings, petitions)
-        values = [*self.dividend.rows(weight, settings.confidence), *self._splits(weight)]
-        median = [r for r in values if np.isfinite(r["ceiling"])][-1]
-        dividend = Stage("dividend", median["ceiling"], median["ceiling_low"], median["ceiling_high"])
+        values = self._values(weight)
+        decisive = next(r for r in values if np.isfinite(r["ceiling"]))
+        dividend = Stage("dividend", *(decisive[key] for key in ("ceiling", "ceiling_low", "ceiling_high")))
         stages += [predictability, crossover, dividend]
         frontier, curve = self.frontier, self.curve(weight)
         best = [r for r in values if r["quantity"] == "overall_best - random" and r["estimator"] == "dr_q1"]
@@ -485,11 +510,17 @@ class View:
             tasks_needed=self._tasks_needed(weight, variances, smallest),
             limit=float(limit.iloc[0]) if len(limit) else np.nan,
             petitions_90=petitions_for(frontier, dividend),
+            learned=self._learned(second),
         )
         rows += [*second, *self._betting(weight), third, *self._crossing(weight, variances, smallest, facts)]
         rows += [*values, *self.dividend.matching(weight, settings.confidence, material.seed)]
         rows += self._costs(dividend, petitions)
         return self._judged([*self._threshold_rows(smallest, breaks_even), *rows], facts), facts
+
+    def _learned(self, predictable: Sequence[Row]) -> float:
+        """Share of what covariates tell, as far as is known without a learner, that was learned."""
+        free, seen = (r["estimate"] for r in predictable if r["quantity"] == "predictable variance")
+        return max(seen, 0) / free if free > 0 else np.nan
 
     def _named(self, diagnostic: str, quantity: str, estimate: float, estimator: str) -> Row:
         """Return a number without an error of its own."""
@@ -540,7 +571,7 @@ class View:
             add(f"person x message variance: {name}", found.by_block[:, b])
         if len(design.blocks) > 1:
             add("person x message variance, pairs of attributes", found.pairs)
-            variance, p_value = heterogeneity.interactions(weights[0], material.seed)
+            variance, p_value = material.interactions
             add("common interactions of attributes", np.array([variance]), p_value)
         lags = heterogeneity.by_lag(weights)
         for k, name in enumerate(LAGS):
@@ -548,8 +579,9 @@ class View:
                 add(f"person x message variance, {name}", lags[:, k])
         if np.isfinite(lags[0, [0, -1]]).all():
             difference = lags[:, 0] - lags[:, -1]
+            # One-sided: moods and carry-over fade with distance.
             statistic = difference[0] / difference[1:].std(ddof=1)
-            add("lag difference", difference, float(2 * special.ndtr(-abs(statistic))))
+            add("lag difference", difference, float(special.ndtr(-statistic)))
         error = heterogeneity.response_error(weights)
         if error is not None:
             add("response error", error)
@@ -638,6 +670,16 @@ class View:
         _, kind = np.unique(ids, return_inverse=True)
         return effective_number(np.bincount(kind, weights=weight))
 
+    def _values(self, weight: np.ndarray) -> list[Row]:
+        """Return values of policies; what decides is the median of several divisions if there are any."""
+        rows, median = self.dividend.rows(weight, self.material.settings.confidence), self._splits(weight)
+        if not any(np.isfinite(r["ceiling"]) for r in median):
+            return [*rows, *median]
+        single = {"quantity": f"{NANO_BEST}, first division"} | dict.fromkeys(
+            ("ceiling", "ceiling_low", "ceiling_high"), np.nan
+        )
+        return [*median, *(r | single if np.isfinite(r["ceiling"]) else r for r in rows)]
+
     def _splits(self, weight: np.ndarray) -> list[Row]:
         """Return the gain as the median of several divisions into folds, if there are any."""
         slow = self.material.slow
@@ -646,7 +688,7 @@ class View:
             for name, refit in self.material.refits.items()
             if name.startswith("split_") and (slow or name != "split_1")
         ]
-        if not splits or self.goal != self.material.settings.goal:
+        if not splits or self.goal != self.material.settings.goal or self.material.order == 2:
             return []
         scores = (
             [refit.gains for refit in splits] if slow else [self.dividend.gains(), *(r.gains for r in splits)]
@@ -657,7 +699,7 @@ class View:
         df = max(int(np.median([(d > 0).sum() for d in apart])) - 1, 1)
         line = row(
             "dividend",
-            f"{NANO_BEST}, ridge" if slow else f"{NANO_BEST}, median of divisions",
+            f"{NANO_BEST}, ridge" if slow else NANO_BEST,
             middle,
             error,
             estimator="dr_q1",
@@ -763,9 +805,9 @@ class View:
         everything = sum(c.target for c in self.fitted.data.covariates)
         information = "covariates + own answers" if material.own_answers else "covariates"
         if material.slow:
-            rungs.append(("all covariates", material.refits["split_1"], everything, "ridge", "covariates"))
+            rungs.append(("All covariates", material.refits["split_1"], everything, "ridge", "covariates"))
         own = Refit.of(material.fitted, material.improvement)
-        name = "all covariates" if not material.own_answers else information
+        name = "All covariates" if not material.own_answers else information
         rungs.append((name, own, everything, material.learner, information))
         rows = [self._rung(*rung, weight) for rung in rungs]
         return pd.DataFrame(rows, columns=list(LADDER_COLUMNS))
@@ -808,14 +850,19 @@ class View:
         return listed_flags(
             [
                 (
-                    p_of(lag) < ALPHA and own.loc[lag, "estimate"] > 0,
+                    p_of(lag) < ALPHA,
                     "lag: answers in neighbouring tasks are more alike than in distant ones, so part of the "
                     "heterogeneity is a passing mood or carried over; its ceiling is too high.",
                 ),
                 (
                     p_of("common interactions of attributes") < ALPHA,
                     "interactions: what a level adds depends on other attributes; main effects alone do not "
-                    "find the best petition, and first-order weights rely on the learner for them.",
+                    "find the best petition, and first-order weights rely on the learner for them"
+                    + (
+                        "."
+                        if self.material.order == 1
+                        else ", which has none: the gain is that of second order."
+                    ),
                 ),
                 (
                     p_of("order 2 - order 1") < ALPHA,

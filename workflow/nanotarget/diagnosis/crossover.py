@@ -72,22 +72,24 @@ class Half:
         everybody = np.tile(best, (len(chosen), 1))
         return response(own, chosen, 0.0, outcome_kind) - response(own, everybody, 0.0, outcome_kind)
 
-    def spread(
-        self, chosen: np.ndarray, best: np.ndarray, respondents: pd.DataFrame, weight: np.ndarray
-    ) -> float:
-        """Return the standard error of the mean gain, in units of utility: of the model and of its slope."""
+    def drawn_gains(self, chosen: np.ndarray, best: np.ndarray, respondents: pd.DataFrame) -> np.ndarray:
+        """Return the (n_draws, n_respondents) gain in posterior draws of the model, in units of utility."""
         draws = np.unique(np.linspace(0, self.model.n_draws - 1, DRAWS).astype(int))
+        drawn = self.model.drawn_utilities(respondents, draws)
+        return np.stack([sum(self._gain(u, average(u, np.ones(u.n)), chosen, best)) for u in drawn])
+
+    def slope_gains(self, chosen: np.ndarray, best: np.ndarray) -> np.ndarray:
+        """Return the (n_respondents,) part of the gain that is proportional to the slope, a unit of it."""
+        return self._gain(self.utilities, self.common, chosen, best)[1] / self.slope
+
+    def _gain(
+        self, utilities: Utilities, common: Tables, chosen: np.ndarray, best: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(n_respondents,) gain that is common to all, and what is added for the person, times the slope."""
         everybody = np.tile(best, (len(chosen), 1))
-        drawn, share = [], weight / weight.sum()
-        for utilities in self.model.drawn_utilities(respondents, draws):
-            common = average(utilities, np.ones(utilities.n))
-            own = utilities.utility_of(chosen) - utilities.utility_of(everybody)
-            shared = common.utilities_of_all(chosen)[0] - common.utilities_of_all(best[None])[0]
-            drawn.append(share @ (shared + self.slope * (own - shared)))
-        own = self.utilities.utility_of(chosen) - self.utilities.utility_of(everybody)
-        shared = self.common.utilities_of_all(chosen)[0] - self.common.utilities_of_all(best[None])[0]
-        of_slope = (share @ (own - shared)) * self.slope_error
-        return float(np.hypot(np.std(drawn, ddof=1) if len(drawn) > 1 else 0.0, of_slope))
+        own = utilities.utility_of(chosen) - utilities.utility_of(everybody)
+        shared = common.utilities_of_all(chosen)[0] - common.utilities_of_all(best[None])[0]
+        return shared, self.slope * (own - shared)
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,19 @@ class Crossover:
             ]
         )
 
+    @cached_property
+    def _uncertain(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For both directions, what the standard error is made of: draws of gains, gains by unit of slope."""
+        one, other = self.halves
+        people = self._data.respondents
+        return [
+            (
+                scorer.drawn_gains(chooser.nano, chooser.best, people),
+                scorer.slope_gains(chooser.nano, chooser.best) * scorer.slope_error,
+            )
+            for chooser, scorer in ((one, other), (other, one))
+        ]
+
     def gain(self, weight: np.ndarray) -> tuple[float, float]:
         """Return the mean gain and its standard error.
 
@@ -164,13 +179,12 @@ class Crossover:
         Args:
             weight: (n_respondents,).
         """
-        one, other = self.halves
-        estimate = float(self.individual_gains.mean(axis=0) @ weight / weight.sum())
-        people = self._data.respondents
-        errors = [
-            scorer.spread(chooser.nano, chooser.best, people, weight)
-            for chooser, scorer in ((one, other), (other, one))
-        ]
+        share = weight / weight.sum()
+        estimate = float(self.individual_gains.mean(axis=0) @ share)
+        errors = []
+        for drawn, by_slope in self._uncertain:
+            errors.append(np.std(drawn @ share, ddof=1) if len(drawn) > 1 else 0.0)
+            errors.append(by_slope @ share)
         return estimate, float(np.linalg.norm(errors) / 2 * self._unit)
 
     @cached_property

@@ -45,9 +45,16 @@ class Dividend:
 
     Attributes:
         fitted: the cross-fitted learner.
+        order: of the weights on which the verdict stands.
     """
 
     fitted: Crossfit
+    order: int = 1
+
+    @property
+    def estimator(self) -> str:
+        """Name of the estimator on which the verdict stands."""
+        return f"dr_q{self.order}"
 
     @cached_property
     def petitions(self) -> Mapping[str, np.ndarray]:
@@ -93,7 +100,13 @@ class Dividend:
         """Return the gain of nano over overall-best with its one-sided bounds as ceiling."""
         df = self.degrees(weight)
         found = mean_row(
-            "dividend", NANO_BEST, self.gains(), weight, estimator="dr_q1", confidence=confidence, df=df
+            "dividend",
+            NANO_BEST,
+            self.gains(self.order),
+            weight,
+            estimator=self.estimator,
+            confidence=confidence,
+            df=df,
         )
         margin = quantile(df, ONE_SIDED) * found["std_error"]
         gain = found["estimate"]
@@ -117,7 +130,7 @@ class Dividend:
         found = [of("random", "observed", random)]
         for estimator, values in estimators.items():
             found += [of(name, estimator, score) for name, score in values.items()]
-            if estimator == "dr_q1":
+            if estimator == self.estimator:
                 found.append(self.headline(weight, confidence))
             else:
                 found.append(of(NANO_BEST, estimator, values["nano"] - values["overall_best"]))
@@ -159,13 +172,14 @@ class Dividend:
         """
         fitted, best = self.fitted, self.scores[1]["overall_best"].value
         training = [(in_memory(utilities), w) for utilities, w in fitted.training]
+        own_best = [policy.nano(utilities) for utilities, _ in training]
         rows = []
         for k in sizes:
             petitions = fitted.overall_best.copy()
             if k > 1:
                 for f, (utilities, w) in enumerate(training):
                     units = np.flatnonzero(fitted.unit_fold == f)
-                    chosen = policy.best_set(utilities, w, k, starts=1)
+                    chosen = policy.best_set(utilities, w, k, 1, own_best[f])
                     own = fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
                     petitions[units] = policy.segment(own, chosen)
             value = policy_scores(fitted, petitions, 1).value

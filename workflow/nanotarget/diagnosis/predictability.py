@@ -69,11 +69,33 @@ class Predictability:
         return CovariateEncoder.fit(data.respondents, data.covariates, curved=True).encode(data.respondents)
 
     def learner_free(self, weights: np.ndarray) -> np.ndarray:
-        """Return the (n_samples, n_blocks) variance of h that is linear in covariates, by block."""
+        """Return the (n_samples, n_blocks) variance of h that is linear in covariates, by block.
+
+        Whitened features of n people are a little less alike than new people's would be: the mean of
+        (z_i'z_j)^2 over pairs is below its expectation q by a share of about q / n, and so is the estimate.
+        """
+        vectors = self.heterogeneity.residual_vectors
         if not self.features.shape[1]:
             return np.zeros((len(weights), len(self.answers.ranks)))
         features = whitened(self.features, weights[0])
-        return self.heterogeneity.residual_vectors.between_people(weights, features)
+        likeness = mass = 0.0
+        for f in np.unique(vectors.fold):
+            units = np.flatnonzero(vectors.fold == f)
+            z = features[vectors.respondent[units]]
+            w = weights[0][vectors.respondent[units]] * vectors.share[units]
+            own = w**2 @ (z**2).sum(axis=1) ** 2
+            likeness += (((z * w[:, None]).T @ z) ** 2).sum() - own
+            mass += w.sum() ** 2 - w @ w
+        if likeness <= 0:
+            return np.zeros((len(weights), len(self.answers.ranks)))
+        found = vectors.between_people(weights, features) * (mass * features.shape[1] / likeness)
+        spread, total = vectors.between_people_error(weights[0], features), found.sum(axis=1)
+        if len(weights) < 3 or not np.isfinite(spread):
+            return found
+        # Bootstrap samples keep their shape, but get the spread of `between_people_error`.
+        by_bootstrap = total[1:].std(ddof=1)
+        scale = spread * mass * features.shape[1] / likeness / max(by_bootstrap, 1e-300)
+        return np.vstack([found[:1], found[:1] + (found[1:] - found[:1]) * scale])
 
     def dealt_p(self, weight: np.ndarray, seed: int) -> float:
         """Return the p-value of the learner-free variance when covariates are dealt anew within folds.

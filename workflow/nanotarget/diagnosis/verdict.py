@@ -13,6 +13,7 @@ from nanotarget.config import DiagnoseConfig
 STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
 OVERALL = {"PASS": "DEPLOY", "FAIL": "DO NOT DEPLOY", "INCONCLUSIVE": "COLLECT MORE"}
 NOT_EVALUATED = "NOT EVALUATED"
+HALF = 0.5  # of what there is to learn
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,21 @@ def stage_verdicts(stages: Mapping[str, Stage], smallest: float) -> dict[str, st
         judged = name in ("heterogeneity", "predictability") or (
             stages["predictability"].learned or "FAIL" in answers.values()
         )
-        needed = smallest if name == "dividend" else 0.0
         if not stage.evaluated:
             answers[name] = NOT_EVALUATED
-        elif name in ("crossover", "dividend") and stage.low > needed:
-            answers[name] = "PASS"
         elif judged and (stage.high < smallest or (stage.high <= 0 and "FAIL" in answers.values())):
             answers[name] = "FAIL"
-        elif name in ("heterogeneity", "predictability") and stage.found:
+        elif _passes(stage, smallest):
             answers[name] = "PASS"
         else:
             answers[name] = "INCONCLUSIVE"
     return answers
+
+
+def _passes(stage: Stage, smallest: float) -> bool:
+    if stage.name == "dividend":
+        return stage.low > smallest
+    return stage.low > 0 if stage.name == "crossover" else stage.found
 
 
 def overall_verdict(answers: Mapping[str, str]) -> tuple[str, str | None]:
@@ -115,7 +119,8 @@ class Facts:
         do.
         limit: gain in an infinite calibration, by extrapolation; NaN unknown.
         petitions_90: number of petitions that reach 90 % of the gain; NaN unknown.
-        has_covariates: whether a policy has anything to look at.
+        learned: share of what covariates tell that the learner has learned; NaN unknown.
+        known: what a policy looks at, in words; empty if there is nothing.
     """
 
     goal: str
@@ -134,7 +139,8 @@ class Facts:
     tasks_needed: float = np.nan
     limit: float = np.nan
     petitions_90: float = np.nan
-    has_covariates: bool = True
+    learned: float = np.nan
+    known: str = "covariates"
 
     @property
     def petition(self) -> str:
@@ -150,7 +156,7 @@ def headline(facts: Facts) -> str:
         if facts.goal == "support" and np.isfinite(facts.best)
         else ""
     )
-    if not facts.has_covariates:
+    if not facts.known:
         return (
             "No covariate may be used for targeting, so nano cannot give anybody another petition than the "
             f"{facts.petition}: only whether people differ at all can be said.{best}"
@@ -209,7 +215,7 @@ def reasons(facts: Facts) -> list[str]:
     told = "tell" if found.found else "are not shown to tell"
     share = f", {_share(facts.predictable)} of the differences" if np.isfinite(facts.predictable) else ""
     sentences.append(
-        f"Predictability, {said['predictability']}: covariates {told} who likes what{share}. "
+        f"Predictability, {said['predictability']}: {facts.known} {told} who likes what{share}. "
         f"Whoever used all of it could gain about {_n(found.ceiling)}, at most {_n(found.high)}."
     )
     found = stages["crossover"]
@@ -239,7 +245,7 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
     if overall == "DEPLOY":
         if np.isfinite(facts.petitions_90):
             found.append(f"{facts.petitions_90:g} petitions reach 90 % of the gain; more are not needed.")
-    elif not facts.has_covariates:
+    elif not facts.known:
         found.append("Covariates: without them nobody can be given a petition of her own.")
     elif binding == "heterogeneity" and overall == "DO NOT DEPLOY":
         found.append(
@@ -258,6 +264,10 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
         )
     else:
         found += _needed(facts, binding)
+    if overall != "DEPLOY" and stages["predictability"].high >= facts.smallest and facts.learned < HALF:
+        found.append(
+            f"Another learner: this one has learned about {_share(facts.learned)} of what covariates tell."
+        )
     if overall != "DEPLOY" and np.isfinite(facts.tasks_needed) and stages["heterogeneity"].found:
         found.append(
             f"People's own answers: with about {facts.tasks_needed:g} tasks a person they could tell enough "

@@ -1,0 +1,319 @@
+"""Summarise all replications in tables between the markers of docs/validation.md. All data are synthetic.
+
+Usage: PYTHONPATH=tests/unit:tests/benchmark python tests/validation/summary.py [--folder F]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recovery import table
+from regimes import REGIMES, SESOI
+
+PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
+VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
+OVERALL = ("DEPLOY", "COLLECT MORE", "DO NOT DEPLOY")
+# Estimates that are compared with the truth: diagnostic, quantity, estimator.
+ESTIMATES = {
+    "Person x message variance": ("heterogeneity", "person x message variance", "cross_task"),
+    "Baseline variance": ("heterogeneity", "baseline variance", "cross_task"),
+    "Common message variance": ("heterogeneity", "common message variance", "cross_task"),
+    "Calibration slope": ("predictability", "calibration slope", "crossfit"),
+    "Predictable variance, learner-free": ("predictability", "predictable variance", "cross_person"),
+    "Gain of the half-sample rules (G3)": ("crossover", "cross-half gain", "cross_half"),
+    "Gain of nano over overall-best (dividend)": ("dividend", "nano - overall_best", "dr_q1"),
+    "The same, second order": ("dividend", "nano - overall_best", "dr_q2"),
+}
+# Ceilings: diagnostic, quantity, estimator, and the truth.
+CEILINGS = {
+    "G1, who knows everybody's tastes": (*ESTIMATES["Person x message variance"], "G1"),
+    "G2, who knows what covariates tell": (*ESTIMATES["Calibration slope"], "G2"),
+    "G3, cross-half gain": (*ESTIMATES["Gain of the half-sample rules (G3)"], "cross-half gain"),
+    "Dividend": (*ESTIMATES["Gain of nano over overall-best (dividend)"], "nano - overall_best"),
+}
+TESTS = {
+    "tasks further apart are less alike": ("heterogeneity", "lag difference"),
+    "attributes interact": ("heterogeneity", "common interactions of attributes"),
+    "second order differs from first": ("dividend", "order 2 - order 1"),
+}
+KNOWN = {
+    "person x message variance": "variance of person x message",
+    "predictable variance": "predictable",
+    "G1": "G1",
+    "mind-reader": "mind-reader",
+    "G2": "G2",
+    "covariate oracle": "covariate oracle",
+    "cross-half gain": "half-sample rules",
+    "nano - overall_best": "nano",
+    "at deployment": "nano at deployment",
+}
+ALPHA = 0.05
+GROUPED, DISSUADED = ("R12",), ("R11",)  # worlds in which groups, and the other goal, are what it is about
+ROUNDING = 1e-9  # structurally zero gains are met exactly
+# Verdicts that are wrong where the true gain is on the other side of the smallest one that matters: stage or
+# overall, verdict, whose gain.
+MISTAKES = {
+    "heterogeneity fails, a mind-reader gains": ("heterogeneity", "FAIL", "mind-reader"),
+    "predictability fails, the covariate oracle gains": ("predictability", "FAIL", "covariate oracle"),
+    "crossover fails, half-sample rules gain": ("crossover", "FAIL", "cross-half gain"),
+    "dividend fails, nano gains": ("dividend", "FAIL", "nano - overall_best"),
+    "dividend passes, nano does not": ("dividend", "PASS", "nano - overall_best"),
+    "DO NOT DEPLOY, nano gains": ("overall", "DO NOT DEPLOY", "nano - overall_best"),
+    "DO NOT DEPLOY, the covariate oracle gains": ("overall", "DO NOT DEPLOY", "covariate oracle"),
+}
+# What worlds were made to show: words, worlds, goal, group, stage, its verdict, how often it should happen.
+PROMISES = [
+    ("dividend passes", ("R0", "R1", "R2", "R3", "R4", "R9b"), "support", "all", "dividend", "PASS", "<= 5"),
+    ("dividend passes", ("R1-choice", "R3-choice"), "support", "all", "dividend", "PASS", "<= 5"),
+    ("heterogeneity passes", ("R0", "R1", "R2"), "support", "all", "heterogeneity", "PASS", "<= 5"),
+    ("heterogeneity passes", ("R3",), "support", "all", "heterogeneity", "PASS", ">= 80"),
+    ("predictability passes", ("R3",), "support", "all", "predictability", "PASS", "<= 5"),
+    ("predictability passes", ("R4",), "support", "all", "predictability", "PASS", ">= 80"),
+    ("crossover passes", ("R4",), "support", "all", "crossover", "PASS", "<= 5"),
+    ("deployed", ("R5", "R6", "R10"), "support", "all", "overall", "DEPLOY", ">= 80"),
+    ("deployed", ("R7",), "support", "all", "overall", "DEPLOY", "<= 5"),
+    ("not deployed", ("R8",), "support", "all", "overall", "DO NOT DEPLOY", "<= 5"),
+    ("deployed", ("R11",), "support", "all", "overall", "DEPLOY", "<= 5"),
+    ("deployed", ("R11",), "dissuade", "all", "overall", "DEPLOY", ">= 80"),
+    ("deployed", ("R12",), "support", "all", "overall", "DEPLOY", "<= 5"),
+    ("deployed in the base", ("R12",), "support", "base: yes", "overall", "DEPLOY", ">= 80"),
+]
+
+
+def read(folder):
+    """Return three tables of all replications: what is found beside what is true, verdicts, and facts."""
+    found, answers, facts = [], [], []
+    for path in sorted(folder.glob("*.json")):
+        batch = json.loads(path.read_text())
+        for record in batch["replications"]:
+            key = {"regime": batch["regime"], "learner": batch["learner"], "seed": record["seed"]}
+            for row in record["found"]:
+                truth = record["truth"][row["goal"]].get(row["group"], {})
+                found.append(key | row | {"truth": truth})
+            answers += [key | answer | answer["stages"] for answer in record["answers"]]
+            facts.append(
+                key | {name: record[name] for name in ("learner_s", "diagnosis_s", "flags", "truth")}
+            )
+    return pd.DataFrame(found), pd.DataFrame(answers), pd.DataFrame(facts)
+
+
+def compared(found, what, truth):
+    """Return the rows of one estimate with their truth, where both are there.
+
+    Args:
+        what: diagnostic, quantity, estimator.
+        truth: name of the truth.
+    """
+    names = ["diagnostic", "quantity", "estimator"]
+    rows = found[(found[names] == list(what)).all(axis=1)].copy()
+    rows["true"] = [truths.get(truth) for truths in rows["truth"]]
+    return rows[rows["true"].notna()].astype({"true": float})
+
+
+def share(values, digits=0):
+    """Return a rate in percent and its Monte Carlo standard error, or a dash where there is nothing."""
+    values = pd.Series(values).dropna().astype(float)
+    if values.empty:
+        return "-"
+    rate = values.mean()
+    error = np.sqrt(rate * (1 - rate) / len(values))
+    return f"{100 * rate:.{digits}f} ({100 * error:.1f})"
+
+
+def number(values, digits=4):
+    """Return a mean and its Monte Carlo standard error."""
+    error = f" ({values.sem():.{digits}f})" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{error}"
+
+
+def cells(rows):
+    """Yield label and rows of each regime, learner, goal and group, in the order of the regimes."""
+    order = {name: k for k, name in enumerate(REGIMES)}
+    keys = ["regime", "learner", "goal", "group"]
+    own = (rows["goal"] == "support") & ((rows["group"] == "all") | rows["regime"].isin(GROUPED))
+    rows = rows[own | (rows["regime"].isin(DISSUADED) & (rows["group"] == "all"))]
+    for key, part in sorted(
+        rows.groupby(keys), key=lambda cell: (order[cell[0][0]], cell[0][1:] != ("ridge",), cell[0])
+    ):
+        regime, learner, goal, group = key
+        parts = [regime, *([learner] if learner != "ridge" else []), *([goal] if goal != "support" else [])]
+        yield ", ".join([*parts, *([group] if group != "all" else [])]), part
+
+
+def estimates(found, what):
+    """Tabulate bias, error and coverage of one estimate."""
+    lines = []
+    for label, rows in cells(compared(found, what, what[1])):
+        rows = rows.dropna(subset=["estimate"])
+        error = rows["estimate"] - rows["true"]
+        inside = (rows["conf_low"] <= rows["true"]) & (rows["true"] <= rows["conf_high"])
+        lines.append(
+            [
+                label,
+                str(len(rows)),
+                f"{rows['true'].mean():.4f}",
+                number(error),
+                f"{np.sqrt((error**2).mean()):.4f}",
+                f"{rows['std_error'].mean():.4f}",
+                share(inside.where(rows["conf_low"].notna())),
+            ]
+        )
+    header = ["world", "n", "truth", "bias", "RMSE", "mean standard error", "95 % interval covers, %"]
+    return table(header, lines)
+
+
+def ceilings(found, what, truth):
+    """Tabulate bias of a ceiling, and how often each of its one-sided bounds misses the truth."""
+    lines = []
+    for label, rows in cells(compared(found, what, truth)):
+        rows = rows.dropna(subset=["ceiling"])
+        lines.append(
+            [
+                label,
+                str(len(rows)),
+                f"{rows['true'].mean():.4f}",
+                number(rows["ceiling"] - rows["true"]),
+                share(rows["ceiling_low"] > rows["true"] + ROUNDING, 1),
+                share(rows["ceiling_high"] < rows["true"] - ROUNDING, 1),
+            ]
+        )
+    header = ["world", "n", "truth", "bias", "low bound is above, %", "high bound is below, %"]
+    return table(header, lines)
+
+
+def verdicts(answers):
+    """Tabulate how often each stage passes, fails, does not decide, and the overall verdicts."""
+    lines = []
+    for label, rows in cells(answers):
+        stages = [
+            " / ".join(f"{100 * (rows[stage] == verdict).mean():.0f}" for verdict in VERDICTS)
+            for stage in STAGES
+        ]
+        expected = REGIMES[label].expected if label in REGIMES else ""
+        rates = [share(rows["overall"] == verdict) for verdict in OVERALL]
+        lines.append([label, str(len(rows)), expected, *stages, *rates])
+    header = [
+        "world",
+        "n",
+        "expected",
+        *(f"{s}: P / F / I, %" for s in STAGES),
+        *(f"{v}, %" for v in OVERALL),
+    ]
+    return table(header, lines)
+
+
+def promises(answers):
+    """Tabulate what the worlds were made to show: how often it happens, and how often it should."""
+    lines = []
+    for words, regimes, goal, group, stage, verdict, wanted in PROMISES:
+        for regime in regimes:
+            chosen = answers[["regime", "goal", "group"]] == [regime, goal, group]
+            for learner, rows in answers[chosen.all(axis=1)].groupby("learner"):
+                label = regime if learner == "ridge" else f"{regime}, {learner}"
+                lines.append([words, label, share(rows[stage] == verdict, 1), wanted])
+    return table(["what", "world", "rate, %", "goal"], lines)
+
+
+def mistakes(answers, facts):
+    """Tabulate how often a verdict is wrong, given what is true in the replication itself."""
+    keys = ["regime", "learner", "seed", "goal", "group"]
+    both = answers.merge(truths_of(facts), on=keys, validate="one_to_one")
+    smallest = both["regime"].map({name: SESOI[regime.outcome] for name, regime in REGIMES.items()})
+    lines = []
+    for label, rows in cells(both):
+        rates = []
+        for stage, verdict, truth in MISTAKES.values():
+            pays = rows[truth] > smallest[rows.index]
+            wrong = ~pays if verdict in ("PASS", "DEPLOY") else pays
+            rates.append(share((rows[stage] == verdict) & wrong, 1))
+        lines.append([label, *rates])
+    return table(["world", *(f"{words}, %" for words in MISTAKES)], lines)
+
+
+def tests(found):
+    """Tabulate how often the tests behind the warnings reject at 5 %."""
+    lines = []
+    for label, rows in cells(found[(found["goal"] == "support") & (found["group"] == "all")]):
+        rates = []
+        for diagnostic, quantity in TESTS.values():
+            own = rows[(rows["diagnostic"] == diagnostic) & (rows["quantity"] == quantity)]
+            rates.append(share((own["p_value"] < ALPHA).where(own["p_value"].notna()), 1))
+        lines.append([label, *rates])
+    return table(["world", *(f"{words}, %" for words in TESTS)], lines)
+
+
+def worlds(facts):
+    """Tabulate what is true, mean over replications."""
+    lines = []
+    for label, rows in cells(truths_of(facts)):
+        if rows["learner"].iloc[0] == "ridge":
+            lines.append([label, *("-" if rows[n].isna().all() else f"{rows[n].mean():.3f}" for n in KNOWN)])
+    return table(["world", *KNOWN.values()], lines)
+
+
+def truths_of(facts):
+    """Return a row a replication, goal and group with all that is true."""
+    return pd.DataFrame(
+        [
+            {name: fact[name] for name in ("regime", "learner", "seed")}
+            | {"goal": goal, "group": group}
+            | numbers
+            for fact in facts.to_dict("records")
+            for goal, groups in fact["truth"].items()
+            for group, numbers in groups.items()
+        ],
+        columns=["regime", "learner", "seed", "goal", "group", *KNOWN],
+    ).astype(dict.fromkeys(KNOWN, float))
+
+
+def seconds(facts):
+    """Tabulate CPU seconds of a replication."""
+    everybody = facts.assign(goal="support", group="all")
+    lines = [
+        [label, str(len(rows)), f"{rows['learner_s'].median():.1f}", f"{rows['diagnosis_s'].median():.1f}"]
+        for label, rows in cells(everybody)
+    ]
+    return table(["world", "n", "learner, CPU s", "diagnosis, CPU s"], lines)
+
+
+def tables(folder):
+    """Return all tables as Markdown."""
+    found, answers, facts = read(folder)
+    parts = [
+        "Mean or rate (Monte Carlo standard error). All data are synthetic.",
+        "### Goals",
+        promises(answers),
+        "### What is true",
+        worlds(facts),
+        "### Verdicts",
+        verdicts(answers),
+        "### Mistakes",
+        mistakes(answers, facts),
+        "### Warnings",
+        tests(found),
+    ]
+    for title, what in ESTIMATES.items():
+        parts += [f"### {title}", estimates(found, what)]
+    for title, (*what, truth) in CEILINGS.items():
+        parts += [f"### Ceiling: {title}", ceilings(found, what, truth)]
+    return "\n\n".join([*parts, "### Cost", seconds(facts)])
+
+
+def main():
+    """Write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("results/validation"))
+    head, _, rest = PAGE.read_text().partition(BEGIN)
+    tail = rest.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n\n{tables(parser.parse_args().folder)}\n\n{END}{tail}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""What a diagnosis should find in a sample whose preferences are known, computed without sampling noise.
+
+Ratings: everything in rating points. Choices: in probability to be chosen from a pair whose other petition is
+drawn from the design, under the latent model (the higher of two responses with normal noise of variance 1
+each), exactly, by quadrature. Only slopes and predictable
+variances of choices have a simulated part, whose error is far below that of any estimate.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+
+import numpy as np
+from nanotarget.diagnosis.ceiling import gain_ceiling
+from scipy import special
+
+from nanotarget import policy
+from nanotarget.score import best_petitions, landscape
+from nanotarget.utilities import Tables, average
+
+# Phi(t / sqrt(2)) = 1/2 + 1/pi int_0^inf sin(w t) exp(-w^2) / w dw: it ends where exp(-w^2) < 1e-15,
+# and its nodes follow the waves of all differences of utility below about 20.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+FREQUENCIES = 3 * (_NODES + 1)
+FREQUENCY_WEIGHTS = 3 * _WEIGHTS * np.exp(-(FREQUENCIES**2)) / (np.pi * FREQUENCIES)
+GOALS = ("support", "dissuade")
+PAIRS = 30  # of petitions a person, for the slopes of choices
+ROUNDING = 1e-12
+PEOPLE_AT_ONCE = 50  # respondents whose utilities of all petitions are in memory
+
+
+def spans(design):
+    """Return the slice of each attribute's levels."""
+    return [slice(a, b) for a, b in itertools.pairwise(np.cumsum([0, *design.shape]))]
+
+
+def chances(design):
+    """Return (total levels,) probabilities of the levels of each attribute."""
+    return np.concatenate([design.level_probabilities(a) for a in range(len(design.shape))])
+
+
+class Preferences:
+    """Known utilities, and the responses that they make people give on average.
+
+    Attributes:
+        utilities: of the respondents, as tables; for a choice part-worths only.
+        outcome: "rating" or "choice".
+    """
+
+    def __init__(self, utilities, outcome):
+        self.utilities, self.outcome = utilities, outcome
+        self.spans = spans(utilities.design)
+
+    def response(self, petitions):
+        """Return the (n,) true expected response of each respondent to one petition."""
+        own = self.utilities.utility_of(petitions)
+        if self.outcome == "rating":
+            return own
+        waves = np.exp(1j * np.outer(FREQUENCIES, own)) * np.prod(self.means.conj(), axis=1)
+        return 0.5 + FREQUENCY_WEIGHTS @ waves.imag
+
+    @cached_property
+    def effects(self):
+        """(n, total levels) mean response to each level, less the mean of all petitions."""
+        if self.outcome == "rating":
+            return self.utilities.level_means()
+        total = np.zeros(self.utilities.cells.shape)
+        for frequency, weight, means in zip(FREQUENCIES, FREQUENCY_WEIGHTS, self.means, strict=True):
+            wave = np.exp(1j * frequency * self.utilities.cells)
+            for a, span in enumerate(self.spans):
+                # The attribute has the level in the petition, and is averaged in its opponent.
+                others = np.prod(np.abs(np.delete(means, a, axis=0)) ** 2, axis=0) * means[a].conj()
+                total[:, span] += weight * (wave[:, span] * others[:, None]).imag
+        return total
+
+    @cached_property
+    def means(self):
+        """(n_frequencies, n_attributes, n) characteristic function of the part-worths of each attribute."""
+        cells, chance = self.utilities.cells, chances(self.utilities.design)
+        return np.array(
+            [
+                [np.exp(1j * frequency * cells[:, span]) @ chance[span] for span in self.spans]
+                for frequency in FREQUENCIES
+            ]
+        )
+
+
+def truths(sample, fitted, halves, rng):
+    """Return what a diagnosis should find: goal -> group -> quantity -> number.
+
+    Args:
+        fitted, halves: cross-fits with five folds and with two, whose policies are valued.
+        rng: for the simulated parts of choices.
+    """
+    twins = twin_effects(sample, rng)
+    products, squares = slope_moments(sample, fitted, rng)
+    predicted = squares > ROUNDING * sample.data.outcome.var()
+    known = {goal: {} for goal in GOALS}
+    earned = {goal: gains(sample, fitted, halves, goal == "dissuade") for goal in GOALS}
+    for label, who in sample.groups.items():
+        stable = stable_variances(sample, who)
+        first, second = (effects[who] - effects[who].mean(axis=0) for effects in twins)
+        predictable = variances(first, second, sample.data.design)
+        common = sample.preferences.effects[who].mean(axis=0)
+        shared = {
+            "person x message variance": stable.sum(),
+            "baseline variance": sample.baseline**2,
+            "common message variance": (common**2 @ chances(sample.data.design)),
+            "predictable variance": predictable.sum(),
+            "calibration slope": products[who].sum() / squares[who].sum() if predicted[who].any() else None,
+        }
+        for goal, sign in zip(GOALS, (1, -1), strict=True):
+            known[goal][label] = (
+                shared
+                | {"G1": ceiling(sample.data.design, sign * common, stable)}
+                | {"G2": ceiling(sample.data.design, sign * common, predictable)}
+                | {policy: gain[who].mean() for policy, gain in earned[goal].items()}
+            )
+    return known
+
+
+def ceiling(design, common, variance):
+    """Return the library's gain ceiling at true common part-worths and true variances by attribute."""
+    positive = np.maximum(variance, 0)  # products of twins may be below zero where nothing is predictable
+    if not positive.any():
+        return 0.0
+    return gain_ceiling(design, common[None], positive.sum()[None], positive / positive.sum())[0]
+
+
+def variances(first, second, design):
+    """Return the (n_attributes,) mean over people of products of effects, averaged over the design."""
+    product = (first * second).mean(axis=0) * chances(design)
+    return np.array([product[span].sum() for span in spans(design)])
+
+
+def stable_variances(sample, who):
+    """Return the (n_attributes,) variances of what some people add to their mean, over pairs of tasks."""
+    own = sample.preferences.effects[who]
+    own = own - own.mean(axis=0)
+    total = variances(own, own, sample.data.design)
+    if sample.fading is None:
+        return total
+    # The mean over pairs of different tasks, from that over all pairs and that of tasks with themselves.
+    fading = np.moveaxis(sample.fading[who], 1, 0)
+    same = sum(variances(part, part, sample.data.design) for part in fading) / len(fading)
+    return (len(fading) * total - same) / (len(fading) - 1)
+
+
+def twin_effects(sample, rng):
+    """Return twice (n, total levels) effects whose products are on average those of what covariates tell.
+
+    A choice bends utilities, so what is a person's own must be averaged out: two people with the same
+    covariates have only what these tell in common.
+    """
+    if sample.data.outcome_kind == "rating":
+        return sample.predictable.level_means(), sample.predictable.level_means()
+    draws = (sample.world.utilities(sample.data.respondents, rng) for _ in range(2))
+    return tuple(Preferences(utilities, "choice").effects for utilities in draws)
+
+
+def slope_moments(sample, fitted, rng):
+    """Return (n,) products of true and predicted person-specific parts and (n,) squares of the predicted.
+
+    What is predicted for a person is hers less the average of those whom her fold's model was trained on.
+    Ratings: means over all petitions, exact. Choices: the parts are what they add to the probabilities that
+    one petition beats another, and the means are over `PAIRS` random pairs a person.
+    """
+    if sample.data.outcome_kind == "choice":
+        return slope_moments_of_choices(sample, fitted, rng)
+    n = sample.data.n_respondents
+    own = sample.preferences.effects - sample.preferences.effects.mean(axis=0)
+    product, square = np.zeros(n), np.zeros(n)
+    for f, (trained, weight) in enumerate(fitted.training):
+        people = fitted.respondent[fitted.unit_fold == f]
+        common = average(trained, weight)
+        for chunk in fitted.models[f].utilities(fitted.data.respondents.iloc[people]).chunks():
+            part, rows = Tables(chunk.layout, chunk.cells.T - common.cells), people[chunk.rows]
+            product[rows] = own[rows] * part.level_means() @ chances(part.design)
+            square[rows] = variance_over_petitions(part)
+    return product, square
+
+
+def slope_moments_of_choices(sample, fitted, rng):
+    """See `slope_moments`."""
+    data, who = sample.data, np.repeat(np.arange(sample.data.n_respondents), PAIRS)
+    sides = [data.design.draw(len(who), rng) for _ in range(2)]
+    true, own = (
+        np.subtract(*(u.utility_of_rows(side, who) for side in sides))
+        for u in (sample.utilities, fitted.utilities)
+    )
+    common = np.subtract(*(fitted.common_utility(side, fitted.unit_fold[who]) for side in sides))
+    expected = special.expit(common)
+    residual, predicted = special.ndtr(true / np.sqrt(2)) - expected, special.expit(own) - expected
+    return tuple(np.bincount(who, weights=values) for values in (residual * predicted, predicted**2))
+
+
+def variance_over_petitions(utilities):
+    """Return the (n,) variance of each person's utilities over all petitions, equally likely ones."""
+    layout = utilities.layout
+    some = [np.abs(utilities.cells[:, a:b]).max() > ROUNDING for a, b in itertools.pairwise(layout.offsets)]
+    if all(len(subset) == 1 for subset, used in zip(layout.subsets, some, strict=True) if used):
+        return utilities.level_means() ** 2 @ chances(utilities.design)
+    parts = np.array_split(utilities.cells, -(-utilities.n // PEOPLE_AT_ONCE))
+    return np.concatenate([landscape(Tables(layout, part)).var(axis=1) for part in parts])
+
+
+def gains(sample, fitted, halves, worst):
+    """Return what each respondent truly gains over the overall-best petition, by policy: (n,) each.
+
+    Args:
+        worst: towards the lowest response instead (dissuasion); a gain is then what the response falls more.
+    """
+    true, n = sample.utilities, sample.utilities.n
+    best = policy.overall_best(true, np.ones(n), worst)
+
+    def gain(preferences, chosen, other):
+        other = np.broadcast_to(other, chosen.shape)
+        difference = preferences.response(chosen) - preferences.response(other)
+        return -difference if worst else difference
+
+    nano = policy.nano(fitted.utilities, worst)
+    overall = np.array([best_petitions(common, worst)[0] for common in fitted.common])[fitted.unit_fold]
+    of_halves = [
+        gain(
+            sample.preferences,
+            policy.nano(model.utilities(sample.data.respondents), worst),
+            best_petitions(common, worst),
+        )
+        for model, common in zip(halves.models, halves.common, strict=True)
+    ]
+    found = {
+        "mind-reader": gain(sample.preferences, best_petitions(true, worst), best),
+        "covariate oracle": gain(sample.preferences, best_petitions(sample.predictable, worst), best),
+        "cross-half gain": np.mean(of_halves, axis=0),
+        "nano - overall_best": gain(sample.preferences, nano, overall),
+    }
+    if sample.deployed is not None:
+        there = Preferences(sample.deployed, sample.data.outcome_kind)
+        found["at deployment"] = gain(there, nano, overall)
+    return found

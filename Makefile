@@ -34,7 +34,7 @@ verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manif
 	@$(BIN)/python workflow/scripts/verify.py "$(CONFIG)"
 
 test: .venv/ready ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --durations 15
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
 
 benchmark: .venv/ready ## Measure exact scoring and individual effects (minutes)
 	@$(BIN)/python tests/benchmark/scoring.py

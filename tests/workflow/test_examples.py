@@ -12,7 +12,7 @@ from nanotarget import artefacts
 from nanotarget.config import AttributeConfig, DesignConfig
 from nanotarget.design import Design
 from nanotarget.learners import model_from_data
-from running import copy_project, snakemake
+from running import copy_project, snakemake, spare
 
 pytestmark = pytest.mark.workflow
 
@@ -26,8 +26,7 @@ def examples(project, reference, tmp_path_factory):
         for sample in ("calibration", "experiment"):
             if sample in config:
                 config[sample]["file"] = config[sample]["file"].replace("../shared", str(reference))
-        config["assign"] = {"permutations": 1}
-        config["calibrate"] = {"folds": 2}  # every fold and permutation is a fit of its own
+        spare(config)
         (folder / "examples" / path.name).write_text(
             yaml.safe_dump(config, allow_unicode=True), encoding="utf-8"
         )

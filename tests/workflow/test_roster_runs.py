@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from running import copy_project, snakemake
+from running import copy_project, snakemake, spare
 from tiny_study import await_fielding, tiny_study
 
 pytestmark = pytest.mark.workflow
@@ -14,16 +14,17 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture(scope="module")
 def roster(project, tmp_path_factory):
-    """Randomise a roster, then run all of the study with people who came and left; returns both results."""
+    """Randomise a roster, twice, then run all of the study with people who came and left."""
     folder = copy_project(project, tmp_path_factory.mktemp("roster") / "project")
     study = tiny_study()
     await_fielding(study)
+    spare(study.config)
     study.config["design"]["attributes"][0]["levels"][0] = "-Energy"
     study.calibration["sector"] = study.calibration["sector"].replace("Energy", "-Energy")
     study.roster.loc[3, "personal"] = "No"
     everyone, kept = study.roster, {}
     study.roster = everyone.iloc[:20]
-    for wave, target in (("first", "assign"), ("same", "all"), ("second", "all")):
+    for wave, target in (("first", "assign"), ("same", "assign"), ("second", "all")):
         if wave == "second":
             study.roster = everyone.iloc[2:].sample(frac=1, random_state=1)
         study.write(folder)

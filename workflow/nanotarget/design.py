@@ -133,7 +133,7 @@ class Design:
         """Attribute names in order."""
         return [attribute.name for attribute in self.attributes]
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Number of levels of each attribute."""
         return tuple(len(attribute) for attribute in self.attributes)

@@ -1,8 +1,24 @@
 # Shared by all rule files. Which library files does a script depend on?
 import ast
+from functools import cache
 from pathlib import Path
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
+
+
+@cache  # every file is read once, however many rules need it
+def imported(file):
+    """Library files that a file imports itself."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("nanotarget"):
+            base = WORKFLOW / node.module.replace(".", "/")
+            candidates = [base.with_suffix(".py"), base / "__init__.py"]
+            candidates += [
+                (base / alias.name).with_suffix(".py") for alias in node.names
+            ]
+            found |= {candidate for candidate in candidates if candidate.is_file()}
+    return found
 
 
 def library(script):
@@ -12,18 +28,9 @@ def library(script):
     """
     found, todo = set(), [WORKFLOW / "scripts" / script]
     while todo:
-        for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith(
-                "nanotarget"
-            ):
-                base = WORKFLOW / node.module.replace(".", "/")
-                candidates = [base.with_suffix(".py"), base / "__init__.py"]
-                candidates += [
-                    (base / alias.name).with_suffix(".py") for alias in node.names
-                ]
-                new = {file for file in candidates if file.is_file()} - found
-                found |= new
-                todo += new
+        new = imported(todo.pop()) - found
+        found |= new
+        todo += new
     return sorted(os.path.relpath(file) for file in found)
 
 

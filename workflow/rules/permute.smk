@@ -1,5 +1,5 @@
 PERMUTATIONS = config["diagnose"]["permutations"] if HAS_COVARIATES else 0
-BATCHES = range(1, min(4, PERMUTATIONS) + 1)
+BATCHES = range(1, min(4, -(-PERMUTATIONS // 25)) + 1)  # a few permutations are one job
 
 
 # Draws are dealt to the batches like cards; draw 0, the data themselves, comes first.

@@ -49,7 +49,7 @@ SPARING = (CURVE, PAIR)  # groups that most worlds do without
 TINY = 1e-8
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
-SEARCHABLE = 10_000_000  # petitions among which attributes may interact
+SEARCHABLE = 1_000_000  # petitions among which attributes may interact
 PEOPLE_AT_ONCE = 250  # respondents of whom products of attributes are in memory
 
 # Normal equations: a Gram matrix and cross moments.

@@ -270,7 +270,7 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
         )
     if overall != "DEPLOY" and np.isfinite(facts.tasks_needed) and stages["heterogeneity"].found:
         found.append(
-            f"People's own answers: with about {facts.tasks_needed:g} tasks a person they could tell enough "
+            f"People's own answers: from about {facts.tasks_needed:g} tasks a person on they could tell enough "
             f"for a gain of {facts.smallest:g} (a panel in which the same people come back)."
         )
     if overall != "DEPLOY" and np.isfinite(facts.limit) and np.isfinite(gain.ceiling):

@@ -222,3 +222,19 @@ def test_covariances_of_part_worths_are_those_over_petitions():
 
     expected = sum((parts(one, b) * parts(other, b)) @ chance for b in blocks)
     assert found == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.statistical
+def test_the_error_of_products_between_people_is_their_spread():
+    """Where nothing is in common the estimate is degenerate, and a linear error alone would be too large."""
+    rng = np.random.default_rng(7)
+    for common in (0.0, 0.3):
+        found, errors = [], []
+        for _ in range(300):
+            z = rng.normal(size=(60, 3))
+            value = common * z[:, :1] + rng.normal(size=(60, 4))
+            vectors = Vectors(value, np.arange(60), np.arange(60) % 3, np.ones(60), np.array([4]))
+            found.append(vectors.between_people(np.ones((1, 60)), z)[0, 0])
+            errors.append(vectors.between_people_error(np.ones(60), z))
+        assert np.mean(found) == pytest.approx(4 * common**2, abs=4 * np.std(found) / np.sqrt(300))
+        assert np.mean(errors) == pytest.approx(np.std(found), rel=0.15)

@@ -57,9 +57,8 @@ def stage_verdicts(stages: Mapping[str, Stage], smallest: float) -> dict[str, st
     """Return PASS, FAIL, INCONCLUSIVE or NOT EVALUATED by stage.
 
     A stage fails if even the upper bound of its ceiling is below the smallest gain that matters. Crossover
-    and
-    dividend judge a rule that was learned: a rule that learned nothing proves nothing, so they fail only if
-    the learner demonstrably predicts, or if there is nothing to learn (an earlier stage fails).
+    and dividend judge a rule that was learned: a rule that learned nothing proves nothing, so they fail only
+    if the learner demonstrably predicts, or if there is nothing to learn (an earlier stage fails).
     Heterogeneity and predictability pass if they are found, crossover if the gain in the other half is
     positive, the dividend if its lower bound is above the smallest gain that matters.
     """
@@ -270,8 +269,8 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
         )
     if overall != "DEPLOY" and np.isfinite(facts.tasks_needed) and stages["heterogeneity"].found:
         found.append(
-            f"People's own answers: from about {facts.tasks_needed:g} tasks a person on they could tell enough "
-            f"for a gain of {facts.smallest:g} (a panel in which the same people come back)."
+            f"People's own answers: from about {facts.tasks_needed:g} tasks a person on they could tell "
+            f"enough for a gain of {facts.smallest:g} (a panel in which the same people come back)."
         )
     if overall != "DEPLOY" and np.isfinite(facts.limit) and np.isfinite(gain.ceiling):
         more = (

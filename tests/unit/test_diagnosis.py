@@ -223,14 +223,10 @@ def test_choices_are_in_probabilities():
     row = estimates(found)
     assert ("heterogeneity", "baseline variance", "cross_task", "support", "all") not in row.index
     total = sum(
-        row[("heterogeneity", name, "cross_task", "support", "all")] * times
-        for name, times in (
-            ("common message variance", 1),
-            ("person x message variance", 2),
-            ("noise variance", 1),
-        )
+        row[("heterogeneity", name, "cross_task", "support", "all")]
+        for name in ("common message variance", "person x message variance", "noise variance")
     )
-    assert total == pytest.approx(0.25)  # the variance of a choice
+    assert total == pytest.approx(0.125)  # half of the variance of a choice between two petitions
     assert row[("predictability", "discordance win rate", "pairs", "support", "all")] > 0.5
     assert 0 < found.answer["gain"] < 0.5
 

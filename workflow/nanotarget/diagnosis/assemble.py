@@ -562,10 +562,9 @@ class View:
         if answers.has_baseline:
             add("baseline variance", found.baseline)
         add("common message variance", found.common)
-        # A choice compares two petitions: each adds its variance.
-        noise = found.total - found.baseline - found.common - answers.n_sides * person
-        add("noise variance", noise)
-        add("interaction share", person / np.maximum(found.common / answers.n_sides + person, 1e-12))
+        # A choice compares two petitions, each of which adds its variance: all variances are by petition.
+        add("noise variance", (found.total - found.baseline) / answers.n_sides - found.common - person)
+        add("interaction share", person / np.maximum(found.common + person, 1e-12))
         for b, block in enumerate(design.blocks):
             name = " x ".join(design.names[a] for a in block.attributes)
             add(f"person x message variance: {name}", found.by_block[:, b])

@@ -63,11 +63,6 @@ class Variances:
         return self.by_block.sum(axis=1)
 
     @property
-    def noise(self) -> np.ndarray:
-        """(n_samples,) variance of what is left."""
-        return self.total - self.baseline - self.common - self.person_by_message
-
-    @property
     def shares(self) -> np.ndarray:
         """(n_blocks,) parts of the variance of person x message; equal a function where nothing was found."""
         return shares_of(self.by_block[0])
@@ -150,7 +145,7 @@ class Heterogeneity:
             by_block=coefficients[:, 2:-1] - error,
             pairs=coefficients[:, -1],
             baseline=raw if answers.has_baseline else np.zeros(len(weights)),
-            common=answers.n_sides * whole.between_people(weights).sum(axis=1),
+            common=whole.between_people(weights).sum(axis=1),
             total=total,
             part_worths=self.levels_of(solution),
         )

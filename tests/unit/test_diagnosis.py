@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.config import CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
+from nanotarget.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
 from nanotarget.diagnosis import Group, Material, diagnose
 from nanotarget.diagnosis.dividend import learning_curve, median_of_splits
+from nanotarget.diagnosis.refits import refit
 from nanotarget.diagnosis.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
 from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
@@ -158,6 +159,20 @@ def test_both_goals_are_mirror_images():
         other = (*key[:3], "dissuade" if key[3] == "support" else "support", key[4])
         if key[1] not in ("matching gain", "quality loss"):
             assert estimates(found)[other] == pytest.approx(value, abs=1e-7, nan_ok=True), key
+
+
+@pytest.mark.parametrize("variant", ["split_2", "share_50", "rung_1"])
+def test_refits_are_scored_for_the_goal(variant):
+    """To dissuade they are those of the opposite outcome, like all else of the diagnosis."""
+    data = world()
+    settings = replace(SETTINGS, ladder=[RungConfig("one", ["z0"])])
+    opposite = replace(data, outcome=-data.outcome)
+    down = refit(data, variant, CalibrateConfig(), replace(settings, goal="dissuade"), "ridge", 1)
+    mirrored = refit(opposite, variant, CalibrateConfig(), settings, "ridge", 1)
+    for name, values in mirrored.arrays().items():
+        assert down.arrays()[name] == pytest.approx(values, abs=1e-9), name
+    up = refit(data, variant, CalibrateConfig(), settings, "ridge", 1)
+    assert np.abs(up.gains - down.gains).max() > 0.1
 
 
 def test_a_group_of_all_is_the_whole():

@@ -63,7 +63,7 @@ rule refit:
         runtime=30,
     params:
         learning=LEARNING,
-        diagnose={"ladder": config["diagnose"]["ladder"]},
+        diagnose={key: config["diagnose"][key] for key in ("ladder", "goal")},
     message:
         "Learning from a variant of the calibration: {wildcards.variant}"
     script:

@@ -104,7 +104,7 @@ class Material:
         learner: name of the learner.
         improvement: of its held-out loss over the null, and the standard error (learners.csv).
         own_answers: whether policies look at people's own answers.
-        refits: by variant (`DiagnoseConfig.variants`); may be empty.
+        refits: by variant (`DiagnoseConfig.variants`), scored for the study's goal; may be empty.
         permuted: permutations.csv, or None.
         sizes: numbers of petitions on the frontier.
     """
@@ -250,9 +250,7 @@ class View:
     @classmethod
     def of(cls, material: Material, goal: str) -> View:
         """Look at the calibration for a goal."""
-        if goal == "support":
-            return cls(material, goal, material.fitted, material.halves)
-        return cls(material, goal, material.fitted.reversed(), material.halves.reversed())
+        return cls(material, goal, material.fitted.towards(goal), material.halves.towards(goal))
 
     @property
     def sign(self) -> float:
@@ -325,12 +323,7 @@ class View:
         by_block = predictability.learner_free(weights)
         free = by_block.sum(axis=1)
         p = predictability.dealt_p(weights[0], seed) if seed is not None else np.nan
-        products = weights @ predictability.moments
-        square = np.maximum(products[:, 1], 0)
-        learned = np.sign(products[:, 0]) * np.divide(
-            products[:, 0] ** 2, square, out=np.zeros(len(square)), where=square > 0
-        )
-        learned /= weights.sum(axis=1) * material.heterogeneity.answers.n_sides
+        learned = predictability.learned(weights)
         known, shares = np.maximum(free, learned), shares_of(by_block[0])
         if learned[0] > free[0]:
             shares = shares_of(predictability.learned_shares(weights[0]))
@@ -805,7 +798,7 @@ class View:
         information = "covariates + own answers" if material.own_answers else "covariates"
         if material.slow:
             rungs.append(("All covariates", material.refits["split_1"], everything, "ridge", "covariates"))
-        own = Refit.of(material.fitted, material.improvement)
+        own = Refit.of(self.dividend, material.predictability, material.improvement)
         name = "All covariates" if not material.own_answers else information
         rungs.append((name, own, everything, material.learner, information))
         rows = [self._rung(*rung, weight) for rung in rungs]

@@ -156,9 +156,11 @@ class Predictability:
         error = np.sqrt((weight**2) @ (product - slope * square) ** 2 * n / max(n - 1, 1)) / total
         return float(slope), float(error)
 
-    def predicted_variance(self, weights: np.ndarray) -> np.ndarray:
-        """Return the (n_samples,) variance of d over petitions, outcome units squared."""
-        return (weights @ self.moments[:, 1]) / weights.sum(axis=1) / self.answers.n_sides
+    def learned(self, weights: np.ndarray) -> np.ndarray:
+        """Return the (n_samples,) variance of h that d explains, b^2 Var(d); negative where b is."""
+        product, square = (weights @ self.moments).T
+        explained = np.divide(product**2, square, out=np.zeros(len(square)), where=square > 0)
+        return np.sign(product) * explained / (weights.sum(axis=1) * self.answers.n_sides)
 
     def learned_shares(self, weight: np.ndarray) -> np.ndarray:
         """Return the (n_blocks,) variance of d by block, from the mean utility given each level."""

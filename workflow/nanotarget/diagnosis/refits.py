@@ -18,7 +18,7 @@ from nanotarget.diagnosis.heterogeneity import Heterogeneity
 from nanotarget.diagnosis.predictability import Predictability
 from nanotarget.learners import FITTERS
 from nanotarget.learners.base import Model, TrainingData
-from nanotarget.learners.crossfit import Crossfit, assign_folds, compare_losses, fit_folds, held_out_losses
+from nanotarget.learners.crossfit import assign_folds, compare_losses, fit_folds, held_out_losses
 from nanotarget.learners.ridge import fit_null
 from nanotarget.seeds import child_rng
 
@@ -29,7 +29,6 @@ class Refit:
 
     Attributes:
         gains: (n_respondents,) scores of nano less overall-best.
-        promised: (n_respondents,) what the learner promises of the gain.
         divergent: (n_respondents,) share of rows with another petition than overall-best.
         improvement: reduction of held-out loss against the null, its standard error.
         slope: calibration slope, its standard error.
@@ -37,7 +36,6 @@ class Refit:
     """
 
     gains: np.ndarray
-    promised: np.ndarray
     divergent: np.ndarray
     improvement: np.ndarray
     slope: np.ndarray
@@ -53,31 +51,29 @@ class Refit:
         return cls(**arrays)
 
     @classmethod
-    def of(cls, fitted: Crossfit, improvement: tuple[float, float]) -> Refit:
+    def of(
+        cls, dividend: Dividend, predictability: Predictability, improvement: tuple[float, float]
+    ) -> Refit:
         """Summarise a cross-fit.
 
         Args:
-            improvement: of its held-out loss over the null of no person-specific part, and the standard
-            error.
+            dividend: of the goal's outcome.
+            predictability: of the cross-fit as it is; variances and slope are those of either goal.
+            improvement: of its held-out loss over the null of no person-specific part, with its standard
+                error.
         """
-        weight = fitted.data.weight
-        dividend = Dividend(fitted)
-        heterogeneity = Heterogeneity(Answers.from_crossfit(fitted))
-        predictability = Predictability(fitted, heterogeneity)
+        weight = dividend.fitted.data.weight
         one = weight[None]
-        slope, error = predictability.slope(weight)
-        plug_in = {name: scores.plug_in for name, scores in dividend.scores[1].items()}
         return cls(
             dividend.gains(),
-            plug_in["nano"] - plug_in["overall_best"],
             dividend.divergent,
             np.array(improvement),
-            np.array([slope, error]),
+            np.array(predictability.slope(weight)),
             np.array(
                 [
-                    heterogeneity.variances(one).person_by_message[0],
+                    predictability.heterogeneity.variances(one).person_by_message[0],
                     predictability.learner_free(one).sum(),
-                    np.nan_to_num(slope) ** 2 * predictability.predicted_variance(one)[0],
+                    predictability.learned(one)[0],
                 ]
             ),
         )
@@ -95,6 +91,7 @@ def refit(
 
     Args:
         variant: one of `DiagnoseConfig.variants`.
+        settings: ladder and goal are used.
         learner: of the study; ridge takes the place of a slow one.
     """
     kind, _, number = variant.partition("_")
@@ -121,4 +118,6 @@ def refit(
 
     fitted, null = fit_folds(data, fold, fit, "fold"), fit_folds(data, fold, fit_common, "fold")
     found = compare_losses(held_out_losses(fitted), held_out_losses(null), data.weight)
-    return Refit.of(fitted, (found["improvement"], found["std_error"]))
+    predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
+    improvement = (found["improvement"], found["std_error"])
+    return Refit.of(Dividend(fitted.towards(settings.goal)), predictability, improvement)

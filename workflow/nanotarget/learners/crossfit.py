@@ -119,8 +119,13 @@ class Crossfit:
     fold: np.ndarray
     models: Sequence[Model | ReversedModel]
 
-    def reversed(self) -> Crossfit:
-        """Return the same models of the opposite outcome: its best petitions are the worst (dissuasion)."""
+    def towards(self, goal: str) -> Crossfit:
+        """Return the cross-fit seen from a goal: to "dissuade", of the opposite outcome by the same models.
+
+        The best petitions for the opposite outcome are the worst ones.
+        """
+        if goal == "support":
+            return self
         models = [ReversedModel(model) for model in self.models if isinstance(model, Model)]
         return Crossfit(self.data.reversed(), self.fold, models)
 

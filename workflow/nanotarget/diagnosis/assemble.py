@@ -366,9 +366,8 @@ class View:
     def _noise_of_respondents(self, weight: np.ndarray, variances: Variances) -> np.ndarray:
         """(n_blocks,) variance of a respondent's own estimate of her coordinates that is noise."""
         vectors = self.material.heterogeneity.residual_vectors
-        starts = np.concatenate([[0], np.cumsum(vectors.ranks)[:-1]])
-        mass = (weight[vectors.respondent] * vectors.share)[:, None]
-        squares = np.add.reduceat((mass * vectors.value**2).sum(axis=0), starts) / mass.sum()
+        mass = weight[vectors.respondent] * vectors.share
+        squares = mass @ vectors.by_block(vectors.value**2) / mass.sum()
         return np.maximum(squares - variances.by_block[0], 1e-12)
 
     def _crossover(self, weight: np.ndarray) -> tuple[Row, Stage]:
@@ -476,8 +475,7 @@ class View:
             stages += [Stage(name, evaluated=False) for name in ("predictability", "crossover", "dividend")]
             own = [r for r in self.dividend.rows(weight, settings.confidence) if "nano" not in r["quantity"]]
             own = [r for r in own if r["quantity"] not in ("share divergent", "order 2 - order 1")]
-            best = [r for r in own if r["quantity"] == "overall_best - random" and r["estimator"] == "dr_q1"]
-            facts = self._facts(weight, smallest, variances, stages, [], best=best[0]["estimate"])
+            facts = self._facts(weight, smallest, variances, stages, [], best=gain_of_best(own))
             lines = [*self._threshold_rows(smallest, None), *rows, *own]
             return self._judged(lines, facts), facts
 
@@ -490,7 +488,6 @@ class View:
         dividend = Stage("dividend", *(decisive[key] for key in ("ceiling", "ceiling_low", "ceiling_high")))
         stages += [predictability, crossover, dividend]
         frontier, curve = self.frontier, self.curve(weight)
-        best = [r for r in values if r["quantity"] == "overall_best - random" and r["estimator"] == "dr_q1"]
         limit = curve.loc[(curve["kind"] == "extrapolated") & curve["n"].isna(), "gain"]
         facts = self._facts(
             weight,
@@ -498,7 +495,7 @@ class View:
             variances,
             stages,
             second,
-            best=best[0]["estimate"],
+            best=gain_of_best(values),
             intensity=self.crossover.intensity(weight),
             tasks_needed=self._tasks_needed(weight, variances, smallest),
             limit=float(limit.iloc[0]) if len(limit) else np.nan,
@@ -711,10 +708,8 @@ class View:
         (methods.md, section 9).
         """
         answers = self.material.heterogeneity.answers
-        tasks = np.bincount(answers.respondent).mean() / (
-            np.bincount(answers.respondent).sum()
-            / len(np.unique(answers.respondent * (answers.task.max() + 1) + answers.task))
-        )
+        answered = np.unique(np.column_stack([answers.respondent, answers.task]), axis=0)
+        tasks = len(answered) / answers.n_respondents
         noise = self._noise_of_respondents(weight, variances)
         ahead = np.arange(1, TASKS + 1)
         known = np.array([own_answers_variance(variances, noise, t / tasks)[0] for t in ahead])
@@ -761,15 +756,11 @@ class View:
                 rows.append((attribute.name, level, best, (first[k] + second[k]) / 2, both[k]))
         return pd.DataFrame(rows, columns=list(SWITCH_COLUMNS))
 
-    @property
+    @cached_property
     def frontier(self) -> pd.DataFrame:
         """Value of k petitions; empty without covariates."""
-        return (
-            self._frontier if self.material.has_information else pd.DataFrame(columns=list(FRONTIER_COLUMNS))
-        )
-
-    @cached_property
-    def _frontier(self) -> pd.DataFrame:
+        if not self.material.has_information:
+            return pd.DataFrame(columns=list(FRONTIER_COLUMNS))
         return self.dividend.frontier(self.fitted.data.weight, self.material.sizes)
 
     def curve(self, weight: np.ndarray) -> pd.DataFrame:
@@ -876,6 +867,12 @@ def own_answers_variance(variances: Variances, noise: np.ndarray, times: float) 
     """
     positive = np.maximum(variances.by_block, 0)
     return (positive**2 / (positive + noise / times)).sum(axis=1)
+
+
+def gain_of_best(rows: Sequence[Row]) -> float:
+    """Return what overall-best gains over a random petition, by first-order weights."""
+    wanted = ("overall_best - random", "dr_q1")
+    return float(next(r["estimate"] for r in rows if (r["quantity"], r["estimator"]) == wanted))
 
 
 def petitions_for(frontier: pd.DataFrame, dividend: Stage) -> float:

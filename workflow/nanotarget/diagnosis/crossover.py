@@ -17,7 +17,7 @@ import pandas as pd
 from nanotarget import policy
 from nanotarget.diagnosis.evidence import Answers, block_products
 from nanotarget.diagnosis.heterogeneity import Heterogeneity
-from nanotarget.diagnosis.predictability import Predictability
+from nanotarget.diagnosis.predictability import Predictability, person_specific
 from nanotarget.learners.base import Model, ReversedModel, TrainingData
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.learners.ridge import compare
@@ -139,11 +139,8 @@ class Crossover:
     def _added(self, utilities: Utilities, common: Tables) -> np.ndarray:
         """(n_comparisons,) what a model adds for the person to what it expects of all, outcome units."""
         data = self._data
-        eta = compare(utilities.utility_of_rows(data.levels, data.respondent), data)
-        shared = compare(common.utility_of_rows(data.levels, np.zeros_like(data.respondent)), data)
-        if data.outcome_kind == "rating":
-            return eta - shared
-        return 1 / (1 + np.exp(-eta)) - 1 / (1 + np.exp(-shared))
+        shared = common.utility_of_rows(data.levels, np.zeros_like(data.respondent))
+        return person_specific(utilities.utility_of_rows(data.levels, data.respondent), shared, data)
 
     @cached_property
     def individual_gains(self) -> np.ndarray:

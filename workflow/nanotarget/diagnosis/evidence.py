@@ -18,6 +18,7 @@ All sums are kept by respondent, so that survey weights, bootstrap samples and s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,18 +125,14 @@ class Answers:
 
     def unit_vectors(self, values: np.ndarray) -> Vectors:
         """Return mean vectors A of some (n_rows,) values by respondent and fold."""
-        code = self.respondent * (self.fold.max() + 1) + self.fold
-        distinct, of_row = np.unique(code, return_inverse=True)
-        total = np.zeros((len(distinct), self.ranks.sum()))
+        n_folds = self.fold.max() + 1
+        units, of_row = np.unique(self.respondent * n_folds + self.fold, return_inverse=True)
+        respondent, fold = np.divmod(units, n_folds)
+        rows = np.bincount(of_row)
+        total = np.zeros((len(units), self.ranks.sum()))
         np.add.at(total, of_row, self.without_baseline(values)[:, None] * np.hstack(self.contrasts))
-        share = (
-            np.bincount(of_row)
-            / np.bincount(self.respondent, minlength=self.n_respondents)[distinct // (self.fold.max() + 1)]
-        )
-        mean = total / (np.bincount(of_row)[:, None] * self.n_sides)
-        return Vectors(
-            mean, distinct // (self.fold.max() + 1), distinct % (self.fold.max() + 1), share, self.ranks
-        )
+        share = rows / np.bincount(self.respondent, minlength=self.n_respondents)[respondent]
+        return Vectors(total / (rows[:, None] * self.n_sides), respondent, fold, share, self.ranks)
 
 
 @dataclass(frozen=True)
@@ -155,6 +152,16 @@ class Vectors:
     share: np.ndarray
     ranks: np.ndarray
 
+    def by_block(self, values: np.ndarray) -> np.ndarray:
+        """Add up (n, total rank) values over the columns of each block: (n, n_blocks)."""
+        return np.add.reduceat(values, np.cumsum(self.ranks) - self.ranks, axis=1)
+
+    def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the units of each fold and whose they are."""
+        for f in np.unique(self.fold):
+            units = np.flatnonzero(self.fold == f)
+            yield units, self.respondent[units]
+
     def between_people(self, weights: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
         """Average products of different respondents' vectors within folds.
 
@@ -168,20 +175,16 @@ class Vectors:
         """
         if features is None:
             features = np.ones((weights.shape[1], 1))
-        starts = np.concatenate([[0], np.cumsum(self.ranks)[:-1]])
         total = np.zeros((len(weights), len(self.ranks)))
         mass = np.zeros(len(weights))
-        for f in np.unique(self.fold):
-            units = np.flatnonzero(self.fold == f)
-            who = self.respondent[units]
+        for units, who in self.folds():
             w = weights[:, who] * self.share[units]
-            pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
             squares = np.zeros((len(weights), self.value.shape[1]))
             for column in features[who].T:
                 squares += (w @ (self.value[units] * column[:, None])) ** 2
             own = self.value[units] ** 2 * (features[who] ** 2).sum(axis=1)[:, None]
-            total += np.add.reduceat(squares - w**2 @ own, starts, axis=1)
-            mass += pairs
+            total += self.by_block(squares - w**2 @ own)
+            mass += w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
         return np.divide(total, mass[:, None], out=np.zeros_like(total), where=mass[:, None] > 0)
 
     def between_people_error(self, weight: np.ndarray, features: np.ndarray) -> float:
@@ -196,9 +199,7 @@ class Vectors:
             features: (n_respondents, q).
         """
         mass, parts = 0.0, []
-        for f in np.unique(self.fold):
-            units = np.flatnonzero(self.fold == f)
-            who = self.respondent[units]
+        for units, who in self.folds():
             w = weight[who] * self.share[units]
             product = (features[who] @ features[who].T) * (self.value[units] @ self.value[units].T)
             np.fill_diagonal(product, 0)
@@ -222,9 +223,7 @@ class Products:
 
     Attributes:
         gram: (n_respondents, c, c) and
-        cross: (n_respondents, c) mean moments over a respondent's pairs of answers: columns are a constant
-            for pairs whose baseline was removed, one for pairs whose was not, the kernel of each block
-            divided by its rank (the coefficient is the block's variance) and that of pairs of attributes.
+        cross: (n_respondents, c) mean moments of `regressors` over a respondent's pairs of answers.
         raw: (n_respondents,) mean product with the baseline in it.
         pairs: (n_respondents,) number of pairs.
     """
@@ -320,9 +319,11 @@ def kernels(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarr
     """Return the (n, n_blocks + 1) likeness of petitions in pairs of rows: by block, and of pairs of blocks.
 
     The kernel of a block is g(x)'g(x'), that of pairs the sum of its products over pairs of blocks; of
-    choices the kernels of the four pairs of petitions are added with their signs.
+    choices the kernels of the four pairs of petitions are added with their signs. Each is divided by the
+    number of functions, so that its coefficient is a variance.
     """
-    total = np.zeros((len(first), len(answers.ranks) + 1))
+    ranks = answers.ranks
+    total = np.zeros((len(first), len(ranks) + 1))
     for s, one in enumerate(answers.values):
         for t, other in enumerate(answers.values):
             own = np.column_stack(
@@ -330,44 +331,40 @@ def kernels(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarr
             )
             both = (own.sum(axis=1) ** 2 - (own**2).sum(axis=1)) / 2
             total += np.column_stack([own, both]) * (1 if s == t else -1)
-    return total
+    return total / np.append(ranks, max((ranks.sum() ** 2 - (ranks**2).sum()) / 2, 1))
 
 
-def scaled_kernels(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return kernels divided by the number of functions, so that their coefficients are variances."""
-    ranks = answers.ranks
-    both = (ranks.sum() ** 2 - (ranks**2).sum()) / 2
-    return kernels(answers, first, second) / np.append(ranks, max(both, 1))
+def regressors(answers: Answers, pairs: PairList) -> np.ndarray:
+    """Return what products of pairs are regressed on: (n_pairs, n_blocks + 3).
+
+    A constant for pairs whose baseline was removed, one for pairs whose was not, then the kernels.
+    """
+    n = len(pairs.first)
+    parts = [
+        kernels(answers, pairs.first[part], pairs.second[part])
+        for part in np.array_split(np.arange(n), max(math.ceil(n / PAIRS_AT_ONCE), 1))
+    ]
+    return np.column_stack([pairs.removed, ~pairs.removed, np.vstack(parts)])
 
 
-def products(answers: Answers, pairs: PairList, chosen: np.ndarray | None = None) -> Products:
+def products(answers: Answers, pairs: PairList, columns: np.ndarray, chosen: np.ndarray) -> Products:
     """Sum the moments of pairs by respondent.
 
     Args:
-        chosen: (n_pairs,) booleans; all pairs by default.
+        columns: (n_pairs, c) `regressors`.
+        chosen: (n_pairs,) booleans, which pairs.
     """
-    n, c = answers.n_respondents, len(answers.ranks) + 3
-    gram, cross = np.zeros((n, c, c)), np.zeros((n, c))
-    raw = np.zeros(n)
-    use = np.arange(len(pairs.first)) if chosen is None else np.flatnonzero(chosen)
-    who = answers.respondent[pairs.first[use]]
-    count = np.bincount(who, minlength=n)
-    for part in np.array_split(use, math.ceil(max(len(use), 1) / PAIRS_AT_ONCE)):
-        if not len(part):
-            continue
-        columns = np.column_stack(
-            [
-                pairs.removed[part],
-                ~pairs.removed[part],
-                scaled_kernels(answers, pairs.first[part], pairs.second[part]),
-            ]
-        )
-        person = answers.respondent[pairs.first[part]]
-        starts = np.flatnonzero(np.append(True, np.diff(person) != 0))
+    n, c = answers.n_respondents, columns.shape[1]
+    gram, cross, raw = np.zeros((n, c, c)), np.zeros((n, c)), np.zeros(n)
+    person = answers.respondent[pairs.first[chosen]]
+    count = np.bincount(person, minlength=n)
+    starts = np.flatnonzero(np.diff(person, prepend=-1) != 0)
+    if len(starts):
+        columns, who = columns[chosen], person[starts]
         for a in range(c):
-            gram[person[starts], a] += np.add.reduceat(columns[:, [a]] * columns, starts)
-        cross[person[starts]] += np.add.reduceat(columns * pairs.product[part][:, None], starts)
-        raw[person[starts]] += np.add.reduceat(pairs.raw[part], starts)
+            gram[who, a] = np.add.reduceat(columns[:, [a]] * columns, starts)
+        cross[who] = np.add.reduceat(columns * pairs.product[chosen][:, None], starts)
+        raw[who] = np.add.reduceat(pairs.raw[chosen], starts)
     share = 1 / np.maximum(count, 1)
     return Products(gram * share[:, None, None], cross * share[:, None], raw * share, count)
 

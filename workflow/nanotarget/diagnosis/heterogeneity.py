@@ -8,7 +8,7 @@ and drops out; so does her level, the mean of her other tasks being taken from b
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,8 +23,8 @@ from nanotarget.diagnosis.evidence import (
     level_columns,
     pairs_within,
     products,
+    regressors,
     same_petitions,
-    scaled_kernels,
     task_positions,
 )
 from nanotarget.learners.base import centre_utilities
@@ -94,12 +94,23 @@ class Heterogeneity:
     @cached_property
     def products(self) -> Products:
         """Moments of all pairs."""
-        return products(self.answers, self.pairs)
+        return products(self.answers, self.pairs, self.regressors, np.ones(len(self.pairs.first), dtype=bool))
+
+    @cached_property
+    def regressors(self) -> np.ndarray:
+        """(n_pairs, n_blocks + 3) what products of pairs are regressed on."""
+        return regressors(self.answers, self.pairs)
 
     @cached_property
     def residual_vectors(self) -> Vectors:
         """Coordinates of respondents' deviations and of the error of the common part."""
         return self.answers.unit_vectors(self.answers.residual)
+
+    @cached_property
+    def outcome_vectors(self) -> Vectors:
+        """Coordinates of respondents' whole response; no model was fitted for them, so all are one fold."""
+        vectors = self.answers.unit_vectors(self.answers.outcome)
+        return replace(vectors, fold=np.zeros_like(vectors.fold))
 
     @cached_property
     def _regression(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -132,10 +143,6 @@ class Heterogeneity:
         grams = (weights @ gram.reshape(n, -1)).reshape(-1, rank, rank)
         grams[:, np.arange(rank), np.arange(rank)] += 1e-9 * mass[:, None]
         solution = np.linalg.solve(grams, (weights @ cross)[:, :, None])[:, :, 0]
-        outcome = answers.unit_vectors(answers.outcome)
-        whole = Vectors(
-            outcome.value, outcome.respondent, np.zeros(len(outcome.fold), int), outcome.share, outcome.ranks
-        )
         paired = weights * (self.products.pairs > 0)
         raw = (paired @ self.products.raw) / np.maximum(paired.sum(axis=1), 1e-300)
         total = (weights @ square) / mass
@@ -145,7 +152,7 @@ class Heterogeneity:
             by_block=coefficients[:, 2:-1] - error,
             pairs=coefficients[:, -1],
             baseline=raw if answers.has_baseline else np.zeros(len(weights)),
-            common=whole.between_people(weights).sum(axis=1),
+            common=self.outcome_vectors.between_people(weights).sum(axis=1),
             total=total,
             part_worths=self.levels_of(solution),
         )
@@ -180,7 +187,7 @@ class Heterogeneity:
         for k in range(len(LAGS)):
             chosen = self.pairs.lag == k + 1 if k < len(LAGS) - 1 else self.pairs.lag > k
             if chosen.sum() > 10 * len(self.answers.ranks):
-                moments = products(self.answers, self.pairs, chosen)
+                moments = products(self.answers, self.pairs, self.regressors, chosen)
                 out[:, k] = self.coefficients(moments, weights)[:, 2:-1].sum(axis=1) - error
         return out
 
@@ -202,11 +209,8 @@ class Heterogeneity:
         used = np.flatnonzero(np.diag(gram) > 0)
         functional = np.zeros(c)
         functional[used] = np.linalg.lstsq(gram[np.ix_(used, used)], chosen[used], rcond=1e-10)[0]
-        columns = np.column_stack(
-            [pairs.removed, ~pairs.removed, scaled_kernels(answers, pairs.first, pairs.second)]
-        )
         who = answers.respondent[pairs.first]
-        part = columns @ functional * pairs.product * (weight / np.maximum(moments.pairs, 1))[who]
+        part = self.regressors @ functional * pairs.product * (weight / np.maximum(moments.pairs, 1))[who]
         position = task_positions(answers)
         n_tasks = position.max() + 1
         by_tasks = np.zeros((answers.n_respondents, n_tasks, n_tasks))

@@ -19,6 +19,7 @@ import pandas as pd
 from nanotarget.diagnosis.evidence import Answers, block_products
 from nanotarget.diagnosis.heterogeneity import Heterogeneity
 from nanotarget.encoding import CovariateEncoder
+from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.learners.ridge import compare
 from nanotarget.seeds import child_rng
@@ -43,6 +44,21 @@ def whitened(features: np.ndarray, weight: np.ndarray) -> np.ndarray:
     variance, direction = np.linalg.eigh(centred.T @ (centred * share[:, None]))
     kept = variance > 1e-6
     return centred @ (direction[:, kept] / np.sqrt(variance[kept]))
+
+
+def person_specific(eta: np.ndarray, common: np.ndarray, data: TrainingData) -> np.ndarray:
+    """Return what a person's utilities add to the common ones, as far as answers compare them.
+
+    Args:
+        eta, common: (n_rows,) utilities of the petitions shown.
+
+    Returns:
+        (n_rows,) rating points, or (n_tasks,) probability that the first petition is chosen.
+    """
+    own, shared = compare(eta, data), compare(common, data)
+    if data.outcome_kind == "rating":
+        return own - shared
+    return 1 / (1 + np.exp(-own)) - 1 / (1 + np.exp(-shared))
 
 
 @dataclass(frozen=True)
@@ -79,22 +95,20 @@ class Predictability:
             return np.zeros((len(weights), len(self.answers.ranks)))
         features = whitened(self.features, weights[0])
         likeness = mass = 0.0
-        for f in np.unique(vectors.fold):
-            units = np.flatnonzero(vectors.fold == f)
-            z = features[vectors.respondent[units]]
-            w = weights[0][vectors.respondent[units]] * vectors.share[units]
+        for units, who in vectors.folds():
+            z, w = features[who], weights[0][who] * vectors.share[units]
             own = w**2 @ (z**2).sum(axis=1) ** 2
             likeness += (((z * w[:, None]).T @ z) ** 2).sum() - own
             mass += w.sum() ** 2 - w @ w
         if likeness <= 0:
             return np.zeros((len(weights), len(self.answers.ranks)))
-        found = vectors.between_people(weights, features) * (mass * features.shape[1] / likeness)
+        correction = mass * features.shape[1] / likeness
+        found = vectors.between_people(weights, features) * correction
         spread, total = vectors.between_people_error(weights[0], features), found.sum(axis=1)
         if len(weights) < 3 or not np.isfinite(spread):
             return found
         # Bootstrap samples keep their shape, but get the spread of `between_people_error`.
-        by_bootstrap = total[1:].std(ddof=1)
-        scale = spread * mass * features.shape[1] / likeness / max(by_bootstrap, 1e-300)
+        scale = spread * correction / max(total[1:].std(ddof=1), 1e-300)
         return np.vstack([found[:1], found[:1] + (found[1:] - found[:1]) * scale])
 
     def dealt_p(self, weight: np.ndarray, seed: int) -> float:
@@ -107,9 +121,8 @@ class Predictability:
         features = whitened(self.features, weight)
         rng = child_rng(seed, "diagnose/dealt covariates")
         totals = np.zeros(DEALS + 1)
-        for f in np.unique(vectors.fold):
-            units = np.flatnonzero((vectors.fold == f) & (weight[vectors.respondent] > 0))
-            who = vectors.respondent[units]
+        for members, people in vectors.folds():
+            units, who = members[weight[people] > 0], people[weight[people] > 0]
             w = weight[who] * vectors.share[units]
             value, z = vectors.value[units] * w[:, None], features[who]
             own, length = (value**2).sum(axis=1), (z**2).sum(axis=1)
@@ -124,10 +137,9 @@ class Predictability:
         fitted, data = self.fitted, self.fitted.data
         eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
         common = fitted.common_utility(data.levels, fitted.fold)
-        if data.outcome_kind == "rating":
-            return compare(data.outcome - common, data), compare(eta - common, data)
-        predicted = 1 / (1 + np.exp(-compare(eta, data)))
-        return self.answers.residual, predicted - 0.5 - self.answers.expected
+        rating = data.outcome_kind == "rating"
+        residual = compare(data.outcome - common, data) if rating else self.answers.residual
+        return residual, person_specific(eta, common, data)
 
     @cached_property
     def moments(self) -> np.ndarray:

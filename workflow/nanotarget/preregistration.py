@@ -270,6 +270,16 @@ def touching(deviations: pd.DataFrame, output: str, outcome: str, estimator: str
     return "; ".join(touched)
 
 
+def marked(table: pd.DataFrame, output: str, deviations: pd.DataFrame | None) -> pd.DataFrame:
+    """Add the ids of the deviations that touch each row."""
+    if deviations is None or deviations.empty:
+        return table.assign(deviation="")
+    blank = [""] * len(table)
+    outcomes, estimators = table.get("outcome", blank), table.get("estimator", blank)
+    marks = [touching(deviations, output, o, e) for o, e in zip(outcomes, estimators, strict=True)]
+    return table.assign(deviation=marks)
+
+
 Difference = tuple[str, str, str, str, str, str]
 
 

@@ -1,4 +1,4 @@
-"""Exploratory analyses: do the arms do different things to different people?"""
+"""Do the arms do different things to different people? Effects in groups of respondents."""
 
 from __future__ import annotations
 

@@ -1,0 +1,74 @@
+"""Effects of the arms on the outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import regression
+from nanotarget.config import CovariateConfig
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate.arms import arm_means, contrasts
+from nanotarget.preregistration import EFFECTS, Registration, label_of, marked
+
+EFFECT_COLUMNS = (
+    "outcome",
+    "estimator",
+    "se_type",
+    "contrast",
+    *ESTIMATE_COLUMNS,
+    "p_adjusted",
+    "label",
+    "deviation",
+    "note",
+)
+
+
+def effects(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    adjust: Sequence[CovariateConfig] = (),
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Estimate the effect of every arm against every earlier one on every outcome.
+
+    Estimators: `dim`, the difference in means, and `lin`, the regression adjustment of Lin (2013),
+    both with HC2 standard errors and n - parameters degrees of freedom. P values are adjusted by
+    Holm (1979) over the contrasts of an outcome and estimator. Respondents without the outcome
+    are left out; how missing covariates enter is said in `covariate_columns`.
+
+    Args:
+        table: `contracts.experiment`.
+        arms: names in order; the sign of a contrast is later minus earlier.
+        outcomes: columns.
+        adjust: covariates of the Lin adjustment; without any there is no `lin`.
+        alpha: intervals have level 1 - alpha.
+        registration: gives the labels; without one all estimates are exploratory.
+        deviations: from `preregistration.deviations`.
+
+    Returns:
+        `EFFECT_COLUMNS`, sorted by outcome, estimator and contrast as they were given. What cannot
+        be estimated is NaN, and `note` says why.
+    """
+    tables = []
+    for outcome in outcomes:
+        observed = table[table[outcome].notna() & table["arm"].notna()]
+        for estimator, covariates in (("dim", ()), ("lin", adjust)):
+            if estimator == "lin" and not adjust:
+                continue
+            rows = contrasts(arm_means(observed, arms, outcome, covariates), arms, alpha)
+            rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())
+            tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type="HC2"))
+    if not tables:
+        return pd.DataFrame(columns=list(EFFECT_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+    found = pd.concat(tables, ignore_index=True)
+    found["label"] = [
+        label_of(registration, o, e, c)
+        for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)
+    ]
+    return marked(found, EFFECTS, deviations)[list(EFFECT_COLUMNS)]

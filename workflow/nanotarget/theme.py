@@ -86,6 +86,7 @@ ESTIMATORS = {
     "dim": "Difference in means",
     "lin": "Covariate-adjusted (Lin)",
     "dr_q1": "Doubly robust, main effects (q = 1)",
+    "dr_pairs": "Doubly robust, main effects and pairs that interact",
     "dr_q2": "Doubly robust, two-way (q = 2)",
     "plug_in": "Plug-in (optimistic)",
     "observed": "Observed",

@@ -5,7 +5,8 @@ If responses have no interactions of attributes of order above q, the weight can
 projection on functions of order <= q (the ANOVA form of pseudo-inverse and marginalised
 importance weights; cf. Swaminathan et al. 2017, "Off-policy evaluation for slate recommendation"):
     w_q(x, p) = sum of all products of at most q factors U_a,  U_a = 1{x_a = p_a} / prob_a(x_a) - 1,
-with variance 24 instead of 28,124 at q = 1 in the reference design. A model of the response takes
+with variance 24 instead of 28,124 at q = 1 in the reference design. Products of two factors may be
+kept for some pairs of attributes only, those that interact. A model of the response takes
 up what it knows of higher interactions (doubly robust). Probabilities to be chosen always have some,
 as the logistic curve bends: what the model misses of them biases order 1, which is why order 2 is
 reported beside it.
@@ -15,6 +16,7 @@ The estimand is an average over respondents (with their survey weights), however
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,8 @@ from nanotarget.design import Block, Design
 from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.score import response
+
+Pairs = Sequence[tuple[int, int]]
 
 
 def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -40,13 +44,16 @@ def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray
     return np.einsum("ij,ij->i", basis[shown], basis[chosen])
 
 
-def policy_weights(shown: np.ndarray, chosen: np.ndarray, design: Design, order: int) -> np.ndarray:
+def policy_weights(
+    shown: np.ndarray, chosen: np.ndarray, design: Design, order: int, pairs: Pairs = ()
+) -> np.ndarray:
     """Return the (n,) weights w_q of petitions shown for the petitions a policy would have shown.
 
     Args:
         shown: (n, n_attributes) petitions drawn from the design.
         chosen: (n, n_attributes) petitions of the policy for the same respondents.
         order: 1 or 2, the highest order of interaction between attributes that is allowed for.
+        pairs: indices of two blocks of attributes each that are allowed to interact at order 1, too.
     """
     if order not in (1, 2):
         raise ValueError("order must be 1 or 2")
@@ -58,6 +65,8 @@ def policy_weights(shown: np.ndarray, chosen: np.ndarray, design: Design, order:
         total += first[b] if order == 1 else block_kernel(block, order, x, p)
     if order == 2:
         total += (first.sum(axis=0) ** 2 - (first**2).sum(axis=0)) / 2
+    else:
+        total += sum(first[a] * first[b] for a, b in pairs)
     return total
 
 
@@ -74,7 +83,7 @@ class Scores:
     plug_in: np.ndarray
 
 
-def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int) -> Scores:
+def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = ()) -> Scores:
     """Score a policy for every respondent with models that have not seen the answers they are scored on.
 
     psi_i = mean over profiles of [ f(p_i) + u_i(-t) + w_q(x, p_i) (y - f(x) - u_i(-t)) ],
@@ -85,7 +94,7 @@ def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int) -> Scores
 
     Args:
         petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
-        order: order of the truncated weights.
+        order, pairs: of the truncated weights, see `policy_weights`.
     """
     data, unit = fitted.data, fitted.unit
     plug_in = response(fitted.utilities, petitions, fitted.intercept, data.outcome_kind)
@@ -96,7 +105,7 @@ def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int) -> Scores
         opponent = eta.reshape(-1, 2)[:, ::-1].ravel()
         residual = data.outcome - 1 / (1 + np.exp(opponent - eta))
         baseline = np.zeros(len(residual))
-    weight = policy_weights(data.levels, petitions[unit], data.design, order)
+    weight = policy_weights(data.levels, petitions[unit], data.design, order, pairs)
     correction = baseline + weight * (residual - baseline)
     return Scores(data.respondent_means(plug_in[unit] + correction), fitted.respondent_means(plug_in))
 

@@ -12,10 +12,11 @@ import pandas as pd
 from scipy import special
 
 from nanotarget.config import CURVE_SHARES, FAST_LEARNERS, DiagnoseConfig
-from nanotarget.diagnosis.ceiling import gain_ceiling
+from nanotarget.diagnosis.ceiling import ceiling_samples, gain_ceiling
 from nanotarget.diagnosis.crossover import Crossover
 from nanotarget.diagnosis.dividend import (
     CURVE_COLUMNS,
+    FIRST_ORDER,
     FRONTIER_COLUMNS,
     NANO_BEST,
     SIZES,
@@ -25,7 +26,7 @@ from nanotarget.diagnosis.dividend import (
     two_sided,
 )
 from nanotarget.diagnosis.evidence import Answers
-from nanotarget.diagnosis.heterogeneity import LAGS, Heterogeneity, Variances, shares_of
+from nanotarget.diagnosis.heterogeneity import LAGS, Heterogeneity, Interactions, Variances, shares_of
 from nanotarget.diagnosis.permutation import p_value
 from nanotarget.diagnosis.predictability import CALIBRATION_COLUMNS, Predictability
 from nanotarget.diagnosis.refits import Refit
@@ -44,10 +45,16 @@ from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.policy import effective_number
 from nanotarget.seeds import child_rng
+from nanotarget.value import Pairs
 
 UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 ALPHA = 1 - ONE_SIDED
 TASKS = 200  # of a person, up to which it is asked whether her own answers could pay
+DECISIVE = {  # how the flag of interactions ends
+    "dr_q1": ".",
+    "dr_pairs": ": the gain is that of weights that allow for the pairs that stand out.",
+    "dr_q2": ", which has none: the gain is that of second order.",
+}
 CLEARLY = 0.01  # p-value below which interactions of attributes are taken for certain
 FEW = 30  # divergent respondents below which the gain rests on few
 LADDER_COLUMNS = (
@@ -148,20 +155,23 @@ class Material:
         return Predictability(self.fitted, self.heterogeneity)
 
     @cached_property
-    def interactions(self) -> tuple[float, float]:
-        """Variance of common interactions of attributes, and the p-value of none."""
+    def interactions(self) -> Interactions:
+        """Interactions of attributes that are common to all."""
         return self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
 
     @property
-    def order(self) -> int:
-        """Order of the weights on which the dividend stands.
+    def allowed(self) -> tuple[int, Pairs]:
+        """Order of the weights on which the dividend stands, and the pairs allowed to interact.
 
-        First-order weights leave interactions of attributes to the learner. Where they are clearly there and
-        the learner has none, second-order weights, with all their noise, are the honest ones.
+        First-order weights leave interactions of attributes to the learner, whose shrinkage leaves a part of
+        them out. Where they are clearly there, the weights allow for the pairs that stand out. Where none
+        does and the learner has no interactions, second-order weights, with all their noise, are the honest
+        ones.
         """
+        if len(self.fitted.data.design.blocks) < 2 or self.interactions.p_value >= CLEARLY:
+            return 1, ()
         additive = all(len(subset) < 2 for tables in self.fitted.common for subset in tables.layout.subsets)
-        several = len(self.fitted.data.design.blocks) > 1
-        return 2 if additive and several and self.interactions[1] < CLEARLY else 1
+        return (2 if additive and not self.interactions.pairs else 1), self.interactions.pairs
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -260,7 +270,7 @@ class View:
     @cached_property
     def dividend(self) -> Dividend:
         """Scores under the policies."""
-        return Dividend(self.fitted, self.material.order)
+        return Dividend(self.fitted, self.halves, *self.material.allowed)
 
     @cached_property
     def crossover(self) -> Crossover:
@@ -284,7 +294,9 @@ class View:
             confidence=confidence,
             p_value=p,
         )
-        gains = gain_ceiling(material.fitted.data.design, self.sign * found.part_worths, total, found.shares)
+        gains = ceiling_samples(
+            material.fitted.data.design, self.sign * found.part_worths, total, found.shares
+        )
         gains = np.minimum(gains, self._room(weights[0]))
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
         evaluated = bool(((material.heterogeneity.products.pairs > 0) & (weights[0] > 0)).any())
@@ -300,7 +312,7 @@ class View:
 
     def _room(self, weight: np.ndarray) -> float:
         """Return how far overall-best is from the end of the scale: nobody can gain more."""
-        value = self.dividend.scores[1]["overall_best"].value
+        value = self.dividend.scores[FIRST_ORDER]["overall_best"].value
         return float(max(self.fitted.data.outcome.max() - weight @ value / weight.sum(), 0))
 
     def _predictability(
@@ -331,7 +343,7 @@ class View:
             own = own_answers_variance(variances, self._noise_of_respondents(weights[0], variances), 1.0)
             known = np.maximum(known, own)
             shares = variances.shares if own[0] >= known[0] else shares
-        gains = gain_ceiling(material.fitted.data.design, self.sign * variances.part_worths, known, shares)
+        gains = ceiling_samples(material.fitted.data.design, self.sign * variances.part_worths, known, shares)
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
         bound = quantile(np.inf, ONE_SIDED)
         is_learned = bool(np.isfinite(slope) and slope - bound * error > 0)
@@ -453,7 +465,7 @@ class View:
             "known": self.material.known,
         }
         if self.material.has_information:
-            scores, inside = self.dividend.scores[1], weight > 0
+            scores, inside = self.dividend.scores[FIRST_ORDER], weight > 0
             mass = weight[inside] / weight[inside].sum()
             promised = scores["nano"].plug_in - scores["overall_best"].plug_in
             facts |= {
@@ -560,8 +572,8 @@ class View:
             add(f"person x message variance: {name}", found.by_block[:, b])
         if len(design.blocks) > 1:
             add("person x message variance, pairs of attributes", found.pairs)
-            variance, p_value = material.interactions
-            add("common interactions of attributes", np.array([variance]), p_value)
+            common = material.interactions
+            add("common interactions of attributes", np.array([common.variance]), common.p_value)
         lags = heterogeneity.by_lag(weights)
         for k, name in enumerate(LAGS):
             if np.isfinite(lags[0, k]):
@@ -677,21 +689,21 @@ class View:
             for name, refit in self.material.refits.items()
             if name.startswith("split_") and (slow or name != "split_1")
         ]
-        if not splits or self.goal != self.material.settings.goal or self.material.order == 2:
+        if not splits or self.goal != self.material.settings.goal or self.dividend.estimator != FIRST_ORDER:
             return []
         scores = (
             [refit.gains for refit in splits] if slow else [self.dividend.gains(), *(r.gains for r in splits)]
         )
         apart = [refit.divergent for refit in splits]
         estimates, errors = zip(*(mean_and_error(s, weight) for s in scores), strict=True)
-        middle, error = median_of_splits(estimates, errors)
+        middle, error = median_of_splits(estimates, [e * self.dividend.shared_noise for e in errors])
         df = max(int(np.median([(d > 0).sum() for d in apart])) - 1, 1)
         line = row(
             "dividend",
             f"{NANO_BEST}, ridge" if slow else NANO_BEST,
             middle,
             error,
-            estimator="dr_q1",
+            estimator=FIRST_ORDER,
             n=len(weight),
             confidence=self.material.settings.confidence,
             df=df,
@@ -721,11 +733,17 @@ class View:
     def _costs(self, dividend: Stage, petitions: int) -> list[Row]:
         rows = []
         if dividend.ceiling > 0:
-            rows.append(self._named("dividend", "number needed to treat", 1 / dividend.ceiling, "dr_q1"))
+            rows.append(
+                self._named(
+                    "dividend", "number needed to treat", 1 / dividend.ceiling, self.dividend.estimator
+                )
+            )
         costs = self.material.settings.costs
         if costs is not None and dividend.low > 0:
             audience = (costs.calibration + costs.message * (petitions - 1)) / (costs.value * dividend.low)
-            rows.append(self._named("dividend", "audience that breaks even", audience, "dr_q1"))
+            rows.append(
+                self._named("dividend", "audience that breaks even", audience, self.dividend.estimator)
+            )
         return rows
 
     # --- tables of the figures ---
@@ -841,11 +859,7 @@ class View:
                     p_of("common interactions of attributes") < ALPHA,
                     "interactions: what a level adds depends on other attributes; main effects alone do not "
                     "find the best petition, and first-order weights rely on the learner for them"
-                    + (
-                        "."
-                        if self.material.order == 1
-                        else ", which has none: the gain is that of second order."
-                    ),
+                    + DECISIVE[self.dividend.estimator],
                 ),
                 (
                     p_of("order 2 - order 1") < ALPHA,
@@ -871,7 +885,7 @@ def own_answers_variance(variances: Variances, noise: np.ndarray, times: float) 
 
 def gain_of_best(rows: Sequence[Row]) -> float:
     """Return what overall-best gains over a random petition, by first-order weights."""
-    wanted = ("overall_best - random", "dr_q1")
+    wanted = ("overall_best - random", FIRST_ORDER)
     return float(next(r["estimate"] for r in rows if (r["quantity"], r["estimator"]) == wanted))
 
 

@@ -33,6 +33,7 @@ from nanotarget.utilities import part_worths
 
 REPEATS = 30  # repeated tasks from which response error is estimated
 FLIPS = 999  # of the signs of answers
+STANDS_OUT = 3.0  # standard deviations above no interaction at which a pair of attributes counts as one
 FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
 LAGS = ("lag 1", "lag 2", "lag 3 or more")
 
@@ -66,6 +67,21 @@ class Variances:
     def shares(self) -> np.ndarray:
         """(n_blocks,) parts of the variance of person x message; equal a function where nothing was found."""
         return shares_of(self.by_block[0])
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Interactions of pairs of attributes that are common to all.
+
+    Attributes:
+        variance: of all of them, outcome units squared.
+        p_value: of none.
+        pairs: blocks of attributes that stand out.
+    """
+
+    variance: float
+    p_value: float
+    pairs: tuple[tuple[int, int], ...]
 
 
 def shares_of(variance: np.ndarray) -> np.ndarray:
@@ -251,7 +267,7 @@ class Heterogeneity:
         agreement = (weights @ agreed) / np.maximum(weights @ count, 1e-300)
         return (1 - np.sqrt(np.maximum(2 * agreement - 1, 0))) / 2
 
-    def interactions(self, weight: np.ndarray, seed: int) -> tuple[float, float]:
+    def interactions(self, weight: np.ndarray, seed: int) -> Interactions:
         """Estimate the variance of common interactions of pairs of attributes, and test that there are none.
 
         Products of different respondents' vectors, as for the common response, with the products of two
@@ -260,8 +276,6 @@ class Heterogeneity:
         Args:
             weight: (n_respondents,).
 
-        Returns:
-            Variance (outcome units squared) and p-value.
         """
         answers = self.answers
         own = self.variances(weight[None]).part_worths
@@ -273,7 +287,7 @@ class Heterogeneity:
         share = weight / np.bincount(answers.respondent, minlength=len(weight)) / weight.sum()
         starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
         signs = child_rng(seed, "diagnose/interactions").integers(0, 2, (FLIPS, len(weight))) * 2.0 - 1
-        totals = np.zeros(FLIPS + 1)
+        totals, interacting = np.zeros(FLIPS + 1), []
         for a, b in itertools.combinations(range(len(answers.ranks)), 2):
             functions = sum(
                 sign * (side[a][:, :, None] * side[b][:, None, :])
@@ -283,8 +297,11 @@ class Heterogeneity:
                 np.reshape(functions, (len(residual), -1)) * (residual * share[answers.respondent])[:, None]
             )
             vectors = np.add.reduceat(rows, starts) / answers.n_sides
-            self_products = (vectors**2).sum()
-            totals[0] += (vectors.sum(axis=0) ** 2).sum() - self_products
-            totals[1:] += ((signs @ vectors) ** 2).sum(axis=1) - self_products
+            found = (np.vstack([np.ones(len(weight)), signs]) @ vectors) ** 2
+            own = found.sum(axis=1) - (vectors**2).sum()
+            if own[0] > STANDS_OUT * own[1:].std():
+                interacting.append((a, b))
+            totals += own
         mass = 1 - ((weight / weight.sum()) ** 2).sum()
-        return float(totals[0] / mass), float((1 + (totals[1:] >= totals[0]).sum()) / (1 + FLIPS))
+        p_value = (1 + (totals[1:] >= totals[0]).sum()) / (1 + FLIPS)
+        return Interactions(float(totals[0] / mass), float(p_value), tuple(interacting))

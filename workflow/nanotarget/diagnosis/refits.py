@@ -30,7 +30,8 @@ class Refit:
     Attributes:
         gains: (n_respondents,) scores of nano less overall-best.
         divergent: (n_respondents,) share of rows with another petition than overall-best.
-        improvement: reduction of held-out loss against the null, its standard error.
+        improvement: reduction of held-out loss against the null, its standard error; this and what follows of
+            rungs only, NaN elsewhere.
         slope: calibration slope, its standard error.
         variance: person x message in total, linear in these covariates, as the learner sees it.
     """
@@ -116,8 +117,12 @@ def refit(
     def fit_common(train: TrainingData, part: str) -> Model:
         return fit_null(train, seed, calibrate.interactions)
 
-    fitted, null = fit_folds(data, fold, fit, "fold"), fit_folds(data, fold, fit_common, "fold")
+    fitted = fit_folds(data, fold, fit, "fold")
+    dividend = Dividend(fitted.towards(settings.goal))
+    if kind != "rung":
+        return Refit(dividend.gains(), dividend.divergent, *(np.full(size, np.nan) for size in (2, 2, 3)))
+    null = fit_folds(data, fold, fit_common, "fold")
     found = compare_losses(held_out_losses(fitted), held_out_losses(null), data.weight)
     predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
     improvement = (found["improvement"], found["std_error"])
-    return Refit.of(Dividend(fitted.towards(settings.goal)), predictability, improvement)
+    return Refit.of(dividend, predictability, improvement)

@@ -85,6 +85,12 @@ def gain_axis(unit: str, goal: str) -> str:
     return f"Gain {best} ({unit})"
 
 
+def _decisive(table: pd.DataFrame) -> pd.Series | None:
+    """Return the gain of nano that the verdict stands on: the row with a ceiling."""
+    found = table[(table["quantity"] == "nano - overall_best") & table["ceiling"].notna()]
+    return None if found.empty else found.iloc[0]
+
+
 def _row(diagnostics: pd.DataFrame, quantity: str, estimator: str) -> pd.Series | None:
     found = diagnostics[(diagnostics["quantity"] == quantity) & (diagnostics["estimator"] == estimator)]
     return found.iloc[0] if len(found) else None
@@ -550,7 +556,7 @@ def frontier(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: N
         return empty(NO_PREDICTION, table, names)
     ours = names.main(diagnostics)
     threshold = threshold_of(ours)
-    nano = _row(ours, "nano - overall_best", "dr_q1")
+    nano = _decisive(ours)
 
     def draw(axes: Any) -> None:
         axes.set_xscale("log")
@@ -649,12 +655,12 @@ def dividend(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
     """
     ours = names.main(diagnostics)
     smallest = threshold_of(ours) or 0.0
-    table = ours[(ours["diagnostic"] == "dividend") & ours["estimator"].isin(["dr_q1", "dr_q2", "plug_in"])]
+    fills = {"dr_q1": BLUE, "dr_pairs": ORANGE, "dr_q2": SKY, "plug_in": "white"}
+    table = ours[(ours["diagnostic"] == "dividend") & ours["estimator"].isin(fills)]
     contrasts = [f"{a} - {b}" for a in theme.POLICIES for b in theme.POLICIES]
     table = table[table["quantity"].isin(contrasts)].reset_index(drop=True)
     if table.empty:
         return empty(NO_PREDICTION, table, names)
-    fills = {"dr_q1": BLUE, "dr_q2": SKY, "plug_in": "white"}
     markers = dict(zip(fills, theme.MARKERS, strict=False))
     blocks = []
     for quantity, group in table.groupby("quantity", sort=False):
@@ -674,7 +680,7 @@ def dividend(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
         )
     blocks[-1] = Block(blocks[-1].rows, (Panel(f"Difference in value; {unit}", 0.0),), blocks[-1].title)
     keys = [band_key(f"Gain below the smallest that matters ({smallest:g})")] if smallest > 0 else []
-    gain = _row(table, "nano - overall_best", "dr_q1")
+    gain = _decisive(table)
     level = theme.percent(names.confidence)
     description = f"Differences in value between targeting policies with {level} intervals."
     if gain is not None:

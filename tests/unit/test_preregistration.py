@@ -149,11 +149,14 @@ def test_the_order_of_exclusions_is_a_deviation(settings, registration):
 
 def test_registered_analyses_that_cannot_be_done_are_listed(settings, registration):
     changed = change(settings, ["estimate", "adjust"], [])
+    changed = change(changed, ["estimate", "robustness"], ["logit", "mann_whitney", "ri", "lee"])
     changed = change(changed, ["experiment", "arms", 2, "name"], "tailored")
     table = deviations(changed, registration)
     assert table["what"].tolist() == [
         "arms",
         "adjust",
+        "robustness: lin",
+        "robustness: ipw",
         "analysis H1",
         "analysis H2",
         "analysis S1",

@@ -11,7 +11,9 @@ from scipy import stats
 
 from nanotarget import config as config_module
 from nanotarget import estimate, explore, preregistration, regression
+from nanotarget.clean import read_samples
 from nanotarget.config import StudyConfig, SubgroupConfig, typed, validate
+from nanotarget.design import Design
 from nanotarget.problems import InputError
 from nanotarget.seeds import child_rng
 from simulated_studies import STUDIES
@@ -40,10 +42,15 @@ def deviations(settings, registration):
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=str)
-def test_the_simulated_studies_do_what_they_registered(study):
+def test_the_simulated_studies_do_what_they_registered(study, project, monkeypatch):
+    monkeypatch.chdir(project)
     text = (study.data / "preregistration.yaml").read_text(encoding="utf-8")
     assert "SYNTHETIC" in text.splitlines()[0]
-    table = preregistration.deviations(study.config(), preregistration.parse(text, "preregistration.yaml"))
+    config = study.config()
+    design = Design.from_config(config.design)
+    people = read_samples("new", design, config.covariates, None, config.experiment).experiment.respondents
+    registration = preregistration.parse(text, "preregistration.yaml")
+    table = preregistration.deviations(config, registration, people["arm"].value_counts().to_dict())
     assert table.empty and list(table.columns) == list(preregistration.DEVIATION_COLUMNS)
 
 
@@ -225,7 +232,7 @@ def test_a_registered_design_is_compared_whatever_the_order_of_blocks(settings, 
 def test_planned_and_realised_sizes(settings, text):
     content = yaml.safe_load(text)
     content["sample_size"]["arms"] = {"control": 1037, "best": 1038, "nano": 1038}
-    registration = preregistration.parse(yaml.safe_dump(content), "p.yaml")
+    registration = preregistration.parse(yaml.safe_dump(content, sort_keys=False), "p.yaml")
     config = typed(StudyConfig, validate(copy.deepcopy(settings), "config.yaml"))
 
     def sizes(**realised):

@@ -541,12 +541,9 @@ def _design_differences(experiment: ExperimentConfig, registration: Registration
 
 
 def _scheme_text(randomisation: RandomisationConfig) -> str:
-    text = randomisation.scheme
-    if randomisation.cluster:
-        text += f" by {randomisation.cluster}"
-    if randomisation.blocks:
-        text += f" within {listed(sorted(randomisation.blocks), len(randomisation.blocks))}"
-    return text
+    by = f" by {randomisation.cluster}" if randomisation.cluster else ""
+    blocks = listed(sorted(randomisation.blocks), len(randomisation.blocks))
+    return f"{randomisation.scheme}{by}" + (f" within {blocks}" if blocks else "")
 
 
 def _robustness_differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:

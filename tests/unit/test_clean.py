@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from nanotarget import artefacts
 from nanotarget.cells import parse_numbers
 from nanotarget.clean import check_design, read_samples
 from nanotarget.config import StudyConfig, typed, validate
@@ -331,7 +332,110 @@ def test_an_experiment_alone(clean):
     assert set(samples.flow["sample"]) == {"experiment"}
     assert list(samples.experiment.respondents.columns) == [
         "respondent_id", "arm", "opt_out", "age", "party", "sign", "support", "observed", "weight",
+        "block", "cluster", "delivered", "passed",
     ]  # fmt: skip
+
+
+def people_of(study, clean):
+    """The cleaned people of the experiment in the order of the raw file."""
+    return clean(study).experiment.respondents.set_index("respondent_id").loc[study.experiment["id"]]
+
+
+def test_a_complete_design_is_one_block_of_single_people(clean):
+    people = people_of(tiny_study(), clean)
+    assert people["block"].eq("").all()
+    assert (people["cluster"] == people.index).all()
+    assert people[["delivered", "passed"]].isna().all(axis=None)
+
+
+def test_blocks_are_combinations_of_raw_columns_in_one_spelling(clean):
+    study = tiny_study()
+    study.config["experiment"]["randomisation"] = {"scheme": "blocked", "blocks": ["town <br>", "wave"]}
+    study.experiment["town <br>"] = np.resize(["São Paulo", " são  paulo ", "__import__('os')", ""], 60)
+    study.experiment["wave"] = np.resize(["1", "1.0", "2", "1"], 60)
+    names = [
+        "town <br>: São Paulo; wave: 1",
+        "town <br>: São Paulo; wave: 1",
+        "town <br>: __import__('os'); wave: 2",
+        "town <br>: (missing); wave: 1",
+    ]
+    people = people_of(study, clean)
+    assert people["block"].tolist() == names * 15
+    assert (people["cluster"] == people.index).all()
+    study.experiment = study.experiment.iloc[::-1]
+    pd.testing.assert_series_equal(people_of(study, clean)["block"].iloc[::-1], people["block"])
+
+
+def clustered(study, blocks=()):
+    """Let the tiny experiment be randomised by 20 households of three, whose addresses sort backwards."""
+    household = np.arange(60) // 3
+    study.experiment["household"] = [f"{chr(ord('z') - h)}@example.org" for h in household]
+    study.experiment["region"] = np.where(household < 10, "North", "South")
+    study.experiment["arm"] = np.resize(["Control", "Overall best"], 20)[household]
+    shown = study.experiment.loc[1, ["shown_sector", "shown_job", "shown_cost"]]
+    for column, text in shown.items():
+        study.experiment[column] = np.where(household % 2 == 0, "", text)
+    study.config["experiment"]["randomisation"] = {
+        "scheme": "clustered",
+        "cluster": "household",
+        "blocks": list(blocks),
+    }
+    return study
+
+
+def test_clusters_in_blocks(clean):
+    people = people_of(clustered(tiny_study(), ["region"]), clean)
+    assert people["cluster"].iloc[0] == "z@example.org" and people["cluster"].nunique() == 20
+    assert people["block"].value_counts().to_dict() == {"region: North": 30, "region: South": 30}
+
+
+def test_no_identifier_names_a_cluster_or_a_block(clean):
+    study = clustered(tiny_study(), ["region", "postcode"])
+    study.experiment["postcode"] = np.where(study.experiment["region"] == "North", "SW1A 1AA", "EC1A 1BB")
+    study.config["experiment"]["identifiers"] += ["household", "postcode"]
+    sample = clean(study).experiment
+    people = sample.respondents.set_index("respondent_id").loc[study.experiment["id"]]
+    assert people["cluster"].tolist() == [f"c{20 - i // 3:04d}" for i in range(60)]
+    assert people["block"].tolist() == ["b0001"] * 30 + ["b0002"] * 30
+    written = pd.concat([sample.respondents.astype(str), sample.flow.astype(str), sample.quality.astype(str)])
+    assert not written.apply(lambda column: column.str.contains("example.org|1A", na=False)).any(axis=None)
+    study.experiment = study.experiment.iloc[::-1]
+    again = people_of(study, clean)
+    pd.testing.assert_frame_equal(again.iloc[::-1], people)
+
+
+def test_delivery_and_post_treatment_checks_exclude_nobody(clean, tmp_path):
+    study = tiny_study()
+    raw = study.experiment
+    raw["sent"] = np.resize(["Yes", "no", "", "YES "], 60)
+    raw["recall"] = np.resize(["right", "wrong", "right"], 60)
+    raw["reading"] = np.resize(["30", "31", "2", "", "30"], 60)
+    study.config["experiment"]["delivered"] = {"column": "sent", "values": ["yes"]}
+    study.config["experiment"]["post_checks"] = [
+        {"step": "Recall", "rule": "in", "column": "recall", "values": ["Wrong"]},
+        {"step": "Did not read", "rule": "below", "column": "reading", "value": 5},
+    ]
+    sample = clean(study).experiment
+    people = sample.respondents.set_index("respondent_id").loc[raw["id"]]
+    assert people["delivered"].tolist() == [True, False, pd.NA, True] * 15
+    expected = (raw["recall"] != "wrong") & (raw["reading"] != "2")
+    assert people["passed"].tolist() == expected.tolist() and 0 < expected.sum() < 60
+    assert len(people) == 60 and "Recall" not in set(sample.flow["step"])
+    path = tmp_path / "experiment.parquet"
+    artefacts.write_parquet(sample.respondents, path)
+    pd.testing.assert_frame_equal(artefacts.read_parquet(path), sample.respondents)
+
+
+def test_ordinal_outcomes_and_counts(clean):
+    study = tiny_study()
+    study.experiment["spent"] = np.resize(["0", "12.5", "1e6", ""], 60)
+    study.config["experiment"]["outcomes"] = [
+        {"name": "support", "kind": "ordinal", "range": [0, 10]},
+        {"name": "spent", "kind": "count"},
+    ]
+    people = people_of(study, clean)
+    np.testing.assert_array_equal(people["support"], pd.to_numeric(study.experiment["support"]))
+    np.testing.assert_array_equal(people["spent"], np.resize([0, 12.5, 1e6, np.nan], 60))
 
 
 def test_an_experiment_without_any_outcome_yet(clean):

@@ -273,6 +273,90 @@ def change(path, value):
             "a binary outcome has no range",
         ),
         (
+            change(["experiment", "outcomes", 1], {"name": "support", "kind": "ordinal"}),
+            "key experiment.outcomes[1] ('support')",
+            "an ordinal outcome needs its lowest and highest category",
+        ),
+        (
+            change(["experiment", "outcomes", 1], {"name": "support", "kind": "ordinal", "range": [0.5, 10]}),
+            "key experiment.outcomes[1] ('support')",
+            "an ordinal outcome needs its lowest and highest category",
+        ),
+        (
+            change(["experiment", "outcomes", 1], {"name": "support", "kind": "count", "range": [-1, 10]}),
+            "key experiment.outcomes[1] ('support')",
+            "a count is never below 0",
+        ),
+        (
+            change(["experiment", "randomisation"], {"scheme": "blocked"}),
+            "key experiment.randomisation",
+            "blocked randomisation needs its blocks",
+        ),
+        (
+            change(["experiment", "randomisation"], {"blocks": ["party"]}),
+            "key experiment.randomisation",
+            "complete randomisation has no blocks",
+        ),
+        (
+            change(["experiment", "randomisation"], {"scheme": "clustered"}),
+            "key experiment.randomisation",
+            "it does not say what a cluster is",
+        ),
+        (
+            change(
+                ["experiment", "randomisation"],
+                {"scheme": "blocked", "blocks": ["party"], "cluster": "email"},
+            ),
+            "key experiment.randomisation",
+            "only clustered randomisation has a cluster",
+        ),
+        (
+            change(["experiment", "randomisation"], {"scheme": "blocked", "blocks": ["arm"]}),
+            "key experiment.randomisation.blocks",
+            "'arm' is the column of the arm",
+        ),
+        (
+            change(["experiment", "randomisation"], {"scheme": "blocked", "blocks": ["id"]}),
+            "key experiment.randomisation.blocks",
+            "'id' is the column of the respondent",
+        ),
+        (
+            change(["experiment", "randomisation"], {"scheme": "clustered", "cluster": "arm"}),
+            "key experiment.randomisation.cluster",
+            "'arm' is the column of the arm",
+        ),
+        (
+            change(["experiment", "post_checks"], [{"step": "Recall", "rule": "in", "column": "recall"}]),
+            "key experiment.post_checks[0] ('Recall')",
+            "the rule 'in' needs 'values'",
+        ),
+        (
+            change(["covariates", 1, "name"], "Block"),
+            "key covariates",
+            "the name 'Block' is reserved for a column of the pipeline",
+        ),
+        (
+            change(["estimate"], {"robustness": ["lin"]}),
+            "key estimate.robustness",
+            "'lin' cannot be estimated",
+        ),
+        (
+            change(["estimate"], {"adjust": ["age"], "robustness": ["cace", "lin"]}),
+            "key estimate.robustness",
+            "'cace' cannot be estimated",
+        ),
+        (
+            change(["estimate"], {"robustness": ["ordinal"]}),
+            "key estimate.robustness",
+            "'ordinal' cannot be estimated",
+        ),
+        (change(["estimate"], {"draws": 999}), "key estimate.draws", "999 does not fit"),
+        (
+            change(["estimate"], {"robustness": ["dim"]}),
+            "key estimate.robustness[0]",
+            "'dim' is not allowed",
+        ),
+        (
             change(["experiment", "petition_columns"], "shown"),
             "key experiment.petition_columns",
             "the pattern 'shown' lacks '{attribute}'",
@@ -313,6 +397,39 @@ def test_keys_that_contradict_each_other(mutate, where, what):
     config = tiny_study().config
     mutate(config)
     assert (where, what) in problems(config)
+
+
+def test_designs_of_the_experiment():
+    config = tiny_study().config
+    for design in (
+        {},
+        {"scheme": "blocked", "blocks": ["party", "wave"]},
+        {"scheme": "clustered", "cluster": "id"},
+        {"scheme": "clustered", "cluster": "email", "blocks": ["party"]},
+    ):
+        config["experiment"]["randomisation"] = design
+        complete = {"scheme": "complete", "blocks": [], "cluster": None} | design
+        assert validate(config, "study.yaml")["experiment"]["randomisation"] == complete
+
+
+def properties(rules):
+    """All (name, schema) of keys anywhere in a schema."""
+    for part in rules.values() if isinstance(rules, dict) else rules if isinstance(rules, list) else []:
+        yield from properties(part)
+    if isinstance(rules, dict) and isinstance(rules.get("properties"), dict):
+        yield from rules["properties"].items()
+
+
+def test_no_key_of_the_config_relabels_an_estimate():
+    labels = {"confirmatory", "secondary", "exploratory"}
+    keys = list(properties(schema()))
+    assert len(keys) > 100
+    assert not [name for name, rules in keys if labels & {name, *map(str, resolved(rules).get("enum", []))}]
+    for path in (["estimate"], ["explore"], ["experiment"], ["experiment", "outcomes", 1]):
+        for key in ("status", "registered", "confirmatory"):
+            config = tiny_study().config | {"estimate": {}, "explore": {}}
+            change([*path, key], "confirmatory")(config)
+            assert any(f"unknown key '{key}'" == what for _, what in problems(config))
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,7 @@ def effects_row(value, error, df=3000):
             "std_error": error,
             "df": float(df),
             "n": 3003,
+            "family": "y, dim",
         }
     )
 

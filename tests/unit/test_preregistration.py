@@ -1,14 +1,19 @@
 """Labels follow from the registration alone, and what was done differently is listed."""
 
 import copy
+import typing
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 
-from nanotarget import estimate, explore, preregistration
+from nanotarget import config as config_module
+from nanotarget import estimate, explore, preregistration, regression
+from nanotarget.clean import read_samples
 from nanotarget.config import StudyConfig, SubgroupConfig, typed, validate
+from nanotarget.design import Design
 from nanotarget.problems import InputError
 from nanotarget.seeds import child_rng
 from simulated_studies import STUDIES
@@ -37,10 +42,15 @@ def deviations(settings, registration):
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=str)
-def test_the_simulated_studies_do_what_they_registered(study):
+def test_the_simulated_studies_do_what_they_registered(study, project, monkeypatch):
+    monkeypatch.chdir(project)
     text = (study.data / "preregistration.yaml").read_text(encoding="utf-8")
     assert "SYNTHETIC" in text.splitlines()[0]
-    table = preregistration.deviations(study.config(), preregistration.parse(text, "preregistration.yaml"))
+    config = study.config()
+    design = Design.from_config(config.design)
+    people = read_samples("new", design, config.covariates, None, config.experiment).experiment.respondents
+    registration = preregistration.parse(text, "preregistration.yaml")
+    table = preregistration.deviations(config, registration, people["arm"].value_counts().to_dict())
     assert table.empty and list(table.columns) == list(preregistration.DEVIATION_COLUMNS)
 
 
@@ -55,6 +65,11 @@ def test_the_simulated_studies_do_what_they_registered(study):
         ("sign", "tost", "nano - control", "exploratory"),
         ("support", "dim", "nano - best", "secondary"),
         ("share", "tost", "nano - control", "secondary"),
+        ("sign", "logit", "nano - best", "secondary"),
+        ("share", "ri", "control - nano", "secondary"),
+        ("sign", "cace", "nano - best", "exploratory"),
+        ("sign", "ri", "nano - placebo", "exploratory"),
+        ("donation", "ri", "nano - best", "exploratory"),
         ("sign", "dim", "nano - placebo", "exploratory"),
         ("donation", "dim", "nano - best", "exploratory"),
     ],
@@ -75,6 +90,20 @@ def test_arms_whose_names_look_like_contrasts(text):
     registration = preregistration.parse(yaml.safe_dump(content), "p.yaml")
     assert preregistration.label_of(registration, "sign", "dim", "a - b - a") == "confirmatory"
     assert preregistration.label_of(registration, "sign", "dim", "a - b - b - a") == "exploratory"
+
+
+def test_a_robustness_estimator_answers_registered_questions_only(text):
+    content = yaml.safe_load(text)
+    content["secondary"] = [{"id": "S1", "outcome": "support", "contrast": ["nano", "best"]}]
+    content["hypotheses"][0]["estimator"] = "ri"
+    found = preregistration.parse(yaml.safe_dump(content), "p.yaml")
+    label_of = preregistration.label_of
+    assert label_of(found, "sign", "ri", "nano - best") == "confirmatory"
+    assert label_of(found, "sign", "dim", "nano - best") == "exploratory"
+    assert label_of(found, "sign", "ri", "nano - control") == "secondary"
+    assert label_of(found, "support", "mann_whitney", "best - nano") == "secondary"
+    assert label_of(found, "support", "mann_whitney", "nano - control") == "exploratory"
+    assert label_of(found, "support", "ordinal", "nano - best") == "exploratory"
 
 
 def change(settings, path, value):
@@ -134,6 +163,215 @@ def test_each_difference_is_listed_and_marks_what_it_touches(
     assert marked == touched
 
 
+ESTIMATES = set(preregistration.ALL_ESTIMATES)
+ROBUSTNESS = preregistration.ROBUSTNESS
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (
+            ["experiment", "randomisation"],
+            {"scheme": "clustered", "cluster": "town", "blocks": ["b", "a"]},
+            ("randomisation", "complete", "clustered by town within 'a', 'b'", ESTIMATES, ""),
+        ),
+        (["experiment", "weight"], "w", ("survey weights", "none", "w", ESTIMATES, "")),
+        (
+            ["experiment", "post_checks"],
+            [{"step": "Recall", "rule": "in", "column": "recall", "values": ["wrong"]}],
+            ("post-treatment checks", "none", "Recall (recall in 'wrong')", {ROBUSTNESS}, ""),
+        ),
+        (
+            ["estimate", "robustness"],
+            ["ri", "lin", "logit", "mann_whitney", "lee"],
+            ("robustness: ipw", "in the set", "left out", {ROBUSTNESS}, ""),
+        ),
+        (
+            ["estimate", "adjust"],
+            ["age"],
+            (
+                "adjust",
+                "age, education, party, climate_concern, prior_support",
+                "age",
+                {EFFECTS, "estimate/power.csv", ROBUSTNESS, "estimate/bounds.csv"},
+                "lin; ipw",
+            ),
+        ),
+    ],
+)
+def test_a_difference_names_exactly_the_outputs_it_touches(settings, registration, path, value, expected):
+    table = deviations(change(settings, path, value), registration)
+    assert len(table) == 1
+    row = table.iloc[0]
+    assert (row.what, row.registered, row.done, set(row.outputs.split("; ")), row.estimator) == expected
+
+
+def test_an_added_estimator_touches_its_own_rows_only(settings, registration):
+    changed = change(settings, ["experiment", "delivered"], {"column": "sent", "values": ["yes"]})
+    robustness = [*settings["estimate"]["robustness"], "cace"]
+    table = deviations(change(changed, ["estimate", "robustness"], robustness), registration)
+    assert table["what"].tolist() == ["robustness: cace"]
+    rows = pd.DataFrame({"outcome": "sign", "estimator": ["ri", "cace"], "contrast": "nano - best"})
+    for output in ("estimate/compliance.csv", ROBUSTNESS):
+        assert preregistration.marked(rows, output, table)["deviation"].tolist() == ["", "D1"]
+    assert preregistration.marked(rows, EFFECTS, table)["deviation"].tolist() == ["", ""]
+
+
+def test_a_registered_design_is_compared_whatever_the_order_of_blocks(settings, text):
+    blocked = {"scheme": "blocked", "blocks": ["region", "wave"]}
+    content = yaml.safe_load(text)
+    content["randomisation"] = blocked
+    registration = preregistration.parse(yaml.safe_dump(content), "p.yaml")
+    assert deviations(settings, registration)["done"].tolist() == ["complete"]
+    same = change(settings, ["experiment", "randomisation"], blocked | {"blocks": ["wave", "region"]})
+    assert deviations(same, registration).empty
+    del content["randomisation"]
+    assert deviations(same, preregistration.parse(yaml.safe_dump(content), "p.yaml")).empty
+
+
+def test_planned_and_realised_sizes(settings, text):
+    content = yaml.safe_load(text)
+    content["sample_size"]["arms"] = {"control": 1037, "best": 1038, "nano": 1038}
+    registration = preregistration.parse(yaml.safe_dump(content, sort_keys=False), "p.yaml")
+    config = typed(StudyConfig, validate(copy.deepcopy(settings), "config.yaml"))
+
+    def sizes(**realised):
+        table = preregistration.deviations(config, registration, realised)
+        everything = {*ESTIMATES, "estimate/attrition.csv", "estimate/balance.csv"}
+        assert all(set(outputs.split("; ")) == everything for outputs in table["outputs"])
+        return table[["what", "registered", "done"]].to_numpy().tolist()
+
+    assert sizes(nano=1038, best=1038, control=1037) == []
+    assert sizes(control=1036, best=1039, nano=1038) == [
+        ["sample size of control", "1037", "1036"],
+        ["sample size of best", "1038", "1039"],
+    ]
+    assert sizes(control=1037, best=1038) == [
+        ["sample size", "3113", "2075"],
+        ["sample size of nano", "1038", "0"],
+    ]
+    assert preregistration.deviations(config, registration).empty
+    del content["sample_size"]
+    silent = preregistration.parse(yaml.safe_dump(content), "p.yaml")
+    assert preregistration.deviations(config, silent, {"control": 1}).empty
+
+
+# Families ----------------------------------------------------------------------------------------
+
+
+def with_families(text, families, **changes):
+    content = yaml.safe_load(text) | {"families": families} | changes
+    return preregistration.parse(yaml.safe_dump(content), "p.yaml")
+
+
+@pytest.fixture
+def outcomes():
+    """Three arms of 200 with effects near the threshold of significance on two outcomes."""
+    rng = child_rng(5, "families")
+    arm = np.arange(600) % 3
+    return pd.DataFrame(
+        {
+            "arm": pd.Categorical.from_codes(arm, ["control", "best", "nano"]),
+            "sign": (rng.random(600) < 0.4 + 0.08 * arm).astype(float),
+            "support": 0.2 * arm + rng.normal(size=600),
+            "age": rng.normal(size=600),
+            "weight": 1.0,
+        }
+    )
+
+
+def adjusted(outcomes, settings, registration):
+    config = typed(StudyConfig, validate(copy.deepcopy(settings), "config.yaml"))
+    age = [c for c in config.covariates if c.name == "age"]
+    arms = ["control", "best", "nano"]
+    found = estimate.effects(outcomes, arms, ["sign", "support"], age, registration=registration)
+    return found.set_index(["outcome", "estimator", "contrast"])
+
+
+def test_without_declared_families_the_contrasts_of_an_outcome_and_estimator_are_one(
+    outcomes, settings, registration
+):
+    for registered in (None, registration):
+        found = adjusted(outcomes, settings, registered)
+        assert found["family"].unique().tolist() == ["sign, dim", "sign, lin", "support, dim", "support, lin"]
+        for _, family in found.groupby(level=["outcome", "estimator"]):
+            expected = regression.holm(family["p_value"].to_numpy())
+            np.testing.assert_array_equal(family["p_adjusted"], expected)
+
+
+def test_declared_families_span_outcomes_and_leave_the_rest_alone(outcomes, settings, text):
+    dim = {"id": "S3", "outcome": "support", "contrast": ["best", "nano"], "estimator": "dim"}
+    registration = with_families(
+        text, [{"name": "all confirmatory", "analyses": ["H1", "H2", "H3", "S3"]}], secondary=[dim]
+    )
+    found = adjusted(outcomes, settings, registration)
+    together = [
+        ("sign", "dim", "best - control"),
+        ("sign", "dim", "nano - control"),
+        ("sign", "dim", "nano - best"),
+        ("support", "dim", "nano - best"),
+    ]
+    assert found.index[found["family"] == "all confirmatory"].tolist() == together
+    p = found.loc[together, "p_value"].sort_values()
+    by_hand = np.minimum(np.maximum.accumulate(p * [4, 3, 2, 1]), 1)
+    np.testing.assert_allclose(found.loc[by_hand.index, "p_adjusted"], by_hand)
+    alone = adjusted(outcomes, settings, None)
+    apart = [("support", "dim", "best - control"), ("support", "dim", "nano - control")]
+    assert found.loc[apart, "family"].tolist() == ["support, dim"] * 2
+    np.testing.assert_allclose(
+        found.loc[apart, "p_adjusted"], regression.holm(found.loc[apart, "p_value"].to_numpy())
+    )
+    pd.testing.assert_frame_equal(
+        found.xs("lin", level="estimator")[["p_value", "p_adjusted", "family"]],
+        alone.xs("lin", level="estimator")[["p_value", "p_adjusted", "family"]],
+    )
+    # At the first step of Holm the critical value is that of alpha / 4.
+    power = estimate.power(found.reset_index(), {}).set_index(["outcome", "estimator", "contrast"])
+    row = power.loc[("support", "dim", "nano - best")]
+    critical = row["mde_holm"] / row["std_error"] - stats.t.ppf(0.8, row["df"])
+    assert 2 * stats.t.sf(critical, row["df"]) == pytest.approx(0.05 / 4)
+
+
+def test_an_arm_that_is_not_registered_is_in_no_registered_family(text):
+    every = {"id": "S3", "outcome": "support"}
+    registration = with_families(text, [{"name": "f", "analyses": ["S3"]}], secondary=[every])
+    table = pd.DataFrame(
+        {
+            "outcome": "support",
+            "estimator": ["dim", "lin", "dim", "logit"],
+            "contrast": ["nano - best", "nano - best", "nano - random", "nano - best"],
+        },
+        index=[3, 1, 4, 2],
+    )
+    found = preregistration.families(registration, table)
+    assert found.to_dict() == {3: "f", 1: "f", 4: "support, dim", 2: "support, logit"}
+    assert preregistration.families(registration, table.iloc[:0]).empty
+
+
+def test_a_family_that_lost_a_member_marks_those_that_are_left(settings, text):
+    secondary = [
+        {"id": "S3", "outcome": "support", "estimator": "dim"},
+        {"id": "S4", "outcome": "share", "estimator": "dim"},
+    ]
+    registration = with_families(text, [{"name": "f", "analyses": ["S3", "S4", "H1"]}], secondary=secondary)
+    assert deviations(settings, registration).empty
+    table = deviations(change(settings, ["experiment", "outcomes", 2], None), registration)
+    assert table["what"].tolist() == ["outcome", "family f", "family f"]
+    assert table["registered"].iloc[1:].eq("S3, S4, H1").all() and table["done"].iloc[1:].eq("H1, S3").all()
+    rows = pd.DataFrame(
+        {
+            "outcome": ["sign", "sign", "support"],
+            "estimator": ["dim", "lin", "dim"],
+            "contrast": "nano - best",
+        }
+    )
+    marks = {
+        output: preregistration.marked(rows, output, table)["deviation"].tolist() for output in ESTIMATES
+    }
+    assert marks.pop(EFFECTS) == marks.pop("estimate/power.csv") == ["D2", "", "D3"]
+    assert set(map(tuple, marks.values())) == {("", "", "")}
+
+
 def test_names_and_the_order_of_values_are_no_deviation(settings, registration):
     changed = change(settings, ["experiment", "exclusions", 0, "step"], "Refused")
     changed = change(changed, ["calibration", "exclusions", 1, "values"], [1, "true"])
@@ -149,11 +387,14 @@ def test_the_order_of_exclusions_is_a_deviation(settings, registration):
 
 def test_registered_analyses_that_cannot_be_done_are_listed(settings, registration):
     changed = change(settings, ["estimate", "adjust"], [])
+    changed = change(changed, ["estimate", "robustness"], ["logit", "mann_whitney", "ri", "lee"])
     changed = change(changed, ["experiment", "arms", 2, "name"], "tailored")
     table = deviations(changed, registration)
     assert table["what"].tolist() == [
         "arms",
         "adjust",
+        "robustness: lin",
+        "robustness: ipw",
         "analysis H1",
         "analysis H2",
         "analysis S1",
@@ -218,6 +459,28 @@ def test_estimates_carry_their_label_and_deviations(settings, registration):
         (["hypotheses", 1, "id"], "H1", "key hypotheses"),
         (["hypotheses", 0, "label"], "confirmatory", "key hypotheses[0].label"),
         (["sesoi"], {"votes": 0.1}, "key sesoi"),
+        (["families"], [{"name": "f", "analyses": ["H1", "H9"]}], "family 'f'"),
+        (["families"], [{"name": "f", "analyses": ["H1", "S2"]}], "family 'f'"),
+        (
+            ["families"],
+            [{"name": "f", "analyses": ["H1"]}, {"name": "g", "analyses": ["H1"]}],
+            "family 'g'",
+        ),
+        (
+            ["families"],
+            [{"name": "f", "analyses": ["H1"]}, {"name": "f", "analyses": ["H2"]}],
+            "key families",
+        ),
+        (["families"], [{"name": "f", "analyses": []}], "key families[0].analyses"),
+        (["robustness"], ["probit"], "key robustness[0]"),
+        (["randomisation", "scheme"], "adaptive", "key randomisation.scheme"),
+        (["sample_size", "planned"], "many", "key sample_size.planned"),
+        (["sample_size", "arms"], {"placebo": 10}, "key sample_size.arms"),
+        (["sample_size", "arms"], {"control": 1, "best": 1, "nano": 1}, "key sample_size"),
+        (["hypotheses", 0, "estimator"], "ordinal", "analysis 'H1'"),
+        (["secondary", 2, "estimator"], "logit", "analysis 'S3'"),
+        (["post_checks"], [{"step": "Recall", "rule": "in", "column": "recall"}], "exclusion 'Recall'"),
+        (["confirmatory"], ["S3"], "key confirmatory"),
         (["exclusions", "calibration", 4, "value"], None, "exclusion 'Speeder'"),
         (["exclusions", "experiment", 0, "rule"], "unlike", "key exclusions.experiment[0].rule"),
     ],
@@ -250,10 +513,22 @@ def test_schema_and_dataclasses_have_the_same_keys():
         (schema["properties"]["outcomes"]["items"], preregistration.RegisteredOutcome),
         (schema["$defs"]["analyses"]["items"], preregistration.Analysis),
         (schema["properties"]["exclusions"], preregistration.RegisteredExclusions),
+        (schema["properties"]["families"]["items"], preregistration.Family),
+        (schema["properties"]["sample_size"], preregistration.SampleSize),
+        (schema["properties"]["randomisation"], config_module.RandomisationConfig),
     ]
     for rules, kind in pairs:
         assert set(rules["properties"]) == set(kind.__dataclass_fields__)
         assert all("description" in rule for rule in rules["properties"].values())
+
+
+def test_estimators_have_the_same_names_everywhere():
+    schema, names = preregistration.schema(), set(preregistration.ESTIMATORS)
+    assert set(typing.get_args(preregistration.Estimator)) == names
+    assert set(schema["$defs"]["analyses"]["items"]["properties"]["estimator"]["enum"]) == names | {None}
+    registered = schema["properties"]["robustness"]["items"]["enum"]
+    configured = config_module.schema()["properties"]["estimate"]["properties"]["robustness"]["items"]["enum"]
+    assert registered == configured and set(registered) == names - {"dim", "tost"}
 
 
 def test_an_arm_that_is_not_registered_is_exploratory_even_where_every_contrast_was(registration):

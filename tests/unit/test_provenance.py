@@ -84,6 +84,14 @@ def test_a_changed_input_is_named_and_an_absent_one_is_not_asked_for(results):
     assert verify(results)[0] == []
 
 
+def test_the_registration_is_in_the_manifest_with_its_checksum(project, monkeypatch):
+    monkeypatch.chdir(project)
+    file = "data/climate_petition/preregistration.yaml"
+    content = manifest("results/climate_petition", [], [file], {"study": "climate_petition"}, {})
+    expected = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    assert content["inputs"] == [{"path": file, "sha256": expected, "bytes": Path(file).stat().st_size}]
+
+
 def test_leftovers_of_a_killed_job_and_the_simulation_are_no_artefacts(results):
     artefacts.write_text("half", results / "clean/.flow.csv.123.tmp")
     artefacts.write_text("x", results / "simulated/calibration.csv")

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from nanotarget import artefacts
 from nanotarget.config import RosterArmConfig
+from nanotarget.people import blocks_of
 from nanotarget.problems import InputError
 from nanotarget.randomise import (
     LEDGER_COLUMNS,
     append_to_ledger,
-    blocks_of,
     randomise,
     read_ledger,
     round_at_random,

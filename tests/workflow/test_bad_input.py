@@ -650,6 +650,73 @@ CELL_CASES = [
         (f"{EXPERIMENT}: column 'support', row 9", "'10.5' is outside the range of 'support'"),
     ),
     Case(
+        "ordinal outcome between categories",
+        also(
+            put("experiment", 9, "support", "3.5"),
+            lambda s: s.config["experiment"]["outcomes"][1].update(kind="ordinal"),
+        ),
+        (
+            f"{EXPERIMENT}: column 'support', row 9",
+            "'3.5' is between the categories of 'support'",
+            "kind: continuous",
+        ),
+    ),
+    Case(
+        "count below zero",
+        also(
+            put("experiment", 9, "support", "-3"),
+            lambda s: s.config["experiment"]["outcomes"].append(
+                {"name": "spent", "column": "support", "kind": "count"}
+            ),
+        ),
+        (f"{EXPERIMENT}: column 'support', row 9", "'-3' is below 0, but 'spent' counts something"),
+    ),
+    Case(
+        "unknown columns of the design of the experiment",
+        lambda s: s.config["experiment"].update(
+            randomisation={"scheme": "clustered", "cluster": "vilage", "blocks": ["regoin"]},
+            delivered={"column": "sent", "values": ["yes"]},
+            post_checks=[{"step": "Recall", "rule": "missing", "column": "recall"}],
+        ),
+        (
+            "column 'vilage': the file has no such column, but key experiment.randomisation.cluster",
+            "column 'regoin': the file has no such column, but key experiment.randomisation.blocks",
+            "column 'sent': the file has no such column, but key experiment.delivered.column",
+            "column 'recall': the file has no such column, but key experiment.post_checks[0] ('Recall')",
+        ),
+    ),
+    Case(
+        "a cluster in two arms and two blocks",
+        also(
+            change(
+                "experiment",
+                lambda table: table.assign(
+                    village=["A", "A", *(f"v{i}" for i in range(56)), "B", ""],
+                    region=["North", "South"] * 30,
+                ),
+            ),
+            lambda s: s.config["experiment"].update(
+                randomisation={"scheme": "clustered", "cluster": "village", "blocks": ["region"]}
+            ),
+        ),
+        (
+            f"{EXPERIMENT}: column 'village', rows 2, 3: 1 cluster in more than one arm",
+            "one arm a cluster, because the config says 'scheme: clustered'",
+            f"{EXPERIMENT}: column 'village', rows 2, 3: 1 cluster in more than one block",
+            f"{EXPERIMENT}: column 'village', row 61: the cluster is missing",
+        ),
+    ),
+    Case(
+        "text in the column of a post-treatment check",
+        also(
+            change("experiment", lambda table: table.assign(reading=["fast", *["30"] * 59])),
+            lambda s: s.config["experiment"].update(
+                post_checks=[{"step": "Reading", "rule": "below", "column": "reading", "value": 5}]
+            ),
+        ),
+        (f"{EXPERIMENT}: column 'reading', row 2", "'fast' is no number"),
+    ),
+    Case(
         "incomplete petition",
         put("experiment", 4, "shown_job", ""),
         (f"{EXPERIMENT}: column 'shown_job', row 4", "the petition shown is incomplete"),

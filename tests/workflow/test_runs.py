@@ -1,5 +1,6 @@
 """The reference study as a user runs it: same bytes, nothing half-done."""
 
+import hashlib
 import json
 import os
 import signal
@@ -95,6 +96,13 @@ def test_one_core_after_a_kill_ends_with_the_same_bytes(project, two_cores, tmp_
         path.unlink()
     assert names == sorted(p.relative_to(second) for p in second.rglob("*") if p.is_file())
     assert [n for n in names if (first / n).read_bytes() != (second / n).read_bytes()] == []
+
+
+def test_the_manifest_holds_the_checksum_of_the_registration(two_cores):
+    manifest = json.loads((two_cores / REFERENCE_STUDY / "manifest.json").read_text(encoding="utf-8"))
+    file = manifest["study"]["preregistration"]
+    expected = hashlib.sha256((two_cores / file).read_bytes()).hexdigest()
+    assert [row["sha256"] for row in manifest["inputs"] if row["path"] == file] == [expected]
 
 
 def test_verify_names_what_was_changed_removed_or_added(two_cores):

@@ -44,6 +44,7 @@ from nanotarget.people import (
     exclude,
     identify,
     opt_out_step,
+    randomised_in,
     read_covariates,
     read_weights,
 )
@@ -641,6 +642,8 @@ def read_experiment(
     person = np.arange(len(kept))
     values = read_covariates(kept, covariates, person, report)
     weight = read_weights(kept, experiment.weight, person, report)
+    block, cluster = randomised_in(kept, experiment.randomisation, experiment.identifiers, arm, report)
+    passed = _passed(kept, experiment, report)
     outcomes = {outcome.name: _outcome(kept, outcome, report) for outcome in experiment.outcomes}
     answered = (
         np.isfinite(list(outcomes.values())).any(axis=0) if outcomes else np.zeros(len(kept), dtype=bool)
@@ -661,9 +664,10 @@ def read_experiment(
     if (group_of < 0).any():
         groups["none"] = group_of < 0
     names = [a.name for a in experiment.arms]
+    respondent_id = read_ids(ids.text)
     respondents = pd.DataFrame(
         {
-            "respondent_id": pd.array(read_ids(ids.text), dtype="str"),
+            "respondent_id": pd.array(respondent_id, dtype="str"),
             "arm": pd.Categorical.from_codes(arm, names),
             "opt_out": _refused(kept, experiment.opt_out),
             **values,
@@ -671,6 +675,10 @@ def read_experiment(
             **outcomes,
             "observed": observed,
             "weight": weight,
+            "block": pd.array([""] * len(kept) if block is None else block, dtype="str"),
+            "cluster": pd.array(respondent_id if cluster is None else cluster, dtype="str"),
+            "delivered": _delivered(kept, experiment.delivered),
+            "passed": passed,
         }
     ).sort_values("respondent_id", kind="stable", ignore_index=True)
     contracts.experiment(names, covariates, experiment.outcomes, petitions).validate(respondents, lazy=True)
@@ -733,6 +741,24 @@ def _refused(raw: pd.DataFrame, opt_out: ColumnValues | None) -> np.ndarray:
     return holds(raw[opt_out.column], opt_out.values) if opt_out else np.zeros(len(raw), dtype=bool)
 
 
+def _delivered(raw: pd.DataFrame, delivered: ColumnValues | None) -> pd.api.extensions.ExtensionArray:
+    """Return to whom the petition was delivered as assigned; NA where it was not logged."""
+    if delivered is None:
+        return pd.array([pd.NA] * len(raw), dtype="boolean")
+    logged = raw[delivered.column].notna().to_numpy()
+    return pd.arrays.BooleanArray(holds(raw[delivered.column], delivered.values), ~logged)
+
+
+def _passed(
+    raw: pd.DataFrame, experiment: ExperimentConfig, report: Report
+) -> pd.api.extensions.ExtensionArray:
+    """Return who would stay if the post-treatment checks were exclusions; NA without checks."""
+    if not experiment.post_checks:
+        return pd.array([pd.NA] * len(raw), dtype="boolean")
+    steps, _ = exclude(raw, np.arange(len(raw)), experiment.respondent, experiment.post_checks, report)
+    return pd.array(steps[-1].after, dtype="boolean")
+
+
 def _experiment_columns(
     experiment: ExperimentConfig, petitions: Design | None
 ) -> list[tuple[str, list[str]]]:
@@ -750,6 +776,16 @@ def _experiment_columns(
         if outcome.observed_if:
             columns.append(outcome.observed_if.column)
         wanted.append((f"experiment.outcomes[{i}] ('{outcome.name}')", columns))
+    done = experiment.randomisation
+    wanted.append(("experiment.randomisation.blocks", done.blocks))
+    if done.cluster:
+        wanted.append(("experiment.randomisation.cluster", [done.cluster]))
+    if experiment.delivered:
+        wanted.append(("experiment.delivered.column", [experiment.delivered.column]))
+    wanted += [
+        (f"experiment.post_checks[{i}] ('{check.step}')", [check.column])
+        for i, check in enumerate(experiment.post_checks)
+    ]
     return wanted
 
 
@@ -762,6 +798,22 @@ def _outcome(raw: pd.DataFrame, outcome: OutcomeConfig, report: Report) -> np.nd
     if outcome.kind == "binary" and outcome.at_least is None:
         return read_binary(cells, outcome.name, report)
     values = read_numbers(cells, outcome.name, report, outcome.range)
+    if outcome.kind == "ordinal":
+        report.texts(
+            cells.coded,
+            values % 1 > 0,
+            f"between the categories of '{outcome.name}'",
+            "a whole number, because the outcome is ordinal",
+            "correct the cells, or write 'kind: continuous' in the config",
+        )
+    if outcome.kind == "count":
+        report.texts(
+            cells.coded,
+            values < 0,
+            f"below 0, but '{outcome.name}' counts something",
+            "a number of at least 0",
+            "correct the cells, or write 'kind: continuous' in the config",
+        )
     if outcome.at_least is not None:
         return np.where(np.isnan(values), np.nan, (values >= outcome.at_least).astype(float))
     return values

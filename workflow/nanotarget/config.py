@@ -28,6 +28,7 @@ from nanotarget.problems import InputError, Problem, listed
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 Level = str | int | float
+OutcomeKind = Literal["binary", "continuous", "ordinal", "count"]
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,21 @@ class OutcomeConfig:
     """One outcome of the experiment."""
 
     name: str
-    kind: Literal["binary", "continuous"]
+    kind: OutcomeKind
     label: str | None = None
     column: str | None = None
     range: list[float] | None = None
     at_least: float | None = None
     observed_if: ColumnValues | None = None
+
+
+@dataclass(frozen=True)
+class RandomisationConfig:
+    """How arms were drawn; `blocks` and `cluster` are columns of the raw file."""
+
+    scheme: Literal["complete", "blocked", "clustered"] = "complete"
+    blocks: list[str] = field(default_factory=list)
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,11 +169,14 @@ class ExperimentConfig:
     arm: str
     arms: list[ArmConfig]
     header_rows: int = 1
+    randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
     petition_columns: str | None = None
+    delivered: ColumnValues | None = None
     outcomes: list[OutcomeConfig] = field(default_factory=list)
     weight: str | None = None
     opt_out: ColumnValues | None = None
     exclusions: list[ExclusionConfig] = field(default_factory=list)
+    post_checks: list[ExclusionConfig] = field(default_factory=list)
     identifiers: list[str] = field(default_factory=list)
 
 
@@ -313,6 +326,8 @@ class EstimateConfig:
     alpha: float = 0.05
     adjust: list[str] = field(default_factory=list)
     sesoi: dict[str, float] = field(default_factory=dict)
+    robustness: list[str] = field(default_factory=list)
+    draws: int = 10000
 
 
 @dataclass(frozen=True)
@@ -664,6 +679,10 @@ RESERVED = frozenset(
         "arm",
         "opt_out",
         "observed",
+        "block",
+        "cluster",
+        "delivered",
+        "passed",
         "policy",
         "petition_id",
         "predicted",
@@ -975,20 +994,20 @@ def _check_calibration(
             yield from _check_pattern(
                 outcomes.rating.column, {"task", "profile"}, "key calibration.outcomes.rating.column", source
             )
-    yield from _check_exclusions(calibration.exclusions, "calibration", source)
+    yield from _check_exclusions(calibration.exclusions, "calibration.exclusions", source)
 
 
-def _check_exclusions(exclusions: Sequence[ExclusionConfig], section: str, source: str) -> Iterator[Problem]:
+def _check_exclusions(exclusions: Sequence[ExclusionConfig], key: str, source: str) -> Iterator[Problem]:
     for name in dict.fromkeys(_repeated([exclusion.step for exclusion in exclusions])):
         yield Problem(
             source,
-            f"key {section}.exclusions",
+            f"key {key}",
             f"the step '{name}' is there twice",
             "every step once",
             "rename one of them",
         )
     for i, exclusion in enumerate(exclusions):
-        where = f"key {section}.exclusions[{i}] ('{exclusion.step}')"
+        where = f"key {key}[{i}] ('{exclusion.step}')"
         if exclusion.rule in ("in", "not_in") and not exclusion.values:
             yield Problem(
                 source, where, f"the rule '{exclusion.rule}' needs 'values'", "a list of values", "add it"
@@ -1042,21 +1061,8 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
             "rename one of them",
         )
     for i, outcome in enumerate(experiment.outcomes):
-        where = f"key experiment.outcomes[{i}] ('{outcome.name}')"
-        if outcome.at_least is not None and outcome.kind != "binary":
-            yield Problem(
-                source, where, "'at_least' makes a binary outcome", "kind: binary", "change the kind"
-            )
-        if outcome.range and outcome.range[0] >= outcome.range[1]:
-            yield Problem(
-                source,
-                where,
-                f"the range {outcome.range} is empty",
-                "[smallest, largest]",
-                "swap the numbers",
-            )
-        if outcome.kind == "binary" and outcome.range and outcome.at_least is None:
-            yield Problem(source, where, "a binary outcome has no range", "0 or 1", "remove 'range'")
+        yield from _check_outcome(outcome, f"key experiment.outcomes[{i}] ('{outcome.name}')", source)
+    yield from _check_randomisation(experiment, source)
     if experiment.petition_columns:
         if config.design is None:
             yield Problem(
@@ -1089,7 +1095,88 @@ def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source:
                 f"one of {listed(outcomes)}",
                 "correct the name",
             )
-    yield from _check_exclusions(experiment.exclusions, "experiment", source)
+    yield from _check_robustness(config, experiment, source)
+    yield from _check_exclusions(experiment.exclusions, "experiment.exclusions", source)
+    yield from _check_exclusions(experiment.post_checks, "experiment.post_checks", source)
+
+
+def _check_outcome(outcome: OutcomeConfig, where: str, source: str) -> Iterator[Problem]:
+    limits = outcome.range
+    if outcome.at_least is not None and outcome.kind != "binary":
+        yield Problem(source, where, "'at_least' makes a binary outcome", "kind: binary", "change the kind")
+    if limits and limits[0] >= limits[1]:
+        yield Problem(
+            source, where, f"the range {limits} is empty", "[smallest, largest]", "swap the numbers"
+        )
+    if outcome.kind == "binary" and limits and outcome.at_least is None:
+        yield Problem(source, where, "a binary outcome has no range", "0 or 1", "remove 'range'")
+    if outcome.kind == "ordinal" and (limits is None or any(limit % 1 for limit in limits)):
+        yield Problem(
+            source,
+            where,
+            "an ordinal outcome needs its lowest and highest category",
+            "a 'range' of two whole numbers, such as [1, 5]",
+            "add it, or write kind: continuous",
+        )
+    if outcome.kind == "count" and limits and limits[0] < 0:
+        yield Problem(
+            source, where, "a count is never below 0", "a range from 0 on", "correct 'range' or 'kind'"
+        )
+
+
+def _check_randomisation(experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
+    done = experiment.randomisation
+    key = "key experiment.randomisation"
+    if done.scheme == "blocked" and not done.blocks:
+        yield Problem(
+            source, key, "blocked randomisation needs its blocks", "a list 'blocks' of raw columns", "add it"
+        )
+    if done.scheme == "complete" and done.blocks:
+        yield Problem(
+            source, key, "complete randomisation has no blocks", "scheme: blocked or clustered", "correct it"
+        )
+    if (done.scheme == "clustered") != (done.cluster is not None):
+        yield Problem(
+            source,
+            key,
+            "only clustered randomisation has a cluster"
+            if done.cluster
+            else "it does not say what a cluster is",
+            "'scheme: clustered' with a raw column 'cluster', or neither",
+            "add or remove 'cluster', or correct 'scheme'",
+        )
+    own = {"arm": experiment.arm, "respondent": experiment.respondent}
+    for name, columns in (("blocks", done.blocks), ("cluster", [done.cluster])):
+        for what, column in own.items():
+            if column in columns and (name, what) != ("cluster", "respondent"):
+                yield Problem(
+                    source,
+                    f"{key}.{name}",
+                    f"'{column}' is the column of the {what}",
+                    "what was known of people before arms were drawn",
+                    "name another column",
+                )
+
+
+def _check_robustness(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
+    """Yield estimators of the robustness set that nothing in the study could be estimated with."""
+    kinds = {outcome.kind for outcome in experiment.outcomes}
+    lacking = {
+        "lin": None if config.estimate.adjust else "covariates in estimate.adjust",
+        "ipw": None if config.estimate.adjust else "covariates in estimate.adjust",
+        "cace": None if experiment.delivered else "the key experiment.delivered",
+        "logit": None if "binary" in kinds else "a binary outcome",
+        "ordinal": None if "ordinal" in kinds else "an outcome of kind 'ordinal'",
+    }
+    for name in config.estimate.robustness:
+        if needed := lacking.get(name):
+            yield Problem(
+                source,
+                "key estimate.robustness",
+                f"'{name}' cannot be estimated",
+                needed,
+                f"add it, or remove '{name}'",
+            )
 
 
 # Columns of assign/fielding.csv beside those of the attributes.
@@ -1163,7 +1250,7 @@ def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Ite
                 f"another column than {listed(FIELDING)}",
                 "rename the column in the raw file and in the config",
             )
-    yield from _check_exclusions(roster.exclusions, "roster", source)
+    yield from _check_exclusions(roster.exclusions, "roster.exclusions", source)
 
 
 def _check_ladder(config: StudyConfig, source: str) -> Iterator[Problem]:

@@ -88,7 +88,11 @@ def experiment(
 
     Columns: respondent_id, arm (categorical, arms in config order), opt_out (bool), covariates,
     the petition shown (one nullable ordered categorical an attribute; only with `design`),
-    outcomes (float64, NaN = not observed), observed (bool: the first outcome is there), weight.
+    outcomes (float64, NaN = not observed), observed (bool: the first outcome is there), weight,
+    block (text: within which the arms were drawn, "" without blocks), cluster (text: who was
+    randomised together; the respondent_id without clusters), delivered (nullable: the petition was
+    delivered as assigned, NA = not logged), passed (nullable: no post-treatment check failed, NA =
+    none asked).
     """
     return pa.DataFrameSchema(
         {
@@ -100,6 +104,10 @@ def experiment(
             **{o.name: pa.Column("float64", nullable=True) for o in outcomes},
             "observed": pa.Column("bool"),
             "weight": pa.Column("float64", pa.Check.gt(0)),
+            "block": pa.Column("str"),
+            "cluster": pa.Column("str"),
+            "delivered": pa.Column("boolean", nullable=True),
+            "passed": pa.Column("boolean", nullable=True),
         },
         strict=True,
         ordered=True,

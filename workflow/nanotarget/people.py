@@ -9,9 +9,16 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.cells import Cells, Report, cells_of, holds, match_levels, read_ids, read_numbers
-from nanotarget.config import ColumnValues, CovariateConfig, ExclusionConfig, normalised
+from nanotarget.config import (
+    ColumnValues,
+    CovariateConfig,
+    ExclusionConfig,
+    RandomisationConfig,
+    normalised,
+)
 from nanotarget.problems import counted, listed
 
+MISSING = "(missing)"
 FLOW_COLUMNS = ["sample", "step", "rule", "arm", "n_before", "n_excluded", "n_after"]
 
 
@@ -196,6 +203,88 @@ def read_weights(raw: pd.DataFrame, weight: str | None, person: np.ndarray, repo
     )
     _check_constant(cells, values, person, "the weight", report)
     return values[first]
+
+
+def blocks_of(people: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """Name everybody's block after its levels ("party: Left; region: North"); empty without blocks.
+
+    Args:
+        people: with a column a name, categorical or text; a missing value is a level.
+    """
+    block = pd.Series("", index=people.index, dtype="str")
+    for i, name in enumerate(names):
+        block += f"{'; ' if i else ''}{name}: " + people[name].astype("str").fillna(MISSING)
+    return block
+
+
+def randomised_in(
+    raw: pd.DataFrame,
+    randomisation: RandomisationConfig,
+    identifiers: Sequence[str],
+    arm: np.ndarray,
+    report: Report,
+) -> tuple[pd.Series | None, pd.Series | None]:
+    """Return the block and the cluster in which each respondent was randomised.
+
+    Args:
+        raw: a row a respondent who stayed.
+        randomisation: which columns they are named after.
+        identifiers: columns that no artefact may hold; names made of them become codes in sorted order.
+        arm: (n,) number of the arm, below 0 where it is unknown.
+        report: gets the problems: clusters that are missing, or in several arms or blocks.
+
+    Returns:
+        Texts with an index of 0, 1, ...; None without blocks or without clusters.
+    """
+    block = cluster = None
+    if randomisation.blocks:
+        spelled = pd.DataFrame({name: _in_one_spelling(raw[name]) for name in randomisation.blocks})
+        block = blocks_of(spelled.reset_index(drop=True), randomisation.blocks)
+        if set(randomisation.blocks) & set(identifiers):
+            block = _coded(block, "b")
+    if randomisation.cluster:
+        cells = cells_of(raw, [randomisation.cluster])
+        cluster = read_ids(cells.text)
+        _check_clusters(cells, cluster, pd.Series(arm).where(arm >= 0), block, report)
+        if randomisation.cluster in identifiers:
+            cluster = _coded(cluster, "c")
+    return block, cluster
+
+
+def _in_one_spelling(texts: pd.Series) -> pd.Series:
+    """Give texts that are compared as equal one spelling, which no order of rows decides."""
+    trimmed = texts.str.split().str.join(" ")
+    return trimmed.groupby(trimmed.map(normalised, na_action="ignore")).transform("min")
+
+
+def _coded(names: pd.Series, letter: str) -> pd.Series:
+    """Number names in sorted order: c0001, c0002, ..."""
+    codes, known = pd.factorize(names, sort=True)
+    width = max(4, len(str(len(known))))
+    return pd.Series([f"{letter}{code + 1:0{width}d}" for code in codes], index=names.index, dtype="str")
+
+
+def _check_clusters(
+    cells: Cells, cluster: pd.Series, arm: pd.Series, block: pd.Series | None, report: Report
+) -> None:
+    report.add(
+        cells,
+        cluster.isna().to_numpy(),
+        "the cluster is missing",
+        "the cluster in which each respondent was randomised",
+        "complete the file, or exclude these people with an exclusion of rule 'missing'",
+    )
+    for what, values in (("arm", arm), ("block", block)):
+        if values is None:
+            continue
+        several = values.groupby(cluster).transform("nunique") > 1
+        report.add(
+            cells,
+            several.to_numpy(),
+            f"{counted(cluster[several].nunique(), 'cluster')} in more than one {what}",
+            f"one {what} a cluster, because the config says 'scheme: clustered'",
+            "correct the file, or key experiment.randomisation in the config",
+        )
 
 
 def opt_out_step(raw: pd.DataFrame, unit: np.ndarray, opt_out: ColumnValues, before: np.ndarray) -> Step:

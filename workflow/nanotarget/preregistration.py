@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,16 @@ import jsonschema
 import pandas as pd
 import yaml
 
-from nanotarget.config import ExclusionConfig, StudyConfig, explain, normalised, typed
+from nanotarget.config import (
+    ExclusionConfig,
+    ExperimentConfig,
+    OutcomeKind,
+    RandomisationConfig,
+    StudyConfig,
+    explain,
+    normalised,
+    typed,
+)
 from nanotarget.problems import InputError, Problem, listed, raise_if_any
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "preregistration.schema.yaml"
@@ -26,13 +35,48 @@ Label = Literal["confirmatory", "secondary", "exploratory"]
 
 DEVIATION_COLUMNS = ("deviation", "what", "registered", "done", "outputs", "outcome", "estimator")
 
-ESTIMATORS = ("dim", "lin", "tost")
-
 # Artefacts that an analysis of the experiment's outcomes goes into.
 EFFECTS = "estimate/effects.csv"
 EQUIVALENCE = "estimate/equivalence.csv"
-ALL_ESTIMATES = (EFFECTS, EQUIVALENCE, "estimate/power.csv", "explore/subgroups.csv")
+RANDOMIZATION_INFERENCE = "estimate/randomization_inference.csv"
+BOUNDS = "estimate/bounds.csv"
+COMPLIANCE = "estimate/compliance.csv"
+ROBUSTNESS = "estimate/robustness.csv"
+POWER = "estimate/power.csv"
+ALL_ESTIMATES = (
+    EFFECTS,
+    EQUIVALENCE,
+    RANDOMIZATION_INFERENCE,
+    BOUNDS,
+    COMPLIANCE,
+    ROBUSTNESS,
+    POWER,
+    "estimate/dilution.csv",
+    "estimate/validation.csv",
+    "explore/subgroups.csv",
+    "explore/dissuasion.csv",
+    "explore/targeting.csv",
+)
 SAMPLE_TABLES = ("estimate/attrition.csv", "estimate/balance.csv")
+
+# Estimator -> where its rows are beside the specification curve in ROBUSTNESS.
+TABLE_OF = {
+    "dim": EFFECTS,
+    "lin": EFFECTS,
+    "tost": EQUIVALENCE,
+    "logit": EFFECTS,
+    "ordinal": EFFECTS,
+    "mann_whitney": EFFECTS,
+    "ri": RANDOMIZATION_INFERENCE,
+    "lee": BOUNDS,
+    "ipw": BOUNDS,
+    "cace": COMPLIANCE,
+}
+ESTIMATORS = tuple(TABLE_OF)
+# What an analysis is done with that registers no estimator; the others must be registered by name.
+MAIN_ESTIMATORS = ("dim", "lin", "tost")
+
+Estimator = Literal["dim", "lin", "tost", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +84,7 @@ class RegisteredOutcome:
     """A registered outcome; `at_least` is the threshold that makes a number binary."""
 
     name: str
-    kind: Literal["binary", "continuous"]
+    kind: OutcomeKind
     at_least: float | None = None
 
 
@@ -51,7 +95,7 @@ class Analysis:
     Attributes:
         contrast: [arm, other arm], the first minus the second; None = every contrast of registered arms.
         direction: what was expected; it is on record, and every test is two-sided all the same.
-        estimator: dim, lin or tost; None = all of them.
+        estimator: one of ESTIMATORS; None = all of MAIN_ESTIMATORS.
     """
 
     id: str
@@ -59,16 +103,40 @@ class Analysis:
     text: str = ""
     contrast: list[str] | None = None
     direction: Literal["greater", "less", "two-sided"] = "two-sided"
-    estimator: Literal["dim", "lin", "tost"] | None = None
+    estimator: Estimator | None = None
+
+    @property
+    def estimators(self) -> tuple[str, ...]:
+        """What it is done with."""
+        return MAIN_ESTIMATORS if self.estimator is None else (self.estimator,)
+
+    def asks(self, outcome: str, contrast: str) -> bool:
+        """Say whether an estimate answers its question; the sign of the contrast does not matter."""
+        return outcome == self.outcome and (
+            self.contrast is None
+            or contrast in (contrast_name(*self.contrast), contrast_name(*reversed(self.contrast)))
+        )
 
     def covers(self, outcome: str, estimator: str, contrast: str) -> bool:
-        """Say whether an estimate is this analysis; the sign of the contrast does not matter."""
-        if outcome != self.outcome or self.estimator not in (None, estimator):
-            return False
-        return self.contrast is None or contrast in (
-            contrast_name(*self.contrast),
-            contrast_name(*reversed(self.contrast)),
-        )
+        """Say whether an estimate is this analysis: it answers its question by its estimator."""
+        return self.asks(outcome, contrast) and estimator in self.estimators
+
+
+@dataclass(frozen=True)
+class Family:
+    """Analyses (ids) whose p values are adjusted together."""
+
+    name: str
+    analyses: list[str]
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """Registered number of people randomised and left after the exclusions, in all and by arm."""
+
+    planned: int
+    arms: dict[str, int] = field(default_factory=dict)
+    stopping_rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +149,7 @@ class RegisteredExclusions:
 
 @dataclass(frozen=True)
 class Registration:
-    """A pre-registration; mirrors its schema key by key."""
+    """A pre-registration; mirrors its schema key by key. None = not registered."""
 
     registry: str
     id: str
@@ -91,11 +159,28 @@ class Registration:
     hypotheses: list[Analysis]
     secondary: list[Analysis] = field(default_factory=list)
     primary: str | None = None
+    robustness: list[str] = field(default_factory=list)
     multiplicity: Literal["holm"] = "holm"
+    families: list[Family] = field(default_factory=list)
     alpha: float = 0.05
     adjust: list[str] = field(default_factory=list)
+    weight: str | None = None
     sesoi: dict[str, float] = field(default_factory=dict)
+    randomisation: RandomisationConfig | None = None
+    sample_size: SampleSize | None = None
     exclusions: RegisteredExclusions = field(default_factory=RegisteredExclusions)
+    post_checks: list[ExclusionConfig] = field(default_factory=list)
+    data_collected: str = ""
+    other: str = ""
+
+    @property
+    def analyses(self) -> list[Analysis]:
+        """Hypotheses, then secondary analyses."""
+        return [*self.hypotheses, *self.secondary]
+
+    def knows(self, contrast: str) -> bool:
+        """Say whether a contrast is one of two registered arms."""
+        return contrast in {contrast_name(*arms) for arms in itertools.permutations(self.arms, 2)}
 
 
 def contrast_name(arm: str, other: str) -> str:
@@ -159,8 +244,7 @@ def _cross_check(registration: Registration, source: str) -> Iterator[Problem]:
         yield Problem(
             source, "key date", f"'{registration.date}' is no day", "YYYY-MM-DD", "correct the date"
         )
-    analyses = [*registration.hypotheses, *registration.secondary]
-    ids = [analysis.id for analysis in analyses]
+    ids = [analysis.id for analysis in registration.analyses]
     for twice in sorted({name for name in ids if ids.count(name) > 1}):
         yield Problem(
             source, "key hypotheses", f"the id '{twice}' is there twice", "every id once", "rename one"
@@ -175,8 +259,10 @@ def _cross_check(registration: Registration, source: str) -> Iterator[Problem]:
             f"one of {listed(h.id for h in registration.hypotheses)}",
             "correct the id",
         )
+    yield from _check_families(registration, source)
     outcomes = [outcome.name for outcome in registration.outcomes]
-    for analysis in analyses:
+    kinds = {outcome.name: outcome.kind for outcome in registration.outcomes}
+    for analysis in registration.analyses:
         where = f"analysis '{analysis.id}'"
         if analysis.outcome not in outcomes:
             yield Problem(
@@ -186,16 +272,33 @@ def _cross_check(registration: Registration, source: str) -> Iterator[Problem]:
                 f"one of {listed(outcomes)}",
                 "correct the name or register the outcome",
             )
-        for arm in analysis.contrast or []:
-            if arm not in registration.arms:
-                yield Problem(
-                    source,
-                    where,
-                    f"unknown arm '{arm}'",
-                    f"one of {listed(registration.arms)}",
-                    "correct the name",
-                )
-    for step in [*registration.exclusions.calibration, *registration.exclusions.experiment]:
+        needed = {"logit": "binary", "ordinal": "ordinal"}.get(analysis.estimator or "")
+        if needed and kinds.get(analysis.outcome, needed) != needed:
+            yield Problem(
+                source,
+                where,
+                f"'{analysis.estimator}' does not suit an outcome of kind '{kinds[analysis.outcome]}'",
+                f"an outcome of kind '{needed}', or another estimator",
+                "correct the estimator",
+            )
+        yield from _check_arms(analysis.contrast or [], where, registration, source)
+    size = registration.sample_size
+    if size and size.arms:
+        yield from _check_arms(size.arms, "key sample_size.arms", registration, source)
+        if set(size.arms) == set(registration.arms) and sum(size.arms.values()) != size.planned:
+            yield Problem(
+                source,
+                "key sample_size",
+                f"{size.planned} are planned, but the arms add up to {sum(size.arms.values())}",
+                "arms that add up to 'planned'",
+                "correct one of them",
+            )
+    steps = (
+        registration.exclusions.calibration,
+        registration.exclusions.experiment,
+        registration.post_checks,
+    )
+    for step in itertools.chain(*steps):
         needed = {"in": "values", "not_in": "values", "below": "value", "above": "value"}.get(step.rule)
         if needed and getattr(step, needed) in (None, []):
             where = f"exclusion '{step.step}'"
@@ -213,39 +316,132 @@ def _cross_check(registration: Registration, source: str) -> Iterator[Problem]:
             )
 
 
+def _check_arms(
+    names: Iterable[str], where: str, registration: Registration, source: str
+) -> Iterator[Problem]:
+    for arm in names:
+        if arm not in registration.arms:
+            yield Problem(
+                source,
+                where,
+                f"unknown arm '{arm}'",
+                f"one of {listed(registration.arms)}",
+                "correct the name",
+            )
+
+
+def _check_families(registration: Registration, source: str) -> Iterator[Problem]:
+    """A family is adjusted within one table, and an analysis in one family."""
+    analyses = {analysis.id: analysis for analysis in registration.analyses}
+    owner: dict[str, str] = {}
+    for family in registration.families:
+        where = f"family '{family.name}'"
+        for name in family.analyses:
+            if name not in analyses:
+                yield Problem(
+                    source,
+                    where,
+                    f"there is no analysis '{name}'",
+                    f"one of {listed(analyses)}",
+                    "correct it",
+                )
+            elif EFFECTS not in map(TABLE_OF.__getitem__, analyses[name].estimators):
+                yield Problem(
+                    source,
+                    where,
+                    f"the p value of '{name}' ({analyses[name].estimator}) is not adjusted",
+                    f"analyses by {listed(e for e, table in TABLE_OF.items() if table == EFFECTS)}",
+                    "take it out",
+                )
+            if owner.setdefault(name, family.name) != family.name:
+                yield Problem(
+                    source,
+                    where,
+                    f"'{name}' is also in the family '{owner[name]}'",
+                    "every analysis in one family",
+                    "take it out of one",
+                )
+    names = [family.name for family in registration.families]
+    for twice in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(
+            source, "key families", f"the family '{twice}' is there twice", "every name once", "rename one"
+        )
+
+
+def families(registration: Registration | None, table: pd.DataFrame) -> pd.Series:
+    """Name the family of tests in which the p value of each estimate is adjusted.
+
+    What no registered family lists is adjusted over the contrasts of its outcome and estimator.
+
+    Args:
+        registration: the study's, or None.
+        table: with outcome, estimator and contrast.
+
+    Returns:
+        Texts with the index of the table.
+    """
+    members = [
+        (family.name, analysis)
+        for family in (registration.families if registration else [])
+        for analysis in registration.analyses  # type: ignore[union-attr]
+        if analysis.id in family.analyses
+    ]
+
+    def family_of(outcome: str, estimator: str, contrast: str) -> str:
+        if registration is not None and registration.knows(contrast):
+            for name, analysis in members:
+                if analysis.covers(outcome, estimator, contrast):
+                    return name
+        return f"{outcome}, {estimator}"
+
+    rows = zip(table["outcome"], table["estimator"], table["contrast"], strict=True)
+    return pd.Series([family_of(*row) for row in rows], index=table.index, dtype="str", name="family")
+
+
 def label_of(registration: Registration | None, outcome: str, estimator: str, contrast: str) -> Label:
     """Return the label of an estimate; without a registration everything is exploratory.
 
     Args:
         registration: the study's, or None.
         outcome: name of the outcome.
-        estimator: dim, lin or tost (or any other, which is exploratory).
+        estimator: one of ESTIMATORS (or any other, which is exploratory). One of the registered
+            robustness set is secondary wherever it answers the question of a registered analysis.
         contrast: as `contrast_name` writes it. With an arm that is not registered it is exploratory,
             even where an analysis was registered for every contrast.
     """
     if registration is None or estimator not in ESTIMATORS:
         return "exploratory"
-    if contrast not in {contrast_name(*arms) for arms in itertools.permutations(registration.arms, 2)}:
+    if not registration.knows(contrast):
         return "exploratory"
     if any(hypothesis.covers(outcome, estimator, contrast) for hypothesis in registration.hypotheses):
         return "confirmatory"
     if any(analysis.covers(outcome, estimator, contrast) for analysis in registration.secondary):
         return "secondary"
+    if estimator in registration.robustness and any(
+        analysis.asks(outcome, contrast) for analysis in registration.analyses
+    ):
+        return "secondary"
     return "exploratory"
 
 
-def deviations(config: StudyConfig, registration: Registration | None) -> pd.DataFrame:
+def deviations(
+    config: StudyConfig, registration: Registration | None, realised: Mapping[str, int] | None = None
+) -> pd.DataFrame:
     """List what the study does differently from its registration.
 
     Args:
         config: the study; parts without data (no calibration, no experiment) cannot deviate.
         registration: the study's; without one there is nothing to deviate from.
+        realised: arm -> people randomised to it and left after the exclusions; None = not known, and
+            not compared with what was planned.
 
     Returns:
-        deviation (D1, D2, ...), what, registered, done, outputs (artefacts touched, joined by
-        "; "), outcome and estimator (which of their rows; empty = all).
+        deviation (D1, D2, ...), what, registered, done, outputs (artefacts touched) and estimator
+        (which of their rows; empty = all), both joined by "; ", and outcome (empty = all).
     """
     found = [] if registration is None else list(_differences(config, registration))
+    if registration and config.experiment and realised is not None:
+        found += _sizes(registration, realised)
     rows = [(f"D{i}", *difference) for i, difference in enumerate(found, 1)]
     return pd.DataFrame(rows, columns=list(DEVIATION_COLUMNS), dtype="str")
 
@@ -265,7 +461,7 @@ def touching(deviations: pd.DataFrame, output: str, outcome: str, estimator: str
         for row in table.itertuples()
         if output in row.outputs.split("; ")
         and row.outcome in ("", outcome)
-        and row.estimator in ("", estimator)
+        and (row.estimator == "" or estimator in row.estimator.split("; "))
     ]
     return "; ".join(touched)
 
@@ -284,15 +480,20 @@ Difference = tuple[str, str, str, str, str, str]
 
 
 def _difference(
-    what: str, registered: str, done: str, outputs: Sequence[str], outcome: str = "", estimator: str = ""
+    what: str,
+    registered: str,
+    done: str,
+    outputs: Sequence[str],
+    outcome: str = "",
+    estimators: Sequence[str] = (),
 ) -> Difference:
-    return what, registered, done, "; ".join(outputs), outcome, estimator
+    return what, registered, done, "; ".join(outputs), outcome, "; ".join(estimators)
 
 
 def _differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
     if config.calibration:
-        yield from _exclusions(
-            "calibration",
+        yield from _steps(
+            "exclusions from the calibration",
             registration.exclusions.calibration,
             config.calibration.exclusions,
             ("calibrate/amce.csv", "calibrate/marginal_means.csv", "diagnose/diagnostics.csv"),
@@ -300,8 +501,11 @@ def _differences(config: StudyConfig, registration: Registration) -> Iterator[Di
     if config.experiment is None:
         return
     estimates = (*ALL_ESTIMATES, *SAMPLE_TABLES)
-    yield from _exclusions(
-        "experiment", registration.exclusions.experiment, config.experiment.exclusions, estimates
+    yield from _steps(
+        "exclusions from the experiment",
+        registration.exclusions.experiment,
+        config.experiment.exclusions,
+        estimates,
     )
     arms = [arm.name for arm in config.experiment.arms]
     if sorted(arms) != sorted(registration.arms):
@@ -314,15 +518,61 @@ def _differences(config: StudyConfig, registration: Registration) -> Iterator[Di
             "adjust",
             ", ".join(registration.adjust) or "nothing",
             ", ".join(done.adjust) or "nothing",
-            (EFFECTS, "estimate/power.csv"),
-            estimator="lin",
+            (EFFECTS, POWER, ROBUSTNESS, TABLE_OF["ipw"]),
+            estimators=("lin", "ipw"),
         )
+    yield from _design_differences(config.experiment, registration)
+    yield from _robustness_differences(config, registration)
     yield from _outcome_differences(config, registration)
     yield from _untested(config, registration)
 
 
-def _exclusions(
-    sample: str,
+def _design_differences(experiment: ExperimentConfig, registration: Registration) -> Iterator[Difference]:
+    if registration.randomisation is not None:
+        texts = [_scheme_text(drawn) for drawn in (registration.randomisation, experiment.randomisation)]
+        if texts[0] != texts[1]:
+            yield _difference("randomisation", texts[0], texts[1], ALL_ESTIMATES)
+    if registration.weight != experiment.weight:
+        texts = [column or "none" for column in (registration.weight, experiment.weight)]
+        yield _difference("survey weights", texts[0], texts[1], ALL_ESTIMATES)
+    yield from _steps(
+        "post-treatment checks", registration.post_checks, experiment.post_checks, (ROBUSTNESS,)
+    )
+
+
+def _scheme_text(randomisation: RandomisationConfig) -> str:
+    by = f" by {randomisation.cluster}" if randomisation.cluster else ""
+    blocks = listed(sorted(randomisation.blocks), len(randomisation.blocks))
+    return f"{randomisation.scheme}{by}" + (f" within {blocks}" if blocks else "")
+
+
+def _robustness_differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
+    """An estimator left out thins the whole specification curve, one added touches its own rows."""
+    done = config.estimate.robustness
+    for name in registration.robustness:
+        if name not in done:
+            yield _difference(f"robustness: {name}", "in the set", "left out", (ROBUSTNESS,))
+    for name in done:
+        if name not in registration.robustness:
+            outputs = (TABLE_OF[name], ROBUSTNESS)
+            yield _difference(f"robustness: {name}", "not in the set", "added", outputs, estimators=(name,))
+
+
+def _sizes(registration: Registration, realised: Mapping[str, int]) -> Iterator[Difference]:
+    if registration.sample_size is None:
+        return
+    planned = {"sample size": registration.sample_size.planned}
+    planned |= {f"sample size of {arm}": n for arm, n in registration.sample_size.arms.items()}
+    found = {"sample size": sum(realised.values())}
+    found |= {f"sample size of {arm}": n for arm, n in realised.items()}
+    for what, n in planned.items():
+        if found.get(what, 0) != n:
+            outputs = (*ALL_ESTIMATES, *SAMPLE_TABLES)
+            yield _difference(what, str(n), str(found.get(what, 0)), outputs)
+
+
+def _steps(
+    what: str,
     registered: Sequence[ExclusionConfig],
     done: Sequence[ExclusionConfig],
     outputs: Sequence[str],
@@ -330,7 +580,7 @@ def _exclusions(
     """Steps are compared by what they do, in order, not by their names."""
     if [_rule_text(step) for step in registered] != [_rule_text(step) for step in done]:
         texts = ["; then ".join(f"{s.step} ({_rule_text(s)})" for s in steps) for steps in (registered, done)]
-        yield _difference(f"exclusions from the {sample}", texts[0] or "none", texts[1] or "none", outputs)
+        yield _difference(what, texts[0] or "none", texts[1] or "none", outputs)
 
 
 def _rule_text(step: ExclusionConfig) -> str:
@@ -363,31 +613,48 @@ def _outcome_differences(config: StudyConfig, registration: Registration) -> Ite
         if bounds[0] != bounds[1]:
             texts = ["none" if bound is None else f"{bound:g}" for bound in bounds]
             what = f"smallest effect of interest of {registered.name}"
-            outputs = (EQUIVALENCE, "estimate/power.csv")
+            outputs = (EQUIVALENCE, POWER)
             yield _difference(what, texts[0], texts[1], outputs, outcome=registered.name)
 
 
 def _untested(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
-    """Registered analyses that the config makes impossible although their outcome is there."""
+    """Registered analyses that the config makes impossible, and the families that they are missing from."""
+    reasons = {a.id: _reason_untested(config, a) for a in registration.analyses}
+    outcomes = {outcome.name for outcome in config.experiment.outcomes} if config.experiment else set()
+    for analysis in registration.analyses:
+        if reasons[analysis.id] and analysis.outcome in outcomes:  # a missing outcome is listed itself
+            yield _difference(
+                f"analysis {analysis.id}",
+                analysis.text or f"{analysis.outcome}, {analysis.estimator}",
+                f"not tested: {reasons[analysis.id]}",
+                (),
+                outcome=analysis.outcome,
+            )
+    for family in registration.families:
+        left = [a for a in registration.analyses if a.id in family.analyses and not reasons[a.id]]
+        if len(left) < len(family.analyses):
+            texts = (", ".join(family.analyses), ", ".join(a.id for a in left))
+            for outcome in dict.fromkeys(a.outcome for a in left):
+                estimators = dict.fromkeys(e for a in left if a.outcome == outcome for e in a.estimators)
+                what = f"family {family.name}"
+                yield _difference(what, *texts, (EFFECTS, POWER), outcome, tuple(estimators))
+
+
+def _reason_untested(config: StudyConfig, analysis: Analysis) -> str:
+    """Say why an analysis cannot be done; empty if it can."""
     assert config.experiment is not None
     arms = {arm.name for arm in config.experiment.arms}
-    outcomes = {outcome.name for outcome in config.experiment.outcomes}
-    for analysis in [*registration.hypotheses, *registration.secondary]:
-        if analysis.outcome not in outcomes:
-            continue
-        missing = [arm for arm in analysis.contrast or [] if arm not in arms]
-        if missing:
-            reason = f"not tested: no arm {listed(missing)}"
-        elif analysis.estimator == "lin" and not config.estimate.adjust:
-            reason = "not tested: no covariates to adjust for"
-        elif analysis.estimator == "tost" and analysis.outcome not in config.estimate.sesoi:
-            reason = "not tested: no smallest effect of interest"
-        else:
-            continue
-        yield _difference(
-            f"analysis {analysis.id}",
-            analysis.text or f"{analysis.outcome}, {analysis.estimator}",
-            reason,
-            (),
-            outcome=analysis.outcome,
-        )
+    if analysis.outcome not in {outcome.name for outcome in config.experiment.outcomes}:
+        return f"no outcome '{analysis.outcome}'"
+    if missing := [arm for arm in analysis.contrast or [] if arm not in arms]:
+        return f"no arm {listed(missing)}"
+    match analysis.estimator:
+        case None | "dim":
+            return ""
+        case "lin":
+            return "" if config.estimate.adjust else "no covariates to adjust for"
+        case "tost":
+            return "" if analysis.outcome in config.estimate.sesoi else "no smallest effect of interest"
+        case estimator:
+            done = estimator in config.estimate.robustness
+            return "" if done else f"'{estimator}' is not in estimate.robustness"

@@ -21,20 +21,7 @@ from nanotarget.raw import read_raw
 from nanotarget.seeds import child_rng
 
 LEDGER_COLUMNS = ["respondent_id", "arm", "block"]
-MISSING = "(missing)"
 GRID = 2.0**20  # multiples of 1 / GRID are added without error, so that whole numbers stay whole
-
-
-def blocks_of(people: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """Name everybody's block after its levels ("party: Left; region: North"); empty without blocks.
-
-    Args:
-        people: cleaned people with the categorical covariates `names`; a missing value is a level.
-    """
-    block = pd.Series("", index=people.index, dtype="str")
-    for i, name in enumerate(names):
-        block += f"{'; ' if i else ''}{name}: " + people[name].astype("str").fillna(MISSING)
-    return block
 
 
 def randomise(

@@ -3,8 +3,9 @@
 from nanotarget import artefacts
 from nanotarget.config import CovariateConfig, RosterArmConfig, typed
 from nanotarget.estimate import balance
+from nanotarget.people import blocks_of
 from nanotarget.problems import reporting
-from nanotarget.randomise import LEDGER_COLUMNS, append_to_ledger, blocks_of, randomise, read_ledger
+from nanotarget.randomise import LEDGER_COLUMNS, append_to_ledger, randomise, read_ledger
 
 
 def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):

@@ -11,7 +11,7 @@ from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, contrasts
-from nanotarget.preregistration import EFFECTS, Registration, label_of, marked
+from nanotarget.preregistration import EFFECTS, Registration, families, label_of, marked
 
 EFFECT_COLUMNS = (
     "outcome",
@@ -20,6 +20,7 @@ EFFECT_COLUMNS = (
     "contrast",
     *ESTIMATE_COLUMNS,
     "p_adjusted",
+    "family",
     "label",
     "deviation",
     "note",
@@ -39,7 +40,7 @@ def effects(
 
     Estimators: `dim`, the difference in means, and `lin`, the regression adjustment of Lin (2013),
     both with HC2 standard errors and n - parameters degrees of freedom. P values are adjusted by
-    Holm (1979) over the contrasts of an outcome and estimator. Respondents without the outcome
+    Holm (1979) within their `preregistration.families`. Respondents without the outcome
     are left out; how missing covariates enter is said in `covariate_columns`.
 
     Args:
@@ -48,7 +49,7 @@ def effects(
         outcomes: columns.
         adjust: covariates of the Lin adjustment; without any there is no `lin`.
         alpha: intervals have level 1 - alpha.
-        registration: gives the labels; without one all estimates are exploratory.
+        registration: gives labels and families; without one all estimates are exploratory.
         deviations: from `preregistration.deviations`.
 
     Returns:
@@ -62,11 +63,14 @@ def effects(
             if estimator == "lin" and not adjust:
                 continue
             rows = contrasts(arm_means(observed, arms, outcome, covariates), arms, alpha)
-            rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())
             tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type="HC2"))
     if not tables:
         return pd.DataFrame(columns=list(EFFECT_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
     found = pd.concat(tables, ignore_index=True)
+    found["family"] = families(registration, found)
+    found["p_adjusted"] = found.groupby("family")["p_value"].transform(
+        lambda p: regression.holm(p.to_numpy())
+    )
     found["label"] = [
         label_of(registration, o, e, c)
         for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import special
 
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.preregistration import EQUIVALENCE, Registration, label_of, marked
+from nanotarget.preregistration import EQUIVALENCE, POWER, Registration, label_of, marked
 
 EQUIVALENCE_COLUMNS = (
     "outcome",
@@ -101,8 +101,8 @@ def power(
     """Say what the experiment could have found, from its standard errors alone.
 
     Nothing here depends on the estimates. `mde` is the effect that a two-sided test finds with
-    probability `power` (Bloom 1995), `mde_holm` the same at the first step of Holm over the
-    contrasts of an outcome, `power_at_sesoi` the probability to find an effect of sesoi, and
+    probability `power` (Bloom 1995), `mde_holm` the same at the first step of Holm in the
+    estimate's family, `power_at_sesoi` the probability to find an effect of sesoi, and
     `equivalence_margin` the smallest bound at which two one-sided tests would show equivalence
     with that probability if there were no effect.
 
@@ -115,7 +115,7 @@ def power(
     """
     table = effects[["outcome", "estimator", "contrast", "std_error", "df", "n"]].reset_index(drop=True)
     error, df = table["std_error"].to_numpy(), table["df"].to_numpy()
-    family = table.groupby(["outcome", "estimator"])["std_error"].transform("count").to_numpy()
+    family = table["std_error"].groupby(effects["family"].to_numpy()).transform("count").to_numpy()
     found = special.stdtrit(df, target)
     critical = special.stdtrit(df, 1 - alpha / 2)
     first = special.stdtrit(df, 1 - alpha / 2 / np.maximum(family, 1))
@@ -128,4 +128,4 @@ def power(
     table["equivalence_margin"] = (
         special.stdtrit(df, 1 - alpha) + special.stdtrit(df, (1 + target) / 2)
     ) * error
-    return marked(table, "estimate/power.csv", deviations)[list(POWER_COLUMNS)]
+    return marked(table, POWER, deviations)[list(POWER_COLUMNS)]

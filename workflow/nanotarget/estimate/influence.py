@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from nanotarget.regression import ROUNDING
+
 
 def units(table: pd.DataFrame) -> np.ndarray:
     """Return the (n,) number of the unit with which each respondent was randomised.
@@ -15,6 +17,18 @@ def units(table: pd.DataFrame) -> np.ndarray:
     if "cluster" not in table:
         return np.arange(len(table))
     return pd.factorize(table["cluster"])[0]
+
+
+def deviations_from(mean: float | np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return y - mean, zero where it is only rounding error, as `regression.fit` has it.
+
+    Args:
+        mean: a number, or (k,) one a column.
+        y: (n,) or (n, k).
+    """
+    found = y - mean
+    found[np.abs(found) <= ROUNDING * np.abs(y).max(axis=0, initial=0)] = 0
+    return found
 
 
 def covariance(influence: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
-from nanotarget.estimate.influence import covariance, units
+from nanotarget.estimate.influence import covariance, deviations_from, units
 from nanotarget.preregistration import Registration, label_of, marked
 
 IPW_COLUMNS = (
@@ -30,13 +30,14 @@ IPW_COLUMNS = (
     "note",
 )
 
-# A standardised covariate's coefficient has a normal prior with standard deviation 1: a person's worth of
-# information, next to nothing in an arm of hundreds, and enough that no logit ever separates.
-PENALTY = 1.0
+# The coefficient of a standardised covariate has a normal prior with standard deviation 2.5 (the scale of
+# Gelman et al. 2008): next to no information in an arm of hundreds, and enough that no logit ever separates.
+PENALTY = 1 / 2.5**2
 # Nobody counts for more than 20 people.
 LEAST_PROBABILITY = 0.05
 NEWTON_STEPS = 100
 NEWTON_TOLERANCE = 1e-10
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ def ipw_effects(
         registration, deviations: as in `effects`; the estimator is called `ipw`.
 
     Returns:
-        `IPW_COLUMNS`; `naive` is the difference in means of those observed, `largest_weight` the largest 1 / p
-        and `n_effective` the number of equally weighted answers worth the same (Kish 1965), all of both
-        arms. What cannot be estimated is NaN, and `note` says why.
+        `IPW_COLUMNS`; `naive` is the difference in means of those observed, `largest_weight` the largest
+        1 / p and `n_effective` the number of equally weighted answers worth the same (Kish 1965), of
+        both arms. What cannot be estimated is NaN, and `note` says why.
     """
     table = table[table["arm"].notna()]
     x = _standardised(table, covariates)
@@ -155,7 +156,8 @@ def _mean(y: np.ndarray, weight: np.ndarray, x: np.ndarray, unit: np.ndarray) ->
     share = weight * observed * inverse
     share = share / share.sum()
     mean = float(share[observed] @ y[observed])
-    pull = share * np.where(observed, y - mean, 0)
+    pull = share.copy()
+    pull[observed] *= deviations_from(mean, y[observed])
     slope = -(pull * (1 - probability) * ~cut) @ x
     influence = pull / np.sqrt(1 - share) + correction @ slope
     return _Mean(
@@ -199,7 +201,7 @@ def logit(
         if np.abs(step).max() < NEWTON_TOLERANCE:
             return coefficients, hessian
         before, size = loss(coefficients), 1.0
-        while loss(coefficients + size * step) > before and size > NEWTON_TOLERANCE:
+        while loss(coefficients + size * step) > before + ROUNDING * abs(before) and size > NEWTON_TOLERANCE:
             size /= 2
         coefficients = coefficients + size * step
     raise ArithmeticError("the logit did not converge")

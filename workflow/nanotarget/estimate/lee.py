@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,61 +120,80 @@ def lee_bounds(
     """
     unit, weight = units(table), table["weight"].to_numpy(np.float64)
     members = {name: (table["arm"] == name).to_numpy() for name in arms}
-    rows: list[pd.DataFrame] = []
+    rows: list[dict[str, object]] = []
     for outcome in outcomes:
         y = table[outcome].to_numpy(np.float64)
         parts = {
             name: _Arm(y[own], weight[own] / weight[own].sum(), unit[own]) for name, own in members.items()
         }
         for pair in pairs(arms):
-            rows += [found.assign(outcome=outcome) for found in _contrast(pair, parts, alpha)]
+            rows += [{"outcome": outcome, "estimator": "lee", **row} for row in _contrast(pair, parts, alpha)]
     if not rows:
         return pd.DataFrame(columns=list(LEE_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
-    found = pd.concat(rows, ignore_index=True).assign(estimator="lee")
+    found = pd.DataFrame(rows)
+    error = found.pop("std_error").to_numpy()
+    df = np.where(np.isnan(error), np.nan, np.inf)
+    found = found.join(regression.tidy(found.pop("estimate").to_numpy(), error, df, alpha))
     found["label"] = [
         label_of(registration, o, "lee", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
     ]
     return marked(found, "estimate/lee_bounds.csv", deviations)[list(LEE_COLUMNS)]
 
 
-def _contrast(pair: tuple[str, str], parts: dict[str, _Arm], alpha: float) -> Iterator[pd.DataFrame]:
-    """Yield the two rows of a contrast for each way of trimming."""
+def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) -> Iterator[dict[str, object]]:
+    """Yield both bounds of a contrast for each way of trimming."""
     later, earlier = (parts[name] for name in pair)
-    rows = pd.DataFrame({"contrast": contrast_name(*pair), "bound": ["lower", "upper"]})
-    rows["n"] = int(later.answered.sum() + earlier.answered.sum())
-    rows["rate_later"], rows["rate_earlier"] = later.rate, earlier.rate
-    rows[["naive", "rate_p", "trim_share"]], rows["trimmed_arm"] = np.nan, ""
     few = [name for name in reversed(pair) if parts[name].answered.sum() < 2]
-    if few:
-        note = "; ".join(f"fewer than two observed respondents in '{name}'" for name in few)
-        nothing = regression.tidy(*np.full((3, 2), np.nan), alpha).assign(
-            effect_low=np.nan, effect_high=np.nan
-        )
-        for trimming in METHODS:
-            yield pd.concat([rows, nothing], axis=1).assign(trimming=trimming, note=note)
-        return
-    rows["naive"], rows["rate_p"] = later.mean - earlier.mean, _rate_p(later, earlier)
-    more, fewer = pair if later.rate >= earlier.rate else pair[::-1]
-    rows["trim_share"] = share = _trim_share(parts[more], parts[fewer])
-    notes = ["response rates are equal: both bounds are the difference in means"]
-    if share:
-        rows["trimmed_arm"] = more
-        notes = [f"assumes that whoever answers in '{fewer}' would also answer in '{more}'"]
-        if not (rows["rate_p"] < alpha).all():
-            notes.append("the response rates do not clearly differ, so that the direction is uncertain")
+    common: dict[str, object] = {
+        "contrast": contrast_name(*pair),
+        "n": int(later.answered.sum() + earlier.answered.sum()),
+        "rate_later": later.rate,
+        "rate_earlier": earlier.rate,
+        **dict.fromkeys(("naive", "rate_p", "trim_share"), np.nan),
+        "trimmed_arm": "",
+    }
+    notes = [f"fewer than two observed respondents in '{name}'" for name in few]
+    if not few:
+        more, fewer = pair if later.rate >= earlier.rate else pair[::-1]
+        rate_p, share = _rate_p(later, earlier), _trim_share(parts[more], parts[fewer])
+        common |= {"naive": later.mean - earlier.mean, "rate_p": rate_p, "trim_share": share}
+        notes = ["response rates are equal: both bounds are the difference in means"]
+        if share:
+            common["trimmed_arm"] = more
+            notes = [f"assumes that whoever answers in '{fewer}' would also answer in '{more}'"]
+            if not rate_p < alpha:
+                notes.append("the response rates do not clearly differ, so that the direction is uncertain")
     for trimming, method in METHODS.items():
-        bounds, variances = _oriented(method, later, earlier)
+        bounds = error = effect = np.full(2, np.nan)
         said = notes
-        if np.isnan(bounds).any():
-            plain = later.plain and earlier.plain
-            said = [*notes, "trimming leaves nobody" if plain else "not for survey weights or clusters"]
-        elif not (variances > 0).all():
-            said = [*notes, "no standard error: the outcome does not vary"]
-        error = np.sqrt(np.where(variances > 0, variances, np.nan))
-        found = regression.tidy(bounds, error, np.where(np.isnan(error), np.nan, np.inf), alpha)
-        margin = _imbens_manski(bounds, error, alpha) * error
-        found["effect_low"], found["effect_high"] = bounds[0] - margin[0], bounds[1] + margin[1]
-        yield pd.concat([rows, found], axis=1).assign(trimming=trimming, note="; ".join(said))
+        if not few:
+            bounds, variances = _oriented(method, later, earlier)
+            said = [*notes, *_impossible(bounds, variances, later, earlier)]
+            if said == notes:
+                error = np.sqrt(variances)
+                effect = bounds + _imbens_manski(bounds, error, alpha) * error * [-1, 1]
+        for bound, estimate, its_error in zip(("lower", "upper"), bounds, error, strict=True):
+            yield {
+                **common,
+                "trimming": trimming,
+                "bound": bound,
+                "estimate": estimate,
+                "std_error": its_error,
+                "effect_low": effect[0],
+                "effect_high": effect[1],
+                "note": "; ".join(said),
+            }
+
+
+def _impossible(bounds: np.ndarray, variances: np.ndarray, later: _Arm, earlier: _Arm) -> Iterator[str]:
+    """Say why there are no bounds, or no standard errors."""
+    if np.isnan(bounds).any():
+        plain = later.plain and earlier.plain
+        yield "trimming leaves nobody" if plain else "not for survey weights or clusters"
+    elif np.isnan(variances).any():
+        yield "no standard error: an arm is a single cluster"
+    elif (variances <= (EQUAL * max(np.nanmax(np.abs(arm.y)) for arm in (later, earlier))) ** 2).any():
+        yield "no standard error: the outcome does not vary"
 
 
 def _rate_p(later: _Arm, earlier: _Arm) -> float:

@@ -36,6 +36,8 @@ CHECK_COLUMNS = ("sample", *EFFECT_COLUMNS, "n_left_out")
 
 # Below this F of the first stage an instrument is weak (Staiger & Stock 1997).
 STRONG = 10.0
+# A variance below this share of the outcome's is rounding error.
+EXACT = 1e-12
 
 COMPLIERS = "compliers"
 REACHED = "reached in both arms"
@@ -157,8 +159,8 @@ def _cace(
             notes = ["not identified: the arms' petitions were delivered to different shares"]
         elif np.isnan(slope):
             notes = ["not identified: assignment to a petition did not raise the share reached"]
-        elif not variance > 0:
-            notes = ["the outcome does not vary in either arm"]
+        elif not variance > EXACT * change.covariance[0, 0]:
+            notes = ["the outcome does not vary in either arm, or only with delivery"]
         else:
             notes = [ASSUMED[estimand]]
             estimate, error, df = slope, np.sqrt(variance) / change.mean[1], change.units - 2.0

@@ -241,6 +241,17 @@ def test_copies_in_clusters_count_once(table):
     assert one["df"].tolist() == two["df"].tolist()
 
 
+def test_an_arm_that_is_one_cluster_has_no_errors(table):
+    table["cluster"] = np.where(table["arm"] == "nano", "all", np.arange(900).astype(str))
+    for found in (
+        estimate.cace(table, ARMS, ["y"], ["control"]),
+        estimate.ipw_effects(table, ARMS, ["y"], [AGE]),
+        pick(estimate.lee_bounds(table, ARMS, ["y"]), trimming="fraction", bound="lower"),
+    ):
+        assert found["std_error"].isna().tolist() == [False, True, True]
+        assert found["note"][1:].str.contains("single cluster").all()
+
+
 # Checks after treatment
 
 

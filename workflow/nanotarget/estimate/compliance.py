@@ -138,6 +138,9 @@ def _cace(
     notes = [
         f"fewer than two observed respondents in '{name}'" for name in pair[::-1] if len(people[name]) < 2
     ]
+    notes = notes or [
+        f"'{name}' is a single cluster" for name in pair if len(np.unique(units(people[name]))) < 2
+    ]
     if not notes:
         later, earlier = (
             _moments(people[name], outcome, factor)
@@ -159,7 +162,7 @@ def _cace(
             notes = ["not identified: the arms' petitions were delivered to different shares"]
         elif np.isnan(slope):
             notes = ["not identified: assignment to a petition did not raise the share reached"]
-        elif not variance > EXACT * change.covariance[0, 0]:
+        elif not variance > EXACT * change.covariance[0, 0] > 0:
             notes = ["the outcome does not vary in either arm, or only with delivery"]
         else:
             notes = [ASSUMED[estimand]]

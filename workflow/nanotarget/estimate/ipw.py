@@ -93,12 +93,13 @@ def ipw_effects(
         found = _means(table, arms, outcome, x)
         observed = table[table[outcome].notna()]
         naive = arm_means(observed, arms, outcome)
+        single = {name: f"'{name}' is a single cluster" for name in arms if np.isnan(found[name].variance)}
         means = ArmMeans(
             {name: found[name].mean for name in arms},
             {name: found[name].variance for name in arms},
-            float(len(np.unique(units(observed))) - len(found) + len(naive.notes)),
+            float(len(np.unique(units(observed))) - len(found) + len(single)),
             naive.n,
-            naive.notes,
+            single | naive.notes,
         )
         rows = contrasts(means, arms, alpha)
         rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())

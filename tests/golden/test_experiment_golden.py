@@ -194,6 +194,37 @@ def test_attrition_equals_r(reference, project):
     assert found.loc[found["n_missing"] == 0, "chi2_p"].isna().all()
 
 
+def test_lee_bounds_equal_r(reference, project):
+    """attrition::estimator_trim drops whole people; its interval is that of Imbens and Manski."""
+    name = "exp_levendusky_2016"
+    data, arms, outcomes, _, _ = study(reference, project, name)
+    found = estimate.lee_bounds(data, arms, outcomes)
+    rows = found[found["trimming"] == "whole"]
+    both = [rows[rows["bound"] == bound] for bound in ("lower", "upper")]
+    wide = both[0].merge(both[1], on=["outcome", "contrast"], suffixes=("", "_upper"))
+    golden = table(reference / "golden" / f"{name}__lee_bounds_L_dif_w2_first.csv")
+    columns = {
+        "estimate": "lower_bound",
+        "estimate_upper": "upper_bound",
+        "std_error": "lower_se",
+        "std_error_upper": "upper_se",
+        "trim_share": "trim_share_Q",
+        "naive": "naive_dim",
+        "rate_later": "response_rate_other",
+        "rate_earlier": "response_rate_ref",
+    }
+    golden = golden.rename(columns={"trimmed_arm": "arm_trimmed"})
+    assert compare(wide, golden, columns, f"lee bounds {name}", ["outcome", "contrast"]) == 8 * 3
+    wide = wide.merge(golden, on=["outcome", "contrast"])
+    assert wide["trimmed_arm"].tolist() == wide["arm_trimmed"].tolist()
+    # R solves for the critical value to 1.5e-8.
+    np.testing.assert_allclose(wide["effect_low"], wide["ci_lower"], rtol=1e-6)
+    np.testing.assert_allclose(wide["effect_high"], wide["ci_upper"], rtol=1e-6)
+    # Trimming the exact share moves the bounds by less than an answer: the range of 6 over 712 answers.
+    exact = found[found["trimming"] == "fraction"].reset_index(drop=True)
+    np.testing.assert_allclose(exact["estimate"], rows["estimate"], atol=6 / 712)
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_arm_sizes_equal_r(reference, project, name):
     data, arms, outcomes, _, _ = study(reference, project, name)

@@ -68,7 +68,7 @@ def arm_means(
         elif members[name].sum() <= 1 + z.shape[1]:
             notes[name] = f"too few respondents in '{name}' for the adjustment"
     usable = [name for name in arms if name not in notes]
-    keep = _adjustable(z, [members[name] for name in usable])
+    keep = adjustable(z, [members[name] for name in usable])
     z = z[:, keep]
     df = 0.0
     for name in usable:
@@ -124,11 +124,18 @@ def _mean(values: np.ndarray, weights: pd.Series) -> float:
     return float(np.average(values, weights=weights)) if len(values) else 0.0
 
 
-def _adjustable(z: np.ndarray, members: Sequence[np.ndarray]) -> np.ndarray:
+def adjustable(z: np.ndarray, members: Sequence[np.ndarray]) -> np.ndarray:
     """Say which columns every arm can be adjusted for.
 
     A column must vary in every arm beyond a single respondent (whose value it would fit exactly)
     and must not be a combination of earlier columns there.
+
+    Args:
+        z: (n, k) columns.
+        members: (n,) booleans an arm.
+
+    Returns:
+        (k,) booleans.
     """
     keep = np.ones(z.shape[1], dtype=bool)
     for rows in members:

@@ -1,4 +1,4 @@
-"""Are the arms comparable? Balance of covariates, and who is missing."""
+"""Are the arms comparable? Balance of covariates."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.estimate.arms import MISSING, pairs
 from nanotarget.preregistration import contrast_name, marked
@@ -22,22 +20,6 @@ BALANCE_COLUMNS = (
     "std_diff",
     "n_ref",
     "n_other",
-    "deviation",
-)
-ATTRITION_COLUMNS = (
-    "outcome",
-    "arm",
-    "n_assigned",
-    "n_observed",
-    "n_missing",
-    "attrition",
-    "chi2",
-    "chi2_df",
-    "chi2_p",
-    "wald_f",
-    "df1",
-    "df2",
-    "wald_p",
     "deviation",
 )
 
@@ -81,42 +63,3 @@ def _balanced(values: pd.Series, covariate: CovariateConfig) -> Iterator[tuple[s
             yield level, np.where(missing, np.nan, values.astype("str") == level)
     if missing.any():
         yield MISSING, missing.astype(np.float64)
-
-
-def attrition(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """Count who is missing from each outcome, by arm, and test whether the arms differ.
-
-    Pearson's chi-squared of arm by missing, and the F test of the linear probability model with
-    HC2 standard errors; both are repeated on every arm's row and NaN if nobody or everybody is
-    missing.
-    """
-    rows = []
-    arm = table["arm"].astype("str").to_numpy()
-    dummies = np.column_stack([arm == name for name in arms]).astype(np.float64)
-    assigned = dummies.sum(axis=0).astype(np.int64)
-    present = assigned > 0
-    for outcome in outcomes:
-        missing = table[outcome].isna().to_numpy(np.float64)
-        lost = (dummies.T @ missing).astype(np.int64)
-        tests = [np.nan] * 7
-        if 0 < lost.sum() < assigned.sum() and present.sum() > 1:
-            counts = np.column_stack([lost, assigned - lost])[present].astype(np.float64)
-            expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
-            chi2 = float(((counts - expected) ** 2 / expected).sum())
-            chi2_df = int(present.sum()) - 1
-            model = regression.fit(dummies[:, present], missing, "HC2")
-            differences = np.eye(int(present.sum()))[1:]
-            differences[:, 0] = -1
-            wald = regression.wald(model, differences)
-            tests = [chi2, chi2_df, float(special.chdtrc(chi2_df, chi2))]
-            tests += [wald.statistic, wald.df1, wald.df2, wald.p_value]
-        for i, name in enumerate(arms):
-            share = lost[i] / assigned[i] if assigned[i] else np.nan
-            rows.append((outcome, name, assigned[i], assigned[i] - lost[i], lost[i], share, *tests))
-    found = pd.DataFrame(rows, columns=list(ATTRITION_COLUMNS[:-1]))
-    return marked(found, "estimate/attrition.csv", deviations)

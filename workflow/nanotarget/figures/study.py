@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from nanotarget import theme
 from nanotarget.config import ArmConfig
+from nanotarget.estimate.flow import OBSERVED
 from nanotarget.figures.page import (
     GAP,
     MARGIN,
@@ -243,7 +244,6 @@ class Box:
 
 
 PADDING = 0.07
-OBSERVED = "Outcome observed"  # the step of clean/flow.csv that is attrition, not an exclusion
 Segment = tuple[float, float, float, float]
 
 

@@ -1,0 +1,282 @@
+"""Petitions that did not arrive, and people who failed a check after they had seen theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from nanotarget import regression
+from nanotarget.config import CovariateConfig
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate.arms import pairs
+from nanotarget.estimate.effects import EFFECT_COLUMNS, effects
+from nanotarget.estimate.influence import covariance, deviations_from, units
+from nanotarget.preregistration import Registration, contrast_name, label_of, marked
+
+CACE_COLUMNS = (
+    "outcome",
+    "contrast",
+    "estimand",
+    *ESTIMATE_COLUMNS,
+    "p_adjusted",
+    "itt",
+    "first_stage",
+    "first_stage_f",
+    "ar_low",
+    "ar_high",
+    "label",
+    "deviation",
+    "note",
+)
+CHECK_COLUMNS = ("sample", *EFFECT_COLUMNS, "n_left_out")
+
+# Below this F of the first stage an instrument is weak (Staiger & Stock 1997).
+STRONG = 10.0
+# A variance below this share of the outcome's is rounding error.
+EXACT = 1e-12
+
+COMPLIERS = "compliers"
+REACHED = "reached in both arms"
+ASSUMED = {
+    COMPLIERS: "assumes that being assigned to the petition works only through its delivery",
+    REACHED: "assumes that the same people would be missed in either arm, and see the same then",
+}
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Means of outcome and exposure in an arm, or their differences between two.
+
+    Attributes:
+        mean: (2,).
+        covariance: (2, 2) of the means, HC2.
+        units: units observed.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    units: int
+
+
+def cace(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    unfielded: Sequence[str] = (),
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Estimate what the petitions did to those whom they reached; the primary analysis stays as assigned.
+
+    A contrast is estimated as its effect of assignment (`itt`) divided by `first_stage`, with assignment as
+    the instrument of delivery. What it is depends on the two arms (`estimand`):
+
+    - `compliers`: one arm has a petition to deliver, the other (in `unfielded`) none. The first stage
+      is the difference in the share that was reached, the estimate the average effect of the petition on
+      those who are reached if, and only if, they are assigned to it (Imbens & Angrist 1994; Angrist, Imbens
+      & Rubin 1996), which assumes that assignment works only through delivery and that nobody is reached only
+      when not assigned. If nobody in the arm without petition is reached (one-sided), these are all who are
+      reached when assigned.
+    - `reached in both arms`: both arms have a petition. Being assigned to the one instead of the
+      other does not move whether one is reached, so that assignment is no instrument of delivery.
+      Where the same people would be missed in either arm and see the same instead, the effect of
+      assignment is diluted by the share of those who are reached in both, and the estimate is the average
+      effect of the later arm's petition against the earlier one's on them; the first stage is the mean of
+      both shares.
+      The assumption implies equal shares: where they differ (p < alpha) the estimand is not identified.
+
+    The estimate is two-stage least squares of the outcome on delivery, its standard error that of
+    a difference in means of y - b x (x delivery) with HC2, divided by the first stage. The interval of
+    Anderson & Rubin (1949) holds all b at which that difference is not significant; it covers whatever the
+    strength of the instrument, and is infinite where the data do not bound b.
+
+    Args:
+        table: `contracts.experiment` with `delivered`: whether the arm's own petition was delivered; for
+            arms in `unfielded`, whether a petition reached the person all the same (missing = no).
+        arms: names in order; the sign of a contrast is later minus earlier.
+        outcomes: columns.
+        unfielded: arms to which nothing was to be delivered.
+        alpha: intervals have level 1 - alpha.
+        registration, deviations: as in `effects`; the estimator is called `cace`.
+
+    Returns:
+        `CACE_COLUMNS`, with t tests of n - 2 degrees of freedom (units instead of n where clusters were
+        randomised). What is not identified or cannot be estimated is NaN, and `note` says why.
+    """
+    rows = [
+        _cace(table[table[outcome].notna()], outcome, pair, unfielded, alpha)
+        for outcome in outcomes
+        for pair in pairs(arms)
+    ]
+    if not rows:
+        return pd.DataFrame(columns=list(CACE_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+    found = pd.DataFrame(rows).assign(estimator="cace")
+    numbers = [found.pop(column).to_numpy(np.float64) for column in ("estimate", "std_error", "df")]
+    found = found.join(regression.tidy(numbers[0], numbers[1], numbers[2], alpha))
+    found["p_adjusted"] = found.groupby("outcome")["p_value"].transform(
+        lambda p: regression.holm(p.to_numpy())
+    )
+    found["label"] = [
+        label_of(registration, o, "cace", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
+    ]
+    return marked(found, "estimate/cace.csv", deviations)[list(CACE_COLUMNS)]
+
+
+def _cace(
+    observed: pd.DataFrame, outcome: str, pair: tuple[str, str], unfielded: Sequence[str], alpha: float
+) -> dict[str, object]:
+    """Return the row of one contrast, without its test."""
+    people = {name: observed[observed["arm"] == name] for name in pair}
+    estimand = COMPLIERS if set(pair) & set(unfielded) else REACHED
+    row = dict.fromkeys(("itt", "first_stage", "first_stage_f", "ar_low", "ar_high"), np.nan)
+    estimate = error = df = np.nan
+    notes = [
+        f"fewer than two observed respondents in '{name}'" for name in pair[::-1] if len(people[name]) < 2
+    ]
+    notes = notes or [
+        f"'{name}' is a single cluster" for name in pair if len(np.unique(units(people[name]))) < 2
+    ]
+    if not notes:
+        later, earlier = (
+            _moments(people[name], outcome, factor)
+            for name, factor in zip(pair, _factors(pair, unfielded), strict=True)
+        )
+        change = _Moments(
+            later.mean - earlier.mean, later.covariance + earlier.covariance, later.units + earlier.units
+        )
+        row["itt"] = change.mean[0]
+        notes = _unknown(people, unfielded)
+    if not notes:
+        row["first_stage"], noise = change.mean[1], change.covariance[1, 1]
+        # Without noise everybody was delivered as assigned: the first stage is certain.
+        row["first_stage_f"] = change.mean[1] ** 2 / noise if noise > 0 else np.inf
+        unequal = estimand == REACHED and _differ(later.mean[1] + earlier.mean[1], noise, alpha)
+        slope = change.mean[0] / change.mean[1] if change.mean[1] > 0 else np.nan
+        variance = np.array([1, -slope]) @ change.covariance @ np.array([1, -slope])
+        if unequal:
+            notes = ["not identified: the arms' petitions were delivered to different shares"]
+        elif np.isnan(slope):
+            notes = ["not identified: assignment to a petition did not raise the share reached"]
+        elif not variance > EXACT * change.covariance[0, 0] > 0:
+            notes = ["the outcome does not vary in either arm, or only with delivery"]
+        else:
+            notes = [ASSUMED[estimand]]
+            estimate, error, df = slope, np.sqrt(variance) / change.mean[1], change.units - 2.0
+            row["ar_low"], row["ar_high"], said = _anderson_rubin(change, df, alpha)
+            if row["first_stage_f"] < STRONG:
+                said.insert(0, "weak first stage: rely on the Anderson-Rubin interval")
+            notes += said
+    return {
+        "outcome": outcome,
+        "contrast": contrast_name(*pair),
+        "estimand": estimand,
+        "estimate": estimate,
+        "std_error": error,
+        "df": df,
+        "n": sum(map(len, people.values())),
+        **row,
+        "note": "; ".join(notes),
+    }
+
+
+def _factors(pair: tuple[str, str], unfielded: Sequence[str]) -> tuple[float, float]:
+    """Return what delivery counts in each arm, so that a positive first stage has the contrast's sign."""
+    if not set(pair) & set(unfielded):
+        return 0.5, -0.5
+    return (-1.0, -1.0) if pair[0] in unfielded else (1.0, 1.0)
+
+
+def _moments(people: pd.DataFrame, outcome: str, factor: float) -> _Moments:
+    """Return weighted means of outcome and exposure in an arm; delivery that is not logged counts as none."""
+    delivered = people["delivered"].fillna(False).to_numpy(np.float64)
+    values = np.column_stack([people[outcome].to_numpy(np.float64), factor * delivered])
+    share = people["weight"].to_numpy(np.float64) / people["weight"].sum()
+    mean = share @ values
+    influence = deviations_from(mean, values) * (share / np.sqrt(1 - share))[:, None]
+    unit = units(people)
+    return _Moments(mean, covariance(influence, unit), len(np.unique(unit)))
+
+
+def _unknown(people: Mapping[str, pd.DataFrame], unfielded: Sequence[str]) -> list[str]:
+    """Say what is not known about delivery."""
+    if not set(people) - set(unfielded):
+        return ["nothing was to be delivered in either arm"]
+    unlogged = {
+        name: int(rows["delivered"].isna().sum()) for name, rows in people.items() if name not in unfielded
+    }
+    return [
+        f"delivery is not logged for {count} of {len(people[name])} respondents in '{name}'"
+        for name, count in unlogged.items()
+        if count
+    ]
+
+
+def _differ(difference: float, variance: float, alpha: float) -> bool:
+    """Say whether a difference is significant (normal)."""
+    if variance == 0:
+        return difference != 0
+    return bool(2 * special.ndtr(-abs(difference) / np.sqrt(variance)) < alpha)
+
+
+def _anderson_rubin(change: _Moments, df: float, alpha: float) -> tuple[float, float, list[str]]:
+    """Return the ends of the set of b at which the difference in means of y - b x is not significant.
+
+    (dy - b dx)^2 <= t^2 (Vyy - 2 b Vxy + b^2 Vxx) is quadratic in b, and the estimate dy / dx fulfils it.
+    """
+    critical = special.stdtrit(df, 1 - alpha / 2) ** 2
+    square = np.outer(change.mean, change.mean) - critical * change.covariance
+    a, middle, c = square[1, 1], square[0, 1], square[0, 0]
+    root = middle**2 - a * c
+    if a == 0 or root < 0:
+        return -np.inf, np.inf, ["the data do not bound the effect"]
+    low, high = sorted([(middle - np.sqrt(root)) / a, (middle + np.sqrt(root)) / a])
+    if a > 0:
+        return low, high, []
+    return -np.inf, np.inf, [f"the data exclude only effects between {low:.3g} and {high:.3g}"]
+
+
+def checks(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    adjust: Sequence[CovariateConfig] = (),
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Estimate effects without those who failed a check after treatment, beside those of everybody.
+
+    Who fails such a check may depend on the arm, so that leaving them out compares different people
+    (Montgomery, Nyhan & Torres 2018): these rows show how much depends on it, are exploratory whatever
+    was registered, and replace nothing. People who were asked no check stay.
+
+    Args:
+        table: `contracts.experiment` with `passed`.
+        arms, outcomes, adjust, alpha, registration, deviations: as in `effects`.
+
+    Returns:
+        `CHECK_COLUMNS`: for each row of `effects` (sample `all`) a row with sample `passed`; `n_left_out`
+        says how many observed respondents of the outcome failed. If no check was asked these rows are NaN
+        with a note.
+    """
+    failed = ~table["passed"].fillna(True).astype(bool)
+    everybody = effects(table, arms, outcomes, adjust, alpha, registration, deviations)
+    passed = effects(table[~failed], arms, outcomes, adjust, alpha, deviations=deviations)
+    if table["passed"].isna().all():
+        passed[[*ESTIMATE_COLUMNS, "p_adjusted"]] = np.nan
+        passed["note"] = "no check after treatment was asked"
+    left_out = {
+        outcome: int((failed & table[outcome].notna() & table["arm"].notna()).sum()) for outcome in outcomes
+    }
+    found = pd.concat(
+        [
+            everybody.assign(sample="all", n_left_out=0),
+            passed.assign(sample="passed", n_left_out=passed["outcome"].map(left_out)),
+        ]
+    )
+    return found.sort_index(kind="stable", ignore_index=True)[list(CHECK_COLUMNS)]

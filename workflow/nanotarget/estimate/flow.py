@@ -1,0 +1,90 @@
+"""The flow of participants after CONSORT: assessed, excluded, randomised, received, completed, analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.preregistration import marked
+
+PARTICIPANT_COLUMNS = ("stage", "arm", "outcome", "reason", "n", "deviation")
+
+OBSERVED = "Outcome observed"  # the step of clean/flow.csv that is attrition, not an exclusion
+EVERYBODY = "all"
+
+
+def participant_flow(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    flow: pd.DataFrame,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Count the participants of the experiment at every stage (CONSORT 2010, figure 1).
+
+    Stages, in order: `assessed` (in the raw file), `excluded` (a row a step that left somebody out, its rule
+    as reason), `randomised` (who stayed), then per arm `received` and `not received` (delivery failed, not
+    logged), per outcome `completed` and `not completed` (the outcome is missing), `failed check` after
+    treatment, and `analysed` per outcome. Nobody who answered is left out of the analysis, so that
+    completed and analysed agree; those who failed a check are counted in both.
+
+    Args:
+        table: `contracts.experiment`; without `delivered` or `passed` the stages that need them are left out.
+        arms: names in order.
+        outcomes: columns.
+        flow: `clean/flow.csv` (`people.FLOW_COLUMNS`). The raw file already has the arm, so that
+            exclusions are told by arm; people without one are in the arm `none`.
+        deviations: from `preregistration.deviations`.
+
+    Returns:
+        `PARTICIPANT_COLUMNS`: first all arms together (`all`), then each; `outcome` and `reason` are empty
+        where they mean nothing.
+    """
+    rows = [*_before(flow[flow["sample"] == "experiment"]), *_after(table, arms, outcomes)]
+    found = pd.DataFrame(rows, columns=[c for c in PARTICIPANT_COLUMNS if c != "deviation"])
+    return marked(found, "estimate/participants.csv", deviations)[list(PARTICIPANT_COLUMNS)]
+
+
+Row = tuple[str, str, str, str, int]
+
+
+def _before(flow: pd.DataFrame) -> Iterator[Row]:
+    """Yield who was assessed and excluded."""
+    for i, (step, rows) in enumerate(flow[flow["step"] != OBSERVED].groupby("step", sort=False)):
+        for arm, rule, n_before, n_excluded in zip(
+            rows["arm"], rows["rule"], rows["n_before"], rows["n_excluded"], strict=True
+        ):
+            if i == 0:
+                yield "assessed", arm, "", "", int(n_before)
+            else:
+                yield "excluded", arm, "", f"{step} ({rule})", int(n_excluded)
+
+
+def _after(table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str]) -> Iterator[Row]:
+    """Yield who was randomised and what became of them."""
+    groups = {EVERYBODY: table["arm"].notna().to_numpy()}
+    groups |= {name: (table["arm"] == name).to_numpy() for name in arms}
+
+    def count(stage: str, hit: np.ndarray, outcome: str = "", reason: str = "") -> Iterator[Row]:
+        for name, members in groups.items():
+            yield stage, name, outcome, reason, int((hit & members).sum())
+
+    yield from count("randomised", np.ones(len(table), dtype=bool))
+    if "delivered" in table:
+        arrived, unknown = (
+            table["delivered"].fillna(False).to_numpy(bool),
+            table["delivered"].isna().to_numpy(),
+        )
+        yield from count("received", arrived)
+        yield from count("not received", ~arrived & ~unknown, reason="delivery failed")
+        yield from count("not received", unknown, reason="delivery not logged")
+    answered = {outcome: table[outcome].notna().to_numpy() for outcome in outcomes}
+    for outcome, hit in answered.items():
+        yield from count("completed", hit, outcome)
+        yield from count("not completed", ~hit, outcome, "outcome missing")
+    if "passed" in table:
+        yield from count("failed check", ~table["passed"].fillna(True).to_numpy(bool))
+    for outcome, hit in answered.items():
+        yield from count("analysed", hit, outcome)

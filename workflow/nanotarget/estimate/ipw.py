@@ -1,0 +1,223 @@
+"""Effects with answers weighted by how likely they were to be given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from nanotarget import regression
+from nanotarget.config import CovariateConfig
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
+from nanotarget.estimate.influence import covariance, deviations_from, units
+from nanotarget.preregistration import Registration, label_of, marked
+
+IPW_COLUMNS = (
+    "outcome",
+    "contrast",
+    *ESTIMATE_COLUMNS,
+    "p_adjusted",
+    "naive",
+    "largest_weight",
+    "n_cut",
+    "n_effective",
+    "label",
+    "deviation",
+    "note",
+)
+
+# The coefficient of a standardised covariate has a normal prior with standard deviation 2.5 (the scale of
+# Gelman et al. 2008): next to no information in an arm of hundreds, and enough that no logit ever separates.
+PENALTY = 1 / 2.5**2
+# Nobody counts for more than 20 people.
+LEAST_PROBABILITY = 0.05
+NEWTON_STEPS = 100
+NEWTON_TOLERANCE = 1e-10
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """Weighted mean of an arm, its variance, and what is to be known about the weights."""
+
+    mean: float
+    variance: float
+    largest: float
+    n_cut: int
+    n_effective: float
+
+
+def ipw_effects(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    covariates: Sequence[CovariateConfig],
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Estimate effects with every answer weighted by 1 / P(observed | arm, covariates).
+
+    The mean of an arm is the sum of w y / p over those observed divided by the sum of w / p (Hajek
+    1971), w the survey weight and p from a logit in that arm with a weak ridge penalty. It is the
+    mean of everybody randomised if, within an arm, who is missing depends on the covariates only
+    and p is well described by the logit. Probabilities below `LEAST_PROBABILITY` are set to it (Cole & Hernan
+    2008), which bounds the weights at the price of a bias; `n_cut` says for how many respondents.
+
+    Standard errors account for the estimated probabilities by stacking the equations of the logit and of
+    the mean (Lunceford & Davidian 2004, section 3; Wooldridge 2007, theorem 3.1), with the correction of
+    HC2 for the mean's own residuals, summed within clusters. Where everybody in an arm is observed the mean
+    and its variance are those of `arm_means`.
+
+    Args:
+        table: `contracts.experiment`.
+        arms: names in order; the sign of a contrast is later minus earlier.
+        outcomes: columns.
+        covariates: what may explain who is missing; missing values enter as in `covariate_columns`.
+        alpha: intervals have level 1 - alpha.
+        registration, deviations: as in `effects`; the estimator is called `ipw`.
+
+    Returns:
+        `IPW_COLUMNS`; `naive` is the difference in means of those observed, `largest_weight` the largest
+        1 / p and `n_effective` the number of equally weighted answers worth the same (Kish 1965), of
+        both arms. What cannot be estimated is NaN, and `note` says why.
+    """
+    table = table[table["arm"].notna()]
+    x = _standardised(table, covariates)
+    tables = []
+    for outcome in outcomes:
+        found = _means(table, arms, outcome, x)
+        observed = table[table[outcome].notna()]
+        naive = arm_means(observed, arms, outcome)
+        single = {name: f"'{name}' is a single cluster" for name in arms if np.isnan(found[name].variance)}
+        means = ArmMeans(
+            {name: found[name].mean for name in arms},
+            {name: found[name].variance for name in arms},
+            float(len(np.unique(units(observed))) - len(found) + len(single)),
+            naive.n,
+            single | naive.notes,
+        )
+        rows = contrasts(means, arms, alpha)
+        rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())
+        rows["naive"] = contrasts(naive, arms, alpha)["estimate"]
+        tables.append(rows.join(_weights(found, arms)).assign(outcome=outcome))
+    if not tables:
+        return pd.DataFrame(columns=list(IPW_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+    effects = pd.concat(tables, ignore_index=True).assign(estimator="ipw")
+    effects["label"] = [
+        label_of(registration, o, "ipw", c)
+        for o, c in zip(effects["outcome"], effects["contrast"], strict=True)
+    ]
+    return marked(effects, "estimate/ipw.csv", deviations)[list(IPW_COLUMNS)]
+
+
+def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> np.ndarray:
+    """Return a constant and the columns of the covariates, divided by their standard deviations."""
+    columns = covariate_columns(table, covariates)[0]
+    spread = columns.std(axis=0) if len(columns) else np.ones(columns.shape[1])
+    return np.column_stack([np.ones(len(table)), columns / np.where(spread > 0, spread, 1.0)])
+
+
+def _means(table: pd.DataFrame, arms: Sequence[str], outcome: str, x: np.ndarray) -> dict[str, _Mean]:
+    """Return the weighted mean of every arm; NaN with fewer than two observed respondents."""
+    y, weight = (table[column].to_numpy(np.float64) for column in (outcome, "weight"))
+    unit = units(table)
+    found = {}
+    for name in arms:
+        own = (table["arm"] == name).to_numpy()
+        few = np.isfinite(y[own]).sum() < 2
+        found[name] = (
+            _Mean(np.nan, np.nan, np.nan, 0, np.nan) if few else _mean(y[own], weight[own], x[own], unit[own])
+        )
+    return found
+
+
+def _mean(y: np.ndarray, weight: np.ndarray, x: np.ndarray, unit: np.ndarray) -> _Mean:
+    """Return the mean of an arm.
+
+    The influence of a respondent on the mean m is that on a weighted mean plus that on the logit's
+    coefficients g times dm/dg, where d(1/p)/dg = -x (1 - p) / p; a probability that was cut has no slope.
+    """
+    observed = ~np.isnan(y)
+    weight = weight / weight.mean()
+    probability, correction = np.ones(len(y)), np.zeros_like(x)
+    if not observed.all():
+        penalty = np.full(x.shape[1], PENALTY)
+        penalty[0] = 0
+        coefficients, hessian = logit(x, observed.astype(np.float64), weight, penalty)
+        probability = special.expit(x @ coefficients)
+        scores = x * (weight * (observed - probability))[:, None]
+        correction = np.linalg.solve(hessian, scores.T).T
+    cut = probability < LEAST_PROBABILITY
+    inverse = 1 / np.where(cut, LEAST_PROBABILITY, probability)
+    share = weight * observed * inverse
+    share = share / share.sum()
+    mean = float(share[observed] @ y[observed])
+    pull = share.copy()
+    pull[observed] *= deviations_from(mean, y[observed])
+    slope = -(pull * (1 - probability) * ~cut) @ x
+    influence = pull / np.sqrt(1 - share) + correction @ slope
+    return _Mean(
+        mean,
+        float(covariance(influence[:, None], unit)[0, 0]),
+        float(inverse[observed].max()),
+        int((cut & observed).sum()),
+        float(1 / (share @ share)),
+    )
+
+
+def logit(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a logit with a ridge penalty by Newton's method, halving steps that do not improve the fit.
+
+    Args:
+        x: (n, k) with its constant.
+        y: (n,) 0 or 1.
+        weight: (n,) weights of the log-likelihood.
+        penalty: (k,) of half the squared coefficients.
+
+    Returns:
+        (k,) coefficients that maximise the penalised log-likelihood, and its (k, k) negative Hessian.
+
+    Raises:
+        ArithmeticError: if there is no maximum, which a penalty on all but the constant rules out where
+            both values of y are there.
+    """
+
+    def loss(at: np.ndarray) -> float:
+        eta = x @ at
+        return float(weight @ (np.logaddexp(0, eta) - y * eta) + penalty @ at**2 / 2)
+
+    coefficients = np.zeros(x.shape[1])
+    for _ in range(NEWTON_STEPS):
+        probability = special.expit(x @ coefficients)
+        gradient = x.T @ (weight * (y - probability)) - penalty * coefficients
+        hessian = (x * (weight * probability * (1 - probability))[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(hessian, gradient)
+        if np.abs(step).max() < NEWTON_TOLERANCE:
+            return coefficients, hessian
+        before, size = loss(coefficients), 1.0
+        while loss(coefficients + size * step) > before + ROUNDING * abs(before) and size > NEWTON_TOLERANCE:
+            size /= 2
+        coefficients = coefficients + size * step
+    raise ArithmeticError("the logit did not converge")
+
+
+def _weights(found: Mapping[str, _Mean], arms: Sequence[str]) -> pd.DataFrame:
+    """Return what is to be known about the weights of both arms of every contrast."""
+    rows = []
+    for later, earlier in pairs(arms):
+        both = [found[later], found[earlier]]
+        rows.append(
+            (
+                max(arm.largest for arm in both),
+                sum(arm.n_cut for arm in both),
+                sum(arm.n_effective for arm in both),
+            )
+        )
+    return pd.DataFrame(rows, columns=["largest_weight", "n_cut", "n_effective"])

@@ -1,0 +1,298 @@
+"""Bounds on the effect among those who answer in any case, when the arms lose different shares of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from nanotarget import regression
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate.arms import pairs
+from nanotarget.estimate.influence import covariance, units
+from nanotarget.preregistration import Registration, contrast_name, label_of, marked
+
+LEE_COLUMNS = (
+    "outcome",
+    "contrast",
+    "trimming",
+    "bound",
+    *ESTIMATE_COLUMNS,
+    "effect_low",
+    "effect_high",
+    "naive",
+    "rate_later",
+    "rate_earlier",
+    "rate_p",
+    "trimmed_arm",
+    "trim_share",
+    "label",
+    "deviation",
+    "note",
+)
+
+# Response rates that differ by less are equal; weights below this share are rounding error.
+EQUAL = 1e-12
+BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """The outcome of one arm.
+
+    Attributes:
+        y: (n,) NaN where it is missing.
+        weight: (n,) sums to 1.
+        unit: (n,) who was randomised together.
+    """
+
+    y: np.ndarray
+    weight: np.ndarray
+    unit: np.ndarray
+
+    @property
+    def answered(self) -> np.ndarray:
+        return ~np.isnan(self.y)
+
+    @property
+    def rate(self) -> float:
+        return float(self.weight @ self.answered) if len(self.y) else np.nan
+
+    @property
+    def mean(self) -> float:
+        return float(self.weight[self.answered] @ self.y[self.answered]) / self.rate
+
+    @property
+    def plain(self) -> bool:
+        """Whether everybody counts the same and was randomised alone."""
+        return bool(np.ptp(self.weight) < EQUAL) and len(np.unique(self.unit)) == len(self.unit)
+
+
+# The lower and the upper bound, and their variances.
+Bounds = tuple[np.ndarray, np.ndarray]
+Method = Callable[[_Arm, _Arm], Bounds]
+
+
+def lee_bounds(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Bound the effect of every arm against every earlier one when people are missing.
+
+    The estimand is the effect among those who would answer in either arm. The bounds (Lee 2009,
+    proposition 1) assume monotonicity: whoever answers in the arm with the lower response rate
+    would also have answered in the one with the higher rate. The data say which arm that is; where the
+    rates do not clearly differ (`rate_p`) they say little about it, and at equal rates the bounds are
+    the difference in means. The share Q = 1 - lower rate / higher rate of the answers of the arm with
+    the higher rate is trimmed: the lowest answers for one bound, the highest ones for the other.
+
+    Trimming is done in two ways. `fraction` drops exactly the share Q of the weight: the answer at the
+    threshold stays with the part of its weight that is left, so that ties and discrete outcomes need no
+    rule of their own and turning the outcome upside down turns the bounds around. `whole` drops whole
+    people as `estimator_trim` of the R package attrition does, those with F(y) <= Q or F(y) >= 1 - Q for
+    F their rank / n: Q n rounded down at the lower end and up at the upper end, among ties whoever
+    comes first (which does not change a bound). It exists for comparison with R, for people who
+    weigh the same and were randomised alone, and differs from `fraction` by less than a person's share.
+
+    Standard errors are those of proposition 3 of Lee (2009): errors of the trimmed mean, the threshold, the
+    trimmed share and the other arm's mean. For `fraction` they come from influence values, which give
+    the same number without weights and hold for survey weights and clusters, too. `conf_low` and
+    `conf_high` belong to the bound itself (normal); `effect_low` and `effect_high` cover the effect
+    with probability 1 - alpha (Imbens & Manski 2004, equations 6 and 7).
+
+    Args:
+        table: `contracts.experiment`.
+        arms: names in order; the sign of a contrast is later minus earlier.
+        outcomes: columns.
+        alpha: intervals have level 1 - alpha.
+        registration, deviations: as in `effects`; the estimator is called `lee`.
+
+    Returns:
+        `LEE_COLUMNS`, a row a bound (`lower`, `upper`); n answers of both arms, `naive` the
+        difference in means. What cannot be estimated is NaN, and `note` says why.
+    """
+    unit, weight = units(table), table["weight"].to_numpy(np.float64)
+    members = {name: (table["arm"] == name).to_numpy() for name in arms}
+    rows: list[dict[str, object]] = []
+    for outcome in outcomes:
+        y = table[outcome].to_numpy(np.float64)
+        parts = {
+            name: _Arm(y[own], weight[own] / weight[own].sum(), unit[own]) for name, own in members.items()
+        }
+        for pair in pairs(arms):
+            rows += [{"outcome": outcome, "estimator": "lee", **row} for row in _contrast(pair, parts, alpha)]
+    if not rows:
+        return pd.DataFrame(columns=list(LEE_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+    found = pd.DataFrame(rows)
+    error = found.pop("std_error").to_numpy()
+    df = np.where(np.isnan(error), np.nan, np.inf)
+    found = found.join(regression.tidy(found.pop("estimate").to_numpy(), error, df, alpha))
+    found["label"] = [
+        label_of(registration, o, "lee", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
+    ]
+    return marked(found, "estimate/lee_bounds.csv", deviations)[list(LEE_COLUMNS)]
+
+
+def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) -> Iterator[dict[str, object]]:
+    """Yield both bounds of a contrast for each way of trimming."""
+    later, earlier = (parts[name] for name in pair)
+    few = [name for name in reversed(pair) if parts[name].answered.sum() < 2]
+    common: dict[str, object] = {
+        "contrast": contrast_name(*pair),
+        "n": int(later.answered.sum() + earlier.answered.sum()),
+        "rate_later": later.rate,
+        "rate_earlier": earlier.rate,
+        **dict.fromkeys(("naive", "rate_p", "trim_share"), np.nan),
+        "trimmed_arm": "",
+    }
+    notes = [f"fewer than two observed respondents in '{name}'" for name in few]
+    if not few:
+        more, fewer = pair if later.rate >= earlier.rate else pair[::-1]
+        rate_p, share = _rate_p(later, earlier), _trim_share(parts[more], parts[fewer])
+        common |= {"naive": later.mean - earlier.mean, "rate_p": rate_p, "trim_share": share}
+        notes = ["response rates are equal: both bounds are the difference in means"]
+        if share:
+            common["trimmed_arm"] = more
+            notes = [f"assumes that whoever answers in '{fewer}' would also answer in '{more}'"]
+            if not rate_p < alpha:
+                notes.append("the response rates do not clearly differ, so that the direction is uncertain")
+    for trimming, method in METHODS.items():
+        bounds = error = effect = np.full(2, np.nan)
+        said = notes
+        if not few:
+            bounds, variances = _oriented(method, later, earlier)
+            said = [*notes, *_impossible(bounds, variances, later, earlier)]
+            if said == notes:
+                error = np.sqrt(variances)
+                effect = bounds + _imbens_manski(bounds, error, alpha) * error * [-1, 1]
+        for bound, estimate, its_error in zip(("lower", "upper"), bounds, error, strict=True):
+            yield {
+                **common,
+                "trimming": trimming,
+                "bound": bound,
+                "estimate": estimate,
+                "std_error": its_error,
+                "effect_low": effect[0],
+                "effect_high": effect[1],
+                "note": "; ".join(said),
+            }
+
+
+def _impossible(bounds: np.ndarray, variances: np.ndarray, later: _Arm, earlier: _Arm) -> Iterator[str]:
+    """Say why there are no bounds, or no standard errors."""
+    if np.isnan(bounds).any():
+        plain = later.plain and earlier.plain
+        yield "trimming leaves nobody" if plain else "not for survey weights or clusters"
+    elif np.isnan(variances).any():
+        yield "no standard error: an arm is a single cluster"
+    elif (variances <= (EQUAL * max(np.nanmax(np.abs(arm.y)) for arm in (later, earlier))) ** 2).any():
+        yield "no standard error: the outcome does not vary"
+
+
+def _rate_p(later: _Arm, earlier: _Arm) -> float:
+    """Return the p value of equal response rates (normal); 1 where everybody answered in both arms."""
+    variance = sum(
+        covariance((arm.weight * (arm.answered - arm.rate))[:, None], arm.unit)[0, 0]
+        for arm in (later, earlier)
+    )
+    difference = abs(later.rate - earlier.rate)
+    if difference < EQUAL:
+        return 1.0
+    return float(2 * special.ndtr(-difference / np.sqrt(variance))) if variance > 0 else np.nan
+
+
+def _trim_share(more: _Arm, fewer: _Arm) -> float:
+    share = 1 - fewer.rate / more.rate
+    return share if share > EQUAL else 0.0
+
+
+def _oriented(method: Method, later: _Arm, earlier: _Arm) -> Bounds:
+    """Return bounds of later minus earlier whichever of them is trimmed."""
+    if later.rate > earlier.rate + EQUAL:
+        return method(later, earlier)
+    bounds, variances = method(earlier, later)
+    bounds, variances = -bounds[::-1], variances[::-1]
+    if later.rate > earlier.rate - EQUAL:
+        # Nothing is trimmed, but the share that might have been is uncertain in both directions.
+        variances = np.maximum(variances, method(later, earlier)[1])
+    return bounds, variances
+
+
+def _fraction(more: _Arm, fewer: _Arm) -> Bounds:
+    """Return bounds of `more` minus `fewer` and their variances, trimming exactly the share."""
+    upper, variance = _upper(more, fewer)
+    turned = [_Arm(-arm.y, arm.weight, arm.unit) for arm in (more, fewer)]
+    lower, variance_of_lower = _upper(*turned)
+    return np.array([-lower, upper]), np.array([variance_of_lower, variance])
+
+
+def _upper(more: _Arm, fewer: _Arm) -> tuple[float, float]:
+    """Drop the lowest answers of `more`; return the difference in means and its variance.
+
+    The mean m of the share r that is kept above the threshold t has the influence
+    t + max(y - t, 0) / r - m among those who answered, and its derivative by log r is t - m, where
+    log r = log(rate of fewer) - log(rate of more).
+    """
+    share = _trim_share(more, fewer)
+    y, weight = more.y[more.answered], more.weight[more.answered] / more.rate
+    order = np.argsort(y, kind="stable")
+    left = np.clip(np.cumsum(weight[order]) - share, 0, weight[order])
+    threshold = y[order][np.argmax(left > EQUAL)]
+    mean = float(left @ y[order] / left.sum())
+    shift = threshold - mean
+    tail = np.where(more.answered, threshold + np.maximum(more.y - threshold, 0) / (1 - share) - mean, 0)
+    of_more = more.weight * (tail - shift * (more.answered - more.rate)) / more.rate
+    deviation = np.where(fewer.answered, fewer.y - fewer.mean, 0)
+    of_fewer = fewer.weight * (shift * (fewer.answered - fewer.rate) - deviation) / fewer.rate
+    variance = sum(
+        covariance(values[:, None], arm.unit)[0, 0] for values, arm in ((of_more, more), (of_fewer, fewer))
+    )
+    return mean - fewer.mean, float(variance)
+
+
+def _whole(more: _Arm, fewer: _Arm) -> Bounds:
+    """Return bounds and variances as R's attrition has them; NaN with weights or clusters."""
+    bounds, variances = np.full(2, np.nan), np.full(2, np.nan)
+    if not (more.plain and fewer.plain):
+        return bounds, variances
+    share = _trim_share(more, fewer)
+    y = np.sort(more.y[more.answered])
+    rank = np.arange(1, len(y) + 1) / len(y)
+    other = fewer.y[fewer.answered]
+    of_share = sum((1 - arm.rate) / (arm.rate * len(arm.y)) for arm in (more, fewer))
+    for i, (kept, end) in enumerate(((rank < 1 - share, -1), (rank > share, 0))):
+        stays = y[kept] if share else y
+        if len(stays):
+            squared = (stays[end] - stays.mean()) ** 2
+            bounds[i] = stays.mean() - other.mean()
+            variances[i] = (stays.var() + squared * share) / len(stays) + squared * of_share
+            variances[i] += other.var() / len(other)
+    return bounds, variances
+
+
+METHODS: dict[str, Method] = {"fraction": _fraction, "whole": _whole}
+
+
+def _imbens_manski(bounds: np.ndarray, errors: np.ndarray, alpha: float) -> float:
+    """Solve Phi(c + width / larger error) - Phi(-c) = 1 - alpha for c by bisection.
+
+    The solution lies between the one-sided and the two-sided critical value.
+    """
+    if np.isnan(errors).any():
+        return np.nan
+    width = (bounds[1] - bounds[0]) / errors.max()
+    low, high = special.ndtri(1 - alpha), special.ndtri(1 - alpha / 2)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if special.ndtr(middle + width) - special.ndtr(-middle) < 1 - alpha:
+            low = middle
+        else:
+            high = middle
+    return float(high)

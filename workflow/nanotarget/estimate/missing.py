@@ -1,0 +1,162 @@
+"""Who is missing: attrition by arm, and whether covariates explain it differently in different arms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from nanotarget import regression
+from nanotarget.config import CovariateConfig
+from nanotarget.estimate.arms import adjustable, covariate_columns
+from nanotarget.preregistration import marked
+
+ATTRITION_COLUMNS = (
+    "outcome",
+    "arm",
+    "n_assigned",
+    "n_observed",
+    "n_missing",
+    "attrition",
+    "chi2",
+    "chi2_df",
+    "chi2_p",
+    "wald_f",
+    "df1",
+    "df2",
+    "wald_p",
+    "deviation",
+)
+DIFFERENTIAL_COLUMNS = (
+    "outcome",
+    "covariate",
+    "wald_f",
+    "df1",
+    "df2",
+    "p_value",
+    "p_adjusted",
+    "n_assigned",
+    "n_missing",
+    "deviation",
+    "note",
+)
+ALL = "(all)"
+
+
+def attrition(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Count who is missing from each outcome, by arm, and test whether the arms differ.
+
+    Pearson's chi-squared of arm by missing, and the F test of the linear probability model with
+    HC2 standard errors; both are repeated on every arm's row and NaN if nobody or everybody is
+    missing.
+    """
+    rows = []
+    arm = table["arm"].astype("str").to_numpy()
+    dummies = np.column_stack([arm == name for name in arms]).astype(np.float64)
+    assigned = dummies.sum(axis=0).astype(np.int64)
+    present = assigned > 0
+    for outcome in outcomes:
+        missing = table[outcome].isna().to_numpy(np.float64)
+        lost = (dummies.T @ missing).astype(np.int64)
+        tests = [np.nan] * 7
+        if 0 < lost.sum() < assigned.sum() and present.sum() > 1:
+            counts = np.column_stack([lost, assigned - lost])[present].astype(np.float64)
+            expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+            chi2 = float(((counts - expected) ** 2 / expected).sum())
+            chi2_df = int(present.sum()) - 1
+            model = regression.fit(dummies[:, present], missing, "HC2")
+            differences = np.eye(int(present.sum()))[1:]
+            differences[:, 0] = -1
+            wald = regression.wald(model, differences)
+            tests = [chi2, chi2_df, float(special.chdtrc(chi2_df, chi2))]
+            tests += [wald.statistic, wald.df1, wald.df2, wald.p_value]
+        for i, name in enumerate(arms):
+            share = lost[i] / assigned[i] if assigned[i] else np.nan
+            rows.append((outcome, name, assigned[i], assigned[i] - lost[i], lost[i], share, *tests))
+    found = pd.DataFrame(rows, columns=list(ATTRITION_COLUMNS[:-1]))
+    return marked(found, "estimate/attrition.csv", deviations)
+
+
+def differential_attrition(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    covariates: Sequence[CovariateConfig],
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Test whether a covariate goes with being missing differently in different arms.
+
+    The linear probability model of being missing on arms, columns of the covariate and all their products:
+    F test with HC2 standard errors that the products are zero, i.e. that the slopes of all arms are the
+    same. For each covariate alone, and for all of them together (`ALL`) if there are several. P values are
+    adjusted by Holm (1979) over the covariates of an outcome. Survey weights are left aside, as in
+    `attrition`.
+
+    Args:
+        table: `contracts.experiment`.
+        arms: names in order; arms without people are left out.
+        outcomes: columns.
+        covariates: the allow-list; missing values enter as in `covariate_columns`.
+        deviations: from `preregistration.deviations`.
+
+    Returns:
+        `DIFFERENTIAL_COLUMNS`; what cannot be tested is NaN, and `note` says why. Columns of a covariate
+        that some arm cannot tell apart from the constant, or from one respondent, are left out with a note.
+    """
+    table = table[table["arm"].isin(list(arms))]
+    members = [own for own in ((table["arm"] == name).to_numpy() for name in arms) if own.any()]
+    families = [(covariate.name, [covariate]) for covariate in covariates]
+    rows = []
+    for outcome in outcomes:
+        missing = table[outcome].isna().to_numpy(np.float64)
+        tests = [_interactions(table, members, missing, family) for _, family in families]
+        adjusted = regression.holm(np.array([test.p_value for test, _ in tests]))
+        names = [name for name, _ in families]
+        if len(covariates) > 1:
+            tests.append(_interactions(table, members, missing, covariates))
+            adjusted, names = np.append(adjusted, np.nan), [*names, ALL]
+        for name, (test, note), p_adjusted in zip(names, tests, adjusted, strict=True):
+            numbers = (test.statistic, test.df1, test.df2, test.p_value, p_adjusted)
+            rows.append((outcome, name, *numbers, len(table), int(missing.sum()), note))
+    columns = [column for column in DIFFERENTIAL_COLUMNS if column != "deviation"]
+    found = pd.DataFrame(rows, columns=columns)
+    return marked(found, "estimate/differential_attrition.csv", deviations)[list(DIFFERENTIAL_COLUMNS)]
+
+
+def _interactions(
+    table: pd.DataFrame,
+    members: Sequence[np.ndarray],
+    missing: np.ndarray,
+    covariates: Sequence[CovariateConfig],
+) -> tuple[regression.Wald, str]:
+    """Test the products of arms and covariates; the note says what could not be tested."""
+    nothing = regression.Wald(np.nan, 0, np.nan, np.nan)
+    if missing.all() or not missing.any():
+        return nothing, "nobody is missing" if len(missing) and not missing.any() else "everybody is missing"
+    if len(members) < 2:
+        return nothing, "there is only one arm"
+    z, names = covariate_columns(table, covariates)
+    kept = adjustable(z, members)
+    dropped = [name for name, stays in zip(names, kept, strict=True) if not stays]
+    notes = [f"without {', '.join(dropped)}, which some arm cannot tell"] if dropped else []
+    if not kept.any():
+        return nothing, "not testable: some arm has nobody or everybody with each value"
+    arms = np.column_stack(members).astype(np.float64)
+    k = int(kept.sum())
+    x = np.hstack([arms, *(own[:, None] * z[:, kept] for own in members)])
+    slopes = np.zeros(((len(members) - 1) * k, x.shape[1]))
+    for i in range(1, len(members)):
+        block = slopes[(i - 1) * k : i * k]
+        block[:, len(members) : len(members) + k] = -np.eye(k)
+        block[:, len(members) + i * k : len(members) + (i + 1) * k] = np.eye(k)
+    test = regression.wald(regression.fit(x, missing, "HC2"), slopes)
+    if np.isnan(test.statistic):
+        notes.append("not testable: too few respondents, or too few of them missing, for these columns")
+    return test, "; ".join(notes)

@@ -1,5 +1,6 @@
 """Nano-worst against overall-worst, the asymmetry, and the lower tail of the experiment."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,6 @@ from nanotarget.config import validate
 from nanotarget.diagnosis import Group
 from nanotarget.diagnosis.ceiling import gain_ceiling
 from nanotarget.diagnosis.dividend import Dividend
-from nanotarget.explore import dissuasion as d
-from nanotarget.explore import lower_tail as lt
 from nanotarget.explore.pair import Pair
 from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import crossfit
@@ -24,6 +23,10 @@ from nanotarget.problems import InputError
 from nanotarget.seeds import child_rng
 from nanotarget.utilities import Tables, additive_layout
 from worlds import answer, as_respondents, factorial, simulate
+
+# The package has functions of the same names.
+d = importlib.import_module("nanotarget.explore.dissuasion")
+lt = importlib.import_module("nanotarget.explore.lower_tail")
 
 DESIGN = factorial((4, 3, 3))
 

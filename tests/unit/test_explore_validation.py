@@ -1,5 +1,7 @@
 """Dilution, dose and response, predicted against observed gain: known truth, brute force, bad designs."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,11 @@ import statsmodels.api as sm
 
 from nanotarget import estimate
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.explore import validation as v
 from nanotarget.explore.pair import Pair, promised
 from nanotarget.seeds import child_rng
+
+# The package has a function of the same name.
+v = importlib.import_module("nanotarget.explore.validation")
 
 ARMS = ["control", "best", "nano"]
 ATTRIBUTES = ["cost", "sponsor", "frame"]
@@ -100,7 +104,7 @@ def test_the_divergent_are_an_experiment_of_their_own():
 def test_the_error_of_the_ratio_is_its_spread_and_covers():
     """Everything else being equal the restricted comparison is sharper and has the same truth."""
     truth, ratios, errors, restricted, hits = [], [], [], [], 0
-    for seed in range(120):
+    for seed in range(80):
         table, assignments = study(240, seed=seed, weighted=False)
         apart, pair = promised(table, assignments), Pair.of(table, "nano", "best", "y")
         found = v._dilution(pair, promised(pair.table, assignments)["differing"].to_numpy(), 10, 0.05)
@@ -111,9 +115,9 @@ def test_the_error_of_the_ratio_is_its_spread_and_covers():
         truth.append(apart.loc[apart["differing"] > 0, "gain"].mean())
     center = np.mean(truth)
     hits = np.mean(np.abs(np.array(ratios) - center) <= 1.97 * np.array(errors))
-    assert np.mean(errors) == pytest.approx(np.std(ratios, ddof=1), rel=0.2)
-    assert 0.91 <= hits <= 0.985
-    assert np.mean(restricted) == pytest.approx(center, abs=4 * np.std(restricted) / np.sqrt(120))
+    assert np.mean(errors) == pytest.approx(np.std(ratios, ddof=1), rel=0.25)
+    assert 0.89 <= hits <= 0.99
+    assert np.mean(restricted) == pytest.approx(center, abs=4 * np.std(restricted) / np.sqrt(80))
     assert np.std(restricted) < np.std(ratios)
 
 

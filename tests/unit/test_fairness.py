@@ -1,5 +1,7 @@
 """Fairness: divergence of assignment against scipy, gains by group, and what stays hidden."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,10 @@ from scipy import stats
 from nanotarget import estimate
 from nanotarget.config import CovariateConfig, SubgroupConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.explore import fairness as f
 from nanotarget.seeds import child_rng
+
+# The package has a function of the same name.
+f = importlib.import_module("nanotarget.explore.fairness")
 
 ARMS = ["best", "nano"]
 GENDER = CovariateConfig("gender", "categorical", levels=["w", "m", "d"])

@@ -1,5 +1,7 @@
 """Doubly robust scores, groups, projection and targeting curve against known truth and brute force."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,9 +10,11 @@ from scipy import stats
 
 from nanotarget.config import CovariateConfig, GroupConfig, SubgroupConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.explore import targeting as t
 from nanotarget.explore.pair import Pair
 from nanotarget.seeds import child_rng
+
+# The package has a function of the same name.
+t = importlib.import_module("nanotarget.explore.targeting")
 
 ARMS = ["control", "best", "nano"]
 PRIOR = CovariateConfig("prior", "numeric")

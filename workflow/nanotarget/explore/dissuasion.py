@@ -22,7 +22,7 @@ from nanotarget.diagnosis import Group
 from nanotarget.diagnosis.ceiling import gain_ceiling
 from nanotarget.diagnosis.dividend import Dividend
 from nanotarget.diagnosis.evidence import Answers
-from nanotarget.diagnosis.heterogeneity import Heterogeneity
+from nanotarget.diagnosis.heterogeneity import Heterogeneity, shares_of
 from nanotarget.encoding import split_levels
 from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
@@ -180,13 +180,15 @@ class Ends:
             ):
                 yield _sampled(quantity, attribute.name, samples, weights)
         above, below = np.zeros(len(weights)), np.zeros(len(weights))
+        # Every sample has its own shares: which attributes people differ in is estimated, too.
+        shares = np.array([shares_of(own) for own in found.by_block])
         for b, block in enumerate(design.blocks):
             name = " x ".join(design.names[a] for a in block.attributes)
-            own = found.person_by_message * found.shares[b]
+            own = found.person_by_message * shares[:, b]
             alone = np.eye(len(design.blocks))[b]
-            ends = [gain_ceiling(design, sign * found.part_worths, own, alone) for sign in (1, -1)]
-            above, below = above + ends[0], below + ends[1]
-            yield from _ceilings(name, *ends, weights)
+            up, down = (gain_ceiling(design, sign * found.part_worths, own, alone) for sign in (1, -1))
+            above, below = above + up, below + down
+            yield from _ceilings(name, up, down, weights)
         yield from _ceilings("", above, below, weights)
 
 

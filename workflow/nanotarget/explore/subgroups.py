@@ -189,12 +189,11 @@ def mobilisation(
         small = (counts.sum(axis=0) - counts[place] < min_cell).any()
         hidden = bool(suppressed_groups(counts, min_cell)[place] or small)
         means = [arm_means(group, arms, outcome) for group in groups]
-        rows = [contrasts(m, arms, alpha) for m in means]
-        apart = _difference(*rows, alpha)
+        inside, outside = (contrasts(m, arms, alpha) for m in means)
         for name, quantity, part in zip(
             (base, others, base),
             ("mobilisation", "persuasion", "mobilisation - persuasion"),
-            (*rows, apart),
+            (inside, outside, _difference(inside, outside, alpha)),
             strict=True,
         ):
             mark = "" if deviations is None else touching(deviations, MOBILISATION, outcome, "dim")

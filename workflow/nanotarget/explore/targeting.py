@@ -278,9 +278,9 @@ def _gates(
         cuts.append((grouping.name, *group_codes(table[covariate.name], grouping, covariate)))
     cuts.append((PREDICTED, *quantile_groups(gain, scores.pair.weight)))
     parts = []
-    for grouping, names, codes in cuts:
-        rows = _means(scores, np.asarray(codes), len(names), min_cell, alpha)
-        parts.append(rows.assign(grouping=grouping, group=names))
+    for cut, names, codes in cuts:
+        rows = _means(scores, codes, len(names), min_cell, alpha)
+        parts.append(rows.assign(grouping=cut, group=names))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from nanotarget import regression
 from nanotarget.config import CovariateConfig, SubgroupConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate import ArmMeans, arm_means, contrasts
+from nanotarget.estimate import ArmMeans, arm_means, contrasts, pairs
+from nanotarget.explore.shrinkage import shrink
 from nanotarget.groups import group_codes, suppressed_groups
 from nanotarget.preregistration import touching
 from nanotarget.regression import Wald
 
 SUBGROUPS = "explore/subgroups.csv"
+ODDS = "explore/odds_ratios.csv"
+MOBILISATION = "explore/mobilisation.csv"
+SHRUNKEN = ("shrunken", "shrunken_error", "shrunken_low", "shrunken_high")
 SUBGROUP_COLUMNS = (
     "grouping",
     "group",
@@ -23,10 +29,31 @@ SUBGROUP_COLUMNS = (
     "contrast",
     *ESTIMATE_COLUMNS,
     "p_adjusted",
+    "shrunken",
+    "shrunken_error",
+    "shrunken_low",
+    "shrunken_high",
+    "tau",
+    "tau_low",
+    "tau_high",
     "interaction_f",
     "interaction_df1",
     "interaction_df2",
     "interaction_p",
+    "label",
+    "suppressed",
+    "deviation",
+    "note",
+)
+ODDS_NUMBERS = ("share_ref", "share_other", "odds_ratio", "odds_low", "odds_high")
+ODDS_COLUMNS = (*SUBGROUP_COLUMNS[:4], *ODDS_NUMBERS, *SUBGROUP_COLUMNS[4:])
+MOBILISATION_COLUMNS = (
+    "grouping",
+    "group",
+    "quantity",
+    "outcome",
+    "contrast",
+    *ESTIMATE_COLUMNS,
     "label",
     "suppressed",
     "deviation",
@@ -67,6 +94,8 @@ def subgroups(
 ) -> pd.DataFrame:
     """Estimate every contrast in groups of respondents (difference in means, HC2).
 
+    Of a binary outcome these are differences in shares; see `odds_ratios` for where shares are high or low.
+
     Args:
         table: `contracts.experiment`.
         arms, outcomes: as in `estimate.effects`.
@@ -81,21 +110,173 @@ def subgroups(
         `SUBGROUP_COLUMNS`, sorted as the config lists groupings, groups, outcomes and contrasts.
         `interaction_*` tests all groups of a grouping with `min_cell` respondents in every arm
         together (also those hidden only to hide others); `p_adjusted` is by Holm over the
-        published groups of a grouping, outcome and contrast. Every row is exploratory.
+        published groups of a grouping, outcome and contrast. `shrunken*` and `tau*` are from
+        `shrink`, over the same groups (NaN with fewer than three). Every row is exploratory.
     """
+    found = _tables(
+        table, arms, outcomes, groupings, covariates, min_cell, alpha, deviations, SUBGROUPS, _as_they_are
+    )
+    return found[list(SUBGROUP_COLUMNS)]
+
+
+def odds_ratios(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    groupings: Sequence[SubgroupConfig],
+    covariates: Sequence[CovariateConfig],
+    min_cell: int,
+    alpha: float = 0.05,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Estimate every contrast of a binary outcome in groups as a difference in log odds.
+
+    Where nearly everybody signs, a difference in shares has no room: an interaction that is there in
+    shares and gone in log odds may be a ceiling and no more.
+
+    Args:
+        outcomes: the binary ones, 0 or 1.
+        table, arms, groupings, covariates, min_cell, alpha, deviations: as in `subgroups`.
+
+    Returns:
+        `ODDS_COLUMNS`: as `subgroups`, estimates in log odds with errors by the delta method from the HC2
+        variances of the shares; `share_ref` and `share_other` of the earlier and the later arm,
+        `odds_ratio` with its interval. NaN with a note where nobody or everybody in an arm has a 1.
+    """
+    found = _tables(
+        table, arms, outcomes, groupings, covariates, min_cell, alpha, deviations, ODDS, _in_log_odds
+    )
+    for ratio, log in (("odds_ratio", "estimate"), ("odds_low", "conf_low"), ("odds_high", "conf_high")):
+        found[ratio] = np.exp(found[log].astype(np.float64))
+    return found[list(ODDS_COLUMNS)]
+
+
+def mobilisation(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    grouping: SubgroupConfig,
+    base: str,
+    covariate: CovariateConfig,
+    min_cell: int,
+    alpha: float = 0.05,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Set the base, whose support is to be mobilised, against all others, who would have to be persuaded.
+
+    Args:
+        table, arms, outcomes, min_cell, alpha, deviations: as in `subgroups`.
+        grouping: by pre-treatment support.
+        base: the name of one of its groups.
+        covariate: what the grouping is by.
+
+    Returns:
+        `MOBILISATION_COLUMNS`: for every outcome and contrast the effect in the base (of signing: the
+        mobilisation), the effect among the grouping's other respondents, and the first less the second.
+        All three are suppressed where the base is in `subgroups`, or the others are too few.
+
+    Raises:
+        ValueError: if the grouping has no group of that name.
+    """
+    names, codes = group_codes(table[covariate.name], grouping, covariate)
+    place = names.index(base)
+    others = f"all but {base}"
+    parts = []
+    for outcome in outcomes:
+        known = (table[outcome].notna() & table["arm"].notna()).to_numpy()
+        groups = [table[known & (codes == place)], table[known & (codes >= 0) & (codes != place)]]
+        counts = _cells([table[known & (codes == i)] for i in range(len(names))], arms)
+        small = (counts.sum(axis=0) - counts[place] < min_cell).any()
+        hidden = bool(suppressed_groups(counts, min_cell)[place] or small)
+        means = [arm_means(group, arms, outcome) for group in groups]
+        inside, outside = (contrasts(m, arms, alpha) for m in means)
+        for name, quantity, part in zip(
+            (base, others, base),
+            ("mobilisation", "persuasion", "mobilisation - persuasion"),
+            (inside, outside, _difference(inside, outside, alpha)),
+            strict=True,
+        ):
+            mark = "" if deviations is None else touching(deviations, MOBILISATION, outcome, "dim")
+            part = _blanked(part.assign(suppressed=hidden))
+            parts.append(part.assign(group=name, quantity=quantity, outcome=outcome, deviation=mark))
+    if not parts:
+        return pd.DataFrame(columns=list(MOBILISATION_COLUMNS))
+    found = pd.concat(parts, ignore_index=True).assign(grouping=grouping.name, label="exploratory")
+    return found[list(MOBILISATION_COLUMNS)]
+
+
+def _difference(one: pd.DataFrame, other: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Compare the contrasts of two groups of different people."""
+    error = np.hypot(one["std_error"], other["std_error"]).to_numpy()
+    df = np.where(np.isnan(error), np.nan, one["df"] + other["df"])
+    found = regression.tidy((one["estimate"] - other["estimate"]).to_numpy(), error, df, alpha)
+    notes = [
+        "; ".join(dict.fromkeys(filter(None, both))) for both in zip(one["note"], other["note"], strict=True)
+    ]
+    return found.assign(contrast=one["contrast"], n=one["n"] + other["n"], note=notes)
+
+
+Scale = Callable[[ArmMeans, Sequence[str]], ArmMeans]
+
+
+def _as_they_are(means: ArmMeans, arms: Sequence[str]) -> ArmMeans:
+    return means
+
+
+def _in_log_odds(means: ArmMeans, arms: Sequence[str]) -> ArmMeans:
+    """Turn shares into log odds: Var(logit p) = Var(p) / (p (1 - p))^2."""
+    mean, variance, notes = {}, {}, dict(means.notes)
+    for arm in arms:
+        share = means.mean[arm]
+        inside = 0 < share < 1
+        mean[arm] = float(np.log(share / (1 - share))) if inside else np.nan
+        variance[arm] = means.variance[arm] / (share * (1 - share)) ** 2 if inside else np.nan
+        if not inside and arm not in notes:
+            notes[arm] = f"{'everybody' if share >= 1 else 'nobody'} in '{arm}' has a 1: no odds"
+    return replace(means, mean=mean, variance=variance, notes=notes)
+
+
+def _tables(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    groupings: Sequence[SubgroupConfig],
+    covariates: Sequence[CovariateConfig],
+    min_cell: int,
+    alpha: float,
+    deviations: pd.DataFrame | None,
+    output: str,
+    scale: Scale,
+) -> pd.DataFrame:
     kinds = {covariate.name: covariate for covariate in covariates}
     tables = []
     for grouping in groupings:
         covariate = kinds[grouping.covariate]
         names, codes = group_codes(table[covariate.name], grouping, covariate)
         for outcome in outcomes:
-            rows = _grouped(table, codes, names, arms, outcome, min_cell, alpha)
+            rows = _grouped(table, codes, names, arms, outcome, min_cell, alpha, scale)
             rows.insert(0, "grouping", grouping.name)
-            mark = "" if deviations is None else touching(deviations, SUBGROUPS, outcome, "dim")
+            mark = "" if deviations is None else touching(deviations, output, outcome, "dim")
             tables.append(rows.assign(label="exploratory", deviation=mark))
     if not tables:
-        return pd.DataFrame(columns=list(SUBGROUP_COLUMNS))
-    return pd.concat(tables, ignore_index=True)[list(SUBGROUP_COLUMNS)]
+        return pd.DataFrame(columns=list(ODDS_COLUMNS))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _cells(groups: Sequence[pd.DataFrame], arms: Sequence[str]) -> np.ndarray:
+    """(groups, arms) respondents."""
+    return np.array([[(group["arm"] == arm).sum() for arm in arms] for group in groups])
+
+
+def _blanked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take the numbers out of suppressed rows."""
+    blank = rows["suppressed"].to_numpy()
+    rows = rows.assign(n=rows["n"].astype("Int64"))
+    numbers = [c for c in (*ESTIMATE_COLUMNS, *ODDS_NUMBERS) if c in rows and c != "n"]
+    rows.loc[blank, numbers] = np.nan
+    rows.loc[blank, "n"] = pd.NA
+    rows.loc[blank, "note"] = ""
+    return rows
 
 
 def _grouped(
@@ -106,27 +287,31 @@ def _grouped(
     outcome: str,
     min_cell: int,
     alpha: float,
+    scale: Scale,
 ) -> pd.DataFrame:
     known = (table[outcome].notna() & table["arm"].notna()).to_numpy()
     groups = [table[known & (codes == i)] for i in range(len(names))]
-    counts = np.array([[(group["arm"] == arm).sum() for arm in arms] for group in groups])
-    means = [arm_means(group, arms, outcome) for group in groups]
+    counts = _cells(groups, arms)
+    raw = [arm_means(group, arms, outcome) for group in groups]
+    means = [scale(m, arms) for m in raw]
     hidden = suppressed_groups(counts, min_cell)
     rows = pd.concat(
         [
-            contrasts(m, arms, alpha).assign(group=name, suppressed=bool(hide))
-            for m, name, hide in zip(means, names, hidden, strict=True)
+            contrasts(m, arms, alpha).assign(
+                group=name,
+                suppressed=bool(hide),
+                share_ref=[shares.mean[earlier] for _, earlier in pairs(arms)],
+                share_other=[shares.mean[later] for later, _ in pairs(arms)],
+            )
+            for m, shares, name, hide in zip(means, raw, names, hidden, strict=True)
         ],
         ignore_index=True,
     )
-    rows["n"] = rows["n"].astype("Int64")
-    blank = rows["suppressed"].to_numpy()
-    rows.loc[blank, [c for c in ESTIMATE_COLUMNS if c != "n"]] = np.nan
-    rows.loc[blank, "n"] = pd.NA
-    rows.loc[blank, "note"] = ""
+    rows = _blanked(rows)
     rows["p_adjusted"] = rows.groupby("contrast")["p_value"].transform(
         lambda p: regression.holm(p.to_numpy())
     )
+    rows = _with_shrunken(rows, alpha)
     # A variance from a handful of answers (or of equal ones: zero) would pass for knowledge.
     large = [m for m, cells in zip(means, counts, strict=True) if (cells >= min_cell).all()]
     test = interaction(large, arms)
@@ -137,3 +322,18 @@ def _grouped(
         interaction_df2=test.df2,
         interaction_p=test.p_value,
     )
+
+
+def _with_shrunken(rows: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Add shrunken estimates of each contrast over its published groups, which alone they depend on."""
+    rows = rows.assign(**dict.fromkeys((*SHRUNKEN, "tau", "tau_low", "tau_high"), np.nan))
+    for contrast in rows["contrast"].unique():
+        place = (rows["contrast"] == contrast).to_numpy()
+        family = rows[place]
+        found = shrink(family["estimate"].to_numpy(float), family["std_error"].to_numpy(float), alpha)
+        margin = special.ndtri(1 - alpha / 2) * found.error
+        rows.loc[place, list(SHRUNKEN)] = np.column_stack(
+            [found.mean, found.error, found.mean - margin, found.mean + margin]
+        )
+        rows.loc[place, ["tau", "tau_low", "tau_high"]] = found.tau, found.tau_low, found.tau_high
+    return rows

@@ -1,0 +1,221 @@
+"""How far could petitions lower support? Nano-worst against overall-worst, on calibration data alone.
+
+By the same doubly robust scores as the dividend, of the opposite outcome. A petition that dissuades is
+never generated for fielding: an arm of an experiment or of a roster can only name a policy that seeks
+support (the config's schema allows no other), and nothing here leaves a petition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import regression
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.design import Design
+from nanotarget.diagnosis import Group
+from nanotarget.diagnosis.ceiling import gain_ceiling
+from nanotarget.diagnosis.dividend import Dividend
+from nanotarget.diagnosis.evidence import Answers
+from nanotarget.diagnosis.heterogeneity import Heterogeneity, shares_of
+from nanotarget.encoding import split_levels
+from nanotarget.learners.base import mean_and_error
+from nanotarget.learners.crossfit import Crossfit
+from nanotarget.seeds import child_rng
+
+DISSUASION_COLUMNS = ("group", "quantity", "attribute", *ESTIMATE_COLUMNS, "label", "note")
+ASYMMETRY = "dissuasion - gain"
+BOOTSTRAPS = 200
+TESTED = ("nano - overall_best", "overall_worst - nano_worst", ASYMMETRY)
+
+Row = dict[str, Any]
+
+
+def dissuasion(
+    fitted: Crossfit,
+    groups: Sequence[Group] = (),
+    seed: int = 0,
+    order: int = 1,
+    confidence: float = 0.95,
+    bootstraps: int = BOOTSTRAPS,
+) -> pd.DataFrame:
+    """Compare what personalisation adds to dissuasion with what it adds to support.
+
+    A = [V(overall_worst) - V(nano_worst)] - [V(nano) - V(overall_best)]
+
+    with its standard error from the respondents' paired scores (methods.md, section 6): positive where
+    personalised dissuasion would do more than personalised persuasion.
+
+    Args:
+        fitted: the cross-fitted learner, seen from support (`Crossfit` as it was fitted).
+        groups: of respondents, large enough to be published.
+        seed: root seed of the bootstrap.
+        order: of the weights, `Material.order`.
+        confidence: level of intervals.
+        bootstraps: samples of respondents from which gaps and ceilings have their errors.
+
+    Returns:
+        `DISSUASION_COLUMNS`; for all respondents and each group, in units of the outcome:
+        values of the four policies, the gain, the loss (dissuasion) and A, with Student's intervals
+        (respondents who would get another petition, less 1, for the differences);
+        `room above` overall-best and `room below` overall-worst up to the most extreme answers;
+        by attribute the `top gap` between the best level and the runner-up of the common part-worths, the
+        `bottom gap` between the worst and the last but one, and `bottom gap - top gap`: negative where the
+        worst level is more easily overtaken, which makes A positive;
+        by attribute (attributes that prohibitions tie together as one) and for all, what could be gained at
+        either end if people's own preferences were known (`gain_ceiling`): `ceiling above`, `ceiling below`
+        and `ceiling below - ceiling above`, which is A as the gaps alone predict it.
+        Statistic and p value stand at differences only. Every row is exploratory.
+    """
+    ends = Ends(fitted, order)
+    counts = child_rng(seed, "explore/dissuasion").multinomial(
+        ends.n, np.full(ends.n, 1 / ends.n), size=bootstraps
+    )
+    counts = np.vstack([np.ones(ends.n), counts]).astype(np.float64)
+    weight, rows = fitted.data.weight, []
+    for name, members in [("all", np.ones(ends.n, dtype=bool)), *((g.name, g.members) for g in groups)]:
+        own = weight * members
+        n = int((own > 0).sum())
+        if n < 2:
+            rows.append({"group": name, "quantity": ASYMMETRY, "n": n, "note": "fewer than two respondents"})
+            continue
+        found = [*ends.values(own), *ends.gaps(own * counts)]
+        rows += [{"group": name, "n": n, **row} for row in found]
+    return _tidy(rows, 1 - confidence)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of a calibration.
+
+    Attributes:
+        fitted: the cross-fitted learner, seen from support.
+        order: of the weights.
+    """
+
+    fitted: Crossfit
+    order: int = 1
+
+    @property
+    def n(self) -> int:
+        """Number of respondents."""
+        return self.fitted.data.n_respondents
+
+    @property
+    def design(self) -> Design:
+        """The petitions."""
+        return self.fitted.data.design
+
+    @cached_property
+    def up(self) -> Dividend:
+        """Scores of the best petitions."""
+        return Dividend(self.fitted, self.order)
+
+    @cached_property
+    def down(self) -> Dividend:
+        """Scores of the worst petitions, of the opposite outcome."""
+        return Dividend(self.fitted.towards("dissuade"), self.order)
+
+    @cached_property
+    def heterogeneity(self) -> Heterogeneity:
+        """Common part-worths and what people add to them."""
+        return Heterogeneity(Answers.from_crossfit(self.fitted))
+
+    def values(self, weight: np.ndarray) -> Iterator[Row]:
+        """Yield values of the policies, their differences and the room left at either end."""
+        up, down, outcome = self.up, self.down, self.fitted.data.outcome
+        opposite = 0.0 if self.fitted.data.outcome_kind == "rating" else 1.0
+        best, nano = (up.scores[self.order][name].value for name in ("overall_best", "nano"))
+        worst, nano_worst = (
+            opposite - down.scores[self.order][name].value for name in ("overall_best", "nano")
+        )
+        everybody = int((weight > 0).sum()) - 1
+        for name, scores in (
+            ("nano", nano),
+            ("overall_best", best),
+            ("overall_worst", worst),
+            ("nano_worst", nano_worst),
+        ):
+            yield self._mean(name, scores, weight, everybody)
+        yield self._mean("room above", outcome.max() - best, weight, everybody)
+        yield self._mean("room below", worst - outcome.min(), weight, everybody)
+        either = (up.divergent > 0) | (down.divergent > 0)
+        for name, scores, degrees in (
+            (TESTED[0], nano - best, up.degrees(weight)),
+            (TESTED[1], worst - nano_worst, down.degrees(weight)),
+            (ASYMMETRY, (worst - nano_worst) - (nano - best), int((either & (weight > 0)).sum()) - 1),
+        ):
+            yield self._mean(name, scores, weight, max(degrees, 1))
+
+    def _mean(self, quantity: str, scores: np.ndarray, weight: np.ndarray, df: int) -> Row:
+        inside = weight > 0
+        estimate, error = mean_and_error(scores[inside], weight[inside])
+        same = quantity in TESTED and not error > 0
+        note = "nobody would get another petition" if same else ""
+        return {"quantity": quantity, "estimate": estimate, "std_error": error, "df": df, "note": note}
+
+    def gaps(self, weights: np.ndarray) -> Iterator[Row]:
+        """Yield gaps between levels and ceilings at either end, with their errors over samples.
+
+        Args:
+            weights: (1 + bootstraps, n_respondents); the first is the sample itself.
+        """
+        found, design = self.heterogeneity.variances(weights), self.design
+        for attribute, levels in zip(design.attributes, split_levels(found.part_worths, design), strict=True):
+            # Which level is which is settled by the sample: the gaps are contrasts of fixed levels.
+            order = np.argsort(levels[0], kind="stable")
+            top, bottom = (
+                levels[:, order[-1]] - levels[:, order[-2]],
+                levels[:, order[1]] - levels[:, order[0]],
+            )
+            for quantity, samples in (
+                ("top gap", top),
+                ("bottom gap", bottom),
+                ("bottom gap - top gap", bottom - top),
+            ):
+                yield _sampled(quantity, attribute.name, samples, weights)
+        above, below = np.zeros(len(weights)), np.zeros(len(weights))
+        # Every sample has its own shares: which attributes people differ in is estimated, too.
+        shares = np.array([shares_of(own) for own in found.by_block])
+        for b, block in enumerate(design.blocks):
+            name = " x ".join(design.names[a] for a in block.attributes)
+            own = found.person_by_message * shares[:, b]
+            alone = np.eye(len(design.blocks))[b]
+            up, down = (gain_ceiling(design, sign * found.part_worths, own, alone) for sign in (1, -1))
+            above, below = above + up, below + down
+            yield from _ceilings(name, up, down, weights)
+        yield from _ceilings("", above, below, weights)
+
+
+def _ceilings(name: str, above: np.ndarray, below: np.ndarray, weights: np.ndarray) -> Iterator[Row]:
+    yield _sampled("ceiling above", name, above, weights)
+    yield _sampled("ceiling below", name, below, weights)
+    yield _sampled("ceiling below - ceiling above", name, below - above, weights)
+
+
+def _sampled(quantity: str, attribute: str, samples: np.ndarray, weights: np.ndarray) -> Row:
+    error = float(np.std(samples[1:], ddof=1)) if len(samples) > 2 else np.nan
+    return {
+        "quantity": quantity,
+        "attribute": attribute,
+        "estimate": float(samples[0]),
+        "std_error": error,
+        "df": int((weights[0] > 0).sum()) - 1,
+    }
+
+
+def _tidy(rows: Sequence[Row], alpha: float) -> pd.DataFrame:
+    table = pd.DataFrame(rows).reindex(columns=list(DISSUASION_COLUMNS))
+    table[["attribute", "note"]] = table[["attribute", "note"]].fillna("")
+    estimate, error, df = (table[c].to_numpy(np.float64) for c in ("estimate", "std_error", "df"))
+    error = np.where(error > 0, error, np.nan)
+    found = regression.tidy(estimate, error, np.where(np.isnan(error), np.nan, df), alpha)
+    table[list(found.columns)] = found
+    tested = table["quantity"].isin(TESTED) | table["quantity"].str.contains(" - (?:top|ceiling)")
+    table.loc[~tested, ["statistic", "p_value"]] = np.nan
+    return table.assign(label="exploratory")

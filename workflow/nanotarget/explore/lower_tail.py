@@ -1,0 +1,136 @@
+"""The experiment read downward: did an arm move people to refusal, or only those who liked little anyway?
+
+These are the outcomes of arms that seek support; no arm that dissuades is ever fielded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import regression
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import pairs
+from nanotarget.explore.pair import Pair, unknown
+from nanotarget.preregistration import marked
+from nanotarget.seeds import child_rng
+
+LOWER_TAIL = "explore/lower_tail.csv"
+LOWER_TAIL_COLUMNS = (
+    "outcome",
+    "contrast",
+    "quantity",
+    "value_ref",
+    "value_other",
+    *ESTIMATE_COLUMNS,
+    "label",
+    "deviation",
+    "note",
+)
+REFUSED = "share refused"
+LEVELS = (0.1, 0.25, 0.5)
+DRAWS = 500  # bootstrap samples of either arm
+
+
+def lower_tail(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    floors: Mapping[str, float],
+    seed: int,
+    alpha: float = 0.05,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Compare the lower tails of the outcomes between arms.
+
+    Args:
+        table: `contracts.experiment`.
+        arms, outcomes: as in `estimate.effects`.
+        floors: the answer that is a refusal, by outcome (0, the lowest category); without one the lowest
+            answer that anybody gave.
+        seed: root seed of the bootstrap.
+        alpha: intervals have level 1 - alpha.
+        deviations: from `preregistration.deviations`.
+
+    Returns:
+        `LOWER_TAIL_COLUMNS`: for every outcome and contrast the difference in the share that refused (HC2,
+        CR2 where clusters were randomised) and, of outcomes with more than two values, in the `LEVELS`
+        quantiles (`mid_quantiles`; errors by a bootstrap of respondents, or clusters, in either arm);
+        `value_ref` and `value_other` are of the earlier and the later arm. Every row is exploratory.
+    """
+    parts = []
+    for outcome in outcomes:
+        answers = table[outcome].dropna()
+        floor = floors.get(outcome, answers.min() if len(answers) else np.nan)
+        refused = (table[outcome] <= floor).astype(np.float64).where(table[outcome].notna())
+        told = table.assign(**{REFUSED: refused})
+        for later, earlier in pairs(arms):
+            share = _share(Pair.of(told, later, earlier, REFUSED), alpha)
+            rows = [share.assign(quantity=REFUSED)]
+            if answers.nunique() > 2:
+                rows.append(_quantiles(Pair.of(table, later, earlier, outcome), seed, alpha))
+            parts += [part.assign(outcome=outcome, contrast=f"{later} - {earlier}") for part in rows]
+    if not parts:
+        return pd.DataFrame(columns=list(LOWER_TAIL_COLUMNS))
+    found = pd.concat(parts, ignore_index=True).assign(label="exploratory")
+    return marked(found, LOWER_TAIL, deviations)[list(LOWER_TAIL_COLUMNS)]
+
+
+def _share(pair: Pair, alpha: float) -> pd.DataFrame:
+    shares = [
+        float(np.average(pair.y[rows], weights=pair.weight[rows])) if rows.any() else np.nan
+        for rows in (~pair.treated, pair.treated)
+    ]
+    return pair.effect(alpha).assign(value_ref=shares[0], value_other=shares[1])
+
+
+def _quantiles(pair: Pair, seed: int, alpha: float) -> pd.DataFrame:
+    names = [f"quantile {100 * level:g} %" for level in LEVELS]
+    n = len(pair.table)
+    if pair.note:
+        return pd.concat([unknown(n, pair.note).assign(quantity=name) for name in names], ignore_index=True)
+    value, variance, degrees = [], [], -2
+    for arm in (False, True):
+        own = pair.restricted(pair.treated == arm)
+        value.append(mid_quantiles(own.y, own.weight[None], LEVELS)[0])
+        units = np.unique(own.units, return_inverse=True)[1]
+        count = units.max() + 1
+        # Every arm has the same stream, so that its error does not depend on its name or place.
+        times = child_rng(seed, "explore/lower tail").multinomial(
+            count, np.full(count, 1 / count), size=DRAWS
+        )
+        drawn = mid_quantiles(own.y, own.weight * times[:, units], LEVELS)
+        variance.append(drawn.var(axis=0, ddof=1))
+        degrees += count
+    error = np.sqrt(variance[0] + variance[1])
+    known = error > 0
+    df = np.where(known, float(degrees), np.nan)
+    rows = regression.tidy(value[1] - value[0], np.where(known, error, np.nan), df, alpha)
+    notes = np.where(known, "", "the quantile is the same in every sample")
+    return rows.assign(quantity=names, value_ref=value[0], value_other=value[1], n=n, note=notes)
+
+
+def mid_quantiles(values: np.ndarray, weights: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Return quantiles by linear interpolation of the mid-distribution function P(Y < y) + P(Y = y) / 2.
+
+    Scales with few answers have quantiles that hardly ever move; these move with the shares, and are
+    asymptotically normal (Ma, Genton & Parzen 2011). Without ties they are Hazen's, R's type 5.
+
+    Args:
+        values: (n,).
+        weights: (d, n) of d samples; a zero leaves a value out.
+        levels: between 0 and 1.
+
+    Returns:
+        (d, len(levels)).
+    """
+    order = np.argsort(values, kind="stable")
+    distinct, first = np.unique(values[order], return_index=True)
+    mass = np.add.reduceat(weights[:, order], first, axis=1)
+    middle = (np.cumsum(mass, axis=1) - mass / 2) / mass.sum(axis=1, keepdims=True)
+    there = mass > 0
+    return np.array(
+        [np.interp(levels, m[t], distinct[t]) for m, t in zip(middle, there, strict=True)], dtype=np.float64
+    )

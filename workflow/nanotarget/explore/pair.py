@@ -1,0 +1,164 @@
+"""Two arms side by side: who is compared, by what errors, and what the learner promised them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import regression
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.preregistration import contrast_name
+
+# Columns of `contracts.assignments` that are no attribute.
+NO_ATTRIBUTES = ("respondent_id", "policy", "petition_id", "predicted", "gain_over_best")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Respondents of two arms whose outcome was observed.
+
+    Attributes:
+        table: rows of `contracts.experiment`, sorted by respondent_id.
+        later, earlier: the arms; a contrast is the first minus the second.
+        outcome: a column of the table.
+    """
+
+    table: pd.DataFrame
+    later: str
+    earlier: str
+    outcome: str
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, later: str, earlier: str, outcome: str) -> Pair:
+        """Take the observed respondents of two arms out of `contracts.experiment`."""
+        inside = table["arm"].isin([later, earlier]) & table[outcome].notna()
+        rows = table[inside].sort_values("respondent_id", ignore_index=True)
+        return cls(rows, later, earlier, outcome)
+
+    @property
+    def contrast(self) -> str:
+        """Name of the contrast."""
+        return contrast_name(self.later, self.earlier)
+
+    @property
+    def treated(self) -> np.ndarray:
+        """(n,) whether a respondent is in the later arm."""
+        return (self.table["arm"] == self.later).to_numpy()
+
+    @property
+    def y(self) -> np.ndarray:
+        """(n,) outcome."""
+        return self.table[self.outcome].to_numpy(np.float64)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(n,) survey weights."""
+        return self.table["weight"].to_numpy(np.float64)
+
+    @property
+    def clusters(self) -> np.ndarray | None:
+        """(n,) codes of what was randomised as a whole; None if that was every respondent alone."""
+        if "cluster" not in self.table or self.table["cluster"].is_unique:
+            return None
+        return pd.factorize(self.table["cluster"], sort=True)[0]
+
+    @property
+    def units(self) -> np.ndarray:
+        """(n,) codes of the clusters, or of the respondents."""
+        return np.arange(len(self.table)) if self.clusters is None else self.clusters
+
+    @property
+    def note(self) -> str:
+        """Why the arms cannot be compared; empty if they can."""
+        sizes = {self.earlier: int((~self.treated).sum()), self.later: int(self.treated.sum())}
+        return "; ".join(
+            f"fewer than two observed respondents in '{arm}'" for arm, size in sizes.items() if size < 2
+        )
+
+    def restricted(self, rows: np.ndarray) -> Pair:
+        """Keep some rows, (n,) booleans."""
+        return replace(self, table=self.table[rows].reset_index(drop=True))
+
+    def counts(self, codes: np.ndarray, groups: int) -> np.ndarray:
+        """Return the (groups, 2) respondents of each group in the earlier and the later arm.
+
+        Args:
+            codes: (n,) group of each respondent; negative ones are in none.
+        """
+        inside = codes >= 0
+        cells = 2 * codes[inside] + self.treated[inside]
+        return np.bincount(cells, minlength=2 * groups).reshape(groups, 2)
+
+    def regress(self, x: np.ndarray, y: np.ndarray) -> regression.Fit:
+        """Regress (n,) on (n, k) with survey weights; HC2 errors, CR2 where clusters were randomised."""
+        clusters = self.clusters
+        return regression.fit(x, y, "HC2" if clusters is None else "CR2", clusters, self.weight)
+
+    def effect(self, alpha: float) -> pd.DataFrame:
+        """Return the difference in means as one row of ESTIMATE_COLUMNS and a note."""
+        note, rows = self.note, None
+        if not note:
+            model = self.regress(np.column_stack([np.ones(len(self.y)), self.treated]), self.y)
+            rows = regression.contrast(model, np.array([0.0, 1.0]), alpha)
+            if rows["std_error"].isna().any():
+                flat = all(np.ptp(self.y[self.treated == arm]) == 0 for arm in (False, True))
+                note = "the outcome does not vary in either arm" if flat else "too few clusters for an error"
+        if note or rows is None:
+            return unknown(len(self.table), note)
+        return rows.assign(n=len(self.table), note="")
+
+
+def unknown(n: int, note: str) -> pd.DataFrame:
+    """Return a row of ESTIMATE_COLUMNS without an estimate, and why."""
+    blank = dict.fromkeys(ESTIMATE_COLUMNS, np.nan)
+    return pd.DataFrame([{**blank, "n": n, "note": note}])
+
+
+def hide(table: pd.DataFrame, hidden: np.ndarray, more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Blank the numbers of suppressed rows and mark them.
+
+    Args:
+        table: with ESTIMATE_COLUMNS and note.
+        hidden: (n_rows,) booleans.
+        more: further columns of numbers to blank.
+    """
+    table = table.assign(suppressed=hidden, n=table["n"].astype("Int64"))
+    table.loc[hidden, [c for c in (*ESTIMATE_COLUMNS, *more) if c != "n"]] = np.nan
+    table.loc[hidden, "n"] = pd.NA
+    table.loc[hidden, "note"] = ""
+    return table
+
+
+def promised(
+    table: pd.DataFrame, assignments: pd.DataFrame, policy: str = "nano", than: str = "overall_best"
+) -> pd.DataFrame:
+    """Return what the learner promised every respondent from one policy's petition instead of another's.
+
+    Both petitions are known for everybody, whatever arm she is in, and were chosen before the treatment.
+
+    Args:
+        table: with respondent_id.
+        assignments: `contracts.assignments`.
+        policy, than: names of policies.
+
+    Returns:
+        On the table's index: gain (units of the calibration's outcome) and differing (attributes whose
+        levels differ); NaN for respondents without both petitions.
+    """
+    attributes = [column for column in assignments.columns if column not in NO_ATTRIBUTES]
+    one, other = (
+        assignments[assignments["policy"] == name].set_index("respondent_id").reindex(table["respondent_id"])
+        for name in (policy, than)
+    )
+    known = (one["petition_id"].notna() & other["petition_id"].notna()).to_numpy()
+    unequal = [(one[a].astype("object") != other[a].astype("object")).to_numpy() for a in attributes]
+    differing = np.sum(unequal, axis=0, dtype=np.float64) if unequal else np.zeros(len(table))
+    return pd.DataFrame(
+        {
+            "gain": one["predicted"].to_numpy(np.float64) - other["predicted"].to_numpy(np.float64),
+            "differing": np.where(known, differing, np.nan),
+        },
+        index=table.index,
+    )

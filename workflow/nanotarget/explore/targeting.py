@@ -1,0 +1,450 @@
+"""Who should get the later arm's petition? Doubly robust scores of respondents and what they average to.
+
+G_i = m_b(Z_i) - m_a(Z_i) + W_i (Y_i - m_b(Z_i)) / e_i - (1 - W_i) (Y_i - m_a(Z_i)) / (1 - e_i)
+
+with W whether respondent i is in the later arm b, e its probability among the two, which the design
+fixes, and m the cross-fitted mean outcomes given covariates (Robins, Rotnitzky & Zhao 1994; cross-fitted
+Chernozhukov et al. 2018). As e is known, G has the effect as its mean in every group, however poor m is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import regression
+from nanotarget.config import CovariateConfig, SubgroupConfig
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import covariate_columns, pairs
+from nanotarget.explore.pair import Pair, hide, unknown
+from nanotarget.groups import group_codes, suppressed_groups
+from nanotarget.preregistration import marked
+from nanotarget.seeds import child_rng
+
+GATE, PROJECTION, RATE, TOC = (
+    f"explore/{name}.csv" for name in ("gate", "projection", "rate", "targeting_curve")
+)
+TAIL = ("label", "suppressed", "deviation", "note")
+JOINT = ("interaction_f", "interaction_df1", "interaction_df2", "interaction_p")
+GATE_COLUMNS = ("grouping", "group", "outcome", "contrast", *ESTIMATE_COLUMNS, *JOINT, *TAIL)
+PROJECTION_COLUMNS = ("outcome", "contrast", "term", *ESTIMATE_COLUMNS, *JOINT, *TAIL)
+RATE_COLUMNS = ("outcome", "contrast", "target", *ESTIMATE_COLUMNS, "label", "deviation", "note")
+TOC_COLUMNS = ("outcome", "contrast", "share", *ESTIMATE_COLUMNS, "label", "deviation", "note")
+
+PREDICTED = "predicted gain"  # the grouping by quantiles of it
+QUANTILES = 5
+FOLDS = 5
+LEAST = 4  # units in an arm, so that every fold leaves some of both arms
+# Times the rows: of columns with unit variance, from hardly any shrinkage to nearly all.
+PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)
+DRAWS = 1000  # half-samples
+GRID = 20  # points of the targeting curve
+CELLS_AT_ONCE = 4_000_000  # respondents x half-samples in memory
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Doubly robust scores of a contrast.
+
+    Attributes:
+        pair: the respondents.
+        value: (n,) their scores, outcome units.
+        note: why there are none (`value` is then empty), or who was left out.
+    """
+
+    pair: Pair
+    value: np.ndarray
+    note: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there are scores."""
+        return len(self.value) > 0
+
+
+@dataclass(frozen=True)
+class Targeting:
+    """Tables: GATE_COLUMNS, PROJECTION_COLUMNS, RATE_COLUMNS and TOC_COLUMNS."""
+
+    gate: pd.DataFrame
+    projection: pd.DataFrame
+    rate: pd.DataFrame
+    curve: pd.DataFrame
+
+
+def targeting(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    adjust: Sequence[CovariateConfig],
+    groupings: Sequence[SubgroupConfig],
+    covariates: Sequence[CovariateConfig],
+    gain: pd.Series,
+    min_cell: int,
+    seed: int,
+    alpha: float = 0.05,
+    shares: Mapping[str, float] | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> Targeting:
+    """Ask for every contrast and outcome for whom the later arm does more.
+
+    Args:
+        table: `contracts.experiment`.
+        arms, outcomes: as in `estimate.effects`.
+        adjust: covariates of the outcome models and of the projection.
+        groupings, covariates: as in `subgroups`.
+        gain: what the learner promised each respondent from nano instead of overall-best, by
+            respondent_id (`promised`); people are ranked by it. It must owe nothing to the experiment.
+        min_cell: as in `subgroups`; also the people that a step of the curve has in either arm, at least.
+        seed: root seed.
+        alpha: intervals have level 1 - alpha.
+        shares: of the arms by design; without them those among the people randomised, in every block.
+        deviations: from `preregistration.deviations`.
+
+    Returns:
+        gate: mean score of all, of every configured group and of quantiles of predicted gain (equal gains
+        together), with an F test that published groups of a grouping are alike. projection: the best linear
+        projection of the effect on covariates (Semenova & Chernozhukov 2021), `(mean)` at their means, and
+        an F test of all slopes. rate and curve: see `rank_weighted`. Errors are HC2 (CR2 where
+        clusters were randomised). Every row is exploratory.
+    """
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in (GATE, PROJECTION, RATE, TOC)}
+    for outcome in outcomes:
+        for later, earlier in pairs(arms):
+            scores = contrast_scores(table, later, earlier, outcome, adjust, seed, shares)
+            ranked = scores.pair.table["respondent_id"].map(gain).to_numpy(np.float64)
+            rate, curve = _ranked(scores, ranked, min_cell, seed, alpha)
+            found = {
+                GATE: _gates(scores, groupings, covariates, ranked, min_cell, alpha),
+                PROJECTION: _projection(scores, adjust, min_cell, alpha),
+                RATE: rate,
+                TOC: curve,
+            }
+            for name, rows in found.items():
+                rows = rows.assign(outcome=outcome, contrast=scores.pair.contrast, label="exploratory")
+                parts[name].append(rows)
+
+    def whole(name: str, columns: Sequence[str]) -> pd.DataFrame:
+        if not parts[name]:
+            return pd.DataFrame(columns=list(columns))
+        rows = pd.concat(parts[name], ignore_index=True)
+        return marked(rows, name, deviations)[list(columns)]
+
+    return Targeting(
+        whole(GATE, GATE_COLUMNS),
+        whole(PROJECTION, PROJECTION_COLUMNS),
+        whole(RATE, RATE_COLUMNS),
+        whole(TOC, TOC_COLUMNS),
+    )
+
+
+def contrast_scores(
+    table: pd.DataFrame,
+    later: str,
+    earlier: str,
+    outcome: str,
+    adjust: Sequence[CovariateConfig],
+    seed: int,
+    shares: Mapping[str, float] | None = None,
+) -> Scores:
+    """Score the observed respondents of two arms.
+
+    Args:
+        table: `contracts.experiment`.
+        later, earlier: arms.
+        outcome: column.
+        adjust: covariates of the outcome models, which know the block too.
+        seed: root seed of the folds.
+        shares: of the arms by design; without them those among the people randomised, in every block.
+
+    Returns:
+        The scores. Respondents of blocks in which an arm has nobody are left out, as nobody there can be
+        compared.
+    """
+    pair = Pair.of(table, later, earlier, outcome)
+    if note := _unscorable(pair):
+        return Scores(pair, np.zeros(0), note)
+    chance = _chances(table, pair, shares)
+    inside = (chance > 0) & (chance < 1)
+    if lost := int((~inside).sum()):
+        pair, chance = pair.restricted(inside), chance[inside]
+        if note := _unscorable(pair):
+            return Scores(pair, np.zeros(0), note)
+        note = f"{lost} respondents of blocks with one arm only left out"
+    # Blocks whose outcomes differ would, left to the weights alone, look like noise.
+    blocks = pd.get_dummies(_blocks(pair.table), dtype=np.float64).to_numpy()
+    z = np.hstack([covariate_columns(pair.table, adjust)[0], blocks[:, 1:]])
+    fold = _folds(pair, child_rng(seed, "explore/targeting/folds"))
+    y, weight, treated = pair.y, pair.weight, pair.treated
+    mean = np.empty((2, len(y)))
+    for arm in (0, 1):
+        for f in range(fold.max() + 1):
+            train, new = (fold != f) & (treated == arm), fold == f
+            mean[arm, new] = ridge(z[train], y[train], weight[train], z[new])
+    residual = y - mean[treated.astype(int), np.arange(len(y))]
+    correction = np.where(treated, residual / chance, -residual / (1 - chance))
+    return Scores(pair, mean[1] - mean[0] + correction, note)
+
+
+def _unscorable(pair: Pair) -> str:
+    """Say why there can be no scores; empty if there can."""
+    units, arms = pair.units, ((pair.earlier, ~pair.treated), (pair.later, pair.treated))
+    few = [f"'{arm}'" for arm, members in arms if len(np.unique(units[members])) < LEAST]
+    if few:
+        return f"fewer than {LEAST} observed respondents or clusters in {' and '.join(few)}"
+    if all(np.ptp(pair.y[members]) == 0 for _, members in arms):
+        return "the outcome does not vary in either arm"
+    return ""
+
+
+def _chances(table: pd.DataFrame, pair: Pair, shares: Mapping[str, float] | None) -> np.ndarray:
+    """(n,) probability of the later arm for those who got one of the two."""
+    if shares is not None:
+        share = shares[pair.later] / (shares[pair.later] + shares[pair.earlier])
+        return np.full(len(pair.table), share)
+    both = table[table["arm"].isin([pair.later, pair.earlier])]
+    share_of = (both["arm"] == pair.later).groupby(_blocks(both)).mean()
+    return share_of.reindex(_blocks(pair.table)).to_numpy(np.float64)
+
+
+def _blocks(table: pd.DataFrame) -> np.ndarray:
+    """(n,) names of the blocks in which arms were randomised."""
+    return table["block"].to_numpy() if "block" in table else np.full(len(table), "")
+
+
+def _folds(pair: Pair, rng: np.random.Generator) -> np.ndarray:
+    """(n,) fold of each respondent: units of either arm spread evenly over folds."""
+    units, first = np.unique(pair.units, return_index=True)
+    arm = pair.treated[first]
+    fold = np.empty(len(units), dtype=int)
+    rank = rng.permutation(len(units))
+    for treated in (False, True):
+        members = np.flatnonzero(arm == treated)
+        fold[members[np.argsort(rank[members])]] = np.arange(len(members)) % FOLDS
+    return fold[np.searchsorted(units, pair.units)]
+
+
+def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Predict by ridge regression on standardised columns, the penalty by generalised cross-validation.
+
+    GCV = n RSS / (n - 1 - trace)^2 (Golub, Heath & Wahba 1979); the constant is not penalised.
+
+    Args:
+        x, y, weight: (n, k), (n,) and (n,) of the training respondents.
+        new: (m, k).
+
+    Returns:
+        (m,) predictions.
+    """
+    n = len(y)
+    share = weight / weight.sum()
+    centre, level = share @ x, float(share @ y)
+    scale = np.sqrt(share @ (x - centre) ** 2)
+    # A column without variation in this training part predicts nothing.
+    used = scale > 1e-10 * np.maximum(np.abs(x).max(axis=0, initial=0), 1e-300)
+    if not used.any() or n < 3:
+        return np.full(len(new), level)
+    root = np.sqrt(share * n)
+    standard = (x[:, used] - centre[used]) / scale[used]
+    u, d, vt = np.linalg.svd(standard * root[:, None], full_matrices=False)
+    target = root * (y - level)
+    along = u.T @ target
+    kept = d**2 / (d**2 + n * PENALTIES[:, None])
+    left = target @ target - (along**2 * (1 - (1 - kept) ** 2)).sum(axis=1)
+    room = n - 1 - kept.sum(axis=1)
+    score = np.where(room > 0, np.maximum(left, 0) / np.where(room > 0, room, 1) ** 2, np.inf)
+    # Of equals the strongest penalty.
+    best = len(PENALTIES) - 1 - int(np.argmin(score[::-1]))
+    coefficient = vt.T @ (d / (d**2 + n * PENALTIES[best]) * along)
+    return level + ((new[:, used] - centre[used]) / scale[used]) @ coefficient
+
+
+def _gates(
+    scores: Scores,
+    groupings: Sequence[SubgroupConfig],
+    covariates: Sequence[CovariateConfig],
+    gain: np.ndarray,
+    min_cell: int,
+    alpha: float,
+) -> pd.DataFrame:
+    table = scores.pair.table
+    kinds = {covariate.name: covariate for covariate in covariates}
+    cuts = [("all", ["all"], np.zeros(len(table), dtype=int))]
+    for grouping in groupings:
+        covariate = kinds[grouping.covariate]
+        cuts.append((grouping.name, *group_codes(table[covariate.name], grouping, covariate)))
+    cuts.append((PREDICTED, *quantile_groups(gain, scores.pair.weight)))
+    parts = []
+    for cut, names, codes in cuts:
+        rows = _means(scores, codes, len(names), min_cell, alpha)
+        parts.append(rows.assign(grouping=cut, group=names))
+    return pd.concat(parts, ignore_index=True)
+
+
+def quantile_groups(gain: np.ndarray, weight: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Cut people into `QUANTILES` parts by predicted gain, or fewer where many have the same.
+
+    Args:
+        gain, weight: (n,); a NaN gain is in no group.
+
+    Returns:
+        Names ("1 of 5" has the smallest gains) and the (n,) group of each, -1 for none.
+    """
+    known = np.isfinite(gain)
+    codes = np.full(len(gain), -1)
+    if not known.any():
+        return [], codes
+    place = np.unique(gain[known], return_inverse=True)[1]
+    mass = np.bincount(place, weights=weight[known])
+    # Equal gains go where the middle of their mass is.
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    part = np.minimum((middle * QUANTILES).astype(int), QUANTILES - 1)
+    found, codes[known] = np.unique(part[place], return_inverse=True)
+    return [f"{i + 1} of {len(found)}" for i in range(len(found))], codes
+
+
+def _means(scores: Scores, codes: np.ndarray, groups: int, min_cell: int, alpha: float) -> pd.DataFrame:
+    """Mean score of each group; groups that must not be published have no part in anything."""
+    pair = scores.pair
+    counts = pair.counts(codes, groups)
+    hidden = suppressed_groups(counts, min_cell) if groups else np.zeros(0, dtype=bool)
+    rows = pd.concat([unknown(int(n), scores.note) for n in counts.sum(axis=1)] or [unknown(0, "")[:0]])
+    rows = rows.reset_index(drop=True).assign(**dict.fromkeys(JOINT, np.nan))
+    shown = np.flatnonzero(~hidden)
+    if scores.known and len(shown):
+        inside = np.isin(codes, shown)
+        part, value = pair.restricted(inside), scores.value[inside]
+        dummies = (codes[inside, None] == shown).astype(np.float64)
+        model = part.regress(dummies, value)
+        found = regression.contrast(model, np.eye(len(shown)), alpha)
+        rows.loc[shown, list(found.columns)] = found.to_numpy()
+        apart = np.hstack([-np.ones((len(shown) - 1, 1)), np.eye(len(shown) - 1)])
+        rows[list(JOINT)] = _joint(model, apart)
+    return hide(rows, hidden)
+
+
+def _joint(model: regression.Fit, rows: np.ndarray) -> tuple[float, float, float, float]:
+    if not len(rows):
+        return (np.nan,) * 4
+    test = regression.wald(model, rows)
+    return test.statistic, test.df1, test.df2, test.p_value
+
+
+def _projection(
+    scores: Scores, adjust: Sequence[CovariateConfig], min_cell: int, alpha: float
+) -> pd.DataFrame:
+    pair = scores.pair
+    z, names = covariate_columns(pair.table, adjust)
+    rare = np.array([_rare(column, pair.treated, min_cell) for column in z.T], dtype=bool)
+    terms = ["(mean)", *names]
+    hidden = np.append(False, rare)
+    rows = pd.concat([unknown(len(pair.table), scores.note) for _ in terms], ignore_index=True)
+    rows = rows.assign(term=terms, **dict.fromkeys(JOINT, np.nan))
+    if scores.known:
+        model = pair.regress(np.column_stack([np.ones(len(z)), z[:, ~rare]]), scores.value)
+        k = int((~hidden).sum())
+        found = regression.contrast(model, np.eye(k), alpha)
+        rows.loc[~hidden, list(found.columns)] = found.to_numpy()
+        alone = ~hidden & rows["estimate"].isna().to_numpy()
+        rows.loc[alone, "note"] = "a combination of the terms before it"
+        rows[list(JOINT)] = _joint(model, np.eye(k)[1:])
+    return hide(rows, hidden)
+
+
+def _rare(column: np.ndarray, treated: np.ndarray, min_cell: int) -> bool:
+    """Whether a column tells a few people from all others: its effect would be that of a small cell."""
+    values, place = np.unique(column, return_inverse=True)
+    if len(values) != 2:
+        return False
+    return bool((np.bincount(2 * place + treated, minlength=4) < min_cell).any())
+
+
+def _ranked(
+    scores: Scores, gain: np.ndarray, min_cell: int, seed: int, alpha: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of RATE and of the targeting curve."""
+    targets = ["AUTOC", "QINI"]
+    note, n = scores.note, len(scores.pair.table)
+    if scores.known:
+        inside = np.isfinite(gain)
+        scores = replace(scores, pair=scores.pair.restricted(inside), value=scores.value[inside])
+        gain, n = gain[inside], int(inside.sum())
+        cells = scores.pair.counts(np.zeros(n, dtype=int), 1).min()
+        if cells < max(min_cell, LEAST):
+            note = "too few people with a predicted gain"
+        elif np.ptp(gain) == 0:
+            note = "nobody is promised more than anybody else"
+        else:
+            steps = int(min(GRID, cells // max(min_cell, 1)))
+            share = np.arange(1, steps + 1) / steps
+            found = rank_weighted(scores, gain, share, child_rng(seed, "explore/half-samples"))
+            df = np.where(found[1] > 0, float(len(np.unique(scores.pair.units)) - 1), np.nan)
+            error = np.where(found[1] > 0, found[1], np.nan)
+            rows = regression.tidy(found[0], error, df, alpha).assign(n=n, note=note)
+            curve = rows[2:].assign(share=share)
+            # All people together are no better than all people together: known without error.
+            curve.loc[curve["share"] == 1, ["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
+            return rows[:2].assign(target=targets), curve
+    rows = pd.concat([unknown(n, note)] * 2, ignore_index=True)
+    return rows.assign(target=targets), unknown(n, note).assign(share=np.nan)
+
+
+def rank_weighted(
+    scores: Scores, priority: np.ndarray, share: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate what is gained by treating those first who have the highest priority.
+
+    The targeting operator characteristic TOC(q) is the mean score of the share q with the highest
+    priorities less that of all; AUTOC is its average over q, QINI that of q TOC(q) (Yadlowsky, Fleming,
+    Shah, Brunskill & Wager 2025, JASA 120). Of equal priorities all have their mean score. Standard errors
+    are the spread over random halves of the respondents (or clusters), by the same paper.
+
+    Args:
+        scores: of a contrast.
+        priority: (n,).
+        share: (m,) shares q, ascending, the last one 1.
+        rng: of the halves.
+        draws: number of halves.
+
+    Returns:
+        Estimates and standard errors, each (2 + m,): AUTOC, QINI, TOC at each share.
+    """
+    units = np.unique(scores.pair.units, return_inverse=True)[1]
+    count = units.max() + 1
+    whole = _rank_weighted(scores, priority, np.ones((1, len(units))), share)[0]
+    # The halves are drawn one after the other, so that they do not depend on how many fit into memory.
+    size = max(1, CELLS_AT_ONCE // len(units))
+    halves = []
+    for start in range(0, draws, size):
+        taken = np.zeros((min(size, draws - start), count))
+        for row in taken:
+            row[rng.permutation(count)[: count // 2]] = 1.0
+        halves.append(_rank_weighted(scores, priority, taken[:, units], share))
+    return whole, np.concatenate(halves).std(axis=0, ddof=1)
+
+
+def _rank_weighted(scores: Scores, priority: np.ndarray, times: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(d, 2 + m) AUTOC, QINI and TOC of samples in which each respondent is `times` (d, n) times."""
+    order = np.argsort(-priority, kind="stable")
+    tied = np.cumsum(np.append(False, np.diff(priority[order]) != 0))
+    first = np.searchsorted(tied, np.arange(tied[-1] + 1))
+    weight = times[:, order] * scores.pair.weight[order]
+    mass = np.add.reduceat(weight, first, axis=1)
+    total = np.add.reduceat(weight * scores.value[order], first, axis=1)
+    mean = np.divide(total, mass, out=np.zeros_like(total), where=mass > 0)
+    reached, sums = np.cumsum(weight, axis=1), np.cumsum(weight * mean[:, tied], axis=1)
+    everyone, overall = reached[:, -1:], sums[:, -1:] / reached[:, -1:]
+    toc = np.divide(sums, reached, out=np.zeros_like(sums), where=reached > 0) - overall
+    part = weight / everyone
+    found = np.empty((len(times), 2 + len(share)))
+    found[:, 0] = (part * toc).sum(axis=1)
+    found[:, 1] = (part * toc * reached / everyone).sum(axis=1)
+    for d in range(len(times)):
+        at = share * everyone[d]
+        # A person on the border of a share belongs to it in part.
+        upto = np.interp(at, np.append(0.0, reached[d]), np.append(0.0, sums[d]))
+        found[d, 2:] = upto / at - overall[d]
+    return found

@@ -1,0 +1,318 @@
+"""Did the diagnosis keep its promise? Dilution, dose and response, predicted against observed gain.
+
+Where nano's petition is the overall-best one anyway nothing can be gained, and an effect over everybody is
+diluted. Both petitions of everybody are known in every arm and were chosen before the treatment, so that
+respondents for whom they differ (the divergent) can be compared between arms as they were randomised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nanotarget import regression
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.explore.pair import Pair, hide, promised, unknown
+from nanotarget.groups import suppressed_groups
+from nanotarget.preregistration import Registration, label_of, marked
+
+VALIDATION = "explore/validation.csv"
+PREDICTED = ("predicted", "predicted_low", "predicted_high")
+VALIDATION_COLUMNS = (
+    "outcome",
+    "estimator",
+    "contrast",
+    "quantity",
+    "group",
+    *ESTIMATE_COLUMNS,
+    *PREDICTED,
+    "label",
+    "suppressed",
+    "deviation",
+    "note",
+)
+OTHER_SCALE = "measured on another scale than the prediction"
+SLOPE_SCALE = "in units of the outcome a unit of predicted gain"
+
+
+@dataclass(frozen=True)
+class Dividend:
+    """What the calibration, honestly estimated, said nano would gain over overall-best.
+
+    Attributes:
+        estimate, std_error, low, high: of the row `dividend`, `nano - overall_best` that has a
+            ceiling in diagnose/diagnostics.csv, in units of the calibration's outcome.
+    """
+
+    estimate: float
+    std_error: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, diagnostics: pd.DataFrame, goal: str = "support") -> Dividend | None:
+        """Find the row of a goal in diagnose/diagnostics.csv; None where there is none."""
+        rows = diagnostics[
+            (diagnostics["diagnostic"] == "dividend")
+            & (diagnostics["quantity"] == "nano - overall_best")
+            & diagnostics["ceiling"].notna()
+            & (diagnostics["goal"] == goal)
+            & (diagnostics["group"] == "all")
+        ]
+        if rows.empty:
+            return None
+        row = rows.iloc[0]
+        return cls(*(float(row[c]) for c in ("estimate", "std_error", "conf_low", "conf_high")))
+
+
+def validation(
+    table: pd.DataFrame,
+    assignments: pd.DataFrame,
+    nano: str,
+    best: str,
+    outcomes: Sequence[str],
+    min_cell: int,
+    alpha: float = 0.05,
+    comparable: Collection[str] = (),
+    dividend: Dividend | None = None,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Compare the effect of nano against overall-best with what was promised.
+
+    Args:
+        table: `contracts.experiment`.
+        assignments: `contracts.assignments` with the policies nano and overall_best.
+        nano, best: the arms that fielded them.
+        outcomes: columns.
+        min_cell: groups with fewer observed respondents in an arm are suppressed.
+        alpha: intervals have level 1 - alpha.
+        comparable: outcomes measured on the scale of the calibration's outcome. Of others the gain cannot
+            be held against the predicted one, nor lambda against 1.
+        dividend: of the calibration.
+        registration: gives the labels; estimators that it does not know are exploratory.
+        deviations: from `preregistration.deviations`.
+
+    Returns:
+        `VALIDATION_COLUMNS`. Errors are HC2, CR2 where clusters were randomised. By outcome and estimator:
+
+        dilution: `share divergent` (of the compared respondents); `effect` of all; `effect` of the divergent
+        and of the others, for whom it is zero unless something else differed between the arms; and
+        `effect / share divergent`, the first's effect if the others had none.
+        dose: `effect` by the number of attributes that differ (numbers with few people go together), and
+        `effect at no difference` and `effect per attribute` of Y = a + N (b + c dose) + d dose.
+        validation: of Y = a + theta N + lambda N (g - mean g) + phi (g - mean g), g the predicted gain,
+        `theta`, the gain at the mean prediction, beside the calibration's dividend (else the mean of g);
+        `theta - mean predicted gain`, `theta - dividend` (the errors of both), `lambda` and `lambda - 1`.
+    """
+    parts = []
+    for outcome in outcomes:
+        pair = Pair.of(table, nano, best, outcome)
+        promise = promised(pair.table, assignments)
+        known = promise.notna().all(axis=1).to_numpy()
+        pair, promise = pair.restricted(known), promise[known]
+        gain, differing = (promise[name].to_numpy(np.float64) for name in ("gain", "differing"))
+        lost = int((~known).sum())
+        note = f"{lost} respondents without both petitions left out" if lost else ""
+        rows = pd.concat(
+            [
+                _dilution(pair, differing, min_cell, alpha),
+                _dose(pair, differing, min_cell, alpha),
+                _promise(pair, gain, differing, min_cell, alpha, outcome in comparable, dividend),
+            ],
+            ignore_index=True,
+        )
+        shown = ~rows["suppressed"]
+        rows.loc[shown, "note"] = [_joined(own, note) for own in rows.loc[shown, "note"]]
+        parts.append(rows.assign(outcome=outcome, contrast=pair.contrast))
+    if not parts:
+        return pd.DataFrame(columns=list(VALIDATION_COLUMNS))
+    found = pd.concat(parts, ignore_index=True)
+    found["label"] = [
+        label_of(registration, o, e, c)
+        for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)
+    ]
+    return marked(found, VALIDATION, deviations)[list(VALIDATION_COLUMNS)]
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
+def _assembled(rows: Sequence[pd.DataFrame], hidden: Sequence[bool], estimator: str) -> pd.DataFrame:
+    table = pd.concat(rows, ignore_index=True).assign(estimator=estimator)
+    table = table.reindex(columns=list(dict.fromkeys([*table.columns, *PREDICTED])))
+    return hide(table, np.asarray(hidden), PREDICTED)
+
+
+def _hidden_halves(pair: Pair, differing: np.ndarray, min_cell: int) -> bool:
+    """Whether the divergent or the others are too few to be published; nobody is not too few."""
+    counts = pair.counts((differing > 0).astype(int), 2)
+    return bool(suppressed_groups(counts[counts.sum(axis=1) > 0], min_cell).any())
+
+
+def _dilution(pair: Pair, differing: np.ndarray, min_cell: int, alpha: float) -> pd.DataFrame:
+    apart = differing > 0
+    n = len(apart)
+    everybody = pair.effect(alpha).assign(quantity="effect", group="all")
+    share = unknown(n, "nobody is compared")
+    if n > 1:
+        model = pair.regress(np.ones((n, 1)), apart.astype(np.float64))
+        share = regression.contrast(model, np.ones(1), alpha).assign(n=n, note="")
+        if share["std_error"].isna().all():
+            share["note"] = "the petitions differ for everybody" if apart.all() else "they differ for nobody"
+    halves = [
+        pair.restricted(rows).effect(alpha).assign(quantity="effect", group=group)
+        for group, rows in (("divergent", apart), ("others", ~apart))
+    ]
+    ratio = _ratio(pair, apart, everybody, alpha)
+    hidden = _hidden_halves(pair, differing, min_cell)
+    rows = [
+        share.assign(quantity="share divergent", group="all"),
+        everybody,
+        *halves,
+        ratio.assign(quantity="effect / share divergent", group="divergent"),
+    ]
+    return _assembled(rows, [hidden, False, hidden, hidden, hidden], "dilution")
+
+
+def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Effect over share of the divergent, error by the delta method from respondents' influence on both."""
+    effect, weight, treated = float(everybody["estimate"].iloc[0]), pair.weight, pair.treated
+    n = len(apart)
+    if np.isnan(effect):
+        return unknown(n, str(everybody["note"].iloc[0]))
+    share = float(weight @ apart / weight.sum())
+    if share == 0:
+        return unknown(n, "the petitions differ for nobody")
+    part = weight / weight.sum()
+    influence = -effect / share * part * (apart - share) / np.sqrt(1 - part)
+    for arm, sign in ((True, 1), (False, -1)):
+        rows = treated == arm
+        own = weight[rows] / weight[rows].sum()
+        residual = pair.y[rows] - own @ pair.y[rows]
+        influence[rows] += sign * own * residual / np.sqrt(1 - own)  # HC2: a residual is too small by this
+    by_unit = np.bincount(pair.units, weights=influence)
+    clustered = len(by_unit) / (len(by_unit) - 1) if pair.clusters is not None else 1.0
+    error = np.array([np.sqrt(clustered * by_unit @ by_unit)]) / share
+    df = everybody["df"].to_numpy(np.float64)
+    return regression.tidy(np.array([effect / share]), error, df, alpha).assign(n=n, note="")
+
+
+def _dose(pair: Pair, differing: np.ndarray, min_cell: int, alpha: float) -> pd.DataFrame:
+    names, codes = dose_groups(pair, differing, min_cell)
+    hidden = suppressed_groups(pair.counts(codes, len(names)), min_cell)
+    # The others are those without a difference: what is hidden of one table must not stand in another.
+    few = _hidden_halves(pair, differing, min_cell)
+    hidden |= few
+    rows = [
+        pair.restricted(codes == i).effect(alpha).assign(quantity="effect", group=name)
+        for i, name in enumerate(names)
+    ]
+    treated = pair.treated.astype(np.float64)
+    x = np.column_stack([np.ones(len(treated)), treated, differing, treated * differing])
+    line = _contrasts(pair, x, np.eye(4)[[1, 3]], alpha, "nobody's petitions differ more than another's")
+    line["quantity"] = ["effect at no difference", "effect per attribute"]
+    return _assembled([*rows, line.assign(group="all")], [*hidden, few, few], "dose")
+
+
+def dose_groups(pair: Pair, differing: np.ndarray, min_cell: int) -> tuple[list[str], np.ndarray]:
+    """Group people by the number of attributes that differ, numbers with few people together.
+
+    From the largest number down, numbers join until there are `min_cell` people in either arm; those for
+    whom nothing differs stay alone.
+
+    Returns:
+        Names ("0", "1", "2 to 3", "4 or more") and the (n,) group of each.
+    """
+    doses = np.unique(differing[differing > 0]).astype(int)
+    counts = pair.counts(np.searchsorted(doses, differing, side="left") - (differing == 0), len(doses))
+    parts: list[list[int]] = []
+    open_part, inside = list[int](), np.zeros(2, dtype=np.int64)
+    for dose, cells in zip(doses[::-1], counts[::-1], strict=True):
+        open_part, inside = [int(dose), *open_part], inside + cells
+        if (inside >= min_cell).all():
+            parts, open_part, inside = [open_part, *parts], [], np.zeros(2, dtype=np.int64)
+    if open_part:  # the smallest numbers are few: they go with the next ones
+        parts = [[*open_part, *(parts[0] if parts else [])], *parts[1:]]
+    if (differing == 0).any():
+        parts = [[0], *parts]
+    codes = np.full(len(differing), -1)
+    for i, part in enumerate(parts):
+        codes[np.isin(differing, part)] = i
+    last = len(parts) - 1
+    names = [
+        str(part[0]) if len(part) == 1 else f"{part[0]} or more" if i == last else f"{part[0]} to {part[-1]}"
+        for i, part in enumerate(parts)
+    ]
+    return names, codes
+
+
+def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, alpha: float, aliased: str) -> pd.DataFrame:
+    """Regress the outcome on (n, k) columns and estimate (m, k) contrasts, or say why not."""
+    n = len(x)
+    if pair.note or n <= x.shape[1]:
+        note = pair.note or "fewer respondents than coefficients"
+        return pd.concat([unknown(n, note)] * len(rows), ignore_index=True)
+    found = regression.contrast(pair.regress(x, pair.y), rows, alpha).assign(n=n, note="")
+    lost = found["std_error"].isna()
+    found.loc[lost & found["estimate"].isna(), "note"] = aliased
+    found.loc[lost & found["estimate"].notna(), "note"] = "its error cannot be estimated"
+    return found
+
+
+def _promise(
+    pair: Pair,
+    gain: np.ndarray,
+    differing: np.ndarray,
+    min_cell: int,
+    alpha: float,
+    comparable: bool,
+    dividend: Dividend | None,
+) -> pd.DataFrame:
+    weight, treated = pair.weight, pair.treated.astype(np.float64)
+    mean = float(weight @ gain / weight.sum()) if len(gain) else np.nan
+    centred = gain - mean if len(gain) and np.ptp(gain) > 0 else np.zeros(len(gain))
+    x = np.column_stack([np.ones(len(gain)), treated, treated * centred, centred])
+    lines = _contrasts(pair, x, np.eye(4)[[1, 2]], alpha, "nobody is promised more than anybody else")
+    theta, slope = lines.iloc[[0]], lines.iloc[[1]]
+    beside = (mean, np.nan, np.nan)
+    if dividend is not None:
+        beside = dividend.estimate, dividend.low, dividend.high
+    prediction = dict(zip(PREDICTED, beside, strict=True))
+
+    def noted(row: pd.DataFrame, scale: str) -> pd.DataFrame:
+        return row if comparable else row.assign(note=[_joined(note, scale) for note in row["note"]])
+
+    rows = [
+        noted(theta, OTHER_SCALE).assign(quantity="theta", **prediction),
+        _less(theta, mean, 0.0, alpha, comparable).assign(
+            quantity="theta - mean predicted gain", predicted=mean
+        ),
+    ]
+    if dividend is not None:
+        against = _less(theta, dividend.estimate, dividend.std_error, alpha, comparable)
+        rows.append(against.assign(quantity="theta - dividend", **prediction))
+    own = noted(slope, f"{SLOPE_SCALE}: {OTHER_SCALE}")
+    rows.append(own.assign(quantity="lambda", predicted=1.0 if comparable else np.nan))
+    rows.append(_less(slope, 1.0, 0.0, alpha, comparable).assign(quantity="lambda - 1"))
+    # The slope rests on those who are promised something: few of them would be told by it.
+    few = _hidden_halves(pair, differing, min_cell)
+    hidden = [few and "lambda" in str(row["quantity"].iloc[0]) for row in rows]
+    return _assembled(rows, hidden, "validation").assign(group="all")
+
+
+def _less(row: pd.DataFrame, value: float, error: float, alpha: float, comparable: bool) -> pd.DataFrame:
+    """Take a value with an independent error off an estimate."""
+    if not comparable:
+        return unknown(int(row["n"].iloc[0]), OTHER_SCALE)
+    found = regression.tidy(
+        row["estimate"].to_numpy() - value,
+        np.hypot(row["std_error"].to_numpy(), error),
+        row["df"].to_numpy(),
+        alpha,
+    )
+    return found.assign(n=row["n"].to_numpy(), note=row["note"].to_numpy())

@@ -11,7 +11,7 @@ from scipy import special
 from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate import logit as logistic
+from nanotarget.estimate import logistic
 from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, pairs
 from nanotarget.estimate.effects import labelled, observed_rows
 from nanotarget.preregistration import Registration, contrast_name
@@ -72,7 +72,7 @@ def logit(
         outcomes: columns of zeros and ones.
         adjust: covariates that enter additively.
         alpha: intervals have level 1 - alpha.
-        se_type: as in `logit.fit`; by default HC2, CR1 where clusters were randomised.
+        se_type: as in `logistic.fit`; by default HC2, CR1 where clusters were randomised.
 
     Returns:
         `LOGIT_COLUMNS`; `ratio` and its interval are exponentials of log ratios. An arm in which all have the
@@ -146,9 +146,9 @@ def proportions(
 ) -> pd.DataFrame:
     """Compare shares in the tables of counts, as textbooks do; survey weights, blocks and clusters aside.
 
-    The interval and `p_value` are Wald's (unpooled variance p (1 - p) / n, normal), `p_chi2` is Pearson's test
-    without continuity correction and `p_fisher` the exact test of Fisher (1935), two-sided by the probability
-    of tables. `p_adjusted` belongs to `p_value`.
+    The interval and `p_value` are Wald's (unpooled variance p (1 - p) / n, normal), `p_chi2` is Pearson's
+    test without continuity correction and `p_fisher` the exact test of Fisher (1935), two-sided by the
+    probability of tables. `p_adjusted` belongs to `p_value`.
 
     Args:
         table, arms, registration, deviations: as in `effects`.

@@ -12,7 +12,7 @@ from scipy import special
 from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate import logit as logistic
+from nanotarget.estimate import logistic
 from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared
 from nanotarget.estimate.binary import varying_arms
 from nanotarget.estimate.effects import labelled, observed_rows
@@ -54,8 +54,9 @@ def ordinal(
 
     The estimate is the log odds ratio of being above any threshold of the scale, `ratio` its exponential.
     Standard errors are robust (`HC0`; `CR1` by cluster times G / (G - 1) where clusters were randomised),
-    t with n - parameters (clusters - 1) degrees of freedom. `parallel_*` is `parallel_odds`, repeated on every
-    row: where it rejects, the estimate is an average over thresholds and `dim` and `mann_whitney` say more.
+    t with n - parameters (clusters - 1) degrees of freedom. `parallel_*` is `parallel_odds`, repeated on
+    every row: where it rejects, the estimate is an average over thresholds and `dim` and `mann_whitney`
+    say more.
 
     Args:
         table, arms, registration, deviations: as in `effects`.
@@ -199,8 +200,8 @@ def _derivatives(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (n, m + k) scores and the (m + k, m + k) observed information.
 
-    With p = F(u) - F(l) of a row and F' = f, f' = f (1 - 2 F): d log p / du = f(u) / p, d log p / dl = -f(l) / p
-    and the second derivatives follow by the quotient rule.
+    With p = F(u) - F(l) of a row and F' = f, f' = f (1 - 2 F): d log p / du = f(u) / p,
+    d log p / dl = -f(l) / p, and the second derivatives follow by the quotient rule.
     """
     n = len(x)
     upper, lower, probability = _bounds(theta, x, code, m)

@@ -19,7 +19,7 @@ SEPARATED = 25.0
 
 @dataclass(frozen=True)
 class LogitFit:
-    """Coefficients (k,), their covariance (k, k), fitted probabilities (n,), degrees of freedom of t tests."""
+    """Coefficients (k,), covariance (k, k), fitted probabilities (n,), degrees of freedom of t tests."""
 
     coef: np.ndarray
     vcov: np.ndarray
@@ -54,7 +54,6 @@ def fit(
     n, k = x.shape
     w = np.ones(n) if weights is None else weights
     coef = np.zeros(k)
-    loss = np.inf
     if n <= k:
         return None
     for _ in range(STEPS):

@@ -178,7 +178,7 @@ def test_tables_of_binary_outcomes_equal_r(reference, project, name, outcome):
 
 
 def stopped_early(ones, n):
-    """Log odds of each arm and the squares of their two standard errors as R's `glm` and `sandwich` have them.
+    """Log odds of each arm and their two variances as R's `glm` and `sandwich` have them.
 
     `glm` stops as soon as the deviance hardly changes, and its weights are those before the last step. In a
     model of arms alone all of it follows from the counts.

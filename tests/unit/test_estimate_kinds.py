@@ -146,7 +146,7 @@ def test_blocks_without_two_units_of_an_arm_are_pooled(table):
 @pytest.mark.statistical
 def test_blocked_estimates_are_unbiased_and_cover():
     gaps, naive, covered = [], [], []
-    for draw in range(300):
+    for draw in range(150):
         rng = child_rng(draw, "blocked")
         block = np.repeat([0, 1], [40, 80])
         arm = np.concatenate(
@@ -166,9 +166,9 @@ def test_blocked_estimates_are_unbiased_and_cover():
         gaps.append(row["estimate"] - truth)
         covered.append(row["conf_low"] <= truth <= row["conf_high"])
         naive.append(estimate.effects(data.drop(columns="block"), ["a", "b"], ["y"])["estimate"][0] - truth)
-    assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(300)
+    assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(150)
     assert np.mean(naive) > 0.3
-    assert 0.92 <= np.mean(covered) <= 0.98
+    assert 0.89 <= np.mean(covered) <= 0.99
 
 
 def test_clusters_have_cr2_errors_with_satterthwaite_degrees_of_freedom(table):
@@ -297,8 +297,8 @@ def test_average_marginal_effects_equal_statsmodels(table):
 
 
 def test_robust_errors_of_the_logit_equal_statsmodels(table):
-    table = weighted(table)
     x = np.column_stack([np.ones(len(table)), table["arm"] == "nano", table["age"]]).astype(float)
+    w = weighted(table)["weight"].to_numpy()
     y, groups = table["sign"].to_numpy(), np.arange(len(table)) // 6
     model = sm.GLM(y, x, family=sm.families.Binomial())
     ours = logistic.fit(x, y, "HC0")
@@ -307,10 +307,8 @@ def test_robust_errors_of_the_logit_equal_statsmodels(table):
     cluster = model.fit(cov_type="cluster", cov_kwds=options, tol=1e-12).cov_params()
     factor = 75 / 74
     np.testing.assert_allclose(logistic.fit(x, y, "CR1", groups).vcov, cluster * factor, rtol=1e-6)
-    doubled = logistic.fit(np.vstack([x, x]), np.tile(y, 2), "HC0", weights=np.tile(table["weight"], 2) / 2)
-    np.testing.assert_allclose(
-        doubled.coef, logistic.fit(x, y, "HC0", weights=table["weight"]).coef, rtol=1e-8
-    )
+    doubled = logistic.fit(np.vstack([x, x]), np.tile(y, 2), "HC0", weights=np.tile(w, 2) / 2)
+    np.testing.assert_allclose(doubled.coef, logistic.fit(x, y, "HC0", weights=w).coef, rtol=1e-8)
 
 
 def test_without_covariates_the_marginal_effect_is_the_difference_in_means(table):
@@ -548,7 +546,7 @@ def test_standardised_effects_are_in_sds_of_the_first_arm(table):
 @pytest.mark.parametrize("skewed", [False, True])
 def test_errors_of_standardised_effects_are_their_spread(skewed):
     found = []
-    for draw in range(300):
+    for draw in range(120):
         rng = child_rng(draw, "standardised")
         arm = np.arange(150) % 3
         noise = rng.exponential(size=150) if skewed else rng.normal(size=150)
@@ -557,10 +555,10 @@ def test_errors_of_standardised_effects_are_their_spread(skewed):
         found.append(table.loc[table["estimator"] == "hedges_g", ["estimate", "std_error"]].to_numpy())
     found = np.array(found)
     spread, error = found[:, :, 0].std(axis=0, ddof=1), found[:, :, 1].mean(axis=0)
-    # The Monte Carlo error of a ratio of standard deviations is about 0.04; skewed ones lag in small samples.
-    np.testing.assert_allclose(error / spread, 1, atol=0.2 if skewed else 0.12)
+    # The Monte Carlo error of a ratio of standard deviations is about 0.07; skewed ones lag in small samples.
+    np.testing.assert_allclose(error / spread, 1, atol=0.25 if skewed else 0.2)
     if not skewed:
-        np.testing.assert_allclose(found[:, :, 0].mean(axis=0), [1, 2, 1], atol=0.06)
+        np.testing.assert_allclose(found[:, :, 0].mean(axis=0), [1, 2, 1], atol=0.1)
 
 
 def test_tests_of_all_arms_equal_scipy_and_statsmodels(table):
@@ -673,40 +671,41 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             -0.017,
             0.029,
             "not superior",
-            "The data exclude an advantage of nano over best of more than 3.1 and a disadvantage of more than 6.5 "
-            "percentage points on signs (90 % interval -6.5 to 3.1): an advantage as large as the smallest of "
-            "interest (5) is excluded.",
+            "The data exclude an advantage of nano over best of more than 3.1 and a disadvantage of "
+            "more than 6.5 percentage points on signs (90 % interval -6.5 to 3.1): an advantage as "
+            "large as the smallest of interest (5) is excluded.",
         ),
         (
             0.0,
             0.01,
             "not superior",
-            "The data exclude an advantage of nano over best of more than 1.7 and a disadvantage of more than 1.7 "
-            "percentage points on signs (90 % interval -1.7 to 1.7): any effect as large as the smallest of "
-            "interest (5) is excluded.",
+            "The data exclude an advantage of nano over best of more than 1.7 and a disadvantage of "
+            "more than 1.7 percentage points on signs (90 % interval -1.7 to 1.7): any effect as "
+            "large as the smallest of interest (5) is excluded.",
         ),
         (
             0.08,
             0.01,
             "superior",
-            "The data exclude an advantage of nano over best of less than 6.3 or more than 9.7 percentage points "
-            "on signs (90 % interval 6.3 to 9.7): the advantage is larger than the smallest of interest (5).",
+            "The data exclude an advantage of nano over best of less than 6.3 or more than 9.7 "
+            "percentage points on signs (90 % interval 6.3 to 9.7): the advantage is larger than the "
+            "smallest of interest (5).",
         ),
         (
             -0.08,
             0.01,
             "not superior",
-            "The data exclude any advantage of nano over best and a disadvantage of less than 6.3 or more than "
-            "9.7 percentage points on signs (90 % interval -9.7 to -6.3): the disadvantage is larger than the "
-            "smallest of interest (5).",
+            "The data exclude any advantage of nano over best and a disadvantage of less than 6.3 or "
+            "more than 9.7 percentage points on signs (90 % interval -9.7 to -6.3): the disadvantage "
+            "is larger than the smallest of interest (5).",
         ),
         (
             0.04,
             0.01,
             "inconclusive",
-            "The data exclude an advantage of nano over best of less than 2.3 or more than 5.7 percentage points "
-            "on signs (90 % interval 2.3 to 5.7): an advantage as large as the smallest of interest (5) is not "
-            "excluded.",
+            "The data exclude an advantage of nano over best of less than 2.3 or more than 5.7 "
+            "percentage points on signs (90 % interval 2.3 to 5.7): an advantage as large as the "
+            "smallest of interest (5) is not excluded.",
         ),
         (
             np.nan,

@@ -136,8 +136,8 @@ class ArmColumns:
     @property
     def dummies(self) -> np.ndarray:
         """(rows, arms) indicators of the usable arms, for the rows of `rows`."""
-        columns = [self.members[name][self.rows] for name in self.usable]
-        return np.array(columns, dtype=np.float64).reshape(len(self.usable), -1).T
+        members = np.array([self.members[name] for name in self.usable], dtype=np.float64)
+        return members.reshape(len(self.usable), len(self.y))[:, self.rows].T
 
     @property
     def controls(self) -> np.ndarray:
@@ -315,7 +315,7 @@ def block_columns(
     for j, rows in enumerate(members):
         cells = np.unique(np.column_stack([codes[rows], unit[rows]]), axis=0)[:, 0]
         counts[:, j] = np.bincount(cells, minlength=len(names))
-    pooled = (counts < 2).any(axis=1)
+    pooled: np.ndarray = np.any(counts < 2, axis=1)
     by_size = np.argsort(counts.sum(axis=1), kind="stable")
     remarks = []
     if pooled.any():
@@ -412,10 +412,19 @@ def contrasts(means: ArmMeans, arms: Sequence[str], alpha: float, welch: bool | 
                 notes.append("the outcome does not vary in either arm")
                 found = Combination(np.nan, np.nan, np.nan, found.n)
         rows.append((contrast_name(later, earlier), *found, "; ".join([*notes, *also(means)])))
-    table = pd.DataFrame(rows, columns=["contrast", "estimate", "error", "df", "n", "note"])
-    estimates = regression.tidy(*(table[c].to_numpy() for c in ("estimate", "error", "df")), alpha)
-    estimates.insert(0, "contrast", table["contrast"])
-    return estimates.assign(n=table["n"], note=table["note"])
+    return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), alpha)
+
+
+def tidied(found: pd.DataFrame, alpha: float, null: float = 0.0) -> pd.DataFrame:
+    """Return t tests and intervals of contrasts.
+
+    Args:
+        found: contrast, value, error, df, and other columns that are kept.
+        alpha, null: as in `regression.tidy`.
+    """
+    value, error, df = (found[c].to_numpy(np.float64) for c in ("value", "error", "df"))
+    estimates = regression.tidy(value, error, df, alpha, null)
+    return found.drop(columns=["value", "error", "df"]).join(estimates)
 
 
 class ArmValues(NamedTuple):
@@ -454,10 +463,8 @@ def compared(
         elif not notes:
             notes.append(trouble)
         rows.append((contrast_name(later, earlier), estimate, error, df, "; ".join([*notes, *also(columns)])))
-    table = pd.DataFrame(rows, columns=["contrast", "estimate", "error", "df", "note"])
-    estimates = regression.tidy(*(table[c].to_numpy() for c in ("estimate", "error", "df")), alpha)
-    estimates.insert(0, "contrast", table["contrast"])
-    return estimates.assign(n=int(columns.rows.sum()), note=table["note"])
+    found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
+    return tidied(found.assign(n=int(columns.rows.sum())), alpha)
 
 
 def also(means: ArmMeans | ArmColumns) -> list[str]:

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
-from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, pairs
+from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, pairs, tidied
 from nanotarget.estimate.effects import labelled, observed_rows
 from nanotarget.preregistration import Registration, contrast_name
 
@@ -166,16 +165,13 @@ def proportions(
             for b, a in pairs(arms)
         ]
         found = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
-        estimates = regression.tidy(
-            found["difference"].to_numpy(), found["error"].to_numpy(), np.full(len(found), np.inf), alpha
-        )
-        estimates["df"] = np.where(found["error"].isna(), np.nan, estimates["df"])
-        rows_of = found.drop(columns=["difference", "error"]).join(estimates)
-        tables.append(rows_of.assign(outcome=outcome, estimator="proportions", se_type="Wald"))
+        found["df"] = np.where(found["error"].isna(), np.nan, np.inf)
+        family = tidied(found, alpha)
+        tables.append(family.assign(outcome=outcome, estimator="proportions", se_type="Wald"))
     return labelled(tables, PROPORTION_COLUMNS, registration, deviations)
 
 
-_TWO_BY_TWO = ("share_ref", "share_other", "difference", "error", "n", "p_chi2", "p_fisher", "note")
+_TWO_BY_TWO = ("share_ref", "share_other", "value", "error", "n", "p_chi2", "p_fisher", "note")
 
 
 def _two_by_two(
@@ -188,7 +184,7 @@ def _two_by_two(
     found |= {"n": n, "note": "; ".join(f"no observed respondents in '{name}'" for name in empty)}
     if empty:
         return found
-    found["difference"] = shares[1] - shares[0]
+    found["value"] = shares[1] - shares[0]
     variance = shares[0] * (1 - shares[0]) / n_ref + shares[1] * (1 - shares[1]) / n_other
     found["error"] = np.sqrt(variance) if variance > 0 else np.nan
     if variance == 0:

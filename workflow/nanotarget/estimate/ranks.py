@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget import regression
-from nanotarget.estimate.arms import ArmColumns, arm_columns, pairs
+from nanotarget.estimate.arms import ArmColumns, arm_columns, pairs, tidied
 from nanotarget.estimate.effects import EFFECT_COLUMNS, labelled, observed_rows
 from nanotarget.preregistration import Registration, contrast_name
 
@@ -49,16 +49,15 @@ def mann_whitney(
             for later, earlier in pairs(arms)
         ]
         found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"])
-        estimates = regression.tidy(*(found[c].to_numpy() for c in ("value", "error", "df")), alpha, NULL)
+        family = tidied(found, alpha, NULL)
         # The interval of the logit: its standard error by the delta method is error / (p (1 - p)).
-        p = estimates["estimate"].to_numpy()
-        margin = (estimates["conf_high"] - p).to_numpy()
+        p = family["estimate"].to_numpy()
+        margin = family["conf_high"].to_numpy() - p
         with np.errstate(divide="ignore", invalid="ignore"):
             odds = p / (1 - p)
             factor = np.exp(margin / (p * (1 - p)))
-            estimates["conf_low"] = odds / factor / (1 + odds / factor)
-            estimates["conf_high"] = odds * factor / (1 + odds * factor)
-        family = found.drop(columns=["value", "error", "df"]).join(estimates)
+            family["conf_low"] = odds / factor / (1 + odds / factor)
+            family["conf_high"] = odds * factor / (1 + odds * factor)
         kind = "placements" if columns.clusters is None else "placements, CR2"
         tables.append(family.assign(outcome=outcome, estimator="mann_whitney", se_type=kind))
     return labelled(tables, EFFECT_COLUMNS, registration, deviations)

@@ -16,6 +16,7 @@ from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios
 from nanotarget.preregistration import EFFECTS, Registration, label_of, marked
+from nanotarget.regression import SeType
 
 ROBUSTNESS_COLUMNS = (
     "outcome",
@@ -48,6 +49,7 @@ ONLY_FOR = {
 ALL, PASSED, UNWEIGHTED = "all", "passed checks", "without weights"
 NONE, COVARIATES, TWO_ARMS = "none", "covariates", "covariates, two arms"
 DEFAULT, WELCH = "default", "Welch"
+SE_TYPES: dict[str, SeType | None] = {DEFAULT: None, WELCH: "HC2", "HC1": "HC1", "HC2": "HC2", "HC3": "HC3"}
 
 
 @dataclass(frozen=True)
@@ -215,9 +217,9 @@ def _estimated(
         case "ratio":
             rows = ratios(observed, arms, [outcome], alpha)
         case _:
-            se_type = None if spec.se_type == DEFAULT else spec.se_type.replace(WELCH, "HC2")
-            means = arm_means(observed, arms, outcome, covariates, se_type, spec.estimator == "ancova")
             welch = True if spec.se_type == WELCH else None
+            se_type = SE_TYPES[spec.se_type]
+            means = arm_means(observed, arms, outcome, covariates, se_type, spec.estimator == "ancova")
             shown = WELCH if welch else means.se_type
             rows = contrasts(means, arms, alpha, welch).assign(se_type=shown)
     return rows[["contrast", "se_type", *ESTIMATE_COLUMNS, "note"]].reset_index(drop=True)

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import ArmMeans, also, arm_means, pairs
+from nanotarget.estimate.arms import ArmMeans, also, arm_means, pairs, tidied
 from nanotarget.estimate.effects import labelled, observed_rows
 from nanotarget.preregistration import Registration, contrast_name
 
@@ -149,9 +148,7 @@ def _estimates(
     rows: Sequence[tuple[str, float, float, float, str]], means: ArmMeans, alpha: float
 ) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
-    estimates = regression.tidy(*(found[c].to_numpy() for c in ("value", "error", "df")), alpha)
-    estimates.insert(0, "contrast", found["contrast"])
-    return estimates.assign(n=means.n, note=found["note"], se_type=means.se_type)
+    return tidied(found.assign(n=means.n, se_type=means.se_type), alpha)
 
 
 def _unbiased(df: float) -> float:

@@ -534,6 +534,14 @@ def test_standardised_effects_are_in_sds_of_the_first_arm(table):
         np.testing.assert_allclose(row["sd"], sd)
         g = found.loc[("hedges_g", f"{ARMS[later]} - {ARMS[earlier]}"), "estimate"]
         np.testing.assert_allclose(g / row["estimate"], 1 - 3 / (4 * 149 - 1), rtol=1e-5)
+        # Glass's variance with the observed third and fourth moments of the first arm.
+        b, a, n = y[later], y[earlier], len(y[0])
+        centred = y[0] - y[0].mean()
+        variance = (b.var(ddof=1) / len(b) + a.var(ddof=1) / len(a)) / sd**2
+        variance += row["estimate"] ** 2 * np.var(centred**2, ddof=1) / n / (4 * sd**4)
+        if earlier == 0:
+            variance += row["estimate"] * (centred**3).sum() / (n - 1) / n / sd**3
+        np.testing.assert_allclose(row["std_error"], np.sqrt(variance), rtol=1e-9)
     moved = estimate.standardised(table.assign(support=7 * table["support"] - 3), ARMS, ["support"])
     np.testing.assert_allclose(moved[NUMBERS], found[NUMBERS], rtol=1e-7)
     constant = table.assign(support=table["support"].where(table["arm"] != "control", 1.0))

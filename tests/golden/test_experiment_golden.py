@@ -9,7 +9,15 @@ import pytest
 import yaml
 
 from nanotarget import estimate, explore, regression
-from nanotarget.config import CovariateConfig, StudyConfig, SubgroupConfig, typed, validate
+from nanotarget.config import (
+    CovariateConfig,
+    OutcomeConfig,
+    StudyConfig,
+    SubgroupConfig,
+    typed,
+    validate,
+)
+from nanotarget.estimate import Specification
 
 pytestmark = pytest.mark.golden
 
@@ -88,74 +96,128 @@ def test_effects_and_holm_equal_estimatr(reference, project, name):
         assert count == 9 * 3 * STUDIES[name]
 
 
+def specified(data, arms, outcomes, adjust, spec):
+    outcomes = [OutcomeConfig(name, "continuous") for name in outcomes]
+    return estimate.robustness(data, arms, outcomes, adjust, specifications=[spec])
+
+
+GOLDEN_SPECIFICATIONS = {
+    ("dim_joint", "HC2"): Specification("dim"),
+    ("dim_joint", "HC1"): Specification("dim", "HC1"),
+    ("dim_joint", "HC3"): Specification("dim", "HC3"),
+    ("difference_in_means_welch", "neyman_welch_df"): Specification("dim", "Welch"),
+    ("lin_joint", "HC2"): Specification("lin", adjustment="covariates"),
+    ("lin_pair_only", "HC2"): Specification("lin", adjustment="covariates, two arms"),
+    ("ancova_additive", "HC2"): Specification("ancova", adjustment="covariates"),
+}
+
+
+@pytest.mark.parametrize("estimator", GOLDEN_SPECIFICATIONS)
 @pytest.mark.parametrize("name", STUDIES)
-def test_lin_adjustment_of_two_arms_equals_estimatr(reference, project, name):
+def test_specification_curve_and_adjusted_p_equal_r(reference, project, name, estimator):
+    """Every row of the golden effects, with its p values adjusted within and across outcomes."""
     data, arms, outcomes, adjust, _ = study(reference, project, name)
-    found = []
-    for later, earlier in estimate.pairs(arms):
-        pair = data[data["arm"].isin([later, earlier])]
-        rows = estimate.effects(pair, [earlier, later], outcomes, adjust)
-        found.append(rows[rows["estimator"] == "lin"])
-    found = pd.concat(found).drop(columns=["estimator", "se_type"])
-    golden = golden_effects(reference, name, "lin_pair_only")
-    columns = {column: column for column in TESTED} | {"n": "nobs"}
-    count = compare(found, golden, columns, f"lin of pairs {name}", ["outcome", "contrast"])
-    assert count == 8 * 3 * STUDIES[name]
+    found = specified(data, arms, outcomes, adjust, GOLDEN_SPECIFICATIONS[estimator])
+    within = found.groupby("outcome")["p_value"]
+    for method, rule in ADJUSTMENTS.items():
+        found[f"p_{method}_within_outcome"] = within.transform(lambda p, rule=rule: rule(p.to_numpy()))
+    found["p_holm_across_outcomes"] = regression.holm(found["p_value"].to_numpy())
+    adjusted = [column for column in found if column.startswith("p_") and column != "p_value"]
+    welch = estimator[0] == "difference_in_means_welch"
+    tested = ["estimate", "std_error", "p_value", "df"] if welch else TESTED
+    columns = {column: column for column in [*tested, *adjusted]} | {"n": "nobs"}
+    rows = found.drop(columns=["estimator", "se_type"])
+    golden = golden_effects(reference, name, *estimator)
+    count = compare(rows, golden, columns, f"{name} {' '.join(estimator)}", ["outcome", "contrast"])
+    assert count == (9 if welch else 12) * 3 * STUDIES[name]
 
 
-@pytest.mark.parametrize("se_type", ["HC1", "HC2", "HC3"])
+ADJUSTMENTS = {
+    "holm": regression.holm,
+    "bonferroni": regression.bonferroni,
+    "BH": regression.benjamini_hochberg,
+}
+
+
 @pytest.mark.parametrize("name", STUDIES)
-def test_joint_regression_on_arms_equals_estimatr(reference, project, name, se_type):
-    """The model behind `dim`, fitted in one piece."""
+def test_omnibus_tests_equal_r(reference, project, name):
     data, arms, outcomes, _, _ = study(reference, project, name)
-    found = joint(data, arms, outcomes, se_type, ())
-    golden = golden_effects(reference, name, "dim_joint", se_type)
-    columns = {column: column for column in TESTED}
-    count = compare(found, golden, columns, f"joint {name} {se_type}", ["outcome", "contrast"])
-    assert count == 7 * 3 * STUDIES[name]
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_additive_adjustment_equals_estimatr(reference, project, name):
-    data, arms, outcomes, adjust, _ = study(reference, project, name)
-    found = joint(data, arms, outcomes, "HC2", adjust)
-    golden = golden_effects(reference, name, "ancova_additive")
-    columns = {column: column for column in TESTED}
-    count = compare(found, golden, columns, f"ancova {name}", ["outcome", "contrast"])
-    assert count == 7 * 3 * STUDIES[name]
-
-
-def joint(data, arms, outcomes, se_type, adjust):
-    tables = []
-    for outcome in outcomes:
-        observed = data[data[outcome].notna()]
-        dummies = np.column_stack([observed["arm"] == arm for arm in arms]).astype(float)
-        x = np.hstack([dummies, estimate.covariate_columns(observed, adjust)[0]])
-        model = regression.fit(x, observed[outcome].to_numpy(), se_type)
-        pairs = estimate.pairs(arms)
-        rows = np.zeros((len(pairs), x.shape[1]))
-        for i, (later, earlier) in enumerate(pairs):
-            rows[i, arms.index(later)], rows[i, arms.index(earlier)] = 1, -1
-        names = [f"{later} - {earlier}" for later, earlier in pairs]
-        tables.append(regression.contrast(model, rows).assign(outcome=outcome, contrast=names))
-    return pd.concat(tables)
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_omnibus_test_equals_estimatr(reference, project, name):
-    data, arms, outcomes, _, _ = study(reference, project, name)
-    found = []
-    for outcome in outcomes:
-        observed = data[data[outcome].notna()]
-        dummies = np.column_stack([observed["arm"] == arm for arm in arms]).astype(float)
-        model = regression.fit(dummies, observed[outcome].to_numpy(), "HC2")
-        test = regression.wald(model, np.array([[-1, 1, 0], [-1, 0, 1]]))
-        found.append((outcome, test.statistic, test.df1, test.df2, test.p_value))
-    found = pd.DataFrame(found, columns=["outcome", "statistic", "df1", "df2", "p_value"])
+    found = estimate.omnibus(data, arms, outcomes)
     golden = table(reference / "golden" / f"{name}__omnibus.csv")
-    golden = golden[golden["test"] == "wald_F_HC2"]
-    columns = {c: c for c in ("statistic", "df1", "df2", "p_value")}
-    assert compare(found, golden, columns, f"omnibus {name}", ["outcome"]) == 4 * STUDIES[name]
+    assert len(found) == len(golden) == 3 * STUDIES[name]
+    keys = ["outcome", "test"]
+    columns = {c: c for c in ("statistic", "df1", "p_value")}
+    count = compare(found, golden, columns, f"omnibus {name}", keys)
+    means = golden["test"] != "kruskal_wallis"
+    count += compare(found[found["df2"].notna()], golden[means], {"df2": "df2"}, f"omnibus {name}, df2", keys)
+    assert count == (3 * 3 + 2) * STUDIES[name]
+
+
+BINARY = [
+    ("exp_hillstrom_2008", "visit"),
+    ("exp_hillstrom_2008", "conversion"),
+    ("exp_levendusky_2016", "high_pol"),
+]
+
+
+@pytest.mark.parametrize(("name", "outcome"), BINARY)
+def test_tables_of_binary_outcomes_equal_r(reference, project, name, outcome):
+    data, arms, *_ = study(reference, project, name)
+    golden = table(reference / "golden" / f"{name}__binary_{outcome}.csv")
+    found = estimate.proportions(data, arms, [outcome])
+    columns = {
+        "estimate": "prop_diff",
+        "p_chi2": "prop_test_p_no_continuity",
+        "conf_low": "conf_low_wald",
+        "conf_high": "conf_high_wald",
+    }
+    fisher = golden["fisher_p"].notna().all()  # R was not asked for it with 42,000 people
+    columns |= {"p_fisher": "fisher_p"} if fisher else {}
+    count = compare(found, golden, columns, f"proportions {name} {outcome}", ["outcome", "contrast"])
+    assert count == 3 * len(columns)
+
+
+def stopped_early(ones, n):
+    """Log odds of each arm and their two variances as R's `glm` and `sandwich` have them.
+
+    `glm` stops as soon as the deviance hardly changes, and its weights are those before the last step. In a
+    model of arms alone all of it follows from the counts.
+    """
+    share, before = ones / n, np.inf
+    # R starts from (y + 1/2) / 2, so that the first working responses are +-(log 3 + 4/3) with equal weights.
+    eta, weight = (2 * share - 1) * (np.log(3) + 4 / 3), n * 3 / 16
+    while True:
+        p = 1 / (1 + np.exp(-eta))
+        deviance = -2 * (n * (share * np.log(p) + (1 - share) * np.log(1 - p))).sum()
+        if abs(deviance - before) / (abs(deviance) + 0.1) < 1e-8:
+            break
+        before, weight = deviance, n * p * (1 - p)
+        eta = eta + (share - p) / (p * (1 - p))
+    # Working residuals at the end, working weights of the step before.
+    squares = share * (1 / p) ** 2 + (1 - share) * (1 / (1 - p)) ** 2
+    return eta, 1 / weight, squares / n
+
+
+@pytest.mark.parametrize(("name", "outcome"), BINARY)
+def test_odds_ratios_equal_r(reference, project, name, outcome):
+    """Ours go on to the optimum, where both standard errors are the root of the sum of inverse counts."""
+    data, arms, *_ = study(reference, project, name)
+    golden = table(reference / "golden" / f"{name}__binary_{outcome}.csv").set_index("contrast")
+    by_arm = data.groupby("arm", observed=True)[outcome]
+    ones, n = (by_arm.agg(how).loc[arms].to_numpy(float) for how in ("sum", "count"))
+    eta, *variances = stopped_early(ones, n)
+    logs, inverse = np.log(ones / (n - ones)), 1 / ones + 1 / (n - ones)
+    tables = [estimate.logit(data, arms, [outcome], se_type=se_type) for se_type in ("model", "HC0")]
+    tables = [t[t["quantity"] == "log odds ratio"].set_index("contrast") for t in tables]
+    for later, earlier in estimate.pairs(arms):
+        i, j = arms.index(later), arms.index(earlier)
+        theirs = golden.loc[f"{later} - {earlier}", ["log_odds_ratio", "se_model", "se_HC0"]].to_numpy(float)
+        early = [eta[i] - eta[j], *(np.sqrt(v[i] + v[j]) for v in variances)]
+        np.testing.assert_allclose(early, theirs, rtol=RELATIVE)
+        for found in tables:
+            ours = found.loc[f"{later} - {earlier}", ["estimate", "std_error"]].to_numpy(float)
+            exact = [logs[i] - logs[j], np.sqrt(inverse[i] + inverse[j])]
+            np.testing.assert_allclose(ours, exact, rtol=1e-9)
 
 
 def test_balance_equals_r(reference, project):

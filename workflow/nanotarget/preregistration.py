@@ -368,6 +368,11 @@ def _check_families(registration: Registration, source: str) -> Iterator[Problem
         )
 
 
+def own_family(table: pd.DataFrame) -> pd.Series:
+    """Name the family of each estimate where none is registered: its outcome and estimator."""
+    return table["outcome"].astype("str") + ", " + table["estimator"].astype("str")
+
+
 def families(registration: Registration | None, table: pd.DataFrame) -> pd.Series:
     """Name the family of tests in which the p value of each estimate is adjusted.
 
@@ -387,14 +392,14 @@ def families(registration: Registration | None, table: pd.DataFrame) -> pd.Serie
         if analysis.id in family.analyses
     ]
 
-    def family_of(outcome: str, estimator: str, contrast: str) -> str:
-        if registration is not None and registration.knows(contrast):
+    def family_of(own: str, *estimate: str) -> str:
+        if registration is not None and registration.knows(estimate[-1]):
             for name, analysis in members:
-                if analysis.covers(outcome, estimator, contrast):
+                if analysis.covers(*estimate):
                     return name
-        return f"{outcome}, {estimator}"
+        return own
 
-    rows = zip(table["outcome"], table["estimator"], table["contrast"], strict=True)
+    rows = zip(own_family(table), table["outcome"], table["estimator"], table["contrast"], strict=True)
     return pd.Series([family_of(*row) for row in rows], index=table.index, dtype="str", name="family")
 
 

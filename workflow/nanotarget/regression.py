@@ -354,3 +354,37 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return adjusted
+
+
+def bonferroni(p_values: np.ndarray) -> np.ndarray:
+    """Return p values times the number of tests, at most 1; missing ones do not count."""
+    p = np.asarray(p_values, dtype=np.float64)
+    return np.minimum(p * (~np.isnan(p)).sum(), 1.0)
+
+
+def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
+    """Return p values adjusted for the false discovery rate (Benjamini & Hochberg 1995).
+
+    Missing ones stay missing and do not count.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(len(p), np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(-p[tested], kind="stable")]
+    factors = len(order) / np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.minimum.accumulate(p[order] * factors), 1.0)
+    return adjusted
+
+
+def welch_df(variances: np.ndarray, dfs: np.ndarray) -> float:
+    """Return the degrees of freedom of a sum of independent variance estimates.
+
+    Welch (1947), Satterthwaite (1946): (sum v)^2 / sum(v^2 / df); NaN if all variances are zero.
+
+    Args:
+        variances: (m,) estimates.
+        dfs: (m,) degrees of freedom of each.
+    """
+    v = np.asarray(variances, dtype=np.float64)
+    squares = float((v**2 / np.asarray(dfs, dtype=np.float64)).sum())
+    return float(v.sum() ** 2 / squares) if squares > 0 else np.nan

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nanotarget import regression
 from nanotarget.config import CovariateConfig
+from nanotarget.estimate.prognosis import prognostic_score
 from nanotarget.preregistration import contrast_name
 
 MISSING = "(missing)"
+# With fewer respondents in an arm the degrees of freedom are Welch's; with more the intervals differ by
+# less than 2 percent.
+SMALL_ARM = 50
+# Respondents of the smallest arm that a column of the adjustment needs.
+RESPONDENTS_PER_COLUMN = 10
 
 
 def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
@@ -26,10 +33,16 @@ class ArmMeans:
 
     Attributes:
         mean, variance: an entry an arm; NaN where there is no estimate.
-        df: residual degrees of freedom of the joint model.
+        df: residual degrees of freedom of the joint model (with clusters: clusters - 1).
         n: respondents in the model.
         notes: what is wrong with an arm, by arm.
         left_out: columns that could not be adjusted for.
+        remarks: what else was done otherwise than asked for.
+        se_type: of the variances.
+        size: respondents of each arm in the model.
+        arm_df: degrees of freedom of each arm's variance.
+        model: the joint model, if the arms were not fitted one by one.
+        place: coefficient of each arm in it.
     """
 
     mean: dict[str, float]
@@ -38,50 +51,282 @@ class ArmMeans:
     n: int
     notes: dict[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    se_type: regression.SeType = "HC2"
+    size: dict[str, int] = field(default_factory=dict)
+    arm_df: dict[str, float] = field(default_factory=dict)
+    model: regression.Fit | None = None
+    place: dict[str, int] = field(default_factory=dict)
+
+    def combination(self, on: Mapping[str, float], welch: bool | None = None) -> Combination:
+        """Return a linear combination of arm means with its standard error and degrees of freedom.
+
+        Degrees of freedom are n - parameters; those of Welch (1947) if an arm has fewer than `SMALL_ARM`
+        respondents, because then the larger variance can belong to the smaller arm; those of Bell & McCaffrey
+        (2002) with clusters.
+
+        Args:
+            on: coefficient of each arm.
+            welch: whether to use Welch's, whatever the size of the arms; None for the rule above.
+        """
+        estimate = sum(c * self.mean[arm] for arm, c in on.items())
+        if self.model is not None:
+            row = np.zeros(len(self.model.coef))
+            places = [self.place[arm] for arm in on]
+            row[places] = list(on.values())
+            block = self.model.vcov[np.ix_(places, places)]
+            variance = float(row[places] @ block @ row[places])
+            df = float(regression.contrast(self.model, row)["df"].iloc[0])
+            return Combination(estimate, float(np.sqrt(max(variance, 0.0))), df, self.n)
+        parts = np.array([c**2 * self.variance[arm] for arm, c in on.items()])
+        error = float(np.sqrt(parts.sum()))
+        if welch or (welch is None and min(self.size[arm] for arm in on) < SMALL_ARM):
+            df = regression.welch_df(parts, np.array([self.arm_df[arm] for arm in on]))
+            return Combination(estimate, error, df, sum(self.size[arm] for arm in on))
+        return Combination(estimate, error, self.df, self.n)
+
+
+class Combination(NamedTuple):
+    """A linear combination of arm means; `n` respondents are behind its degrees of freedom."""
+
+    estimate: float
+    error: float
+    df: float
+    n: int
+
+
+@dataclass(frozen=True)
+class ArmColumns:
+    """What the models of the arms are fitted on.
+
+    Attributes:
+        usable: arms that can be estimated, in order.
+        members: (n,) rows of each arm.
+        y, w: (n,) outcome and weight.
+        blocks: (n, b) centred columns of the blocks.
+        z: (n, k) centred columns of the covariates.
+        clusters: (n,) unit that was randomised as a whole; None where that is the respondent.
+        notes, left_out, remarks: as in `ArmMeans`.
+    """
+
+    usable: list[str]
+    members: dict[str, np.ndarray]
+    y: np.ndarray
+    w: np.ndarray
+    blocks: np.ndarray
+    z: np.ndarray
+    clusters: np.ndarray | None
+    notes: dict[str, str]
+    left_out: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    def without(self, notes: Mapping[str, str]) -> ArmColumns:
+        """Return the columns without some arms, for the reasons given."""
+        usable = [name for name in self.usable if name not in notes]
+        return replace(self, usable=usable, notes={**self.notes, **notes})
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) members of a usable arm."""
+        chosen = np.zeros(len(self.y), dtype=bool)
+        for name in self.usable:
+            chosen |= self.members[name]
+        return chosen
+
+    @property
+    def dummies(self) -> np.ndarray:
+        """(rows, arms) indicators of the usable arms, for the rows of `rows`."""
+        members = np.array([self.members[name] for name in self.usable], dtype=np.float64)
+        return members.reshape(len(self.usable), len(self.y))[:, self.rows].T
+
+    @property
+    def controls(self) -> np.ndarray:
+        """(n, b + k) columns of blocks and covariates."""
+        return np.hstack([self.blocks, self.z])
+
+
+def arm_columns(
+    observed: pd.DataFrame, arms: Sequence[str], outcome: str, adjust: Sequence[CovariateConfig] = ()
+) -> ArmColumns:
+    """Prepare the columns of the models, and say which arms and columns can be used.
+
+    Too many covariates for the smallest arm become one prognostic score: more columns than a tenth of its
+    respondents (Harrell, Lee & Mark 1996; Lei & Ding 2021 show that the adjustment is biased and its standard
+    error too small when columns are many relative to respondents). An arm too small for even one column is
+    not adjusted.
+
+    Args:
+        observed: rows of `contracts.experiment` in which the outcome is there.
+        arms: names, in order.
+        outcome: its column.
+        adjust: covariates.
+    """
+    arm = observed["arm"].astype("str").to_numpy()
+    y = observed[outcome].to_numpy(np.float64)
+    w = observed["weight"].to_numpy(np.float64)
+    clusters = cluster_ids(observed)
+    members = {name: arm == name for name in arms}
+    notes = {}
+    for name in arms:
+        if members[name].sum() < 2:
+            notes[name] = f"fewer than two observed respondents in '{name}'"
+        elif clusters is not None and len(pd.unique(clusters[members[name]])) < 2:
+            notes[name] = f"fewer than two clusters in '{name}'"
+        elif adjust and members[name].sum() < RESPONDENTS_PER_COLUMN:
+            notes[name] = f"too few respondents in '{name}' for the adjustment"
+    usable = [name for name in arms if name not in notes]
+    blocks, remarks = block_columns(observed, [members[name] for name in usable], clusters)
+    z, names = covariate_columns(observed, adjust)
+    smallest = min((int(members[name].sum()) for name in usable), default=0)
+    if usable and z.shape[1] > max(smallest / RESPONDENTS_PER_COLUMN, 1):
+        code = pd.Index(arms).get_indexer(arm)
+        unit = observed["respondent_id"] if "respondent_id" in observed else np.arange(len(observed))
+        score = prognostic_score(z, y, w, code, np.asarray(unit) if clusters is None else clusters)
+        remarks.append(
+            f"adjusted for one prognostic score: {z.shape[1]} columns are too many for {smallest} respondents"
+        )
+        z, names = score[:, None], ["prognostic score"]
+    for name in list(usable):
+        if members[name].sum() <= 1 + blocks.shape[1] + z.shape[1]:
+            notes[name] = f"too few respondents in '{name}' for the adjustment"
+            usable.remove(name)
+    keep = adjustable(z, [members[name] for name in usable], blocks)
+    left_out = tuple(dict.fromkeys(name for name, kept in zip(names, keep, strict=True) if not kept))
+    return ArmColumns(usable, members, y, w, blocks, z[:, keep], clusters, notes, left_out, tuple(remarks))
 
 
 def arm_means(
-    observed: pd.DataFrame, arms: Sequence[str], outcome: str, adjust: Sequence[CovariateConfig] = ()
+    observed: pd.DataFrame,
+    arms: Sequence[str],
+    outcome: str,
+    adjust: Sequence[CovariateConfig] = (),
+    se_type: regression.SeType | None = None,
+    additive: bool = False,
 ) -> ArmMeans:
-    """Estimate the mean outcome of every arm with HC2 variances.
+    """Estimate the mean outcome of every arm.
 
     Without covariates this is the regression on arm dummies; with them the fully interacted
-    regression of Lin (2013) on covariates centred over all observed respondents. Both models
-    separate by arm, so each arm is fitted alone: the HC2 covariance between arms is zero and an
-    arm that cannot be estimated does not spoil the others.
+    regression of Lin (2013) on covariates centred over all observed respondents. With blocks the
+    dummies of the blocks are interacted in the same way: the mean of an arm is then its mean in each
+    block, averaged by the size of the blocks. That is unbiased whatever the shares of the arms in the
+    blocks; block fixed effects would weigh blocks by n p (1 - p) instead (Imai 2008; Gerber & Green
+    2012, section 3.6.1).
+
+    The interacted models separate by arm, so each arm is fitted alone: the HC2 covariance between
+    arms is zero and an arm that cannot be estimated does not spoil the others. Clusters (CR2) and the
+    other variances are those of one model of all arms that can be estimated.
 
     Args:
         observed: rows of `contracts.experiment` in which the outcome is there.
         arms: names, in order.
         outcome: its column.
         adjust: covariates of the adjustment; none for the unadjusted means.
+        se_type: of the standard errors; by default CR2 where units larger than a respondent were
+            randomised, else HC2.
+        additive: one common slope for all arms instead of Lin's (analysis of covariance).
     """
-    arm = observed["arm"].astype("str").to_numpy()
-    y = observed[outcome].to_numpy(np.float64)
-    w = observed["weight"].to_numpy(np.float64)
-    members = {name: arm == name for name in arms}
-    z, names = covariate_columns(observed, adjust)
-    mean, variance, notes = (dict.fromkeys(arms, np.nan), dict.fromkeys(arms, np.nan), {})
-    for name in arms:
-        if members[name].sum() < 2:
-            notes[name] = f"fewer than two observed respondents in '{name}'"
-        elif members[name].sum() <= 1 + z.shape[1]:
-            notes[name] = f"too few respondents in '{name}' for the adjustment"
-    usable = [name for name in arms if name not in notes]
-    keep = adjustable(z, [members[name] for name in usable])
-    z = z[:, keep]
-    df = 0.0
-    for name in usable:
-        rows = members[name]
-        x = np.column_stack([np.ones(rows.sum()), z[rows]])
-        model = regression.fit(x, y[rows], "HC2", weights=w[rows])
+    columns = arm_columns(observed, arms, outcome, adjust)
+    se_type = se_type or ("HC2" if columns.clusters is None else "CR2")
+    fit = _one_by_one if se_type == "HC2" and not additive else _together
+    return fit(columns, arms, se_type, additive)
+
+
+def _one_by_one(
+    columns: ArmColumns, arms: Sequence[str], se_type: regression.SeType, additive: bool
+) -> ArmMeans:
+    mean, variance = dict.fromkeys(arms, np.nan), dict.fromkeys(arms, np.nan)
+    notes, sizes, dfs = dict(columns.notes), dict.fromkeys(arms, 0), dict.fromkeys(arms, np.nan)
+    controls = columns.controls
+    for name in columns.usable:
+        rows = columns.members[name]
+        x = np.column_stack([np.ones(rows.sum()), controls[rows]])
+        model = regression.fit(x, columns.y[rows], se_type, weights=columns.w[rows])
         mean[name], variance[name] = float(model.coef[0]), float(model.vcov[0, 0])
-        df += model.df
+        sizes[name], dfs[name] = model.n, model.df
         if np.isnan(variance[name]):
             notes[name] = f"too few respondents in '{name}' for the adjustment"
-    left_out = tuple(dict.fromkeys(name for name, kept in zip(names, keep, strict=True) if not kept))
-    n = int(sum(members[name].sum() for name in usable))
-    return ArmMeans(mean, variance, df, n, notes, left_out)
+    df = float(sum(dfs[name] for name in columns.usable))
+    n = sum(sizes.values())
+    return ArmMeans(
+        mean, variance, df, n, notes, columns.left_out, columns.remarks, se_type, size=sizes, arm_df=dfs
+    )
+
+
+def _together(
+    columns: ArmColumns, arms: Sequence[str], se_type: regression.SeType, additive: bool
+) -> ArmMeans:
+    mean, variance = dict.fromkeys(arms, np.nan), dict.fromkeys(arms, np.nan)
+    notes, sizes = dict(columns.notes), dict.fromkeys(arms, 0)
+    if not columns.usable:
+        return ArmMeans(mean, variance, 0.0, 0, notes, columns.left_out, columns.remarks, se_type, sizes)
+    rows, dummies = columns.rows, columns.dummies
+    controls = columns.controls[rows]
+    parts = [controls] if additive else [dummies[:, [i]] * controls for i in range(dummies.shape[1])]
+    clusters = None if columns.clusters is None else columns.clusters[rows]
+    x = np.hstack([dummies, *parts])
+    model = regression.fit(x, columns.y[rows], se_type, clusters, columns.w[rows])
+    place = {name: i for i, name in enumerate(columns.usable)}
+    for name, i in place.items():
+        mean[name], variance[name] = float(model.coef[i]), float(model.vcov[i, i])
+        sizes[name] = int(columns.members[name].sum())
+        if np.isnan(variance[name]):
+            notes[name] = f"too few respondents in '{name}' for the adjustment"
+    return ArmMeans(
+        mean,
+        variance,
+        model.df_wald,
+        model.n,
+        notes,
+        columns.left_out,
+        columns.remarks,
+        se_type,
+        sizes,
+        model=model,
+        place=place,
+    )
+
+
+def cluster_ids(observed: pd.DataFrame) -> np.ndarray | None:
+    """Return the (n,) units that were randomised as a whole, None where they are the respondents."""
+    if "cluster" not in observed or not observed["cluster"].duplicated().any():
+        return None
+    return observed["cluster"].astype("str").to_numpy()
+
+
+def block_columns(
+    observed: pd.DataFrame, members: Sequence[np.ndarray], clusters: np.ndarray | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return the centred columns of the blocks (all but one) and what had to be done to them.
+
+    A block without two units of each arm has no variance there: such blocks are pooled, with the smallest
+    other one if they still lack units.
+
+    Args:
+        observed: with `weight`, and `block` if there are blocks.
+        members: (n,) rows of each arm that is estimated.
+        clusters: (n,) units if they are not respondents.
+    """
+    none = np.empty((len(observed), 0))
+    if "block" not in observed or observed["block"].nunique() < 2 or not members:
+        return none, []
+    codes, names = pd.factorize(observed["block"], sort=True)
+    unit = np.arange(len(observed)) if clusters is None else pd.factorize(clusters)[0]
+    counts = np.zeros((len(names), len(members)), dtype=np.int64)
+    for j, rows in enumerate(members):
+        cells = np.unique(np.column_stack([codes[rows], unit[rows]]), axis=0)[:, 0]
+        counts[:, j] = np.bincount(cells, minlength=len(names))
+    pooled: np.ndarray = np.any(counts < 2, axis=1)
+    by_size = np.argsort(counts.sum(axis=1), kind="stable")
+    remarks = []
+    if pooled.any():
+        while (counts[pooled].sum(axis=0) < 2).any() and not pooled.all():
+            pooled[next(i for i in by_size if not pooled[i])] = True
+        remarks.append(f"{pooled.sum()} blocks are pooled: fewer than two units of an arm in a block")
+        codes = np.where(pooled[codes], len(names), codes)
+    kept = np.unique(codes)
+    dummies = (codes[:, None] == kept[1:]).astype(np.float64)
+    weights = observed["weight"].to_numpy(np.float64)
+    return dummies - np.average(dummies, axis=0, weights=weights) if len(kept) > 1 else none, remarks
 
 
 def covariate_columns(
@@ -124,19 +369,21 @@ def _mean(values: np.ndarray, weights: pd.Series) -> float:
     return float(np.average(values, weights=weights)) if len(values) else 0.0
 
 
-def adjustable(z: np.ndarray, members: Sequence[np.ndarray]) -> np.ndarray:
+def adjustable(z: np.ndarray, members: Sequence[np.ndarray], blocks: np.ndarray | None = None) -> np.ndarray:
     """Say which columns every arm can be adjusted for.
 
     A column must vary in every arm beyond a single respondent (whose value it would fit exactly)
-    and must not be a combination of earlier columns there.
+    and must not be a combination of blocks and earlier columns there.
 
     Args:
         z: (n, k) columns.
         members: (n,) booleans an arm.
+        blocks: (n, b) columns of blocks, if there are any.
 
     Returns:
         (k,) booleans.
     """
+    blocks = np.empty((len(z), 0)) if blocks is None else blocks
     keep = np.ones(z.shape[1], dtype=bool)
     for rows in members:
         for j in range(z.shape[1]):
@@ -144,15 +391,22 @@ def adjustable(z: np.ndarray, members: Sequence[np.ndarray]) -> np.ndarray:
             keep[j] &= rows.sum() - counts.max() >= 2
     for rows in members:
         candidates = np.flatnonzero(keep)
-        x = np.column_stack([np.ones(rows.sum()), z[rows][:, candidates]])
+        x = np.column_stack([np.ones(rows.sum()), blocks[rows], z[rows][:, candidates]])
         independent = regression.orthogonalise(x)[2]
-        aliased = np.setdiff1d(np.arange(1, x.shape[1]), independent)
-        keep[candidates[aliased - 1]] = False
+        first = 1 + blocks.shape[1]
+        aliased = np.setdiff1d(np.arange(first, x.shape[1]), independent)
+        keep[candidates[aliased - first]] = False
     return keep
 
 
-def contrasts(means: ArmMeans, arms: Sequence[str], alpha: float) -> pd.DataFrame:
+def contrasts(means: ArmMeans, arms: Sequence[str], alpha: float, welch: bool | None = None) -> pd.DataFrame:
     """Compare every later arm with every earlier one.
+
+    Args:
+        means: from `arm_means`.
+        arms: names, in order.
+        alpha: intervals have level 1 - alpha.
+        welch: as in `ArmMeans.combination`.
 
     Returns:
         contrast, estimate ... df, n, note; an impossible comparison is NaN and its note says why.
@@ -160,16 +414,69 @@ def contrasts(means: ArmMeans, arms: Sequence[str], alpha: float) -> pd.DataFram
     rows = []
     for later, earlier in pairs(arms):
         notes = [means.notes[arm] for arm in (earlier, later) if arm in means.notes]
-        variance = means.variance[later] + means.variance[earlier]
-        if variance == 0:
-            notes.append("the outcome does not vary in either arm")
-            variance = np.nan
-        estimate = means.mean[later] - means.mean[earlier] if not notes else np.nan
-        if means.left_out:
-            notes.append(f"not adjusted for {', '.join(means.left_out)}")
-        rows.append((contrast_name(later, earlier), estimate, np.sqrt(variance), "; ".join(notes)))
-    table = pd.DataFrame(rows, columns=["contrast", "estimate", "error", "note"])
-    df = np.where(table["error"].isna() | table["estimate"].isna(), np.nan, means.df)
-    estimates = regression.tidy(table["estimate"].to_numpy(), table.pop("error").to_numpy(), df, alpha)
-    estimates.insert(0, "contrast", table["contrast"])
-    return estimates.assign(n=means.n, note=table["note"])
+        found = Combination(np.nan, np.nan, np.nan, means.n)
+        if not notes:
+            found = means.combination({later: 1.0, earlier: -1.0}, welch)
+            if found.error == 0:
+                notes.append("the outcome does not vary in either arm")
+                found = Combination(np.nan, np.nan, np.nan, found.n)
+        rows.append((contrast_name(later, earlier), *found, "; ".join([*notes, *also(means)])))
+    return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), alpha)
+
+
+def tidied(found: pd.DataFrame, alpha: float, null: float = 0.0) -> pd.DataFrame:
+    """Return t tests and intervals of contrasts.
+
+    Args:
+        found: contrast, value, error, df, and other columns that are kept.
+        alpha, null: as in `regression.tidy`.
+    """
+    value, error, df = (found[c].to_numpy(np.float64) for c in ("value", "error", "df"))
+    estimates = regression.tidy(value, error, df, alpha, null)
+    return found.drop(columns=["value", "error", "df"]).join(estimates)
+
+
+class ArmValues(NamedTuple):
+    """A value of each usable arm, their covariance and the degrees of freedom of t tests."""
+
+    value: np.ndarray
+    covariance: np.ndarray
+    df: float
+
+
+def compared(
+    columns: ArmColumns, arms: Sequence[str], values: ArmValues | None, alpha: float, trouble: str = ""
+) -> pd.DataFrame:
+    """Compare every later arm with every earlier one by values of a model of all arms together.
+
+    Args:
+        columns: of the model, which say what is wrong with an arm.
+        arms: names, in order.
+        values: of `columns.usable`; None if there is no fit.
+        alpha: intervals have level 1 - alpha.
+        trouble: why there is no fit.
+
+    Returns:
+        As `contrasts`.
+    """
+    place = {name: i for i, name in enumerate(columns.usable)}
+    rows = []
+    for later, earlier in pairs(arms):
+        notes = [columns.notes[arm] for arm in (earlier, later) if arm in columns.notes]
+        estimate = error = df = np.nan
+        if not notes and values is not None:
+            i, j = place[later], place[earlier]
+            estimate, df = values.value[i] - values.value[j], values.df
+            v = values.covariance
+            error = np.sqrt(v[i, i] + v[j, j] - 2 * v[i, j])
+        elif not notes:
+            notes.append(trouble)
+        rows.append((contrast_name(later, earlier), estimate, error, df, "; ".join([*notes, *also(columns)])))
+    found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
+    return tidied(found.assign(n=int(columns.rows.sum())), alpha)
+
+
+def also(means: ArmMeans | ArmColumns) -> list[str]:
+    """Return what was done otherwise than asked for, in plain words."""
+    left_out = [f"not adjusted for {', '.join(means.left_out)}"] if means.left_out else []
+    return [*left_out, *means.remarks]

@@ -11,7 +11,7 @@ from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, contrasts
-from nanotarget.preregistration import EFFECTS, Registration, families, label_of, marked
+from nanotarget.preregistration import EFFECTS, Registration, families, label_of, marked, own_family
 
 EFFECT_COLUMNS = (
     "outcome",
@@ -39,7 +39,8 @@ def effects(
     """Estimate the effect of every arm against every earlier one on every outcome.
 
     Estimators: `dim`, the difference in means, and `lin`, the regression adjustment of Lin (2013),
-    both with HC2 standard errors and n - parameters degrees of freedom. P values are adjusted by
+    both with HC2 standard errors (CR2 where clusters were randomised). Blocks and degrees of freedom:
+    `arm_means`, `ArmMeans.combination`; too many covariates: `arm_columns`. P values are adjusted by
     Holm (1979) within their `preregistration.families`. Respondents without the outcome
     are left out; how missing covariates enter is said in `covariate_columns`.
 
@@ -58,21 +59,45 @@ def effects(
     """
     tables = []
     for outcome in outcomes:
-        observed = table[table[outcome].notna() & table["arm"].notna()]
+        observed = observed_rows(table, outcome)
         for estimator, covariates in (("dim", ()), ("lin", adjust)):
             if estimator == "lin" and not adjust:
                 continue
-            rows = contrasts(arm_means(observed, arms, outcome, covariates), arms, alpha)
-            tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type="HC2"))
+            means = arm_means(observed, arms, outcome, covariates)
+            rows = contrasts(means, arms, alpha)
+            tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type=means.se_type))
+    return labelled(tables, EFFECT_COLUMNS, registration, deviations)
+
+
+def observed_rows(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """Return the respondents who were randomised and whose outcome is there."""
+    return table[table[outcome].notna() & table["arm"].notna()]
+
+
+def labelled(
+    tables: Sequence[pd.DataFrame],
+    columns: Sequence[str],
+    registration: Registration | None,
+    deviations: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """Put estimates together: Holm within families, labels and deviations.
+
+    Args:
+        tables: each a family where none is registered, with outcome, estimator, contrast and
+            `ESTIMATE_COLUMNS`.
+        columns: of the result, in order.
+        registration, deviations: as in `effects`; estimates are marked as the effects are.
+    """
     if not tables:
-        return pd.DataFrame(columns=list(EFFECT_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
-    found = pd.concat(tables, ignore_index=True)
+        return pd.DataFrame(columns=list(columns)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+    found = pd.concat([rows.assign(part=i) for i, rows in enumerate(tables)], ignore_index=True)
     found["family"] = families(registration, found)
-    found["p_adjusted"] = found.groupby("family")["p_value"].transform(
+    together = found["part"].where(found["family"] == own_family(found), -1)
+    found["p_adjusted"] = found.groupby(["family", together])["p_value"].transform(
         lambda p: regression.holm(p.to_numpy())
     )
     found["label"] = [
         label_of(registration, o, e, c)
         for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)
     ]
-    return marked(found, EFFECTS, deviations)[list(EFFECT_COLUMNS)]
+    return marked(found, EFFECTS, deviations)[list(columns)]

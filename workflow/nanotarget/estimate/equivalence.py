@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
+from nanotarget.config import OutcomeConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.preregistration import EQUIVALENCE, POWER, Registration, label_of, marked
+from nanotarget.estimate.arms import pairs
+from nanotarget.preregistration import EQUIVALENCE, POWER, Registration, contrast_name, label_of, marked
+
+# Digits of a standard error that a sentence shows.
+SIGNIFICANT = 2
 
 EQUIVALENCE_COLUMNS = (
     "outcome",
@@ -19,6 +25,7 @@ EQUIVALENCE_COLUMNS = (
     "p_lower",
     "p_upper",
     "verdict",
+    "non_superiority",
     "label",
     "deviation",
 )
@@ -52,8 +59,9 @@ def equivalence(
     Two one-sided tests (Schuirmann 1987): `p_lower` against an effect of at most -sesoi, `p_upper`
     against one of at least +sesoi; `p_value` is the larger one and `statistic` belongs to it. The
     interval has level 1 - 2 alpha. Verdicts: `equivalent` (both tests reject), `larger` or
-    `smaller` (the interval lies beyond the bound), `inconclusive`. Where `p_upper` is below alpha
-    the contrast is not superior by as much as sesoi.
+    `smaller` (the interval lies beyond the bound), `inconclusive`. `non_superiority` is the one-sided
+    question alone: `not superior` where `p_upper` is below alpha, that is where the upper end of the interval
+    is below +sesoi, `superior` where its lower end is above +sesoi, else `inconclusive`.
 
     Args:
         effects: from `effects`; its `dim` rows are used.
@@ -84,11 +92,82 @@ def equivalence(
         ["not testable", "equivalent", "larger", "smaller"],
         default="inconclusive",
     )
+    table["non_superiority"] = np.select(
+        [table["std_error"].isna(), table["p_upper"] < alpha, table["conf_low"] > bound],
+        ["not testable", "not superior", "superior"],
+        default="inconclusive",
+    )
     table.loc[table["std_error"].isna(), ["p_value", "statistic"]] = np.nan
     table["label"] = [
         label_of(registration, o, "tost", c) for o, c in zip(table["outcome"], table["contrast"], strict=True)
     ]
     return marked(table, EQUIVALENCE, deviations)[list(EQUIVALENCE_COLUMNS)]
+
+
+def sentences(
+    found: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[OutcomeConfig], alpha: float = 0.05
+) -> pd.DataFrame:
+    """Say in one plain sentence a contrast what the data exclude.
+
+    Ends of intervals are rounded outwards, so that nothing is excluded that the data do not exclude.
+
+    Args:
+        found: from `equivalence`.
+        arms: names, in order.
+        outcomes: give the words and the unit (binary: percentage points).
+        alpha: that of `equivalence`.
+
+    Returns:
+        outcome, contrast, sentence.
+    """
+    names = {contrast_name(later, earlier): (later, earlier) for later, earlier in pairs(arms)}
+    known = {outcome.name: outcome for outcome in outcomes}
+    rows = [
+        (row.outcome, row.contrast, _sentence(row, *names[row.contrast], known[row.outcome], alpha))
+        for row in found.itertuples()
+    ]
+    return pd.DataFrame(rows, columns=["outcome", "contrast", "sentence"])
+
+
+def _sentence(row: Any, later: str, earlier: str, outcome: OutcomeConfig, alpha: float) -> str:
+    what = outcome.label or outcome.name
+    if np.isnan(row.std_error):
+        return f"The difference between {later} and {earlier} on {what} could not be estimated."
+    scale, unit = (100.0, "percentage points") if outcome.kind == "binary" else (1.0, "points")
+    low, high, digits = _outward(row.conf_low * scale, row.conf_high * scale, row.std_error * scale)
+    ends = f"{100 * (1 - 2 * alpha):g} % interval {low:.{digits}f} to {high:.{digits}f}"
+    advantage, disadvantage = f"an advantage of {later} over {earlier}", "a disadvantage"
+    if low >= 0:
+        excluded = f"{advantage} of less than {low:.{digits}f} or more than {high:.{digits}f}"
+    elif high <= 0:
+        excluded = (
+            f"any {advantage[3:]} and {disadvantage} of less than {-high:.{digits}f} "
+            f"or more than {-low:.{digits}f}"
+        )
+    else:
+        excluded = (
+            f"{advantage} of more than {high:.{digits}f} and {disadvantage} of more than {-low:.{digits}f}"
+        )
+    bound = f"{row.sesoi * scale:.{SIGNIFICANT + 2}g}"
+    meaning = {
+        "equivalent": f"any effect as large as the smallest of interest ({bound}) is excluded",
+        "larger": f"the advantage is larger than the smallest of interest ({bound})",
+        "smaller": f"the disadvantage is larger than the smallest of interest ({bound})",
+    }.get(row.verdict)
+    if meaning is None and row.non_superiority == "not superior":
+        meaning = f"an advantage as large as the smallest of interest ({bound}) is excluded"
+    if meaning is None:
+        meaning = f"an advantage as large as the smallest of interest ({bound}) is not excluded"
+    return f"The data exclude {excluded} {unit} on {what} ({ends}): {meaning}."
+
+
+def _outward(low: float, high: float, error: float) -> tuple[float, float, int]:
+    """Round an interval outwards to `SIGNIFICANT` digits of its standard error; also returns decimals."""
+    digits = max(0, SIGNIFICANT - 1 - int(np.floor(np.log10(error))))
+    unit = 10.0**digits
+    # Without the slack an end such as 0.3 = 3.0000000000000004 / 10 would be rounded away.
+    ends = (np.floor(low * unit + 1e-9) / unit, np.ceil(high * unit - 1e-9) / unit)
+    return float(ends[0]), float(ends[1]), digits
 
 
 def power(

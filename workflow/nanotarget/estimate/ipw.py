@@ -93,6 +93,7 @@ def ipw_effects(
         found = _means(table, arms, outcome, x)
         observed = table[table[outcome].notna()]
         naive = arm_means(observed, arms, outcome)
+        sizes = {name: len(np.unique(units(observed[observed["arm"] == name]))) for name in arms}
         single = {name: f"'{name}' is a single cluster" for name in arms if np.isnan(found[name].variance)}
         means = ArmMeans(
             {name: found[name].mean for name in arms},
@@ -100,6 +101,8 @@ def ipw_effects(
             float(len(np.unique(units(observed))) - len(found) + len(single)),
             naive.n,
             single | naive.notes,
+            size=sizes,
+            arm_df={name: float(size - 1) for name, size in sizes.items()},
         )
         rows = contrasts(means, arms, alpha)
         rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())

@@ -27,6 +27,7 @@ from nanotarget.encoding import split_levels
 from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.seeds import child_rng
+from nanotarget.value import Pairs
 
 DISSUASION_COLUMNS = ("group", "quantity", "attribute", *ESTIMATE_COLUMNS, "label", "note")
 ASYMMETRY = "dissuasion - gain"
@@ -40,7 +41,7 @@ def dissuasion(
     fitted: Crossfit,
     groups: Sequence[Group] = (),
     seed: int = 0,
-    order: int = 1,
+    allowed: tuple[int, Pairs] = (1, ()),
     confidence: float = 0.95,
     bootstraps: int = BOOTSTRAPS,
 ) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def dissuasion(
         fitted: the cross-fitted learner, seen from support (`Crossfit` as it was fitted).
         groups: of respondents, large enough to be published.
         seed: root seed of the bootstrap.
-        order: of the weights, `Material.order`.
+        allowed: order of the weights and pairs that may interact, `Material.allowed`.
         confidence: level of intervals.
         bootstraps: samples of respondents from which gaps and ceilings have their errors.
 
@@ -72,7 +73,7 @@ def dissuasion(
         and `ceiling below - ceiling above`, which is A as the gaps alone predict it.
         Statistic and p value stand at differences only. Every row is exploratory.
     """
-    ends = Ends(fitted, order)
+    ends = Ends(fitted, allowed)
     counts = child_rng(seed, "explore/dissuasion").multinomial(
         ends.n, np.full(ends.n, 1 / ends.n), size=bootstraps
     )
@@ -95,11 +96,11 @@ class Ends:
 
     Attributes:
         fitted: the cross-fitted learner, seen from support.
-        order: of the weights.
+        allowed: order of the weights and pairs that may interact.
     """
 
     fitted: Crossfit
-    order: int = 1
+    allowed: tuple[int, Pairs] = (1, ())
 
     @property
     def n(self) -> int:
@@ -114,12 +115,12 @@ class Ends:
     @cached_property
     def up(self) -> Dividend:
         """Scores of the best petitions."""
-        return Dividend(self.fitted, self.order)
+        return Dividend(self.fitted, None, *self.allowed)
 
     @cached_property
     def down(self) -> Dividend:
         """Scores of the worst petitions, of the opposite outcome."""
-        return Dividend(self.fitted.towards("dissuade"), self.order)
+        return Dividend(self.fitted.towards("dissuade"), None, *self.allowed)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:
@@ -130,9 +131,9 @@ class Ends:
         """Yield values of the policies, their differences and the room left at either end."""
         up, down, outcome = self.up, self.down, self.fitted.data.outcome
         opposite = 0.0 if self.fitted.data.outcome_kind == "rating" else 1.0
-        best, nano = (up.scores[self.order][name].value for name in ("overall_best", "nano"))
+        best, nano = (up.scores[up.estimator][name].value for name in ("overall_best", "nano"))
         worst, nano_worst = (
-            opposite - down.scores[self.order][name].value for name in ("overall_best", "nano")
+            opposite - down.scores[down.estimator][name].value for name in ("overall_best", "nano")
         )
         everybody = int((weight > 0).sum()) - 1
         for name, scores in (

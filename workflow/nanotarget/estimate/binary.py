@@ -1,0 +1,216 @@
+"""Binary outcomes: logit with average marginal effects, odds and risk ratios; tables of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from nanotarget.config import CovariateConfig
+from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import logistic
+from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, pairs, tidied
+from nanotarget.estimate.effects import labelled, observed_rows
+from nanotarget.preregistration import Registration, contrast_name
+
+MARGINAL, ODDS, RISK = "average marginal effect", "log odds ratio", "log risk ratio"
+LOGIT_COLUMNS = (
+    "outcome",
+    "estimator",
+    "quantity",
+    "se_type",
+    "contrast",
+    *ESTIMATE_COLUMNS,
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "p_adjusted",
+    "label",
+    "deviation",
+    "note",
+)
+PROPORTION_COLUMNS = (
+    "outcome",
+    "estimator",
+    "se_type",
+    "contrast",
+    "share_ref",
+    "share_other",
+    *ESTIMATE_COLUMNS,
+    "p_chi2",
+    "p_fisher",
+    "p_adjusted",
+    "label",
+    "deviation",
+    "note",
+)
+
+
+def logit(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    adjust: Sequence[CovariateConfig] = (),
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+    se_type: logistic.LogitSe | None = None,
+) -> pd.DataFrame:
+    """Compare the arms by a logistic regression on arms, blocks and covariates.
+
+    Three quantities a contrast: the average marginal effect (everyone's predicted probability under one arm
+    less that under the other, averaged), the log odds ratio (of the coefficients, hence conditional on
+    covariates) and the log risk ratio (of the average probabilities). Standard errors by the delta method,
+    given the covariates of the sample; t with n - parameters (clusters: clusters - 1) degrees of freedom.
+    Without covariates and blocks the average marginal effect is `dim` and so is its HC2 standard error.
+
+    Args:
+        table, arms, registration, deviations: as in `effects`.
+        outcomes: columns of zeros and ones.
+        adjust: covariates that enter additively.
+        alpha: intervals have level 1 - alpha.
+        se_type: as in `logistic.fit`; by default HC2, CR1 where clusters were randomised.
+
+    Returns:
+        `LOGIT_COLUMNS`; `ratio` and its interval are exponentials of log ratios. An arm in which all have the
+        same outcome has no contrasts, and if covariates predict the outcome perfectly nothing has.
+    """
+    tables = []
+    for outcome in outcomes:
+        observed = observed_rows(table, outcome)
+        columns = varying_arms(arm_columns(observed, arms, outcome, adjust))
+        kind = se_type or ("HC2" if columns.clusters is None else "CR1")
+        for family in _quantities(columns, arms, kind, alpha):
+            tables.append(family.assign(outcome=outcome, estimator="logit", se_type=kind))
+    return labelled(tables, LOGIT_COLUMNS, registration, deviations)
+
+
+def varying_arms(columns: ArmColumns) -> ArmColumns:
+    """Take out the arms in which everybody has the same outcome: their log odds are infinite."""
+    constant = {
+        name: f"the outcome does not vary in '{name}'"
+        for name in columns.usable
+        if np.ptp(columns.y[columns.members[name]]) == 0
+    }
+    return columns.without(constant)
+
+
+def _quantities(
+    columns: ArmColumns, arms: Sequence[str], se_type: logistic.LogitSe, alpha: float
+) -> Iterator[pd.DataFrame]:
+    rows, dummies, w = columns.rows, columns.dummies, columns.w[columns.rows]
+    controls = columns.controls[rows]
+    clusters = None if columns.clusters is None else columns.clusters[rows]
+    x = np.hstack([dummies, controls])
+    fitted = logistic.fit(x, columns.y[rows], se_type, clusters, w) if columns.usable else None
+    if fitted is None:
+        trouble = "arms and covariates predict the outcome perfectly" if columns.usable else ""
+        for quantity in (MARGINAL, ODDS, RISK):
+            rows_without = compared(columns, arms, None, alpha, trouble)
+            yield _ratios(rows_without, quantity)
+        return
+    k = dummies.shape[1]
+    eta = (controls @ fitted.coef[k:])[:, None] + fitted.coef[:k]
+    probability = special.expit(eta)
+    share = w / w.sum()
+    risk = share @ probability
+    slope = share[:, None] * probability * (1 - probability)
+    to_risk = np.hstack([np.diag(slope.sum(axis=0)), slope.T @ controls])
+    to_log = to_risk / risk[:, None]
+    jacobians = {
+        MARGINAL: (risk, to_risk),
+        ODDS: (fitted.coef[:k], np.eye(k, x.shape[1])),
+        RISK: (np.log(risk), to_log),
+    }
+    for quantity, (value, jacobian) in jacobians.items():
+        estimates = ArmValues(value, jacobian @ fitted.vcov @ jacobian.T, fitted.df)
+        yield _ratios(compared(columns, arms, estimates, alpha), quantity)
+
+
+def _ratios(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    names = {"ratio": "estimate", "ratio_low": "conf_low", "ratio_high": "conf_high"}
+    ratios = {n: np.nan if quantity == MARGINAL else np.exp(rows[column]) for n, column in names.items()}
+    return rows.assign(quantity=quantity, **ratios)
+
+
+def proportions(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    alpha: float = 0.05,
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Compare shares in the tables of counts, as textbooks do; survey weights, blocks and clusters aside.
+
+    The interval and `p_value` are Wald's (unpooled variance p (1 - p) / n, normal), `p_chi2` is Pearson's
+    test without continuity correction and `p_fisher` the exact test of Fisher (1935), two-sided by the
+    probability of tables. `p_adjusted` belongs to `p_value`.
+
+    Args:
+        table, arms, registration, deviations: as in `effects`.
+        outcomes: columns of zeros and ones.
+        alpha: intervals have level 1 - alpha.
+    """
+    tables = []
+    for outcome in outcomes:
+        observed = observed_rows(table, outcome)
+        arm, y = observed["arm"].astype("str").to_numpy(), observed[outcome].to_numpy(np.float64)
+        n = {name: int((arm == name).sum()) for name in arms}
+        ones = {name: int(y[arm == name].sum()) for name in arms}
+        rows = [
+            {"contrast": contrast_name(b, a), **_two_by_two(ones[a], n[a], ones[b], n[b], a, b)}
+            for b, a in pairs(arms)
+        ]
+        found = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
+        found["df"] = np.where(found["error"].isna(), np.nan, np.inf)
+        family = tidied(found, alpha)
+        tables.append(family.assign(outcome=outcome, estimator="proportions", se_type="Wald"))
+    return labelled(tables, PROPORTION_COLUMNS, registration, deviations)
+
+
+_TWO_BY_TWO = ("share_ref", "share_other", "value", "error", "n", "p_chi2", "p_fisher", "note")
+
+
+def _two_by_two(
+    ones_ref: int, n_ref: int, ones_other: int, n_other: int, ref: str, other: str
+) -> dict[str, float | str]:
+    n, ones = n_ref + n_other, ones_ref + ones_other
+    empty = [name for name, size in ((ref, n_ref), (other, n_other)) if size == 0]
+    shares = [k / m if m else np.nan for k, m in ((ones_ref, n_ref), (ones_other, n_other))]
+    found: dict[str, float | str] = dict(zip(_TWO_BY_TWO, [*shares, *[np.nan] * 6], strict=True))
+    found |= {"n": n, "note": "; ".join(f"no observed respondents in '{name}'" for name in empty)}
+    if empty:
+        return found
+    found["value"] = shares[1] - shares[0]
+    variance = shares[0] * (1 - shares[0]) / n_ref + shares[1] * (1 - shares[1]) / n_other
+    found["error"] = np.sqrt(variance) if variance > 0 else np.nan
+    if variance == 0:
+        found["note"] = "the outcome does not vary in either arm"
+    if 0 < ones < n:
+        pooled = ones / n
+        chi2 = (shares[1] - shares[0]) ** 2 / (pooled * (1 - pooled) * (1 / n_ref + 1 / n_other))
+        found["p_chi2"] = float(special.chdtrc(1, chi2))
+        found["p_fisher"] = fisher_exact(ones_ref, n_ref, ones_other, n_other)
+    return found
+
+
+def fisher_exact(ones_a: int, n_a: int, ones_b: int, n_b: int) -> float:
+    """Return the two-sided p of Fisher's exact test: all tables that are no more probable, as R has it.
+
+    Args:
+        ones_a, n_a, ones_b, n_b: ones and respondents of two arms.
+    """
+    ones = ones_a + ones_b
+    count = np.arange(max(0, ones - n_b), min(ones, n_a) + 1)
+    log_probability = _log_choose(n_a, count) + _log_choose(n_b, ones - count)
+    relative = np.exp(log_probability - log_probability.max())
+    observed = relative[ones_a - count[0]]
+    # R's tolerance for tables that are equally probable but for rounding.
+    return float(min(relative[relative <= observed * (1 + 1e-7)].sum() / relative.sum(), 1.0))
+
+
+def _log_choose(n: int, k: np.ndarray) -> np.ndarray:
+    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)

@@ -1,0 +1,108 @@
+"""Do the arms differ at all? Tests of all arms together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from nanotarget import regression
+from nanotarget.estimate.arms import ArmMeans, also, arm_means
+from nanotarget.estimate.effects import observed_rows
+from nanotarget.preregistration import EFFECTS, Registration, label_of, marked
+from nanotarget.regression import Wald
+
+OMNIBUS_COLUMNS = (
+    "outcome",
+    "test",
+    "statistic",
+    "df1",
+    "df2",
+    "p_value",
+    "n",
+    "label",
+    "deviation",
+    "note",
+)
+
+
+def omnibus(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    outcomes: Sequence[str],
+    registration: Registration | None = None,
+    deviations: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Test that no arm differs from another, three times an outcome.
+
+    `wald_F_HC2` (CR2 with clusters, clusters - 1 degrees of freedom) and `welch_oneway` (Welch 1951) test
+    means and know weights and blocks, the second not clusters. `kruskal_wallis` (Kruskal & Wallis 1952,
+    corrected for ties) tests that distributions are the same and knows none of them. Arms that cannot be
+    estimated are left out.
+
+    Args:
+        table, arms, outcomes, registration, deviations: as in `effects`.
+    """
+    rows = []
+    for outcome in outcomes:
+        observed = observed_rows(table, outcome)
+        means = arm_means(observed, arms, outcome)
+        usable = [name for name in arms if name not in means.notes]
+        said = [*means.notes.values(), *also(means)]
+        tests = {
+            f"wald_F_{means.se_type}": _wald(means, usable),
+            "welch_oneway": _welch(means, usable),
+            "kruskal_wallis": _kruskal_wallis(observed, usable, outcome),
+        }
+        for name, test in tests.items():
+            why = ["the arms cannot be compared by this test"] if np.isnan(test.statistic) else []
+            label = label_of(registration, outcome, name, "")
+            numbers = (test.statistic, test.df1, test.df2, test.p_value)
+            rows.append((outcome, name, *numbers, means.n, label, "; ".join([*said, *why])))
+    found = pd.DataFrame(rows, columns=[c for c in OMNIBUS_COLUMNS if c != "deviation"])
+    return marked(found, EFFECTS, deviations)[list(OMNIBUS_COLUMNS)]
+
+
+def _wald(means: ArmMeans, usable: Sequence[str]) -> Wald:
+    k = len(usable)
+    if k < 2:
+        return Wald(np.nan, 0, np.nan, np.nan)
+    rows = np.hstack([-np.ones((k - 1, 1)), np.eye(k - 1)])
+    if means.model is not None:
+        padded = np.zeros((k - 1, len(means.model.coef)))
+        padded[:, [means.place[name] for name in usable]] = rows
+        return regression.wald(means.model, padded)
+    variance = np.array([means.variance[name] for name in usable])
+    return regression.f_test(
+        rows @ np.array([means.mean[name] for name in usable]), (rows * variance) @ rows.T, means.df
+    )
+
+
+def _welch(means: ArmMeans, usable: Sequence[str]) -> Wald:
+    k = len(usable)
+    nothing = Wald(np.nan, max(k - 1, 0), np.nan, np.nan)
+    variance = np.array([means.variance[name] for name in usable])
+    if k < 2 or means.model is not None or (variance == 0).any():
+        return nothing
+    mean = np.array([means.mean[name] for name in usable])
+    share = 1 / variance / (1 / variance).sum()
+    between = float(((mean - share @ mean) ** 2 / variance).sum()) / (k - 1)
+    spread = float(((1 - share) ** 2 / [means.arm_df[name] for name in usable]).sum()) / (k**2 - 1)
+    statistic, df2 = between / (1 + 2 * (k - 2) * spread), 1 / (3 * spread)
+    return Wald(statistic, k - 1, df2, float(special.fdtrc(k - 1, df2, statistic)))
+
+
+def _kruskal_wallis(observed: pd.DataFrame, usable: Sequence[str], outcome: str) -> Wald:
+    k = len(usable)
+    chosen = observed[observed["arm"].isin(usable)]
+    rank = chosen[outcome].rank().to_numpy()
+    arm = chosen["arm"].astype("str").to_numpy()
+    n = len(rank)
+    ties = np.unique(rank, return_counts=True)[1].astype(np.float64)
+    if k < 2 or len(ties) < 2:
+        return Wald(np.nan, max(k - 1, 0), np.nan, np.nan)
+    between = sum((arm == name).sum() * (rank[arm == name].mean() - (n + 1) / 2) ** 2 for name in usable)
+    statistic = 12 * between / (n * (n + 1)) / (1 - (ties**3 - ties).sum() / (n**3 - n))
+    return Wald(float(statistic), k - 1, np.nan, float(special.chdtrc(k - 1, statistic)))

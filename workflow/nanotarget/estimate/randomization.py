@@ -1,4 +1,4 @@
-"""Randomisation inference: p values and intervals from the way in which people were randomised, and nothing else.
+"""Randomisation inference: p values and intervals from nothing but how people were randomised.
 
 A contrast of two arms is tested by permuting the labels of these two arms only, within blocks and with
 clusters as wholes. Given who is in the two arms together, all ways to share them out with the realised
@@ -42,11 +42,12 @@ RANDOMIZATION = "estimate/randomization_inference.csv"
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
 UNITS_PER_KIND = 6
-CHUNK = 2**21  # labels held at a time, so that memory does not grow with the number of draws
+CHUNK = 2**18  # labels of a block held at a time, few enough to stay in the processor's cache
+HELD = 2**23  # sums held at a time, so that memory does not grow with blocks and draws
 TIE = 1e-9  # statistics nearer than this differ by rounding only
 ROUNDING = 1e-12  # a variance below this share of the second moment is rounding error
 BIN = 0.1  # width of the histogram's bins, in standard errors
-BISECTIONS = 40
+BISECTIONS = 30  # halvings of at least one standard error
 
 # What is summed over the units of an arm in a block; names of products of size, y and z.
 SUMMED = ("n", "y", "z", "yy", "yz", "zz", "yn", "zn", "nn")
@@ -66,7 +67,7 @@ class Scheme:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Scheme:
-        """Read the scheme from the columns `block` and `cluster`; without them it is complete randomisation."""
+        """Read the scheme from the columns `block` and `cluster`; without them everybody is drawn alone."""
         block, cluster = np.zeros(len(table), dtype=np.int64), np.arange(len(table))
         if "block" in table:
             block = pd.factorize(table["block"], sort=True)[0]
@@ -144,11 +145,6 @@ class _Pair:
     n: int
     left_out: int
 
-    @property
-    def assignments(self) -> int:
-        """Number of ways to share out the units."""
-        return math.prod(math.comb(block.size, block.drawn) for block in self.blocks)
-
 
 @dataclass(frozen=True)
 class _Moments:
@@ -178,7 +174,6 @@ class _Test:
     note: str = ""
     observed: _Moments | None = None
     redrawn: _Moments | None = None
-    assignments: int = 0
 
 
 def randomization_inference(
@@ -309,8 +304,8 @@ def _obstacle(pair: _Pair, arm: np.ndarray, scheme: Scheme, names: tuple[str, st
         return "; ".join(notes)
     if np.ptp(y) == 0:
         return "the outcome does not vary in either arm"
-    redrawn = [(block.drawn, block.size - block.drawn) for block in pair.blocks]
-    if min(np.sum(redrawn, axis=0), default=0) < 2:
+    drawn, units_in_both = (sum(getattr(b, name) for b in pair.blocks) for name in ("drawn", "size"))
+    if min(drawn, units_in_both - drawn) < 2:
         return f"fewer than two {units} of an arm in blocks that have both"
     if (pair.total[SUMMED.index("yy")] == 0).all():
         return "the outcome does not vary within blocks that have both arms"
@@ -366,7 +361,7 @@ def _centred(values: np.ndarray, weight: np.ndarray, block: np.ndarray) -> np.nd
 
 
 def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Block, np.ndarray]:
-    """Put alike units of a block together if that is worth it; also return how many of each are in the first arm.
+    """Put alike units of a block together if that pays; also return how many of a kind the first arm has.
 
     Args:
         sums: (units, len(SUMMED)) what each unit adds.
@@ -383,7 +378,8 @@ def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Block, np.ndarray]:
 
 def _test(pair: _Pair, rng: np.random.Generator, draws: int) -> _Test:
     """Redraw the labels of two arms."""
-    chunk = max(1, CHUNK // max(sum(len(block.copies) for block in pair.blocks), pair.total.size))
+    kinds = max(len(block.copies) for block in pair.blocks)
+    chunk = max(1, min(CHUNK // kinds, HELD // pair.total.size))
     parts = []
     for done in range(0, draws, chunk):
         number = min(chunk, draws - done)
@@ -395,7 +391,7 @@ def _test(pair: _Pair, rng: np.random.Generator, draws: int) -> _Test:
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Moments))
     )
     note = f"{pair.left_out} respondents are in blocks with only one of the arms" if pair.left_out else ""
-    return _Test(pair.n, note, _moments(pair.first, pair), redrawn, pair.assignments)
+    return _Test(pair.n, note, _moments(pair.first, pair), redrawn)
 
 
 def _moments(first: np.ndarray, pair: _Pair) -> _Moments:
@@ -448,7 +444,7 @@ def _row(test: _Test, alpha: float) -> dict[str, float | str]:
     low, high = (_bound(test.redrawn, estimate, variance, alpha, side) for side in (-1, 1))
     row |= {"conf_low": low, "conf_high": high}
     if math.isnan(low):
-        note = f"only {test.assignments} assignments are possible: too few for an interval"
+        note = "too few different assignments were drawn for an interval"
         row["note"] = "; ".join(filter(None, [test.note, note]))
     return row
 
@@ -475,7 +471,7 @@ def _bound(redrawn: _Moments, estimate: float, variance: float, alpha: float, si
         tau = estimate + side * distance
         spread = redrawn.yy - 2 * tau * redrawn.yz + tau**2 * redrawn.zz
         as_large = (redrawn.y - tau * redrawn.z) ** 2 >= (1 - TIE) * distance**2 / variance * spread
-        return 1 + np.count_nonzero(as_large | same) <= alpha * (1 + len(same))
+        return bool(1 + np.count_nonzero(as_large | same) <= alpha * (1 + len(same)))
 
     inside, outside = 0.0, math.sqrt(variance)
     while not rejected(outside):

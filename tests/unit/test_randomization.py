@@ -88,6 +88,8 @@ def designs():
     yield "blocked", experiment(arm, block=block, y=rng.normal(size=16) + 3 * (block == "b"))
     weight = rng.uniform(0.5, 2, 16)
     yield "blocked", experiment(arm, block=block, y=rng.normal(size=16), weight=weight)
+    triplets = np.concatenate([rng.permutation(3) for _ in range(7)])
+    yield "blocked", experiment(triplets, block=np.repeat(list("gfedcba"), 3), y=rng.normal(size=21))
     sizes = np.array([2, 1, 3, 2, 2, 1, 4, 2, 3, 1])
     cluster = np.repeat(list("jihgfedcba"), sizes)
     arm = np.repeat([0, 1, 0, 2, 1, 1, 0, 2, 0, 1], sizes)
@@ -169,9 +171,9 @@ def test_drawing_counts_of_alike_people_is_drawing_their_labels(monkeypatch):
     table = experiment(arm, ARMS[:2], y=rng.integers(0, 3, 14).astype(float), block=["a"] * 6 + ["b"] * 8)
     exact = enumerated(table, *ARMS[1::-1])[2]
     draws, distributions, routes = 20_000, [], []
-    redraw = randomization._Block.redraw
+    redraw = randomization._Blocks.redraw
     monkeypatch.setattr(
-        randomization._Block,
+        randomization._Blocks,
         "redraw",
         lambda self, *a: (routes.append(self.copies.max()), redraw(self, *a))[1],
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -42,8 +42,8 @@ RANDOMIZATION = "estimate/randomization_inference.csv"
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
 UNITS_PER_KIND = 6
-CHUNK = 2**18  # labels of a block held at a time, few enough to stay in the processor's cache
-HELD = 2**23  # sums held at a time, so that memory does not grow with blocks and draws
+CHUNK = 2**16  # labels of a block held at a time: few enough to stay in the cache of a core
+HELD = 2**20  # sums held at a time, so that memory does not grow with blocks and draws
 TIE = 1e-9  # statistics nearer than this differ by rounding only
 ROUNDING = 1e-12  # a variance below this share of the second moment is rounding error
 BIN = 0.1  # width of the histogram's bins, in standard errors
@@ -93,44 +93,40 @@ class Scheme:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Units of two arms in a block, alike ones together.
+class _Blocks:
+    """Units of two arms in blocks of one shape, alike units together.
 
     Attributes:
-        sums: (kinds, len(SUMMED)) what a unit of each kind adds to the sums of its arm.
-        copies: (kinds,) units of each kind.
-        drawn: units that get the label of the first arm.
+        sums: (n_blocks, kinds, len(SUMMED)) what a unit of each kind adds to the sums of its arm.
+        copies: (kinds,) units of each kind; only a block by itself has several.
+        drawn: units of a block that get the label of the first arm.
     """
 
     sums: np.ndarray
     copies: np.ndarray
     drawn: int
 
-    @property
-    def size(self) -> int:
-        """Units in the block."""
-        return int(self.copies.sum())
-
     def redraw(self, rng: np.random.Generator, draws: int) -> np.ndarray:
-        """Return (draws, kinds): how many units of each kind get the first arm's label.
+        """Return (len(SUMMED), draws, n_blocks): sums over the units that get the first arm's label.
 
-        Only these counts matter. They are multivariate hypergeometric; where no two units are alike,
-        they are the labels themselves: those of the smallest random keys.
+        How many of each kind get it is multivariate hypergeometric; where no two units are alike, these
+        counts are the labels themselves: those of the smallest random keys.
         """
         if self.copies.max() > 1:
             counts = rng.multivariate_hypergeometric(self.copies, self.drawn, draws, method="marginals")
-            return counts.astype(np.float64)
-        keys = rng.random((draws, self.size))
-        limit = np.partition(keys, self.drawn, axis=1)[:, self.drawn, None]
-        return (keys < limit).astype(np.float64)
+            return (counts.astype(np.float64) @ self.sums[0]).T[:, :, None]
+        keys = rng.random((len(self.sums), draws, len(self.copies)))
+        limit = np.partition(keys, self.drawn, axis=2)[:, :, self.drawn, None]
+        return ((keys < limit).astype(np.float64) @ self.sums).transpose(2, 1, 0)
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two arms as they were observed.
+    """Two arms as they were observed, in the blocks that have both.
 
     Attributes:
-        blocks: those with both arms.
+        shapes: the blocks, those of one shape together.
+        units: (2, n_blocks) units of the first and of the other arm, blocks in the order of the shapes.
         first: (len(SUMMED), 1, n_blocks) sums over the units of the first arm.
         total: (len(SUMMED), 1, n_blocks) sums over the units of both.
         turned: the first arm is the contrast's earlier one.
@@ -138,7 +134,8 @@ class _Pair:
         left_out: respondents in blocks with only one of the arms.
     """
 
-    blocks: list[_Block]
+    shapes: list[_Blocks]
+    units: np.ndarray
     first: np.ndarray
     total: np.ndarray
     turned: bool
@@ -304,8 +301,7 @@ def _obstacle(pair: _Pair, arm: np.ndarray, scheme: Scheme, names: tuple[str, st
         return "; ".join(notes)
     if np.ptp(y) == 0:
         return "the outcome does not vary in either arm"
-    drawn, units_in_both = (sum(getattr(b, name) for b in pair.blocks) for name in ("drawn", "size"))
-    if min(drawn, units_in_both - drawn) < 2:
+    if pair.units.sum(axis=1).min() < 2:
         return f"fewer than two {units} of an arm in blocks that have both"
     if (pair.total[SUMMED.index("yy")] == 0).all():
         return "the outcome does not vary within blocks that have both arms"
@@ -341,11 +337,24 @@ def _pair(y: np.ndarray, weight: np.ndarray, first: np.ndarray, scheme: Scheme, 
     terms = {"n": n, "y": by_unit[0], "z": by_unit[1]}
     sums = np.column_stack([math.prod(terms[part] for part in name) for name in SUMMED])
     blocks = [_block(sums[rows], first[start][rows]) for rows in _members(block[start])]
-    totals = np.array([block.copies @ block.sums for block, _ in blocks]).reshape(-1, len(SUMMED))
-    observed = np.array([labels @ block.sums for block, labels in blocks]).reshape(-1, len(SUMMED))
-    return _Pair(
-        [block for block, _ in blocks], observed.T[:, None], totals.T[:, None], turned, len(y), left_out
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for b, (one, _) in enumerate(blocks):
+        alike = one.copies.max() > 1
+        shapes.setdefault((b,) if alike else (len(one.copies), one.drawn), []).append(b)
+    stacked = [
+        replace(blocks[members[0]][0], sums=np.concatenate([blocks[b][0].sums for b in members]))
+        for members in shapes.values()
+    ]
+    ordered = [blocks[b] for members in shapes.values() for b in members]
+    units = np.array([(one.drawn, one.copies.sum() - one.drawn) for one, _ in ordered]).reshape(-1, 2)
+    observed, total = (
+        np.array(part).reshape(-1, len(SUMMED)).T[:, None]
+        for part in (
+            [labels @ one.sums[0] for one, labels in ordered],
+            [one.copies @ one.sums[0] for one, _ in ordered],
+        )
     )
+    return _Pair(stacked, units.T, observed, total, turned, len(y), left_out)
 
 
 def _members(codes: np.ndarray) -> list[np.ndarray]:
@@ -360,7 +369,7 @@ def _centred(values: np.ndarray, weight: np.ndarray, block: np.ndarray) -> np.nd
     return centred
 
 
-def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Block, np.ndarray]:
+def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Blocks, np.ndarray]:
     """Put alike units of a block together if that pays; also return how many of a kind the first arm has.
 
     Args:
@@ -372,21 +381,23 @@ def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Block, np.ndarray]:
         alike, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
     if UNITS_PER_KIND * len(start) > len(first):
-        return _Block(sums, np.ones(len(first), dtype=np.int64), int(first.sum())), first.astype(np.float64)
-    return _Block(sums[start], copies, int(first.sum())), np.bincount(kind, first)
+        start, kind, copies = (
+            np.arange(len(first)),
+            np.arange(len(first)),
+            np.ones(len(first), dtype=np.int64),
+        )
+    return _Blocks(sums[None, start], copies, int(first.sum())), np.bincount(kind, first)
 
 
 def _test(pair: _Pair, rng: np.random.Generator, draws: int) -> _Test:
     """Redraw the labels of two arms."""
-    kinds = max(len(block.copies) for block in pair.blocks)
-    chunk = max(1, min(CHUNK // kinds, HELD // pair.total.size))
+    labels = max(shape.sums[:, :, 0].size for shape in pair.shapes)
+    chunk = max(1, min(CHUNK // labels, HELD // pair.total.size))
     parts = []
     for done in range(0, draws, chunk):
         number = min(chunk, draws - done)
-        sums = np.empty((len(SUMMED), number, len(pair.blocks)))
-        for b, block in enumerate(pair.blocks):
-            sums[:, :, b] = (block.redraw(rng, number) @ block.sums).T
-        parts.append(_moments(sums, pair))
+        first = np.concatenate([shape.redraw(rng, number) for shape in pair.shapes], axis=2)
+        parts.append(_moments(first, pair))
     redrawn = _Moments(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Moments))
     )
@@ -408,8 +419,7 @@ def _moments(first: np.ndarray, pair: _Pair) -> _Moments:
     """
     second = pair.total - first
     later, other = (second, first) if pair.turned else (first, second)
-    units = np.array([(block.drawn, block.size - block.drawn) for block in pair.blocks]).T
-    units = units[::-1] if pair.turned else units
+    units = pair.units[::-1] if pair.turned else pair.units
     total = pair.total[0]
     share = later[0] / total
     scale = (later[0] * (1 - share)).sum(axis=1, keepdims=True)

@@ -318,43 +318,45 @@ def _pair(y: np.ndarray, weight: np.ndarray, first: np.ndarray, scheme: Scheme, 
         scheme: of these respondents.
         turned: the first arm is the contrast's earlier one.
     """
-    held = [
-        np.bincount(scheme.block[who], minlength=scheme.block.max(initial=0) + 1) for who in (first, ~first)
-    ]
+    size = scheme.block.max(initial=0) + 1
+    held = [np.bincount(scheme.block[who], minlength=size) for who in (first, ~first)]
     used = (np.minimum(*held) > 0)[scheme.block]
-    left_out = int(np.count_nonzero(~used))
-    y, weight, first, block = (
-        y[used],
-        weight[used],
-        first[used],
-        np.unique(scheme.block[used], return_inverse=True)[1],
-    )
-    later = ~first if turned else first
+    y, weight, first = y[used], weight[used], first[used]
+    block = np.unique(scheme.block[used], return_inverse=True)[1]
+    later = (first != turned).astype(np.float64)
     code = block * (scheme.cluster.max(initial=0) + 1) + scheme.cluster[used]
     _, start, unit = np.unique(code, return_index=True, return_inverse=True)
-    n = np.bincount(unit, weight)
-    by_unit = [np.bincount(unit, weight * _centred(v, weight, block)) for v in (y, later.astype(np.float64))]
-    terms = {"n": n, "y": by_unit[0], "z": by_unit[1]}
+    by_unit = [np.bincount(unit, weight * _centred(values, weight, block)) for values in (y, later)]
+    terms = {"n": np.bincount(unit, weight), "y": by_unit[0], "z": by_unit[1]}
     sums = np.column_stack([math.prod(terms[part] for part in name) for name in SUMMED])
     blocks = [_block(sums[rows], first[start][rows]) for rows in _members(block[start])]
+    shapes, order = _stacked([one for one, _ in blocks])
+    ordered = [blocks[b] for b in order]
+    units = np.array([(one.drawn, one.copies.sum() - one.drawn) for one, _ in ordered])
+    observed = np.array([labels @ one.sums[0] for one, labels in ordered])
+    total = np.array([one.copies @ one.sums[0] for one, _ in ordered])
+    return _Pair(
+        shapes,
+        units.reshape(-1, 2).T,
+        observed.reshape(-1, len(SUMMED)).T[:, None],
+        total.reshape(-1, len(SUMMED)).T[:, None],
+        turned,
+        n=len(y),
+        left_out=int(np.count_nonzero(~used)),
+    )
+
+
+def _stacked(blocks: Sequence[_Blocks]) -> tuple[list[_Blocks], list[int]]:
+    """Put blocks of one shape together; also return the order in which the blocks stand now."""
     shapes: dict[tuple[int, ...], list[int]] = {}
-    for b, (one, _) in enumerate(blocks):
-        alike = one.copies.max() > 1
-        shapes.setdefault((b,) if alike else (len(one.copies), one.drawn), []).append(b)
+    for b, block in enumerate(blocks):
+        alike = block.copies.max() > 1
+        shapes.setdefault((b,) if alike else (len(block.copies), block.drawn), []).append(b)
     stacked = [
-        replace(blocks[members[0]][0], sums=np.concatenate([blocks[b][0].sums for b in members]))
+        replace(blocks[members[0]], sums=np.concatenate([blocks[b].sums for b in members]))
         for members in shapes.values()
     ]
-    ordered = [blocks[b] for members in shapes.values() for b in members]
-    units = np.array([(one.drawn, one.copies.sum() - one.drawn) for one, _ in ordered]).reshape(-1, 2)
-    observed, total = (
-        np.array(part).reshape(-1, len(SUMMED)).T[:, None]
-        for part in (
-            [labels @ one.sums[0] for one, labels in ordered],
-            [one.copies @ one.sums[0] for one, _ in ordered],
-        )
-    )
-    return _Pair(stacked, units.T, observed, total, turned, len(y), left_out)
+    return stacked, [b for members in shapes.values() for b in members]
 
 
 def _members(codes: np.ndarray) -> list[np.ndarray]:
@@ -381,11 +383,8 @@ def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Blocks, np.ndarray]:
         alike, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
     if UNITS_PER_KIND * len(start) > len(first):
-        start, kind, copies = (
-            np.arange(len(first)),
-            np.arange(len(first)),
-            np.ones(len(first), dtype=np.int64),
-        )
+        start = kind = np.arange(len(first))
+        copies = np.ones(len(first), dtype=np.int64)
     return _Blocks(sums[None, start], copies, int(first.sum())), np.bincount(kind, first)
 
 

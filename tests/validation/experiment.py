@@ -178,7 +178,7 @@ def summarise(rows):
         }
         line |= rate("rejected", part["rejected"]) | rate("covered", part["covered"])
         errors = family[world, estimator]
-        lines.append(line | rate("family", errors.where(estimator != "tost")))
+        lines.append(line | rate("family", errors if estimator != "tost" else errors.iloc[:0]))
     return pd.DataFrame(lines)
 
 

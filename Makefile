@@ -36,8 +36,9 @@ verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manif
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
 
-benchmark: .venv/ready ## Measure exact scoring, individual effects and the diagnosis (minutes)
+benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis and redraws (minutes)
 	@$(BIN)/python tests/benchmark/scoring.py
+	@$(BIN)/python tests/benchmark/randomization.py
 	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/diagnosis.py
 
 recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)

@@ -331,10 +331,20 @@ class EstimateConfig:
 
 
 @dataclass(frozen=True)
+class BaseConfig:
+    """The group of a grouping whose support is there already, to be mobilised."""
+
+    grouping: str
+    group: str
+
+
+@dataclass(frozen=True)
 class ExploreConfig:
     """Settings of the explore stage."""
 
     subgroups: list[SubgroupConfig] = field(default_factory=list)
+    base: BaseConfig | None = None
+    comparable: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -595,7 +605,7 @@ def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
     if config.roster:
         yield from _check_roster(config, config.roster, source)
     yield from _check_ladder(config, source)
-    yield from _check_subgroups(config, source)
+    yield from _check_explore(config, source)
 
 
 def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
@@ -1269,6 +1279,45 @@ def _check_ladder(config: StudyConfig, source: str) -> Iterator[Problem]:
                 f"covariates of the allow-list with `target`: {listed(targeted) or 'there are none'}",
                 "correct the names, or take them out",
             )
+
+
+def _check_explore(config: StudyConfig, source: str) -> Iterator[Problem]:
+    yield from _check_subgroups(config, source)
+    outcomes = [outcome.name for outcome in config.experiment.outcomes] if config.experiment else []
+    for name in config.explore.comparable:
+        if name not in outcomes:
+            yield Problem(
+                source,
+                "key explore.comparable",
+                f"unknown outcome '{name}'",
+                f"outcomes of the experiment: {listed(outcomes) or 'there are none'}",
+                "correct the name",
+            )
+    base = config.explore.base
+    if base is None:
+        return
+    grouping = next((g for g in config.explore.subgroups if g.name == base.grouping), None)
+    if grouping is None:
+        yield Problem(
+            source,
+            "key explore.base",
+            f"unknown grouping '{base.grouping}'",
+            f"one of explore.subgroups: {listed(g.name for g in config.explore.subgroups) or 'none'}",
+            "correct the name or add the grouping",
+        )
+        return
+    covariate = next((c for c in config.covariates if c.name == grouping.covariate), None)
+    groups = [group.name for group in grouping.groups]
+    if not groups and covariate is not None:
+        groups = [str(level) for level in covariate.levels or []]
+    if base.group not in groups:
+        yield Problem(
+            source,
+            "key explore.base",
+            f"'{base.grouping}' has no group '{base.group}'",
+            f"one of {listed(groups)}",
+            "correct the name",
+        )
 
 
 def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:

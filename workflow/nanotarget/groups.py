@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -44,3 +46,35 @@ def suppressed_groups(counts: np.ndarray, min_cell: int) -> np.ndarray:
         if hidden.any() and (hidden.sum() < 2 or (counts[hidden].sum(axis=0) < min_cell).any()):
             hidden[group] = True
     return hidden
+
+
+def published_groups(
+    respondents: pd.DataFrame,
+    groupings: Sequence[SubgroupConfig],
+    covariates: Sequence[CovariateConfig],
+    min_cell: int,
+) -> list[tuple[str, np.ndarray]]:
+    """Return the groups of respondents that are large enough to be published.
+
+    Args:
+        respondents: a row a respondent.
+        groupings: from the config.
+        covariates: the allow-list, which says what kind of covariate a grouping is by.
+        min_cell: smallest group.
+
+    Returns:
+        "<grouping>: <group>" and (n_respondents,) who is in it.
+    """
+    kinds = {covariate.name: covariate for covariate in covariates}
+    found = []
+    for grouping in groupings:
+        covariate = kinds[grouping.covariate]
+        names, codes = group_codes(respondents[covariate.name], grouping, covariate)
+        members = [codes == g for g in range(len(names))]
+        hidden = suppressed_groups(np.array([[inside.sum()] for inside in members]), min_cell)
+        found += [
+            (f"{grouping.name}: {name}", inside)
+            for name, inside, hide in zip(names, members, hidden, strict=True)
+            if not hide
+        ]
+    return found

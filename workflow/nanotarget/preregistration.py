@@ -38,39 +38,59 @@ DEVIATION_COLUMNS = ("deviation", "what", "registered", "done", "outputs", "outc
 # Artefacts that an analysis of the experiment's outcomes goes into.
 EFFECTS = "estimate/effects.csv"
 EQUIVALENCE = "estimate/equivalence.csv"
+SCALES = "estimate/scales.csv"
+OMNIBUS = "estimate/omnibus.csv"
 RANDOMIZATION_INFERENCE = "estimate/randomization_inference.csv"
-BOUNDS = "estimate/bounds.csv"
-COMPLIANCE = "estimate/compliance.csv"
+LEE = "estimate/lee_bounds.csv"
+IPW = "estimate/ipw.csv"
+CACE = "estimate/cace.csv"
+CHECKS = "estimate/checks.csv"
 ROBUSTNESS = "estimate/robustness.csv"
 POWER = "estimate/power.csv"
 ALL_ESTIMATES = (
     EFFECTS,
     EQUIVALENCE,
+    SCALES,
+    OMNIBUS,
     RANDOMIZATION_INFERENCE,
-    BOUNDS,
-    COMPLIANCE,
+    LEE,
+    IPW,
+    CACE,
+    CHECKS,
     ROBUSTNESS,
     POWER,
-    "estimate/dilution.csv",
-    "estimate/validation.csv",
-    "explore/subgroups.csv",
-    "explore/dissuasion.csv",
-    "explore/targeting.csv",
+    *(
+        f"explore/{name}.csv"
+        for name in (
+            "subgroups",
+            "odds_ratios",
+            "mobilisation",
+            "lower_tail",
+            "gate",
+            "projection",
+            "rate",
+            "targeting_curve",
+            "validation",
+            "fairness",
+        )
+    ),
 )
-SAMPLE_TABLES = ("estimate/attrition.csv", "estimate/balance.csv")
+SAMPLE_TABLES = tuple(
+    f"estimate/{name}.csv" for name in ("attrition", "differential_attrition", "balance", "participants")
+)
 
 # Estimator -> where its rows are beside the specification curve in ROBUSTNESS.
 TABLE_OF = {
     "dim": EFFECTS,
     "lin": EFFECTS,
     "tost": EQUIVALENCE,
-    "logit": EFFECTS,
-    "ordinal": EFFECTS,
-    "mann_whitney": EFFECTS,
+    "logit": SCALES,
+    "ordinal": SCALES,
+    "mann_whitney": SCALES,
     "ri": RANDOMIZATION_INFERENCE,
-    "lee": BOUNDS,
-    "ipw": BOUNDS,
-    "cace": COMPLIANCE,
+    "lee": LEE,
+    "ipw": IPW,
+    "cace": CACE,
 }
 ESTIMATORS = tuple(TABLE_OF)
 # What an analysis is done with that registers no estimator; the others must be registered by name.
@@ -523,7 +543,7 @@ def _differences(config: StudyConfig, registration: Registration) -> Iterator[Di
             "adjust",
             ", ".join(registration.adjust) or "nothing",
             ", ".join(done.adjust) or "nothing",
-            (EFFECTS, POWER, ROBUSTNESS, TABLE_OF["ipw"]),
+            (EFFECTS, POWER, ROBUSTNESS, IPW),
             estimators=("lin", "ipw"),
         )
     yield from _design_differences(config.experiment, registration)
@@ -541,7 +561,7 @@ def _design_differences(experiment: ExperimentConfig, registration: Registration
         texts = [column or "none" for column in (registration.weight, experiment.weight)]
         yield _difference("survey weights", texts[0], texts[1], ALL_ESTIMATES)
     yield from _steps(
-        "post-treatment checks", registration.post_checks, experiment.post_checks, (ROBUSTNESS,)
+        "post-treatment checks", registration.post_checks, experiment.post_checks, (ROBUSTNESS, CHECKS)
     )
 
 

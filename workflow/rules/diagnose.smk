@@ -162,3 +162,32 @@ rule diagnose:
         rules.answer.output,
     message:
         "The diagnosis is complete"
+
+
+rule dissuasion:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        crossfit=rules.learn.output.crossfit,
+        folds_settings=rules.learn.output.folds_settings,
+        folds_arrays=rules.learn.output.folds_arrays,
+        library=library("dissuasion.py"),
+    output:
+        "<results>/explore/dissuasion.csv",
+    log:
+        "<logs>/dissuasion.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        learning=rules.diagnostics.params.learning,
+        diagnose=config["diagnose"],
+        subgroups=config["explore"]["subgroups"],
+        min_cell=config["privacy"]["min_cell"],
+    message:
+        "Asking how far petitions could lower support, for the study of it only"
+    script:
+        "../scripts/dissuasion.py"

@@ -1,6 +1,32 @@
+REGISTRATION = config["preregistration"] or []
+
+# Tables of the experiment; some need what not every study has.
+ESTIMATES = [
+    "effects",
+    "scales",
+    "omnibus",
+    "robustness",
+    "equivalence",
+    "sentences",
+    "power",
+    "balance",
+    "attrition",
+    "differential_attrition",
+    "lee_bounds",
+    "participants",
+]
+if config["estimate"]["adjust"]:
+    ESTIMATES.append("ipw")
+if config["experiment"]["delivered"]:
+    ESTIMATES.append("cace")
+if config["experiment"]["post_checks"]:
+    ESTIMATES.append("checks")
+
+
 rule deviations:
     input:
-        registration=config["preregistration"] or [],
+        experiment="<results>/clean/experiment.parquet",
+        registration=REGISTRATION,
         library=library("deviations.py"),
     output:
         deviations="<results>/deviations.csv",
@@ -26,15 +52,12 @@ rule deviations:
 rule estimate:
     input:
         experiment="<results>/clean/experiment.parquet",
-        registration=config["preregistration"] or [],
+        flow="<results>/clean/flow.csv",
+        registration=REGISTRATION,
         deviations="<results>/deviations.csv",
         library=library("estimate.py"),
     output:
-        effects="<results>/estimate/effects.csv",
-        equivalence="<results>/estimate/equivalence.csv",
-        attrition="<results>/estimate/attrition.csv",
-        balance="<results>/estimate/balance.csv",
-        power="<results>/estimate/power.csv",
+        **{name: f"<results>/estimate/{name}.csv" for name in ESTIMATES},
     log:
         "<logs>/estimate.log",
     conda:
@@ -52,3 +75,31 @@ rule estimate:
         "Estimating what the arms of the experiment did"
     script:
         "../scripts/estimate.py"
+
+
+rule randomization:
+    input:
+        experiment="<results>/clean/experiment.parquet",
+        registration=REGISTRATION,
+        deviations="<results>/deviations.csv",
+        library=library("randomization.py"),
+    output:
+        inference="<results>/estimate/randomization_inference.csv",
+        distribution="<results>/estimate/randomization_distribution.csv",
+    log:
+        "<logs>/randomization.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        arms=config["experiment"]["arms"],
+        outcomes=config["experiment"]["outcomes"],
+        estimate=config["estimate"],
+        seed=config["root_seed"],
+    message:
+        "Redrawing the arms of the experiment"
+    script:
+        "../scripts/randomization.py"

@@ -1,26 +1,84 @@
-rule explore:
-    input:
-        experiment="<results>/clean/experiment.parquet",
-        deviations="<results>/deviations.csv",
-        library=library("explore.py"),
-    output:
-        subgroups="<results>/explore/subgroups.csv",
-    log:
-        "<logs>/explore.log",
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        arms=config["experiment"]["arms"],
-        outcomes=config["experiment"]["outcomes"],
-        covariates=config["covariates"],
-        explore=config["explore"],
-        privacy=config["privacy"],
-        alpha=config["estimate"]["alpha"],
-    message:
-        "Estimating effects in groups of respondents"
-    script:
-        "../scripts/explore.py"
+# Tables of groups of respondents and of the lower end of the outcomes.
+EXPLORATIONS = ["lower_tail"] if config["experiment"]["outcomes"] else []
+if EXPLORATIONS and config["explore"]["subgroups"]:
+    EXPLORATIONS += ["subgroups", "odds_ratios"]
+if EXPLORATIONS and config["explore"]["base"]:
+    EXPLORATIONS.append("mobilisation")
+
+# What the calibration promised, held against the arms that fielded it.
+PROMISES = (
+    ["validation", "gate", "projection", "rate", "targeting_curve", "fairness"]
+    if config["calibration"]
+    and config["experiment"]["outcomes"]
+    and "nano" in config["assign"]["policies"]
+    and {"nano", "overall_best"}
+    <= {arm["policy"] for arm in config["experiment"]["arms"]}
+    else []
+)
+
+
+if EXPLORATIONS:
+
+    rule explore:
+        input:
+            experiment="<results>/clean/experiment.parquet",
+            deviations="<results>/deviations.csv",
+            library=library("explore.py"),
+        output:
+            **{name: f"<results>/explore/{name}.csv" for name in EXPLORATIONS},
+        log:
+            "<logs>/explore.log",
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            arms=config["experiment"]["arms"],
+            outcomes=config["experiment"]["outcomes"],
+            covariates=config["covariates"],
+            explore=config["explore"],
+            privacy=config["privacy"],
+            alpha=config["estimate"]["alpha"],
+            seed=config["root_seed"],
+        message:
+            "Estimating effects in groups of respondents"
+        script:
+            "../scripts/explore.py"
+
+
+if PROMISES:
+
+    rule validation:
+        input:
+            experiment="<results>/clean/experiment.parquet",
+            assignments="<results>/assign/assignments.parquet",
+            diagnostics="<results>/diagnose/diagnostics.csv",
+            registration=REGISTRATION,
+            deviations="<results>/deviations.csv",
+            library=library("validation.py"),
+        output:
+            **{name: f"<results>/explore/{name}.csv" for name in PROMISES},
+        log:
+            "<logs>/validation.log",
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=1500,
+            runtime=20,
+        params:
+            arms=config["experiment"]["arms"],
+            outcomes=config["experiment"]["outcomes"],
+            covariates=config["covariates"],
+            explore=config["explore"],
+            privacy=config["privacy"],
+            adjust=config["estimate"]["adjust"],
+            alpha=config["estimate"]["alpha"],
+            goal=config["diagnose"]["goal"],
+            seed=config["root_seed"],
+        message:
+            "Holding the experiment against what the calibration promised"
+        script:
+            "../scripts/validation.py"

@@ -7,16 +7,22 @@ from nanotarget.config import StudyConfig, typed
 from nanotarget.problems import reporting
 
 
-def deviations(registration, output, study):
+def deviations(registration, experiment, output, study):
     """Write the deviations; without a pre-registration there are none."""
+    realised = artefacts.read_parquet(experiment)["arm"].value_counts().to_dict()
     registered = (
         preregistration.parse(Path(registration).read_text(encoding="utf-8"), registration)
         if registration
         else None
     )
-    artefacts.write_csv(preregistration.deviations(typed(StudyConfig, study), registered), output)
+    artefacts.write_csv(preregistration.deviations(typed(StudyConfig, study), registered, realised), output)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        deviations(snakemake.input.registration, snakemake.output.deviations, snakemake.params.study)
+        deviations(
+            snakemake.input.registration,
+            snakemake.input.experiment,
+            snakemake.output.deviations,
+            snakemake.params.study,
+        )

@@ -9,7 +9,7 @@ from nanotarget.config import CalibrateConfig, CovariateConfig, DiagnoseConfig, 
 from nanotarget.diagnosis import Group, Material, diagnose
 from nanotarget.diagnosis.permutation import ABUNDANCE_COLUMNS, COLUMNS, SHARES, abundance_table
 from nanotarget.diagnosis.refits import Refit
-from nanotarget.groups import group_codes, suppressed_groups
+from nanotarget.groups import published_groups
 from nanotarget.learners import TrainingData, models_from_data
 from nanotarget.learners.crossfit import Crossfit, assign_halves
 from nanotarget.problems import reporting
@@ -41,7 +41,13 @@ def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, sy
         refits={Path(path).stem: Refit.from_arrays(artefacts.read_npz(path)) for path in inputs.refits},
         permuted=permutations,
     )
-    found = diagnose(material, groups_of(data, typed(list[SubgroupConfig], subgroups), learning, min_cell))
+    groups = published_groups(
+        data.respondents,
+        typed(list[SubgroupConfig], subgroups),
+        typed(list[CovariateConfig], learning["covariates"]),
+        min_cell,
+    )
+    found = diagnose(material, [Group(*group) for group in groups])
     for name in ("diagnostics", "calibration", "switches", "frontier", "learning_curve", "ladder"):
         artefacts.write_csv(getattr(found, name), outputs[name])
     artefacts.write_json({**found.answer, "synthetic": synthetic}, outputs.verdict)
@@ -60,25 +66,6 @@ def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, sy
 def read_models(settings, arrays, data):
     """Return the models of a cross-fit."""
     return models_from_data(artefacts.read_json(settings), artefacts.read_npz(arrays), data.design)
-
-
-def groups_of(data, groupings, learning, min_cell):
-    """Return the groups of respondents that are large enough to be published."""
-    covariates = {c.name: c for c in typed(list[CovariateConfig], learning["covariates"])}
-    found = []
-    for grouping in groupings:
-        names, codes = group_codes(
-            data.respondents[grouping.covariate], grouping, covariates[grouping.covariate]
-        )
-        members = [codes == g for g in range(len(names))]
-        counts = pd.Series([m.sum() for m in members]).to_numpy()[:, None]
-        hidden = suppressed_groups(counts, min_cell)
-        found += [
-            Group(f"{grouping.name}: {name}", inside)
-            for name, inside, hide in zip(names, members, hidden, strict=True)
-            if not hide
-        ]
-    return found
 
 
 if __name__ == "__main__":

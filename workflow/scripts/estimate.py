@@ -8,37 +8,48 @@ from nanotarget.problems import reporting
 
 
 def analyse(inputs, outputs, arms, outcomes, covariates, settings):
-    """Write effects, equivalence tests, attrition, balance and power."""
-    arms = [arm.name for arm in typed(list[ArmConfig], arms)]
-    outcomes = [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)]
+    """Write the tables of the experiment that are asked for."""
+    arm_settings = typed(list[ArmConfig], arms)
+    arms = [arm.name for arm in arm_settings]
+    unfielded = [arm.name for arm in arm_settings if arm.policy is None]
+    measured = typed(list[OutcomeConfig], outcomes)
+    outcomes = [outcome.name for outcome in measured]
     covariates = {covariate.name: covariate for covariate in typed(list[CovariateConfig], covariates)}
+    allowed = list(covariates.values())
     settings = typed(EstimateConfig, settings)
+    adjust, alpha = [covariates[name] for name in settings.adjust], settings.alpha
     registration = (
         preregistration.parse(Path(inputs.registration).read_text(encoding="utf-8"), inputs.registration)
         if inputs.registration
         else None
     )
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
-    table = artefacts.read_parquet(inputs.experiment)
+    table, flow = artefacts.read_parquet(inputs.experiment), artefacts.read_csv(inputs.flow)
+    marks = (registration, deviations)
 
-    effects = estimate.effects(
-        table,
-        arms,
-        outcomes,
-        [covariates[name] for name in settings.adjust],
-        settings.alpha,
-        registration,
-        deviations,
-    )
-    equivalence = estimate.equivalence(effects, settings.sesoi, settings.alpha, registration, deviations)
-    power = estimate.power(effects, settings.sesoi, settings.alpha, deviations=deviations)
-    balance = estimate.balance(table, arms, list(covariates.values()), deviations)
-    attrition = estimate.attrition(table, arms, outcomes, deviations)
-    artefacts.write_csv(effects, outputs.effects)
-    artefacts.write_csv(equivalence, outputs.equivalence)
-    artefacts.write_csv(power, outputs.power)
-    artefacts.write_csv(balance, outputs.balance)
-    artefacts.write_csv(attrition, outputs.attrition)
+    effects = estimate.effects(table, arms, outcomes, adjust, alpha, *marks)
+    equivalence = estimate.equivalence(effects, settings.sesoi, alpha, *marks)
+    tables = {
+        "effects": lambda: effects,
+        "scales": lambda: estimate.scales(table, arms, measured, alpha, *marks),
+        "omnibus": lambda: estimate.omnibus(table, arms, outcomes, *marks),
+        "robustness": lambda: estimate.robustness(table, arms, measured, adjust, alpha, *marks),
+        "equivalence": lambda: equivalence,
+        "sentences": lambda: estimate.sentences(equivalence, arms, measured, alpha),
+        "power": lambda: estimate.power(effects, settings.sesoi, alpha, deviations=deviations),
+        "balance": lambda: estimate.balance(table, arms, allowed, deviations),
+        "attrition": lambda: estimate.attrition(table, arms, outcomes, deviations),
+        "differential_attrition": lambda: estimate.differential_attrition(
+            table, arms, outcomes, allowed, deviations
+        ),
+        "lee_bounds": lambda: estimate.lee_bounds(table, arms, outcomes, alpha, *marks),
+        "ipw": lambda: estimate.ipw_effects(table, arms, outcomes, adjust, alpha, *marks),
+        "cace": lambda: estimate.cace(table, arms, outcomes, unfielded, alpha, *marks),
+        "checks": lambda: estimate.checks(table, arms, outcomes, adjust, alpha, *marks),
+        "participants": lambda: estimate.participant_flow(table, arms, outcomes, flow, deviations),
+    }
+    for name, path in outputs.items():
+        artefacts.write_csv(tables[name](), path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Estimate effects in groups of respondents."""
+"""Look into the experiment beyond what was registered: groups of respondents, and the lower end."""
 
 from nanotarget import artefacts, explore
 from nanotarget.config import (
@@ -12,24 +12,38 @@ from nanotarget.config import (
 from nanotarget.problems import reporting
 
 
-def subgroups(inputs, outputs, arms, outcomes, covariates, settings, privacy, alpha):
-    """Write the effects in every group that the config names."""
-    table = explore.subgroups(
-        artefacts.read_parquet(inputs.experiment),
-        [arm.name for arm in typed(list[ArmConfig], arms)],
-        [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)],
-        typed(ExploreConfig, settings).subgroups,
-        typed(list[CovariateConfig], covariates),
-        typed(PrivacyConfig, privacy).min_cell,
-        alpha,
-        artefacts.read_csv(inputs.deviations, dtype="str"),
-    )
-    artefacts.write_csv(table, outputs.subgroups)
+def look(inputs, outputs, arms, outcomes, covariates, settings, privacy, alpha, seed):
+    """Write the exploratory tables that are asked for."""
+    table = artefacts.read_parquet(inputs.experiment)
+    deviations = artefacts.read_csv(inputs.deviations, dtype="str")
+    arms = [arm.name for arm in typed(list[ArmConfig], arms)]
+    measured = typed(list[OutcomeConfig], outcomes)
+    outcomes = [outcome.name for outcome in measured]
+    binary = [outcome.name for outcome in measured if outcome.kind == "binary"]
+    floors = {outcome.name: outcome.range[0] if outcome.range else 0.0 for outcome in measured}
+    covariates = typed(list[CovariateConfig], covariates)
+    settings = typed(ExploreConfig, settings)
+    groupings, min_cell = settings.subgroups, typed(PrivacyConfig, privacy).min_cell
+    rest = (min_cell, alpha, deviations)
+
+    def mobilisation():
+        grouping = next(g for g in groupings if g.name == settings.base.grouping)
+        covariate = next(c for c in covariates if c.name == grouping.covariate)
+        return explore.mobilisation(table, arms, outcomes, grouping, settings.base.group, covariate, *rest)
+
+    tables = {
+        "subgroups": lambda: explore.subgroups(table, arms, outcomes, groupings, covariates, *rest),
+        "odds_ratios": lambda: explore.odds_ratios(table, arms, binary, groupings, covariates, *rest),
+        "mobilisation": mobilisation,
+        "lower_tail": lambda: explore.lower_tail(table, arms, outcomes, floors, seed, alpha, deviations),
+    }
+    for name, path in outputs.items():
+        artefacts.write_csv(tables[name](), path)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        subgroups(
+        look(
             snakemake.input,
             snakemake.output,
             snakemake.params.arms,
@@ -38,4 +52,5 @@ if __name__ == "__main__":
             snakemake.params.explore,
             snakemake.params.privacy,
             snakemake.params.alpha,
+            snakemake.params.seed,
         )

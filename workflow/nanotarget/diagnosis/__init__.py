@@ -5,6 +5,6 @@
 what would be with other data; `verdict` says it in words, and `assemble` puts all together.
 """
 
-from nanotarget.diagnosis.assemble import Diagnosis, Group, Material, diagnose
+from nanotarget.diagnosis.assemble import Diagnosis, Group, Material, allowed_interactions, diagnose
 
-__all__ = ["Diagnosis", "Group", "Material", "diagnose"]
+__all__ = ["Diagnosis", "Group", "Material", "allowed_interactions", "diagnose"]

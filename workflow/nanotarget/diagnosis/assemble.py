@@ -155,23 +155,16 @@ class Material:
         return Predictability(self.fitted, self.heterogeneity)
 
     @cached_property
-    def interactions(self) -> Interactions:
-        """Interactions of attributes that are common to all."""
+    def interactions(self) -> Interactions | None:
+        """Interactions of attributes that are common to all; None where there is one block of attributes."""
+        if len(self.fitted.data.design.blocks) < 2:
+            return None
         return self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
 
-    @property
+    @cached_property
     def allowed(self) -> tuple[int, Pairs]:
-        """Order of the weights on which the dividend stands, and the pairs allowed to interact.
-
-        First-order weights leave interactions of attributes to the learner, whose shrinkage leaves a part of
-        them out. Where they are clearly there, the weights allow for the pairs that stand out. Where none
-        does and the learner has no interactions, second-order weights, with all their noise, are the honest
-        ones.
-        """
-        if len(self.fitted.data.design.blocks) < 2 or self.interactions.p_value >= CLEARLY:
-            return 1, ()
-        additive = all(len(subset) < 2 for tables in self.fitted.common for subset in tables.layout.subsets)
-        return (2 if additive and not self.interactions.pairs else 1), self.interactions.pairs
+        """Order of the weights on which the dividend stands, and the pairs allowed to interact."""
+        return allowed_interactions(self.fitted, self.interactions)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -570,9 +563,9 @@ class View:
         for b, block in enumerate(design.blocks):
             name = " x ".join(design.names[a] for a in block.attributes)
             add(f"person x message variance: {name}", found.by_block[:, b])
-        if len(design.blocks) > 1:
+        common = material.interactions
+        if common is not None:
             add("person x message variance, pairs of attributes", found.pairs)
-            common = material.interactions
             add("common interactions of attributes", np.array([common.variance]), common.p_value)
         lags = heterogeneity.by_lag(weights)
         for k, name in enumerate(LAGS):
@@ -871,6 +864,24 @@ class View:
                 ),
             ]
         )
+
+
+def allowed_interactions(fitted: Crossfit, found: Interactions | None) -> tuple[int, Pairs]:
+    """Return the order of the weights that a value should stand on, and the pairs allowed to interact.
+
+    First-order weights leave interactions of attributes to the learner, whose shrinkage leaves a part of
+    them out. Where they are clearly there, the weights allow for the pairs that stand out. Where none
+    does and the learner has no interactions, second-order weights, with all their noise, are the honest
+    ones.
+
+    Args:
+        fitted: the cross-fitted learner.
+        found: `Heterogeneity.interactions`; None where there is nothing to interact.
+    """
+    if found is None or found.p_value >= CLEARLY:
+        return 1, ()
+    additive = all(len(subset) < 2 for tables in fitted.common for subset in tables.layout.subsets)
+    return (2 if additive and not found.pairs else 1), found.pairs
 
 
 def own_answers_variance(variances: Variances, noise: np.ndarray, times: float) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The experiment: what the arms did to the outcomes, and whether the groups are comparable.
 
 `arms` estimates the mean of every arm (`prognosis` its score for many covariates), `effects` compares
-them, `binary` (on `logistic`), `ordinal`, `ranks` and `scales` do so as the kind of outcome asks for,
+them, `kinds` (`binary` on `logistic`, `ordinal`, `ranks`, `scales`) does so as the kind of outcome asks for,
+`randomization` asks what chance alone would have done,
 `omnibus` tests all arms together, `equivalence` says what a null means, `robustness` is the specification
 curve, `sample` says whether the arms are comparable, `missing` whether they lose the same people, `lee` and
 `ipw` (on `influence`) what the missing can do to the effects, `compliance` what follows from petitions that
@@ -21,6 +22,7 @@ from nanotarget.estimate.equivalence import (
 )
 from nanotarget.estimate.flow import PARTICIPANT_COLUMNS, participant_flow
 from nanotarget.estimate.ipw import IPW_COLUMNS, ipw_effects
+from nanotarget.estimate.kinds import SCALE_COLUMNS, scales
 from nanotarget.estimate.lee import LEE_COLUMNS, lee_bounds
 from nanotarget.estimate.missing import (
     ATTRITION_COLUMNS,
@@ -30,6 +32,12 @@ from nanotarget.estimate.missing import (
 )
 from nanotarget.estimate.omnibus import OMNIBUS_COLUMNS, omnibus
 from nanotarget.estimate.ordinal import ORDINAL_COLUMNS, ordinal
+from nanotarget.estimate.randomization import (
+    RANDOMIZATION_COLUMNS,
+    Scheme,
+    randomization_distribution,
+    randomization_inference,
+)
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.robustness import (
     ROBUSTNESS_COLUMNS,
@@ -57,11 +65,14 @@ __all__ = [
     "PARTICIPANT_COLUMNS",
     "POWER_COLUMNS",
     "PROPORTION_COLUMNS",
+    "RANDOMIZATION_COLUMNS",
     "RATIO_COLUMNS",
     "ROBUSTNESS_COLUMNS",
+    "SCALE_COLUMNS",
     "SPECIFICATIONS",
     "STANDARDISED_COLUMNS",
     "ArmMeans",
+    "Scheme",
     "Specification",
     "arm_means",
     "attrition",
@@ -83,8 +94,11 @@ __all__ = [
     "participant_flow",
     "power",
     "proportions",
+    "randomization_distribution",
+    "randomization_inference",
     "ratios",
     "robustness",
+    "scales",
     "sentences",
     "standardised",
 ]

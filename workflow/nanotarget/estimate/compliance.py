@@ -15,7 +15,7 @@ from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import EFFECT_COLUMNS, effects
 from nanotarget.estimate.influence import covariance, deviations_from, units
-from nanotarget.preregistration import Registration, contrast_name, label_of, marked
+from nanotarget.preregistration import CACE, Registration, contrast_name, label_of, marked
 
 CACE_COLUMNS = (
     "outcome",
@@ -124,7 +124,7 @@ def cace(
     found["label"] = [
         label_of(registration, o, "cace", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
     ]
-    return marked(found, "estimate/cace.csv", deviations)[list(CACE_COLUMNS)]
+    return marked(found, CACE, deviations)[list(CACE_COLUMNS)]
 
 
 def _cace(

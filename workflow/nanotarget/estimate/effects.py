@@ -11,7 +11,7 @@ from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, contrasts
-from nanotarget.preregistration import EFFECTS, Registration, families, label_of, marked, own_family
+from nanotarget.preregistration import EFFECTS, SCALES, Registration, families, label_of, marked, own_family
 
 EFFECT_COLUMNS = (
     "outcome",
@@ -66,7 +66,7 @@ def effects(
             means = arm_means(observed, arms, outcome, covariates)
             rows = contrasts(means, arms, alpha)
             tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type=means.se_type))
-    return labelled(tables, EFFECT_COLUMNS, registration, deviations)
+    return labelled(tables, EFFECT_COLUMNS, registration, deviations, EFFECTS)
 
 
 def observed_rows(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
@@ -79,6 +79,7 @@ def labelled(
     columns: Sequence[str],
     registration: Registration | None,
     deviations: pd.DataFrame | None,
+    output: str = SCALES,
 ) -> pd.DataFrame:
     """Put estimates together: Holm within families, labels and deviations.
 
@@ -86,7 +87,8 @@ def labelled(
         tables: each a family where none is registered, with outcome, estimator, contrast and
             `ESTIMATE_COLUMNS`.
         columns: of the result, in order.
-        registration, deviations: as in `effects`; estimates are marked as the effects are.
+        registration, deviations: as in `effects`.
+        output: artefact that they go into.
     """
     if not tables:
         return pd.DataFrame(columns=list(columns)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
@@ -100,4 +102,4 @@ def labelled(
         label_of(registration, o, e, c)
         for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)
     ]
-    return marked(found, EFFECTS, deviations)[list(columns)]
+    return marked(found, output, deviations)[list(columns)]

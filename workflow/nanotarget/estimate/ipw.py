@@ -14,7 +14,7 @@ from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
 from nanotarget.estimate.influence import covariance, deviations_from, units
-from nanotarget.preregistration import Registration, label_of, marked
+from nanotarget.preregistration import IPW, Registration, label_of, marked
 
 IPW_COLUMNS = (
     "outcome",
@@ -115,7 +115,7 @@ def ipw_effects(
         label_of(registration, o, "ipw", c)
         for o, c in zip(effects["outcome"], effects["contrast"], strict=True)
     ]
-    return marked(effects, "estimate/ipw.csv", deviations)[list(IPW_COLUMNS)]
+    return marked(effects, IPW, deviations)[list(IPW_COLUMNS)]
 
 
 def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> np.ndarray:

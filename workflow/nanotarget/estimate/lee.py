@@ -13,7 +13,7 @@ from nanotarget import regression
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.influence import covariance, units
-from nanotarget.preregistration import Registration, contrast_name, label_of, marked
+from nanotarget.preregistration import LEE, Registration, contrast_name, label_of, marked
 
 LEE_COLUMNS = (
     "outcome",
@@ -137,7 +137,7 @@ def lee_bounds(
     found["label"] = [
         label_of(registration, o, "lee", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
     ]
-    return marked(found, "estimate/lee_bounds.csv", deviations)[list(LEE_COLUMNS)]
+    return marked(found, LEE, deviations)[list(LEE_COLUMNS)]
 
 
 def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) -> Iterator[dict[str, object]]:

@@ -11,7 +11,7 @@ from scipy import special
 from nanotarget import regression
 from nanotarget.estimate.arms import ArmMeans, also, arm_means
 from nanotarget.estimate.effects import observed_rows
-from nanotarget.preregistration import EFFECTS, Registration, label_of, marked
+from nanotarget.preregistration import OMNIBUS, Registration, label_of, marked
 from nanotarget.regression import Wald
 
 OMNIBUS_COLUMNS = (
@@ -62,7 +62,7 @@ def omnibus(
             numbers = (test.statistic, test.df1, test.df2, test.p_value)
             rows.append((outcome, name, *numbers, means.n, label, "; ".join([*said, *why])))
     found = pd.DataFrame(rows, columns=[c for c in OMNIBUS_COLUMNS if c != "deviation"])
-    return marked(found, EFFECTS, deviations)[list(OMNIBUS_COLUMNS)]
+    return marked(found, OMNIBUS, deviations)[list(OMNIBUS_COLUMNS)]
 
 
 def _wald(means: ArmMeans, usable: Sequence[str]) -> Wald:

@@ -20,7 +20,7 @@ import pandas as pd
 from nanotarget import regression
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
-from nanotarget.preregistration import Registration, contrast_name, label_of, marked
+from nanotarget.preregistration import RANDOMIZATION_INFERENCE, Registration, contrast_name, label_of, marked
 from nanotarget.seeds import child_rng
 
 RANDOMIZATION_COLUMNS = (
@@ -37,7 +37,6 @@ RANDOMIZATION_COLUMNS = (
     "note",
 )
 DISTRIBUTION_COLUMNS = ("outcome", "contrast", "low", "high", "draws", "density")
-RANDOMIZATION = "estimate/randomization_inference.csv"
 
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
@@ -229,7 +228,7 @@ def randomization_inference(
     found["label"] = [
         label_of(registration, o, "ri", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
     ]
-    return marked(found, RANDOMIZATION, deviations)[list(RANDOMIZATION_COLUMNS)]
+    return marked(found, RANDOMIZATION_INFERENCE, deviations)[list(RANDOMIZATION_COLUMNS)]
 
 
 def randomization_distribution(

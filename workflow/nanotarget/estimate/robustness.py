@@ -15,7 +15,7 @@ from nanotarget.estimate.effects import observed_rows
 from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios
-from nanotarget.preregistration import EFFECTS, Registration, label_of, marked
+from nanotarget.preregistration import ROBUSTNESS, Registration, label_of, marked
 from nanotarget.regression import SeType
 
 ROBUSTNESS_COLUMNS = (
@@ -148,7 +148,7 @@ def robustness(
             )
     if not tables:
         return pd.DataFrame(columns=list(ROBUSTNESS_COLUMNS))
-    return marked(_ordered(pd.concat(tables, ignore_index=True), outcomes), EFFECTS, deviations)[
+    return marked(_ordered(pd.concat(tables, ignore_index=True), outcomes), ROBUSTNESS, deviations)[
         list(ROBUSTNESS_COLUMNS)
     ]
 

@@ -18,7 +18,7 @@ import pandas as pd
 from nanotarget import regression
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.design import Design
-from nanotarget.diagnosis import Group
+from nanotarget.diagnosis import Group, allowed_interactions
 from nanotarget.diagnosis.ceiling import gain_ceiling
 from nanotarget.diagnosis.dividend import Dividend
 from nanotarget.diagnosis.evidence import Answers
@@ -41,7 +41,6 @@ def dissuasion(
     fitted: Crossfit,
     groups: Sequence[Group] = (),
     seed: int = 0,
-    allowed: tuple[int, Pairs] = (1, ()),
     confidence: float = 0.95,
     bootstraps: int = BOOTSTRAPS,
 ) -> pd.DataFrame:
@@ -56,7 +55,6 @@ def dissuasion(
         fitted: the cross-fitted learner, seen from support (`Crossfit` as it was fitted).
         groups: of respondents, large enough to be published.
         seed: root seed of the bootstrap.
-        allowed: order of the weights and pairs that may interact, `Material.allowed`.
         confidence: level of intervals.
         bootstraps: samples of respondents from which gaps and ceilings have their errors.
 
@@ -73,7 +71,7 @@ def dissuasion(
         and `ceiling below - ceiling above`, which is A as the gaps alone predict it.
         Statistic and p value stand at differences only. Every row is exploratory.
     """
-    ends = Ends(fitted, allowed)
+    ends = Ends(fitted, seed)
     counts = child_rng(seed, "explore/dissuasion").multinomial(
         ends.n, np.full(ends.n, 1 / ends.n), size=bootstraps
     )
@@ -96,11 +94,11 @@ class Ends:
 
     Attributes:
         fitted: the cross-fitted learner, seen from support.
-        allowed: order of the weights and pairs that may interact.
+        seed: root seed of the test of interactions.
     """
 
     fitted: Crossfit
-    allowed: tuple[int, Pairs] = (1, ())
+    seed: int = 0
 
     @property
     def n(self) -> int:
@@ -126,6 +124,14 @@ class Ends:
     def heterogeneity(self) -> Heterogeneity:
         """Common part-worths and what people add to them."""
         return Heterogeneity(Answers.from_crossfit(self.fitted))
+
+    @cached_property
+    def allowed(self) -> tuple[int, Pairs]:
+        """Order of the weights and pairs of attributes that may interact, as in the diagnosis."""
+        if len(self.design.blocks) < 2:
+            return allowed_interactions(self.fitted, None)
+        found = self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
+        return allowed_interactions(self.fitted, found)
 
     def values(self, weight: np.ndarray) -> Iterator[Row]:
         """Yield values of the policies, their differences and the room left at either end."""

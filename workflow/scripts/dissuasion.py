@@ -1,0 +1,46 @@
+"""Ask on calibration data how far petitions could lower support. No arm ever fields such a petition."""
+
+from nanotarget import artefacts
+from nanotarget.config import CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
+from nanotarget.diagnosis import Group
+from nanotarget.explore import dissuasion
+from nanotarget.groups import published_groups
+from nanotarget.learners import TrainingData, models_from_data
+from nanotarget.learners.crossfit import Crossfit
+from nanotarget.problems import reporting
+
+
+def ask(inputs, output, learning, settings, subgroups, min_cell):
+    """Write the table of both ends of support."""
+    data = TrainingData.from_settings(
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
+    )
+    models = models_from_data(
+        artefacts.read_json(inputs.folds_settings), artefacts.read_npz(inputs.folds_arrays), data.design
+    )
+    fitted = Crossfit(data, artefacts.read_parquet(inputs.crossfit)["fold"].to_numpy() - 1, models)
+    groups = published_groups(
+        data.respondents,
+        typed(list[SubgroupConfig], subgroups),
+        typed(list[CovariateConfig], learning["covariates"]),
+        min_cell,
+    )
+    found = dissuasion(
+        fitted,
+        [Group(*group) for group in groups],
+        learning["seed"],
+        typed(DiagnoseConfig, settings).confidence,
+    )
+    artefacts.write_csv(found, output)
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        ask(
+            snakemake.input,
+            snakemake.output[0],
+            snakemake.params.learning,
+            snakemake.params.diagnose,
+            snakemake.params.subgroups,
+            snakemake.params.min_cell,
+        )

@@ -1,0 +1,43 @@
+"""Ask what the arms would have seemed to do by chance: randomisation inference."""
+
+from pathlib import Path
+
+from nanotarget import artefacts, preregistration
+from nanotarget.config import ArmConfig, EstimateConfig, OutcomeConfig, typed
+from nanotarget.estimate import randomization_distribution, randomization_inference
+from nanotarget.problems import reporting
+
+
+def redraw(inputs, outputs, arms, outcomes, settings, seed):
+    """Write the tests and the distributions behind them."""
+    arms = [arm.name for arm in typed(list[ArmConfig], arms)]
+    outcomes = [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)]
+    settings = typed(EstimateConfig, settings)
+    registration = (
+        preregistration.parse(Path(inputs.registration).read_text(encoding="utf-8"), inputs.registration)
+        if inputs.registration
+        else None
+    )
+    deviations = artefacts.read_csv(inputs.deviations, dtype="str")
+    table = artefacts.read_parquet(inputs.experiment)
+    artefacts.write_csv(
+        randomization_inference(
+            table, arms, outcomes, seed, settings.draws, settings.alpha, registration, deviations
+        ),
+        outputs.inference,
+    )
+    artefacts.write_csv(
+        randomization_distribution(table, arms, outcomes, seed, settings.draws), outputs.distribution
+    )
+
+
+if __name__ == "__main__":
+    with reporting(snakemake.log[0]):
+        redraw(
+            snakemake.input,
+            snakemake.output,
+            snakemake.params.arms,
+            snakemake.params.outcomes,
+            snakemake.params.estimate,
+            snakemake.params.seed,
+        )

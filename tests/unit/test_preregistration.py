@@ -19,6 +19,7 @@ from nanotarget.seeds import child_rng
 from simulated_studies import STUDIES
 
 EFFECTS, EQUIVALENCE = preregistration.EFFECTS, preregistration.EQUIVALENCE
+CHECKS = preregistration.CHECKS
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ ROBUSTNESS = preregistration.ROBUSTNESS
         (
             ["experiment", "post_checks"],
             [{"step": "Recall", "rule": "in", "column": "recall", "values": ["wrong"]}],
-            ("post-treatment checks", "none", "Recall (recall in 'wrong')", {ROBUSTNESS}, ""),
+            ("post-treatment checks", "none", "Recall (recall in 'wrong')", {ROBUSTNESS, CHECKS}, ""),
         ),
         (
             ["estimate", "robustness"],
@@ -193,7 +194,7 @@ ROBUSTNESS = preregistration.ROBUSTNESS
                 "adjust",
                 "age, education, party, climate_concern, prior_support",
                 "age",
-                {EFFECTS, "estimate/power.csv", ROBUSTNESS, "estimate/bounds.csv"},
+                {EFFECTS, "estimate/power.csv", ROBUSTNESS, "estimate/ipw.csv"},
                 "lin; ipw",
             ),
         ),
@@ -212,7 +213,7 @@ def test_an_added_estimator_touches_its_own_rows_only(settings, registration):
     table = deviations(change(changed, ["estimate", "robustness"], robustness), registration)
     assert table["what"].tolist() == ["robustness: cace"]
     rows = pd.DataFrame({"outcome": "sign", "estimator": ["ri", "cace"], "contrast": "nano - best"})
-    for output in ("estimate/compliance.csv", ROBUSTNESS):
+    for output in ("estimate/cace.csv", ROBUSTNESS):
         assert preregistration.marked(rows, output, table)["deviation"].tolist() == ["", "D1"]
     assert preregistration.marked(rows, EFFECTS, table)["deviation"].tolist() == ["", ""]
 
@@ -237,7 +238,7 @@ def test_planned_and_realised_sizes(settings, text):
 
     def sizes(**realised):
         table = preregistration.deviations(config, registration, realised)
-        everything = {*ESTIMATES, "estimate/attrition.csv", "estimate/balance.csv"}
+        everything = {*ESTIMATES, *preregistration.SAMPLE_TABLES}
         assert all(set(outputs.split("; ")) == everything for outputs in table["outputs"])
         return table[["what", "registered", "done"]].to_numpy().tolist()
 

@@ -1285,7 +1285,7 @@ def _check_explore(config: StudyConfig, source: str) -> Iterator[Problem]:
     yield from _check_subgroups(config, source)
     outcomes = [outcome.name for outcome in config.experiment.outcomes] if config.experiment else []
     for name in config.explore.comparable:
-        if name not in outcomes:
+        if config.experiment and name not in outcomes:
             yield Problem(
                 source,
                 "key explore.comparable",

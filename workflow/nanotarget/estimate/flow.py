@@ -31,7 +31,8 @@ def participant_flow(
     completed and analysed agree; those who failed a check are counted in both.
 
     Args:
-        table: `contracts.experiment`; without `delivered` or `passed` the stages that need them are left out.
+        table: `contracts.experiment`; without logged delivery or checks the stages of these are left
+            out.
         arms: names in order.
         outcomes: columns.
         flow: `clean/flow.csv` (`people.FLOW_COLUMNS`). The raw file already has the arm, so that
@@ -72,7 +73,7 @@ def _after(table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str]) ->
             yield stage, name, outcome, reason, int((hit & members).sum())
 
     yield from count("randomised", np.ones(len(table), dtype=bool))
-    if "delivered" in table:
+    if table["delivered"].notna().any():
         arrived, unknown = (
             table["delivered"].fillna(False).to_numpy(bool),
             table["delivered"].isna().to_numpy(),
@@ -84,7 +85,7 @@ def _after(table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str]) ->
     for outcome, hit in answered.items():
         yield from count("completed", hit, outcome)
         yield from count("not completed", ~hit, outcome, "outcome missing")
-    if "passed" in table:
+    if table["passed"].notna().any():
         yield from count("failed check", ~table["passed"].fillna(True).to_numpy(bool))
     for outcome, hit in answered.items():
         yield from count("analysed", hit, outcome)

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ from nanotarget.config import CovariateConfig
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import effects
 from nanotarget.estimate.equivalence import equivalence
+from nanotarget.estimate.ipw import ipw_effects
+from nanotarget.estimate.lee import lee_bounds
 from nanotarget.estimate.randomization import randomization_inference
 from nanotarget.preregistration import contrast_name
 from nanotarget.seeds import child_rng
@@ -47,6 +50,7 @@ class Experiment:
         blocks: number of blocks, all of the same sizes.
         cluster_size: people of a cluster.
         margin: smallest effect of interest; the third arm's effect is at it, if it is given.
+        missing: "" or what is asked of the answers that are there: "lee" (bounds of the effect) or "ipw".
     """
 
     sizes: tuple[int, int, int]
@@ -55,6 +59,7 @@ class Experiment:
     blocks: int = 1
     cluster_size: int = 1
     margin: float | None = None
+    missing: str = ""
 
 
 def sharp(arm, cluster, z, rng):
@@ -92,6 +97,21 @@ def at_margin(arm, cluster, z, rng):
     return 0.3 * (arm == 2) + rng.normal(size=len(arm))
 
 
+def stayers(arm, cluster, z, rng):
+    """Constant effects; who would score low drops out, and less so the more an arm does for her."""
+    talent = rng.normal(size=len(arm))
+    outcome = np.array([0.0, 0.3, 0.5])[arm] + talent + rng.normal(size=len(arm))
+    stays = talent + rng.normal(size=len(arm)) > np.array([-1.0, -1.3, -1.5])[arm]
+    return np.where(stays, outcome, np.nan)
+
+
+def told_by_covariate(arm, cluster, z, rng):
+    """Constant effects; the covariate tells who drops out, differently in every arm."""
+    outcome = np.array([0.0, 0.3, 0.5])[arm] + z + rng.normal(size=len(arm))
+    stays = rng.random(len(arm)) < 1 / (1 + np.exp(-1 - np.array([-1.0, 0.0, 1.0])[arm] * z))
+    return np.where(stays, outcome, np.nan)
+
+
 WORLDS = {
     "sharp null": Experiment((200, 200, 200), sharp),
     "weak null": Experiment((400, 140, 60), weak),
@@ -100,6 +120,8 @@ WORLDS = {
     "clustered": Experiment((20, 20, 20), together, cluster_size=10),
     "blocked": Experiment((8, 12, 20), blocked, blocks=15),
     "at the margin": Experiment((200, 200, 200), at_margin, (0.0, 0.0, 0.3), margin=0.3),
+    "who drops out": Experiment((200, 200, 200), stayers, (0.0, 0.3, 0.5), missing="lee"),
+    "missing at random": Experiment((200, 200, 200), told_by_covariate, (0.0, 0.3, 0.5), missing="ipw"),
 }
 
 
@@ -120,6 +142,24 @@ def draw_people(world, rng):
     )
 
 
+def bounded(table, outcome):
+    """Return the intervals of Imbens & Manski for the effect within Lee's bounds."""
+    found = lee_bounds(table, ARMS, [outcome], ALPHA)
+    found = found[(found["trimming"] == "fraction") & (found["bound"] == "lower")]
+    intervals = found[["outcome", "contrast"]].assign(
+        conf_low=found["effect_low"], conf_high=found["effect_high"], estimate=found["naive"]
+    )
+    return intervals.assign(estimator="lee")
+
+
+def reweighted(table, outcome):
+    """Return the estimates by weights for who is missing."""
+    return ipw_effects(table, ARMS, [outcome], [COVARIATE], ALPHA).assign(estimator="ipw")
+
+
+MISSING = {"lee": bounded, "ipw": reweighted}
+
+
 def analyse(name, number, replications=BATCH):
     """Return what is found in a batch: a row a replication, estimator and contrast, with the truth.
 
@@ -136,13 +176,18 @@ def analyse(name, number, replications=BATCH):
     for y in names:
         z = rng.normal(size=len(people)) if world.blocks == 1 else people["z"].to_numpy()
         outcomes[y] = world.draw(arm, cluster, z, rng)
-        tables.append(effects(people.assign(z=z, **{y: outcomes[y]}), ARMS, [y], [COVARIATE], ALPHA))
+        table = people.assign(z=z, **{y: outcomes[y]})
+        if world.missing:
+            tables.append(MISSING[world.missing](table, y))
+            continue
+        tables.append(effects(table, ARMS, [y], [COVARIATE], ALPHA))
         if world.margin is not None:
             bounds = equivalence(tables[-1], {y: world.margin}, ALPHA)
             tables.append(bounds.assign(estimator="tost"))
-    people = pd.concat([people, pd.DataFrame(outcomes)], axis=1)
-    redrawn = randomization_inference(people, ARMS, names, number, DRAWS, ALPHA)
-    tables.append(redrawn.assign(estimator="ri"))
+    if not world.missing:
+        people = pd.concat([people, pd.DataFrame(outcomes)], axis=1)
+        redrawn = randomization_inference(people, ARMS, names, number, DRAWS, ALPHA)
+        tables.append(redrawn.assign(estimator="ri"))
     truth = {
         contrast_name(later, earlier): world.means[ARMS.index(later)] - world.means[ARMS.index(earlier)]
         for later, earlier in pairs(ARMS)
@@ -155,9 +200,10 @@ def summarise(rows):
     """Tabulate error rates in percent with Monte Carlo errors, a row a world, estimator and contrast.
 
     Returns:
-        world, estimator, contrast, replications, truth, bias (and error), rejected (p <= alpha; for `tost`
-        where the truth is at the margin its size) and covered (and errors, NaN where there is no interval);
-        family (and error): any adjusted p <= alpha among the contrasts without an effect; not for `tost`.
+        world, estimator, contrast, replications, truth, bias (and error; of `lee` that of the naive
+        difference), rejected (p <= alpha; for `tost` where the truth is at the margin its size) and covered
+        (and errors, NaN where there is no interval); family (and error): any adjusted p <= alpha among the
+        contrasts without an effect; not for `tost`.
     """
     rows = rows.assign(
         error=rows["estimate"] - rows["truth"],
@@ -220,4 +266,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if "snakemake" in globals():
+        number = int(snakemake.wildcards.batch)
+        run_batch(Path(snakemake.output[0]), list(WORLDS)[int(snakemake.wildcards.world)], number)
+    else:
+        main()

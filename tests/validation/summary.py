@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from experiment import read as read_experiments
+from experiment import summarise
 from recovery import table
 from regimes import REGIMES, SESOI
 
+EXPERIMENTS = Path(__file__).parents[2] / "docs" / "validation_experiment.md"
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
@@ -311,13 +314,47 @@ def tables(folder):
     return "\n\n".join([*parts, "### Cost", seconds(facts)])
 
 
+def experiments(folder):
+    """Tabulate the simulated experiments as Markdown."""
+    rows = summarise(read_experiments(folder))
+
+    def percent(row, name):
+        value = row[name]
+        return "-" if pd.isna(value) else f"{value:.1f} ({row[f'{name}_error']:.1f})"
+
+    lines = [
+        [
+            row["world"],
+            row["estimator"],
+            row["contrast"],
+            f"{row['replications']:,}",
+            f"{row['truth']:g}",
+            f"{row['bias']:.4f} ({row['bias_error']:.4f})",
+            *(percent(row, name) for name in ("rejected", "covered", "family")),
+        ]
+        for row in rows.to_dict("records")
+    ]
+    names = ["world", "estimator", "contrast", "n", "truth", "bias"]
+    names += ["rejected at 5 %, %", "95 % interval covers, %", "family, %"]
+    return "Rates with Monte Carlo standard errors. All data are synthetic.\n\n" + table(names, lines)
+
+
+def put(page, text):
+    """Put tables between the marks of a page."""
+    head, _, rest = page.read_text().partition(BEGIN)
+    tail = rest.partition(END)[2]
+    page.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}")
+
+
 def main():
-    """Write the tables."""
+    """Write the tables of what is there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("results/validation"))
-    head, _, rest = PAGE.read_text().partition(BEGIN)
-    tail = rest.partition(END)[2]
-    PAGE.write_text(f"{head}{BEGIN}\n\n{tables(parser.parse_args().folder)}\n\n{END}{tail}")
+    folder = parser.parse_args().folder
+    if any(folder.glob("*.json")):
+        put(PAGE, tables(folder))
+    if any((folder / "experiment").glob("*.json")):
+        put(EXPERIMENTS, experiments(folder / "experiment"))
 
 
 if __name__ == "__main__":

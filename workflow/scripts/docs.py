@@ -21,7 +21,6 @@ INTRODUCTION = """{about}
 
 Made by `make docs` from `{schema}`, by which files are checked; do not edit. `a.b` is the key `b` in
 the section `a`, `a[]` an entry of the list `a`.
-
 """
 ABOUT = {
     "config": """One YAML file describes one study; every key that is not listed here is an error.

@@ -68,8 +68,7 @@ def test_the_readme_lists_every_figure_and_table_that_was_made(two_cores):
     readme = (two_cores / "README.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `((?:figures|tables)/\w+)` \|", readme, re.MULTILINE))
     assert len(made) > 25
-    assert made <= listed
-    assert listed - made == {"tables/arm_balance"}  # of a study that has not been fielded
+    assert made <= listed  # other studies have more: arms of a roster, effects among those reached
 
 
 def test_no_identifier_and_no_path_of_this_machine_reaches_an_artefact(two_cores):

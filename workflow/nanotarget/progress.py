@@ -29,13 +29,15 @@ def steps(items: Sequence[Step], what: str, clock: Callable[[], float] = time.mo
         now = clock()
         if done < len(items) and now - said >= EVERY:
             left = (now - began) / done * (len(items) - done)
-            LOG.info("%d of %d %s, about %s left for the others", done, len(items), what, duration(left))
+            LOG.info("%d of %d %s, %s left for the others", done, len(items), what, duration(left))
             said = now
 
 
 def duration(seconds: float) -> str:
-    """Write a span of time as roughly as it is known: "40 s", "3 min", "2 h 10 min"."""
+    """Write a span of time as roughly as it is known: "less than 10 s", "about 40 s", "about 3 min"."""
+    if seconds < 10:
+        return "less than 10 s"
     if seconds < 90:
-        return f"{max(round(seconds, -1), 10):.0f} s"
+        return f"about {round(seconds, -1):.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"

@@ -13,7 +13,7 @@ BIN := .venv/bin
 KNOWN_TRUTH := tests/unit:tests/benchmark:tests/validation
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark recovery validate lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark recovery validate docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -49,6 +49,9 @@ validate: .venv/ready ## Prove the diagnosis on worlds of known truth (docs/vali
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python -m snakemake --snakefile tests/validation/Snakefile \
 		--cores $(CORES) --config replications=$(REPLICATIONS) forests=$(FORESTS)
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/summary.py
+
+docs: .venv/ready ## Write the documents that follow from schemas and rules (docs/config.md, list in README.md)
+	@$(BIN)/python workflow/scripts/docs.py
 
 lint: .venv/ready ## Check format, style, types and workflow
 	@$(BIN)/ruff format --check $(LIBRARY)

@@ -1,11 +1,13 @@
 """The command line speaks to people before Snakemake starts."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from nanotarget.cli import read_config
+from nanotarget.artefacts import write_json
+from nanotarget.cli import failed_logs, made, read_config
 from nanotarget.problems import InputError
 
 
@@ -46,3 +48,35 @@ def test_a_config_that_is_not_there(tmp_path):
 
 def test_the_reference_config_is_valid(project):
     assert read_config(project / "config.yaml")["study"] == "climate_petition"
+
+
+def test_the_last_line_counts_what_was_made_and_says_where(tmp_path):
+    names = [
+        "figures/a.svg",
+        "figures/a.pdf",
+        "figures/b.svg",
+        "tables/c.html",
+        "tables/c.csv",
+        "report.html",
+    ]
+    write_json({"artefacts": [{"path": name} for name in names]}, tmp_path / "manifest.json")
+    assert made("all", tmp_path) == (
+        f"2 figures and 1 tables among the 6 artefacts listed in {tmp_path / 'manifest.json'}; "
+        f"open {tmp_path / 'report.html'}"
+    )
+    (tmp_path / "diagnose").mkdir()
+    write_json({"overall": "COLLECT MORE"}, tmp_path / "diagnose/verdict.json")
+    assert made("diagnose", tmp_path) == f"COLLECT MORE; open {tmp_path / 'diagnose/answer.html'}"
+    assert made("check", tmp_path) == "config and raw data are fine"
+
+
+def test_the_last_line_of_a_failure_names_the_logs_of_this_run_only(tmp_path):
+    logs = {name: tmp_path / name for name in ("old.log", "fine.log", "permute/1.log")}
+    for log in logs.values():
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(
+            "ERROR nanotarget: it failed\n" if log.name != "fine.log" else "INFO nanotarget: fine\n"
+        )
+        os.utime(log, (100, 100) if log.name == "old.log" else (300, 300))
+    assert failed_logs(tmp_path, 200) == [logs["permute/1.log"]]
+    assert failed_logs(tmp_path / "none", 200) == []

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,6 +55,20 @@ def test_the_reference_study_runs_from_raw_data_to_report(two_cores):
     assert "simulated" in page.lower()
     assert json.loads((results / "diagnose/verdict.json").read_text())["overall"] == "DO NOT DEPLOY"
     assert not list(results.rglob("*.tmp"))
+
+
+def test_the_readme_lists_every_figure_and_table_that_was_made(two_cores):
+    results = two_cores / REFERENCE_STUDY
+    made = {
+        path.relative_to(results).with_suffix("").as_posix()
+        for folder in ("figures", "tables")
+        for path in (results / folder).iterdir()
+        if path.name != "descriptions.json"
+    }
+    readme = (two_cores / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `((?:figures|tables)/\w+)` \|", readme, re.MULTILINE))
+    assert len(made) > 25
+    assert made <= listed  # other studies have more: arms of a roster, effects among those reached
 
 
 def test_no_identifier_and_no_path_of_this_machine_reaches_an_artefact(two_cores):

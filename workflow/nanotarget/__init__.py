@@ -5,10 +5,12 @@ The modules read in the order in which data flow and import only what stands bef
 """
 
 FLOW = (
+    "progress",
     "problems",
     "artefacts",
     "seeds",
     "config",
+    "reference",
     "design",
     "raw",
     "contracts",

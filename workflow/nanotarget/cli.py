@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from nanotarget.artefacts import read_json
 from nanotarget.config import validate
-from nanotarget.problems import InputError, Problem
+from nanotarget.problems import BARS, InputError, Problem
+from nanotarget.provenance import MANIFEST
 
 ROOT = Path(__file__).parents[2]
 LOCK = Path(".snakemake") / "nanotarget.lock"
@@ -104,8 +108,10 @@ def run(target: str, config: Path, cores: str, more: list[str]) -> int:
         command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
         command += ["--profile", str(profile), "--cores", cores, "--nolock", "--rerun-incomplete"]
         # Progress bars for a person who watches; one line a rule for a log file.
-        command += ["--logger", "rich"] if sys.stderr.isatty() else ["--quiet", "host", "reason"]
-        return subprocess.run([*command, "--configfile", str(config), *more], check=False).returncode
+        bars = sys.stderr.isatty()
+        command += ["--logger", "rich"] if bars else ["--quiet", "host", "reason"]
+        command += ["--configfile", str(config), *more]
+        return subprocess.run(command, env=os.environ | ({BARS: "1"} if bars else {}), check=False).returncode
 
 
 def main() -> int:
@@ -139,20 +145,42 @@ def main() -> int:
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    began = time.time()
     status = run(options.target, options.config, options.cores, more)
     if status == 0 and not more:
         sys.stdout.write(f"Done: {made(options.target, Path('results') / config['study'])}\n")
+    if failed := failed_logs(Path("logs") / config["study"], began) if status else []:
+        logs = ", ".join(log.as_posix() for log in failed)
+        sys.stderr.write(f"Stopped: {logs} says why. What was finished is kept; the same command goes on.\n")
     return status
 
 
 def made(target: str, results: Path) -> str:
-    """Say in one line where to look."""
+    """Say in one line what was made and where to look."""
     if target in ("all", "report"):
-        return f"open {results / 'report.html'}"
+        paths = [row["path"] for row in read_json(results / MANIFEST)["artefacts"]]
+        figures = sum(path.startswith("figures/") and path.endswith(".svg") for path in paths)
+        tables = sum(path.startswith("tables/") and path.endswith(".html") for path in paths)
+        return (
+            f"{figures} figures and {tables} tables among the {len(paths)} artefacts listed in "
+            f"{results / MANIFEST}; open {results / 'report.html'}"
+        )
     if target == "check":
         return "config and raw data are fine"
-    folder = {"simulate": "simulated"}.get(target, target)
-    return f"see {results / folder}"
+    if target == "diagnose":
+        verdict = read_json(results / "diagnose" / "verdict.json")["overall"]
+        return f"{verdict}; open {results / 'diagnose' / 'answer.html'}"
+    folder = results / {"simulate": "simulated"}.get(target, target)
+    return f"{', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}"
+
+
+def failed_logs(logs: Path, began: float) -> list[Path]:
+    """Return the logs of a study in which a rule that ran since a time (seconds) has written an error."""
+    return [
+        log
+        for log in sorted(logs.rglob("*.log"))
+        if log.stat().st_mtime >= began and "ERROR nanotarget:" in log.read_text("utf-8", "replace")
+    ]
 
 
 if __name__ == "__main__":

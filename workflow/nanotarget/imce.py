@@ -26,6 +26,7 @@ from nanotarget.config import CovariateConfig
 from nanotarget.design import Design
 from nanotarget.encoding import CovariateEncoder, level_offsets
 from nanotarget.learners.base import LOGIT_NORMAL, Model
+from nanotarget.progress import steps
 from nanotarget.seeds import child_rng
 
 PETITIONS = 500  # sampled to measure the variance of a respondent's utilities
@@ -157,7 +158,7 @@ def importance(
         forest.fit(features[inside], values[inside])
         truth = values[~inside]
         baseline = np.mean((forest.predict(features[~inside]).reshape(truth.shape) - truth) ** 2, axis=0)
-        for j, name in enumerate(names):
+        for j, name in enumerate(steps(names, "covariates dealt anew")):
             own = [k for k, feature in enumerate(encoder.features) if feature.covariate == name]
             for _ in range(REPEATS):
                 dealt = features[~inside].copy()

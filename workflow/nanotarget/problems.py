@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from nanotarget import progress
+
+BARS = "NANOTARGET_BARS"  # set where progress bars fill the terminal, which lines of jobs would tear
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,9 @@ def collecting(problems: list[Problem]) -> Iterator[None]:
 def reporting(log: str | Path) -> Iterator[None]:
     """Run a script's work so that its messages reach both the log file and the person.
 
-    Python's `logging` and its warnings go to the log file. An `InputError` is written to the log
-    and to stderr, without a traceback, and ends the script with exit code 1. Any other exception
-    is a bug of ours: its traceback goes to the log and, as usual, to stderr.
+    Python's `logging` and its warnings go to the log file, progress goes to stderr, too. An `InputError`
+    is written to the log and to stderr, without a traceback, and ends the script with exit code 1. Any other
+    exception is a bug of ours: its traceback goes to the log and, as usual, to stderr.
 
     Args:
         log: the rule's log file, e.g. ``snakemake.log[0]``; it is begun anew.
@@ -109,6 +114,10 @@ def reporting(log: str | Path) -> Iterator[None]:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter(f"{Path(log).as_posix()}: %(message)s"))
+    if BARS not in os.environ:
+        progress.LOG.addHandler(terminal)
     try:
         yield
     except InputError as error:
@@ -122,4 +131,5 @@ def reporting(log: str | Path) -> Iterator[None]:
         logging.captureWarnings(False)
         root.setLevel(level)
         root.removeHandler(handler)
+        progress.LOG.removeHandler(terminal)
         handler.close()

@@ -9,6 +9,7 @@ from nanotarget.learners import FITTERS, TrainingData, model_from_data
 from nanotarget.learners.bart import Chain, combine
 from nanotarget.learners.crossfit import deal_answers, deal_covariates
 from nanotarget.problems import reporting
+from nanotarget.progress import steps
 
 
 def write_concentration(inputs, output, learning, permutations):
@@ -30,7 +31,8 @@ def write_concentration(inputs, output, learning, permutations):
         return FITTERS[settings["learner"]](dealt, seed, calibrate)
 
     roster = artefacts.read_parquet(inputs.roster)
-    table = concentration_table(model, (permuted(draw + 1) for draw in range(permutations)), roster)
+    draws = steps(range(permutations), "fits to covariates dealt anew")
+    table = concentration_table(model, (permuted(draw + 1) for draw in draws), roster)
     artefacts.write_csv(table, output)
 
 

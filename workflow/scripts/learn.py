@@ -28,7 +28,7 @@ def learn(inputs, outputs, learning):
             return combine(train, chains[part], seed)
         return FITTERS[name](train, seed, settings)
 
-    compared = compare(data, fit, settings, seed, LOG.info)
+    compared = compare(data, fit, settings, seed)
     model = fit(compared.chosen, data, "whole")
     rows = pd.DataFrame(compared.rows)
     if chains:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,9 +45,11 @@ from nanotarget.diagnosis.verdict import Facts, Stage, answer_of, listed_flags, 
 from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
 from nanotarget.policy import effective_number
+from nanotarget.progress import steps
 from nanotarget.seeds import child_rng
 from nanotarget.value import Pairs
 
+LOG = logging.getLogger(__name__)
 UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 ALPHA = 1 - ONE_SIDED
 TASKS = 200  # of a person, up to which it is asked whether her own answers could pay
@@ -202,7 +205,7 @@ def diagnose(material: Material, groups: Sequence[Group] = ()) -> Diagnosis:
         for group in groups
         if material.has_information
     ]
-    for goal, name, weight in combinations:
+    for goal, name, weight in steps(combinations, "goals and groups"):
         own, own_facts = views[goal].brief(weight, facts.smallest)
         rows += [r | {"goal": goal, "group": name} for r in own]
         said = answer_of(own_facts)
@@ -472,6 +475,7 @@ class View:
         """Return all rows of the sample and what there is to say."""
         material, settings = self.material, self.material.settings
         weights = material.counts * weight
+        LOG.info("how much people differ, in %d bootstrap samples", settings.bootstraps)
         first, heterogeneity, variances = self._heterogeneity(weights, material.seed)
         rows = [first, *self._variance_rows(weights, variances)]
         stages = [heterogeneity]
@@ -484,7 +488,9 @@ class View:
             lines = [*self._threshold_rows(smallest, None), *rows, *own]
             return self._judged(lines, facts), facts
 
+        LOG.info("how much of it can be predicted, in %d bootstrap samples", settings.bootstraps)
         second, predictability = self._predictability(weights, variances, heterogeneity, material.seed)
+        LOG.info("whether it changes the best petition, and whether that pays")
         third, crossover = self._crossover(weight)
         petitions = len(np.unique(self.crossover.halves[0].nano, axis=0))
         smallest, breaks_even = threshold(settings, petitions)

@@ -14,7 +14,7 @@ of covariates that tell nothing about answers and weights (Phipson & Smyth 2010)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +41,7 @@ from nanotarget.learners.ridge import (
     sum_of,
     working_response,
 )
+from nanotarget.progress import steps
 from nanotarget.utilities import Tables, additive_layout
 
 # Candidates for the penalty of the person-specific part, relative to the mean diagonal of its Gram block,
@@ -54,7 +55,7 @@ ABUNDANCE_COLUMNS = ("source", "rank", "share", "share_low", "share_high")
 
 
 def permutation_table(
-    data: TrainingData, fold: np.ndarray, draws: Iterable[int], seed: int, worst: bool = False
+    data: TrainingData, fold: np.ndarray, draws: Sequence[int], seed: int, worst: bool = False
 ) -> pd.DataFrame:
     """Refit to the data (draw 0) and to covariates dealt anew among respondents (draws 1, 2, ...).
 
@@ -84,7 +85,7 @@ def permutation_table(
     """
     refit = _Refit.of(data, fold)
     rows = []
-    for draw in draws:
+    for draw in steps(draws, "fits to covariates dealt anew"):
         order = dealt_order(data.n_respondents, draw, seed) if draw else np.arange(data.n_respondents)
         rows.append({"draw": draw, **refit.statistics(order, worst)})
     return pd.DataFrame(rows, columns=[*COLUMNS, *SHARES])

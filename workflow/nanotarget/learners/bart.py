@@ -11,6 +11,7 @@ u = eta / sqrt(1 - var(eta)), and 1.6 u are close to the log-odds that all learn
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from nanotarget.learners.base import TrainingData
 from nanotarget.learners.trees import EnsembleModel, tree_rows
 from nanotarget.seeds import child_rng
 
+LOG = logging.getLogger(__name__)
 PETITIONS = 500  # sampled to measure the variance of utilities
 LOGIT_OF_PROBIT = 4 / np.sqrt(2 * np.pi)  # ratio of the densities at zero
 MAX_VARIANCE = 0.9  # of eta: beyond it log-odds would run away
@@ -78,6 +80,11 @@ def sample_chain(
 
     rows = tree_rows(data)
     choice = data.outcome_kind == "choice"
+    kept = settings.draws // settings.chains
+    # The sampler tells nothing before it is through.
+    LOG.info(
+        "sampling %d draws of %d trees on %d rows", settings.burn_in + kept, settings.trees, len(rows.outcome)
+    )
     model = stochtree.BARTModel()
     model.sample(
         X_train=rows.matrix,
@@ -86,7 +93,7 @@ def sample_chain(
         observation_weights=None if np.ptp(rows.weight) == 0 else rows.weight,
         num_gfr=0,
         num_burnin=settings.burn_in,
-        num_mcmc=settings.draws // settings.chains,
+        num_mcmc=kept,
         general_params={
             "random_seed": int(child_rng(seed, f"bart/{name}").integers(2**31)),
             "num_threads": 1,
@@ -96,9 +103,11 @@ def sample_chain(
         },
         mean_forest_params={"num_trees": settings.trees, **(_probit_prior(settings.trees) if choice else {})},
     )
+    LOG.info("reading the trees of %d draws", kept)
     ensemble = from_stochtree(model, rows.inputs, data.design.shape, len(rows.encoder.features))
     trace = np.zeros(0)
     if held_out is not None:
+        LOG.info("predicting %d rows that the chain has not seen", len(held_out.outcome))
         new = tree_rows(held_out, rows.encoder)
         if choice:
             latent = model.predict(new.matrix, terms="y_hat", scale="linear")

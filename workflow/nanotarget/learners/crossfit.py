@@ -16,6 +16,7 @@ import pandas as pd
 
 from nanotarget.learners.base import Model, ReversedModel, TrainingData, mean_and_error
 from nanotarget.learners.ridge import fit_null
+from nanotarget.progress import steps
 from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
 from nanotarget.utilities import Pieces, Tables, Utilities, average
@@ -219,14 +220,13 @@ def crossfit(
     folds: int,
     seed: int,
     own_answers: bool = False,
-    progress: Callable[[str], None] = lambda message: None,
 ) -> Crossfit:
     """Fit on all folds but one, in turn.
 
     Args:
         fit: from training data and the name of the part left out, "fold_1" ..., to a model.
     """
-    return fit_folds(data, assign_folds(data, folds, seed, own_answers), fit, "fold", progress)
+    return fit_folds(data, assign_folds(data, folds, seed, own_answers), fit, "fold")
 
 
 def fit_folds(
@@ -234,7 +234,6 @@ def fit_folds(
     fold: np.ndarray,
     fit: Callable[[TrainingData, str], Model],
     name: str,
-    progress: Callable[[str], None] = lambda message: None,
 ) -> Crossfit:
     """Fit a model for each fold to all others.
 
@@ -242,10 +241,8 @@ def fit_folds(
         fold: (n_rows,) fold of each row.
         fit: from training data and the name of the part left out, `name`_1 ..., to a model.
     """
-    models = []
-    for f in range(fold.max() + 1):
-        models.append(fit(data.subset(fold != f), f"{name}_{f + 1}"))
-        progress(f"cross-fitting: {name} {f + 1} of {fold.max() + 1}")
+    parts = steps(range(fold.max() + 1), f"fits without one {name}")
+    models = [fit(data.subset(fold != f), f"{name}_{f + 1}") for f in parts]
     return Crossfit(data, fold, models)
 
 

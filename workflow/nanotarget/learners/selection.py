@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from nanotarget.config import CalibrateConfig
 from nanotarget.learners.base import Model, TrainingData, mean_and_error
 from nanotarget.learners.crossfit import Crossfit, compare_losses, crossfit, held_out_losses
 from nanotarget.learners.ridge import fit_null
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,6 @@ def compare(
     fit: Callable[[str, TrainingData, str], Model],
     settings: CalibrateConfig,
     seed: int,
-    progress: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
     """Cross-fit the learners of a config, hold them to the null of no heterogeneity, choose one.
 
@@ -43,12 +45,12 @@ def compare(
     """
 
     def cross(fitter: Callable[[TrainingData, str], Model]) -> Crossfit:
-        return crossfit(data, fitter, settings.folds, seed, settings.own_answers, progress)
+        return crossfit(data, fitter, settings.folds, seed, settings.own_answers)
 
     null = held_out_losses(cross(lambda train, part: fit_null(train, seed, settings.interactions)))
     fitted, losses, rows = {}, {}, []
     for name in settings.learners:
-        progress(f"learner {name}")
+        LOG.info("cross-fitting the learner %s", name)
         fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))  # type: ignore[misc]
         losses[name] = held_out_losses(fitted[name])
         found = compare_losses(losses[name], null, data.weight)

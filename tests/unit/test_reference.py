@@ -1,0 +1,139 @@
+"""Pages that are written from schemas and rules: complete, current, and harmless whatever the text."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from nanotarget.reference import Origin, list_of_artefacts, put_between, reference
+from running import copy_project
+
+PAGES = ("config", "preregistration")
+
+
+def keys(node, schema, path="", follow=True):
+    """All keys below a node as a file would write them; through references if these are followed."""
+    if follow and "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    for name, child in node.get("properties", {}).items():
+        yield f"{path}{name}"
+        yield from keys(child, schema, f"{path}{name}.", follow)
+    if "items" in node:
+        yield from keys(node["items"], schema, f"{path.removesuffix('.')}[].", follow)
+
+
+def rows(page):
+    """Key -> the other cells of its row."""
+    found = {}
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            key, *cells = re.split(r"(?<!\\)\|", line.strip("|"))
+            assert key.strip(" `") not in found
+            found[key.strip(" `")] = [cell.strip() for cell in cells]
+            assert len(cells) == 3
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_key_has_a_row(project, name):
+    schema = yaml.safe_load((project / f"workflow/schemas/{name}.schema.yaml").read_text("utf-8"))
+    listed = rows((project / f"docs/{name}.md").read_text("utf-8"))
+    wanted = set(keys(schema, schema, follow=False))
+    for shared, node in schema["$defs"].items():
+        wanted |= set(keys(node, schema, f"{shared}.", follow=False))
+    assert len(wanted) > 40
+    assert set(listed) == wanted
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_within_a_page_has_its_heading(project, name):
+    page = (project / f"docs/{name}.md").read_text("utf-8")
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", page, re.M)
+    }
+    wanted = set(re.findall(r"\]\(#([^)]+)\)", page))
+    assert wanted
+    assert wanted <= anchors
+
+
+def test_kinds_bounds_and_defaults_are_said():
+    schema = {
+        "title": "test",
+        "required": ["a"],
+        "properties": {
+            "a": {"type": "integer", "minimum": 1, "maximum": 3, "description": "A number."},
+            "b": {"enum": ["x", None], "default": "x"},
+            "c": {"type": "array", "minItems": 2, "maxItems": 2, "default": [], "items": {"type": "string"}},
+            "d": {"type": "object", "default": {}, "properties": {"e": {"type": ["string", "null"]}}},
+        },
+    }
+    listed = rows(reference(schema, ""))
+    assert listed == {
+        "a": ["a whole number, at least 1, at most 3", "**required**", "A number."],
+        "b": ["`x`, nothing", "`x`", ""],
+        "c": ["a list, each (text), exactly 2", "nothing", ""],
+        "d": ["a mapping", "see its keys", ""],
+        "d.e": ["text or nothing", "", ""],
+    }
+
+
+def test_texts_cannot_break_out_of_their_cell():
+    text = "a|b <img src=x> *c* `d<e|f` \n| `z` | & 日本"
+    page = reference({"title": "t", "properties": {"k": {"type": "string", "description": text}}}, "")
+    assert rows(page)["k"][-1] == r"a\|b &lt;img src=x> \*c\* `d<e\|f` \| `z` \| &amp; 日本"
+    assert "<img" not in page
+
+
+def test_an_artefact_is_listed_with_all_that_made_it():
+    page = list_of_artefacts(
+        [
+            Origin("figures/a", ("draw", "draw.py"), {"x/1.csv": ("r", "s.py"), "x/2.csv": ("r", "s.py")}),
+            Origin("tables/b", ("write", "write.py"), {}),
+        ]
+    )
+    assert page.splitlines()[2:] == [
+        "| `figures/a` | draw, `draw.py` | `x/1.csv`, `x/2.csv` | r, `s.py` |",
+        "| `tables/b` | write, `write.py` | all that the rule reads |  |",
+    ]
+
+
+def test_only_what_stands_between_the_markers_is_replaced():
+    marked = "before\n<!-- begin n (made by `make docs`) -->\nold\n<!-- end n -->\nafter\n"
+    once = put_between(marked, "n", "new\n")
+    assert once == marked.replace("old", "new")
+    assert put_between(once, "n", "new\n") == once
+    for broken in (marked.replace("end n", "end m"), marked + marked, "\n".join(marked.splitlines()[::-1])):
+        with pytest.raises(ValueError, match="markers"):
+            put_between(broken, "n", "new\n")
+
+
+def check(folder):
+    command = [sys.executable, "workflow/scripts/docs.py", "--check"]
+    environment = {"PYTHONPATH": str(folder / "workflow"), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_what_is_committed_is_what_is_written(project, tmp_path):
+    folder = copy_project(project, tmp_path / "a b")
+    result = check(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_new_key_and_a_new_artefact_make_the_pages_stale(project, tmp_path):
+    folder = copy_project(project, tmp_path / "project")
+    schema, rule = folder / "workflow/schemas/config.schema.yaml", folder / "workflow/rules/simulate.smk"
+    schema.write_text(schema.read_text("utf-8").replace("Title for people", "Title for all"), "utf-8")
+    text = rule.read_text("utf-8")
+    rule.write_text(
+        text.replace(
+            'calibration="<results>/sim',
+            'drawn="<results>/figures/x.svg",\n        calibration="<results>/sim',
+        ),
+        "utf-8",
+    )
+    result = check(folder)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["docs/config.md", "README.md"]

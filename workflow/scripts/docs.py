@@ -1,0 +1,115 @@
+"""Write the parts of the documents that follow from schemas and rules: `make docs`.
+
+Usage: python workflow/scripts/docs.py            writes docs/config.md, docs/preregistration.md and README.md
+   or: python workflow/scripts/docs.py --check    says which of them are not current (exit code 1 if any)
+"""
+
+import copy
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
+
+from nanotarget.artefacts import write_text
+from nanotarget.reference import Origin, list_of_artefacts, put_between, reference
+
+SCHEMAS = Path("workflow/schemas")
+INTRODUCTION = """{about}
+
+Made by `make docs` from `{schema}`, by which files are checked; do not edit. `a.b` is the key `b` in
+the section `a`, `a[]` an entry of the list `a`.
+"""
+ABOUT = {
+    "config": """One YAML file describes one study; every key that is not listed here is an error.
+[config.yaml](../config.yaml) is the reference study, [examples/](../examples) holds published ones;
+`make check CONFIG=my-study.yaml` finds what is wrong in one.""",
+    "preregistration": """The file that the key `preregistration` of a [config](config.md) names. What a study
+does differently is listed in `deviations.csv` and marked on the estimates that it touches.""",
+}
+
+
+def studies(path):
+    """Return configs that together have every artefact: the reference study, and it before it is fielded."""
+    fielded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    fielded["experiment"] |= {
+        "delivered": {"column": "delivered", "values": ["1"]},
+        "post_checks": [{"step": "Failed check", "rule": "missing", "column": "check"}],
+    }
+    planned = copy.deepcopy(fielded)
+    experiment = planned.pop("experiment")
+    arms = [{"name": arm["name"], "policy": arm.get("policy")} for arm in experiment["arms"]]
+    planned["roster"] = {"file": "roster.csv", "respondent": "id", "arms": arms, "ledger": "arms.csv"}
+    return [fielded, planned]
+
+
+def origins(config):
+    """Return the origin of every figure and table that the rules of a study make."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)
+        file.flush()
+        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(configfiles=[Path(file.name)]),
+                snakefile=Path("Snakefile"),
+            )._workflow
+    results = Path("results") / config["study"]
+    makers = {
+        Path(str(output)).relative_to(results).as_posix(): (rule.name, Path(rule.script).name)
+        for rule in workflow.rules
+        for output in rule.output
+    }
+    tidy = {name: path.replace("<results>/", "") for name, path in workflow.globals["SOURCES"].items()}
+    drawn = {name: sources for name, (sources, _) in workflow.globals["FIGURES"].items()}
+    found = []
+    for path, maker in makers.items():
+        name, folder = Path(path).stem, Path(path).parent.name
+        if path in (f"figures/{name}.svg", f"tables/{name}.tex"):
+            shown = drawn[name] if folder == "figures" and name in drawn else sources_of_table(name, tidy)
+            found.append(Origin(f"{folder}/{name}", maker, {tidy[s]: makers[tidy[s]] for s in shown}))
+    return found
+
+
+def sources_of_table(name, tidy):
+    """Return the source that a table is named after: "diagnostics_groups" shows diagnostics."""
+    return sorted((source for source in tidy if f"{name}_".startswith(f"{source}_")), key=len)[-1:]
+
+
+def written():
+    """Return every file that is written here, with the text that it should have."""
+    texts = {}
+    for page, about in ABOUT.items():
+        schema = SCHEMAS / f"{page}.schema.yaml"
+        content = yaml.safe_load(schema.read_text(encoding="utf-8"))
+        introduction = INTRODUCTION.format(about=about, schema=schema.as_posix())
+        texts[Path("docs") / f"{page}.md"] = reference(content, introduction)
+    found = {origin.name: origin for config in studies("config.yaml") for origin in origins(config)}
+    ordered = sorted(found.values(), key=lambda origin: origin.name.split("/")[0])
+    readme = Path("README.md")
+    texts[readme] = put_between(
+        readme.read_text(encoding="utf-8"), "figures and tables", list_of_artefacts(ordered)
+    )
+    return texts
+
+
+def main(arguments):
+    """Write the documents, or say which are not current; return the exit code."""
+    if arguments not in ([], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    texts = written()
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
+    for path in stale:
+        if arguments:
+            print(f"{path}: not current; run `make docs` and commit what it changes.", file=sys.stderr)
+        else:
+            write_text(texts[path], path)
+            print(f"{path}: written")
+    return 1 if arguments and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -35,7 +35,7 @@ NO_BOUNDS = "No bounds: the experiment has no outcomes."
 SCALES = {
     "difference": ("Difference", 0.0),
     "log odds ratio": ("Log odds ratio", 0.0),
-    "probability": ("Probability that the later arm answers higher", 0.5),
+    "probability": ("Probability of a higher answer", 0.5),
     "log ratio": ("Log ratio of means", 0.0),
 }
 ABREAST = 3  # contrasts side by side
@@ -49,7 +49,9 @@ def difference_axis(outcome: str, names: Names) -> str:
 def label_keys(labels: pd.Series) -> list[Key]:
     """Return legend entries for the pre-registered status of estimates, those that occur."""
     return [
-        Key(label.capitalize(), fill=colour) for label, colour in LABELS.items() if (labels == label).any()
+        Key(label.capitalize(), "", colour, box=True)
+        for label, colour in LABELS.items()
+        if (labels == label).any()
     ]
 
 
@@ -209,6 +211,7 @@ def specifications(table: pd.DataFrame, names: Names) -> Drawn:
     return Drawn(forest(blocks, names, keys), table, f"Specification curve. {'; '.join(described)}.")
 
 
+DIFFERENCES = ("dim", "lin", "ancova", "logit")
 SPECIFICATION = ["estimator", "se_type", "sample", "adjustment"]
 
 
@@ -226,7 +229,8 @@ def _curve(table: pd.DataFrame, contrasts: Sequence[str]) -> Iterator[Row]:
 
 def _specification(estimator: str, se_type: str, sample: str, adjustment: str) -> str:
     """Say how an estimate was made."""
-    parts = [theme.ESTIMATORS.get(estimator, estimator), str(se_type)]
+    parts = [theme.ESTIMATORS.get(estimator, estimator)]
+    parts += [se_type] if estimator in DIFFERENCES else []  # the others have one kind of error
     parts += [sample] if sample != "all" else []
     parts += [adjustment] if adjustment != "none" and estimator not in ("lin", "ancova") else []
     parts += ["two arms alone"] if adjustment.endswith("two arms") and estimator in ("lin", "ancova") else []

@@ -139,9 +139,9 @@ def dose(table: pd.DataFrame, names: Names) -> Drawn:
         said = theme.estimate_text(slope, theme.decimals([slope["std_error"]]))
         if np.isnan(slope["estimate"]):
             said = HIDDEN if slope["suppressed"] else str(slope["note"])
-        words = [f"{theme.difference(str(contrast))}; per attribute: {said}"]
+        words = [theme.difference(str(contrast)), f"per attribute: {said}"]
         labels = [
-            f"{row['group']} ({'hidden' if row['suppressed'] else theme.count(row['n'])})"
+            (str(row["group"]), "–" if row["suppressed"] else theme.count(row["n"]))
             for _, row in points.iterrows()
         ]
         plots.append(Plot(what, _intervals(points), words, labels))
@@ -150,7 +150,7 @@ def dose(table: pd.DataFrame, names: Names) -> Drawn:
         [("", plots)],
         names,
         [Key(f"Estimate with {theme.percent(names.level)} interval", fill="white", line="-")],
-        x="Attributes in which nano's petition differs from the overall-best one (respondents)",
+        x="Attributes in which nano's petition differs from the overall-best one; below: respondents",
         y="Effect of nano's petition instead of the overall-best one",
     )
     return Drawn(figure, table, f"Dose and response. {'; '.join(described)}.")
@@ -315,8 +315,8 @@ POLICIES = {
 }
 WORST = {"overall_worst": "Overall worst (never fielded)", "nano_worst": "Nano worst (never fielded)"}
 ENDS = {
-    "nano - overall_best": ("Support: what nano adds to overall-best", ABOVE),
-    "overall_worst - nano_worst": ("Dissuasion: what nano takes from overall-worst", BELOW),
+    "nano - overall_best": ("Support: nano over overall-best", ABOVE),
+    "overall_worst - nano_worst": ("Dissuasion: nano below overall-worst", BELOW),
     "dissuasion - gain": ("Asymmetry: dissuasion − support", ("D", "white")),
 }
 
@@ -404,25 +404,26 @@ def tail(table: pd.DataFrame, names: Names) -> Drawn:
     blocks = []
     for outcome, group in table.groupby("outcome", sort=False):
         refused = group["quantity"].str.startswith("share")
-        for part, axis in (
-            (group[refused], "Difference in shares"),
-            (group[~refused], "Difference in points"),
-        ):
-            places = theme.decimals(part["std_error"])
-            rows = [
-                row for contrast, found in part.groupby("contrast", sort=False)
-                for row in _quantities(str(contrast), found, places)
-            ]  # fmt: skip
-            if rows:
-                blocks.append(Block(rows, (Panel(axis, 0.0),), names.of(str(outcome))))
+        shares = [
+            _lower(theme.difference(row["contrast"]), group, row) for _, row in group[refused].iterrows()
+        ]
+        title = f"{names.of(str(outcome))}: share refused"
+        if shares:
+            blocks.append(Block(shares, (Panel("Difference in shares", 0.0),), title))
+        rows = []
+        for contrast, found in group[~refused].groupby("contrast", sort=False):
+            rows.append(Row(theme.difference(str(contrast)), head=True))
+            for _, row in found.iterrows():
+                rows.append(_lower(str(row["quantity"]).replace(" %", "%").capitalize(), found, row))
+        if rows:
+            title = f"{names.of(str(outcome))}: lower quantiles"
+            blocks.append(Block(rows, (Panel("Difference in points", 0.0),), title))
     keys = [Key(f"Exploratory estimate with {theme.percent(names.level)} interval", fill="white")]
     labels = ", ".join(names.of(o) for o in dict.fromkeys(table["outcome"]))
     description = f"Exploratory differences between arms at the lower end of the answers, for: {labels}."
     return Drawn(forest(blocks, names, keys), table, description)
 
 
-def _quantities(contrast: str, table: pd.DataFrame, places: int) -> Iterator[Row]:
-    yield Row(theme.difference(contrast), head=True)
-    for _, row in table.iterrows():
-        label = str(row["quantity"]).replace(" %", "%").capitalize()
-        yield Row(label, (Point.of(row, fill="white"),), theme.estimate_text(row, places))
+def _lower(label: str, table: pd.DataFrame, row: pd.Series) -> Row:
+    places = theme.decimals(table.loc[table["quantity"] == row["quantity"], "std_error"])
+    return Row(label, (Point.of(row, fill="white"),), theme.estimate_text(row, places))

@@ -304,7 +304,7 @@ def forest(
             for k, row in enumerate(block.rows):
                 lines = theme.wrap(row.label, labels + GAP / 2 if row.head else labels - 0.1, bold=row.head)
                 before = 0.05 if row.head and k else 0.0
-                height = LINE * max(1, len(lines)) + 0.035
+                height = LINE * max(1, len(lines)) + (0.085 if row.second else 0.035)
                 places.append((offset + before, height, lines))
                 offset += before + height
             panel_width = _panel_width(right - left, len(block.panels))
@@ -484,13 +484,13 @@ def chart(
 class Plot:
     """A small chart of a grid: title, a function that draws on its axes (or None) and words below the title.
 
-    Without ticks of its own (`categories`) the x axis has numbers.
+    With `categories` the x axis has places 0, 1, 2, ... and these texts below them, else numbers.
     """
 
     title: str
     draw: Callable[[Any], None] | None
     words: Sequence[str] = ()
-    categories: Sequence[str] = ()
+    categories: Sequence[Sequence[str]] = ()
 
 
 def grid(
@@ -565,7 +565,8 @@ def grid(
 
 def _categories(plot: Plot, width: float) -> list[list[str]]:
     """Lines of the labels of the categories on an x axis of some width."""
-    return [theme.wrap(text, width / len(plot.categories) - 0.06) for text in plot.categories]
+    room = width / max(1, len(plot.categories)) - 0.06
+    return [[line for text in texts for line in theme.wrap(text, room)] for texts in plot.categories]
 
 
 def _small_axes(

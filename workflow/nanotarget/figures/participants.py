@@ -43,8 +43,8 @@ class Box:
 
 PADDING = 0.07
 Segment = tuple[float, float, float, float]
-# An arm: its name, and the texts of each of its boxes from the top down.
-Column = tuple[str, Sequence[Sequence[str]]]
+# The boxes of an arm from the top down: heading and texts.
+Column = Sequence[tuple[str, Sequence[str]]]
 
 
 def flow(table: pd.DataFrame, names: Names) -> Drawn:
@@ -69,7 +69,7 @@ def flow(table: pd.DataFrame, names: Names) -> Drawn:
             _trunk(canvas, ("Recorded", first), ("Kept", last), reasons, boxes, lines)
             arms = rows[rows["arm"] != EVERYBODY]
             ordered = [arm for arm in names.arms if (arms["arm"] == arm).any()]  # not those in no arm
-            _arms(canvas, [(arm, [_kept(arms[arms["arm"] == arm])]) for arm in ordered], boxes, lines)
+            _arms(canvas, [[(arm, _kept(arms[arms["arm"] == arm]))] for arm in ordered], boxes, lines)
             canvas.room(0.12)
             sentences.append(f"{sample}: {theme.count(first)} recorded, {theme.count(last)} kept")
         figure = canvas.figure()
@@ -117,9 +117,7 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
         ends = ("Assessed", counts["assessed"]), ("Randomised", counts["randomised"])
         _trunk(canvas, *ends, reasons, boxes, lines)
         ordered = [arm for arm in names.arms if (rows["arm"] == arm).any()]
-        _arms(
-            canvas, [(arm, list(_stages(rows[rows["arm"] == arm], names))) for arm in ordered], boxes, lines
-        )
+        _arms(canvas, [list(_stages(arm, rows[rows["arm"] == arm], names)) for arm in ordered], boxes, lines)
         figure = canvas.figure()
         _paint(figure, boxes, lines)
     sizes = rows[(rows["stage"] == "randomised") & rows["arm"].isin(names.arms)]
@@ -131,26 +129,27 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
     return Drawn(figure, table, description)
 
 
-def _stages(rows: pd.DataFrame, names: Names) -> Iterator[list[str]]:
-    """Yield the texts of an arm's boxes: allocation, follow-up, analysis."""
+def _stages(arm: str, rows: pd.DataFrame, names: Names) -> Iterator[tuple[str, list[str]]]:
+    """Yield an arm's boxes: allocation, follow-up, analysis."""
 
     def counted(stage: str) -> Iterator[tuple[str, str, str]]:
         found = rows[rows["stage"] == stage]
         for outcome, reason, n in zip(found["outcome"], found["reason"], found["n"], strict=True):
             yield names.of(outcome), reason, theme.count(n)
 
-    yield [
-        *(f"Randomised: n = {n}" for _, _, n in counted("randomised")),
-        *(f"Received the petition: {n}" for _, _, n in counted("received")),
-        *(f"Not received ({reason}): {n}" for _, reason, n in counted("not received")),
-    ]
-    missing = {outcome: n for outcome, _, n in counted("not completed")}
-    follow_up = [
-        f"{outcome}: {n} observed, {missing[outcome]} missing" for outcome, _, n in counted("completed")
-    ]
-    follow_up += [f"Failed a check after treatment: {n}" for _, _, n in counted("failed check")]
-    analysed = [f"Analysed, {outcome}: n = {n}" for outcome, _, n in counted("analysed")]
-    yield from (texts for texts in (follow_up, analysed) if texts)
+    yield (
+        arm,
+        [
+            *(f"Randomised: {n}" for _, _, n in counted("randomised")),
+            *(f"Received: {n}" for _, _, n in counted("received")),
+            *(f"{reason.capitalize()}: {n}" for _, reason, n in counted("not received")),
+        ],
+    )
+    missing = [f"{outcome}: {n}" for outcome, _, n in counted("not completed")]
+    failed = [f"After treatment: {n}" for _, _, n in counted("failed check")]
+    analysed = [f"{outcome}: {n}" for outcome, _, n in counted("analysed")]
+    boxes = ("Outcome missing", missing), ("Failed a check (kept)", failed), ("Analysed", analysed)
+    yield from ((title, texts) for title, texts in boxes if texts)
 
 
 def _box(canvas: Canvas, left: float, width: float, heading: Sequence[str], lines: Sequence[str]) -> Box:
@@ -200,31 +199,37 @@ def _trunk(
 def _arms(canvas: Canvas, columns: Sequence[Column], boxes: list[Box], lines: list[Segment]) -> None:
     """Place the boxes of each arm below each other and below the trunk, at most four arms in a line."""
     trunk = boxes[-1]
-    start = trunk.bottom
+    first: float | None = None
     for row in (columns[k : k + ABREAST] for k in range(0, len(columns), ABREAST)):
         width = (canvas.width - 2 * MARGIN - GAP * (len(row) - 1)) / len(row)
         branch = canvas.room(0.3) + 0.15
         above: list[Box] = []
-        for stage in range(max(len(stages) for _, stages in row)):
+        for stage in range(len(row[0])):
             top = bottom = canvas.top
             made = []
-            for k, (arm, stages) in enumerate(row):
+            for k, column in enumerate(row):
                 canvas.top = top
-                heading = [] if stage else theme.wrap(arm, width - 2 * PADDING, bold=True)
+                title, texts = column[stage]
+                heading = theme.wrap(title, width - 2 * PADDING, bold=True)
                 left = MARGIN + k * (width + GAP)
-                made.append(_box(canvas, left, width, heading, _wrapped(stages[stage], width)))
+                made.append(_box(canvas, left, width, heading, _wrapped(texts, width)))
                 bottom = max(bottom, canvas.top)
             lines += [(a.centre, a.bottom, b.centre, b.top) for a, b in zip(above, made, strict=False)]
             if not stage:
-                centres = [trunk.centre, *(box.centre for box in made)]
-                lines.append((trunk.centre, start, trunk.centre, branch))
+                # Further lines of arms are reached along the margin, where no box is in the way.
+                root = MARGIN / 2 if first is not None else trunk.centre
+                if first is None:
+                    first = branch
+                    lines.append((root, trunk.bottom, root, branch))
+                else:
+                    lines += [(root, first, trunk.centre, first), (root, first, root, branch)]
+                centres = [root, *(box.centre for box in made)]
                 lines.append((min(centres), branch, max(centres), branch))
                 lines += [(box.centre, branch, box.centre, box.top) for box in made]
             boxes += made
             above = made
             canvas.top = bottom + 0.12
         canvas.top -= 0.12
-        start = branch
 
 
 def _paint(figure: Figure, boxes: Sequence[Box], lines: Sequence[Segment]) -> None:

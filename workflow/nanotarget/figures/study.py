@@ -36,7 +36,7 @@ from nanotarget.theme import LINE, Names
 
 NO_IMCES = "No individual effects: the learner gives none."
 NO_DESIGN = "No design: the study has no petitions of attributes and levels."
-LEVELS = 0.6  # of the width of the page; the example has the rest
+LEVELS = 0.6  # of the width of the page at most; the example has the rest
 INSIDE = 0.1  # between the frame of the example and its text
 
 
@@ -54,8 +54,12 @@ def design(table: pd.DataFrame, names: Names) -> Drawn:
     text = str(texts.iloc[0]) if len(texts) else ""
     with theme.drawing():
         canvas = Canvas(theme.PAGE_WIDTH, names)
-        width = (canvas.width - 2 * MARGIN) * LEVELS
         numbers = max(theme.text_width(_share(p)) for p in table["probability"])
+        widest = max(
+            *(theme.text_width(level) + 0.2 + numbers + 2 * GAP for level in table["level"]),
+            *(theme.text_width(str(name), bold=True) + GAP for name in table["attribute"]),
+        )
+        width = min((canvas.width - 2 * MARGIN) * LEVELS, widest)
         # (left, top, lines, bold)
         placed: list[tuple[float, float, list[str], bool]] = []
         shares, marks = [], []
@@ -70,7 +74,7 @@ def design(table: pd.DataFrame, names: Names) -> Drawn:
                 shares.append((top + LINE / 2, _share(row["probability"])))
                 marks.append((top + LINE / 2, bool(row["example"])))
             canvas.room(0.06)
-        left = MARGIN + width + GAP
+        left = MARGIN + width + 2 * GAP
         room = canvas.width - MARGIN - left - 2 * INSIDE
         heading = theme.wrap("A petition of the design as a respondent could have seen it", room, bold=True)
         written = [line for part in text.splitlines() for line in theme.wrap(part, room)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,6 @@ from nanotarget.theme import LINE, Names
 
 NO_IMCES = "No individual effects: the learner gives none."
 NO_DESIGN = "No design: the study has no petitions of attributes and levels."
-LEVELS = 0.6  # of the width of the page at most; the example has the rest
 INSIDE = 0.1  # between the frame of the example and its text
 
 
@@ -52,52 +53,41 @@ def design(table: pd.DataFrame, names: Names) -> Drawn:
     shown = table["example"].astype(bool)
     texts = table.loc[shown, "petition_text"].dropna()
     text = str(texts.iloc[0]) if len(texts) else ""
+    groups = [(str(name), levels) for name, levels in table.groupby("attribute", sort=False)]
     with theme.drawing():
         canvas = Canvas(theme.PAGE_WIDTH, names)
-        numbers = max(theme.text_width(_share(p)) for p in table["probability"])
-        widest = max(
-            *(theme.text_width(level) + 0.2 + numbers + 2 * GAP for level in table["level"]),
-            *(theme.text_width(str(name), bold=True) + GAP for name in table["attribute"]),
-        )
-        width = min((canvas.width - 2 * MARGIN) * LEVELS, widest)
-        # (left, top, lines, bold)
-        placed: list[tuple[float, float, list[str], bool]] = []
-        shares, marks = [], []
-        start = canvas.top
-        for attribute, levels in table.groupby("attribute", sort=False):
-            lines = theme.wrap(str(attribute), width - GAP, bold=True)
-            placed.append((MARGIN, canvas.room(LINE * len(lines) + 0.02), lines, True))
-            for _, row in levels.iterrows():
-                lines = theme.wrap(row["level"], width - 0.2 - numbers - 2 * GAP)
-                top = canvas.room(LINE * len(lines) + 0.015)
-                placed.append((MARGIN + 0.2, top, lines, False))
-                shares.append((top + LINE / 2, _share(row["probability"])))
-                marks.append((top + LINE / 2, bool(row["example"])))
-            canvas.room(0.06)
-        left = MARGIN + width + 2 * GAP
-        room = canvas.width - MARGIN - left - 2 * INSIDE
-        heading = theme.wrap("A petition of the design as a respondent could have seen it", room, bold=True)
-        written = [line for part in text.splitlines() for line in theme.wrap(part, room)]
-        end = start + INSIDE + LINE * len(heading) + 0.05 + LINE * len(written) + INSIDE
-        canvas.top = max(canvas.top, end + 0.1)
+        room = canvas.width - 2 * MARGIN
+        heading = theme.wrap("A petition as a respondent could have seen it", room - 2 * INSIDE, bold=True)
+        written = [line for part in text.splitlines() for line in theme.wrap(part, room - 2 * INSIDE)]
+        size = LINE * (len(heading) + len(written)) + 0.05 + 2 * INSIDE
+        start = canvas.room(size + GAP)
+        columns = _columns(table, room)
+        width = (room - GAP * (columns - 1)) / columns
+        placed = [_levels(name, levels, width) for name, levels in groups]
+        total = sum(height for _, height in placed)
+        top, column, ends = canvas.top, 0, []
+        frames = []
+        for texts, height in placed:
+            if column < columns - 1 and canvas.top - top + height / 2 > total / columns:
+                column, canvas.top = column + 1, top
+            frames.append((MARGIN + column * (width + GAP), canvas.room(height), texts))
+            ends.append(canvas.top)
+        canvas.top = max(ends)
         legend = draw_legend(
             canvas,
             [
-                Key("Level of the petition on the right"),
+                Key("Level of the petition above"),
                 Key("Another level; the first of each attribute is the reference", fill="white"),
                 Key("20%: how often the design shows the level", ""),
             ],
         )
         figure = canvas.figure()
-        for x, top, lines, bold in placed:
-            write_lines(figure, x, top, lines, bold=bold)
-        for middle, share in shares:
-            write(figure, MARGIN + width - GAP, middle, share, align="right", colour=theme.MUTED)
-        for middle, filled in marks:
-            _dot(figure, MARGIN + 0.09, middle, filled)
-        _frame(figure, (left, start, canvas.width - MARGIN - left, end - start))
-        write_lines(figure, left + INSIDE, start + INSIDE, heading, bold=True)
-        write_lines(figure, left + INSIDE, start + INSIDE + LINE * len(heading) + 0.05, written)
+        _frame(figure, (MARGIN, start, room, size))
+        write_lines(figure, MARGIN + INSIDE, start + INSIDE, heading, bold=True)
+        write_lines(figure, MARGIN + INSIDE, start + INSIDE + LINE * len(heading) + 0.05, written)
+        for left, top, texts in frames:
+            for level in texts:
+                _paint_level(figure, level, left, top, width)
         paint_legend(figure, legend)
     sizes = table.groupby("attribute", sort=False).size()
     return Drawn(
@@ -111,15 +101,54 @@ def _share(probability: float) -> str:
     return theme.percent(round(float(probability), 3))
 
 
-def _dot(figure: Figure, left: float, middle: float, filled: bool) -> None:
-    """Mark a level, filled if it is the example's."""
-    width, height = figure.get_size_inches()
+@dataclass(frozen=True)
+class Level:
+    """A line of the design: its place below the attribute's top, in inches; without a share a heading."""
+
+    top: float
+    lines: Sequence[str]
+    share: str = ""
+    shown: bool = False
+
+
+INDENT = 0.2  # of levels, behind their marks
+
+
+def _columns(table: pd.DataFrame, room: float) -> int:
+    """Return in how many columns attributes find room without breaking their levels; one to three."""
+    widest = max(
+        *(theme.text_width(level) + INDENT + 0.5 for level in table["level"]),
+        *(theme.text_width(str(name), bold=True) for name in table["attribute"]),
+    )
+    return max(1, min(3, int((room + GAP) / (widest + GAP))))
+
+
+def _levels(attribute: str, levels: pd.DataFrame, width: float) -> tuple[list[Level], float]:
+    """Place an attribute and its levels below each other; also returns their height."""
+    lines = theme.wrap(attribute, width, bold=True)
+    found, top = [Level(0.0, lines)], LINE * len(lines) + 0.02
+    for _, row in levels.iterrows():
+        lines = theme.wrap(row["level"], width - INDENT - 0.45)
+        found.append(Level(top, lines, _share(row["probability"]), bool(row["example"])))
+        top += LINE * len(lines) + 0.015
+    return found, top + 0.08
+
+
+def _paint_level(figure: Figure, level: Level, left: float, top: float, width: float) -> None:
+    """Write an attribute, or a level with its share and its mark, filled if it is the example's."""
+    if not level.share:
+        write_lines(figure, left, top + level.top, level.lines, bold=True)
+        return
+    middle = top + level.top + LINE / 2
+    write_lines(figure, left + INDENT, top + level.top, level.lines)
+    write(figure, left + width, middle, level.share, align="right", colour=theme.MUTED)
+    page, height = figure.get_size_inches()
     dot = Line2D(
-        [left / width],
+        [(left + 0.09) / page],
         [1 - middle / height],
         marker="o",
         markersize=4.2,
-        markerfacecolor=theme.INK if filled else "white",
+        markerfacecolor=theme.INK if level.shown else "white",
         markeredgecolor=theme.INK,
         markeredgewidth=0.8,
         transform=figure.transFigure,

@@ -30,6 +30,7 @@ LABELS_AT_MOST = 2.5
 PLOTS = 3  # small charts in a line
 YLABELS = 0.4  # about what the tick labels of a y axis take in a small chart
 TICKS = 0.21  # of which the tick labels take this
+BAR = 0.13  # height of a stacked bar, inches
 PAIRED = 0.036  # half the distance between two points of one row, inches
 DASHED = (0, (4, 3))
 DOTTED = (0, (1, 1.5))
@@ -372,9 +373,9 @@ def _panel(
         for bar in row.bars if index == 0 else ():
             axes.add_patch(
                 Rectangle(
-                    (bar.low, offset + 0.02),
+                    (bar.low, offset + (row_height - BAR) / 2),
                     bar.high - bar.low,
-                    row_height - 0.04,
+                    BAR,
                     facecolor=bar.fill,
                     edgecolor=theme.INK,
                     linewidth=0.5,

@@ -100,7 +100,8 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
     """
     if table.empty:
         return empty(NO_PARTICIPANTS, table, names)
-    rows = table.fillna({"outcome": "", "reason": ""})
+    texts = ["outcome", "reason"]
+    rows = table.assign(**table[texts].astype("object").fillna(""))
     everybody = rows[rows["arm"] == EVERYBODY]
     counts = {
         stage: int(everybody.loc[everybody["stage"] == stage, "n"].iloc[0])

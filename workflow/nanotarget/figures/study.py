@@ -115,12 +115,12 @@ INDENT = 0.2  # of levels, behind their marks
 
 
 def _columns(table: pd.DataFrame, room: float) -> int:
-    """Return in how many columns attributes find room without breaking their levels; one to three."""
+    """Return in how many columns attributes are placed: three if no text must be broken for it."""
     widest = max(
         *(theme.text_width(level) + INDENT + 0.5 for level in table["level"]),
         *(theme.text_width(str(name), bold=True) for name in table["attribute"]),
     )
-    return max(1, min(3, int((room + GAP) / (widest + GAP))))
+    return 3 if 3 * widest + 2 * GAP <= room else 2
 
 
 def _levels(attribute: str, levels: pd.DataFrame, width: float) -> tuple[list[Level], float]:

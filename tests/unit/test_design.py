@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nanotarget.config import AttributeConfig, DesignConfig
-from nanotarget.design import Design
+from nanotarget.design import DESIGN_COLUMNS, Design, overview
 from nanotarget.problems import InputError
 
 
@@ -125,3 +125,22 @@ def test_texts_fill_the_template_and_leave_data_alone():
 def test_templates_cannot_reach_out_of_the_sandbox(template):
     with pytest.raises(InputError, match=r"design\.petition_text"):
         make_design(text=template).texts(np.array([[0, 0, 0]]))
+
+
+def test_the_overview_has_every_level_and_one_feasible_example():
+    design = make_design(prohibited=TIED, text="{{ petition['a0'] }}\n<br>")
+    found = overview(design, 3)
+    assert list(found) == list(DESIGN_COLUMNS)
+    assert list(zip(found["attribute"], found["level"], strict=True)) == [
+        (a.name, level) for a in design.attributes for level in a.levels
+    ]
+    assert np.allclose(found.groupby("attribute")["probability"].sum(), 1)
+    example = found[found["example"]]
+    assert list(example["attribute"]) == design.names
+    chosen = dict(zip(example["attribute"], example["level"], strict=True))
+    assert set(example["petition_text"]) == {f"{chosen[design.names[0]]}\n<br>"}
+    assert set(found.loc[~found["example"], "petition_text"]) == {""}
+    codes = [[a.levels.index(chosen[a.name]) for a in design.attributes]]
+    assert design.is_feasible(np.array(codes)).all()
+    assert overview(design, 3).equals(found)
+    assert any(not overview(design, seed).equals(found) for seed in range(4, 9))

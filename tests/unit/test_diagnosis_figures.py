@@ -56,7 +56,7 @@ def scaled(factor):
 
 
 def drawn(made, names=NAMES) -> dict[str, figures.Drawn]:
-    every = figures.build({"flow": fake.flow(), **made}, names, profiles=2, analysed="rating", smallest={})
+    every = figures.build({"flow": fake.flow(), **made}, names, profiles=2, analysed="rating")
     del every["flow"]
     return every
 

@@ -18,8 +18,7 @@ from matplotlib.text import Text
 
 import report_tables as fake
 from nanotarget import figures, theme
-from nanotarget.config import ArmConfig
-from nanotarget.figures import study
+from nanotarget.figures import experiment, exploration, participants, study
 
 NAMES = theme.Names(
     True,
@@ -38,9 +37,7 @@ FIGURES = ["flow", "amce_rating", *DIAGNOSIS, "petitions", "effects", "subgroups
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, figures.Drawn]:
-    return figures.build(
-        SOURCES, NAMES, profiles=2, analysed="rating", smallest={("sign", "nano - best"): 0.05}
-    )
+    return figures.build(SOURCES, NAMES, profiles=2, analysed="rating")
 
 
 def drawn_texts(figure) -> list[tuple[Text, object]]:
@@ -83,7 +80,7 @@ def faults(figure) -> list[str]:
 
 def test_every_source_has_its_figure(drawn):
     assert list(drawn) == FIGURES
-    assert list(figures.build({"flow": fake.flow()}, NAMES, profiles=1, analysed="", smallest={})) == ["flow"]
+    assert list(figures.build({"flow": fake.flow()}, NAMES, profiles=1, analysed="")) == ["flow"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -100,7 +97,7 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
          "n_excluded": 10, "n_after": 999990}
         for arm in ["all", *names]
     ]  # fmt: skip
-    figure = study.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
+    figure = participants.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
     assert faults(figure) == []
     shown = " ".join(text for text, _ in written(figure))
     assert all(f"{k}" in shown for k in range(arms)) and "Kept: n = 999,990" in shown
@@ -110,12 +107,12 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
 def test_ticks_and_numbers_keep_apart_at_any_scale(scale):
     table = fake.effects()
     table[["estimate", "std_error", "conf_low", "conf_high"]] *= scale
-    assert faults(study.effects(table, NAMES).figure) == []
+    assert faults(experiment.effects(table, NAMES).figure) == []
 
 
 def test_headings_use_the_room_beside_short_labels():
     short = fake.subgroups().assign(group="g", grouping="a_rather_long_name_of_a_grouping")
-    shown = [text for text, _ in written(study.subgroups(short, NAMES).figure)]
+    shown = [text for text, _ in written(exploration.subgroups(short, NAMES).figure)]
     assert "nano − best, by" in " ".join(shown)
     assert any("a_rather_long_name_of_a_grouping" in text for text in shown)
 
@@ -144,7 +141,11 @@ def test_long_labels_and_many_levels_make_the_figure_taller(drawn):
 
 
 def test_flow_keeps_attrition_apart_from_exclusions():
-    rows = [("In the raw file", None, 110, 0), ("No consent", "in", 110, 10), (study.OBSERVED, "y", 100, 3)]
+    rows = [
+        ("In the raw file", None, 110, 0),
+        ("No consent", "in", 110, 10),
+        (participants.OBSERVED, "y", 100, 3),
+    ]
     table = pd.DataFrame(
         [
             {"sample": "experiment", "step": step, "rule": rule, "arm": arm, "n_before": before,
@@ -153,7 +154,7 @@ def test_flow_keeps_attrition_apart_from_exclusions():
             for arm in ("all", "nano", "none")
         ]
     )  # fmt: skip
-    shown = [text for text, _ in written(study.flow(table, NAMES).figure)]
+    shown = [text for text, _ in written(participants.flow(table, NAMES).figure)]
     assert "Excluded: n = 10" in shown and "n = 100" in shown
     assert "Outcome missing: 3" in shown and "Outcome observed: n = 97" in shown
     assert not any("In the raw file" in text or "none" in text for text in shown)
@@ -185,32 +186,34 @@ def test_amce_of_a_restricted_design_draws_the_estimator_that_allows_for_it():
 
 def test_effects_show_every_row_and_the_band_of_the_smallest_effect_only_where_it_belongs(drawn):
     sign, support = drawn["effects"].figure.axes
-    table = fake.effects()
-    assert points(sign) == list(table.loc[table["outcome"] == "sign", "estimate"])
+    table, tests = fake.effects(), fake.equivalence()
+    own = table[table["outcome"] == "sign"].groupby("contrast", sort=False)["estimate"]
+    expected = [
+        value
+        for (_, estimates), test in zip(own, tests["estimate"], strict=True)
+        for value in [*estimates, test]
+    ]
+    assert points(sign) == expected
     bands = [p for p in sign.patches if isinstance(p, Rectangle)]
-    assert [(p.get_x(), p.get_x() + p.get_width()) for p in bands] == [(-0.05, 0.05)] * 2
+    assert [(p.get_x(), p.get_x() + p.get_width()) for p in bands] == [(-0.05, 0.05)] * 9
     assert not [p for p in support.patches if isinstance(p, Rectangle)]
+    shown = " ".join(text for text, _ in written(drawn["effects"].figure))
+    assert "Equivalence test: equivalent" in shown and "Equivalence test (90% interval)" in shown
+    data = drawn["effects"].data
+    assert list(data.loc[data["estimator"] == "tost", "verdict"]) == list(tests["verdict"])
+    alone = experiment.effects(table, NAMES).figure.axes[0]
+    assert not [p for p in alone.patches if isinstance(p, Rectangle)]
 
 
 def test_what_cannot_be_estimated_leaves_its_row_empty():
     table = fake.effects()
     columns = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df"]
     table.loc[(table.index == 0) | (table["outcome"] == "support"), columns] = float("nan")
-    figure = study.effects(table, NAMES).figure
+    figure = experiment.effects(table, NAMES).figure
     sign, support = figure.axes
     assert points(sign) == list(table.loc[table["outcome"] == "sign", "estimate"].dropna())
     assert points(support) == [] and faults(figure) == []
     assert [text for text, _ in written(figure)].count("–") == 7
-
-
-def test_bands_follow_the_policies_of_the_arms():
-    arms = [
-        ArmConfig("a"),
-        ArmConfig("b", policy="overall_best"),
-        ArmConfig("c", policy="nano"),
-    ]
-    assert study.bands({"sign": 0.1}, arms) == {("sign", "c - b"): 0.1, ("sign", "b - c"): 0.1}
-    assert study.bands({"sign": 0.1}, arms[:2]) == {}
 
 
 def test_suppressed_cells_show_no_number(drawn):
@@ -235,7 +238,7 @@ def test_simulated_data_are_marked_on_every_figure_and_real_ones_on_none(drawn, 
     mark = theme.SIMULATED.upper()
     assert [text for text, _ in written(drawn[name].figure)].count(mark) == 1
     real = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    unmarked = figures.build(SOURCES, real, profiles=2, analysed="rating", smallest={})
+    unmarked = figures.build(SOURCES, real, profiles=2, analysed="rating")
     assert mark not in [text for text, _ in written(unmarked[name].figure)]
 
 
@@ -265,7 +268,7 @@ def test_neighbouring_colours_differ_in_grey():
     grey = [float(c @ [0.299, 0.587, 0.114]) for c in linear]
     assert min(abs(a - b) for a, b in itertools.pairwise(grey)) > 0.12
     assert len(set(theme.MARKERS)) == len(theme.MARKERS) >= len(theme.PALETTE)
-    assert len(set(study.LABELS.values())) == 3
+    assert len(set(experiment.LABELS.values())) == 3
 
 
 @pytest.mark.parametrize("text", [fake.LONG, fake.NASTY, "x" * 300, fake.JAPANESE * 20, "", "a  b"])

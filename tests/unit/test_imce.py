@@ -1,10 +1,11 @@
 """Individual effects and their importance: against enumeration, and against what is known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nanotarget.config import BartConfig
-from nanotarget.imce import imce, importance
+from nanotarget.imce import DISTRIBUTION_COLUMNS, distribution, imce, importance
 from nanotarget.learners.bart import fit_bart
 from nanotarget.learners.hierarchical import fit_hierarchical
 from nanotarget.learners.ridge import fit_ridge
@@ -105,3 +106,30 @@ def test_importance_names_the_covariate_that_drives_an_effect():
     own = table[(table["attribute"] == "a0") & (table["level"] == "l1")].set_index("covariate")["importance"]
     assert own.idxmax() == "z1"
     assert own["z1"] > 1 and own.drop("z1").max() < 0.1
+
+
+def test_the_distribution_counts_people_and_keeps_the_extremes_to_itself():
+    effects = np.concatenate([np.linspace(-1, 1, 101), np.full(101, 0.5)])
+    table = pd.DataFrame(
+        {
+            "respondent_id": np.tile(np.arange(101), 2).astype(str),
+            "attribute": np.repeat(["b", "a"], 101),
+            "level": "x",
+            "estimate": effects,
+            "std_error": 0.1,
+            "conf_low": effects - 0.2,
+            "conf_high": effects + 0.2,
+        }
+    )
+    found = distribution(table)
+    assert list(found["attribute"]) == ["b", "a"] and set(found["n"]) == {101}
+    spread, flat = (row for _, row in found.iterrows())
+    assert np.allclose(spread[["q05", "q25", "q50", "q75", "q95"]].astype(float), [-0.9, -0.5, 0, 0.5, 0.9])
+    assert (spread["share_positive"], spread["share_above"], spread["share_below"]) == (
+        50 / 101,
+        40 / 101,
+        40 / 101,
+    )
+    assert flat["std_dev"] == 0 and flat["share_above"] == 1 and flat["q05"] == flat["q95"] == 0.5
+    assert 1.0 not in set(spread[["mean", "std_dev", "q95"]]) and list(found) == list(DISTRIBUTION_COLUMNS)
+    assert list(distribution(table.iloc[:0])) == list(DISTRIBUTION_COLUMNS)

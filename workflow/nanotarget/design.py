@@ -23,6 +23,7 @@ import pandas as pd
 
 from nanotarget.config import DesignConfig, normalised
 from nanotarget.problems import InputError, Problem
+from nanotarget.seeds import child_rng
 
 
 @dataclass(frozen=True)
@@ -302,3 +303,29 @@ def _sequential_probabilities(
             total = sum(marginals[j][level] for level in open_levels)
             probabilities[row] *= marginals[j][cells[row, j]] / total
     return probabilities
+
+
+DESIGN_COLUMNS = ("attribute", "level", "probability", "example", "petition_text")
+
+
+def overview(design: Design, seed: int) -> pd.DataFrame:
+    """Return the design at a glance, with one petition as a respondent could have seen it.
+
+    Args:
+        design: the petitions.
+        seed: root seed; the example is drawn from the design.
+
+    Returns:
+        `DESIGN_COLUMNS`, a row a level in config order; `probability` with which the design shows it;
+        the levels of the example have `example` true and its text, which is empty in other rows.
+    """
+    levels = design.draw(1, child_rng(seed, "design/example"))
+    text = design.texts(levels)[0]
+    rows = [
+        (attribute.name, level, probability, code == chosen, text if code == chosen else "")
+        for a, (attribute, chosen) in enumerate(zip(design.attributes, levels[0], strict=True))
+        for code, (level, probability) in enumerate(
+            zip(attribute.levels, design.level_probabilities(a), strict=True)
+        )
+    ]
+    return pd.DataFrame(rows, columns=list(DESIGN_COLUMNS))

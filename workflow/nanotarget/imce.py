@@ -32,6 +32,19 @@ from nanotarget.seeds import child_rng
 PETITIONS = 500  # sampled to measure the variance of a respondent's utilities
 DRAWS = 1000  # posterior draws used at most
 NUMBERS = 50_000_000  # drawn effects that are in memory at once
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+DISTRIBUTION_COLUMNS = (
+    "attribute",
+    "level",
+    "n",
+    "mean",
+    "std_dev",
+    *QUANTILES,
+    "std_error",
+    "share_positive",
+    "share_above",
+    "share_below",
+)
 TREES, REPEATS = 100, 5  # of the forest that explains effects, and its permutations
 
 
@@ -116,6 +129,39 @@ def _imce_of(model: Model, respondents: pd.DataFrame, confidence: float, seed: i
             "conf_high": high.ravel(),
         }
     ).astype({"respondent_id": "str", "attribute": "str", "level": "str"})
+
+
+def distribution(table: pd.DataFrame) -> pd.DataFrame:
+    """Summarise how the effects of each level are spread over respondents.
+
+    The most extreme effects are left out: they would be those of single people.
+
+    Args:
+        table: from `imce`.
+
+    Returns:
+        `DISTRIBUTION_COLUMNS`, a row a level in config order: mean and standard deviation over respondents,
+        `QUANTILES`, the median `std_error` of a respondent's own effect, and the shares of respondents whose
+        effect is positive, and whose interval lies above or below zero.
+    """
+    rows = []
+    for (attribute, level), own in table.groupby(["attribute", "level"], sort=False):
+        effect = own["estimate"]
+        rows.append(
+            {
+                "attribute": attribute,
+                "level": level,
+                "n": len(own),
+                "mean": effect.mean(),
+                "std_dev": effect.std(),
+                **{name: effect.quantile(q) for name, q in QUANTILES.items()},
+                "std_error": own["std_error"].median(),
+                "share_positive": (effect > 0).mean(),
+                "share_above": (own["conf_low"] > 0).mean(),
+                "share_below": (own["conf_high"] < 0).mean(),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(DISTRIBUTION_COLUMNS))
 
 
 def importance(

@@ -85,6 +85,12 @@ METADATA: dict[str, dict[str, Any]] = {
 ESTIMATORS = {
     "dim": "Difference in means",
     "lin": "Covariate-adjusted (Lin)",
+    "ancova": "Covariate-adjusted (ANCOVA)",
+    "logit": "Logistic regression",
+    "ordinal": "Ordinal regression",
+    "mann_whitney": "Mann-Whitney",
+    "ratio": "Ratio of means",
+    "tost": "Equivalence test",
     "dr_q1": "Doubly robust, main effects (q = 1)",
     "dr_pairs": "Doubly robust, main effects and pairs that interact",
     "dr_q2": "Doubly robust, two-way (q = 2)",
@@ -226,6 +232,13 @@ def count(value: Any) -> str:
 def percent(share: float) -> str:
     """Write a share as a percentage without needless decimals: 0.95 becomes "95%"."""
     return f"{100 * share:.4g}%"
+
+
+def whole_percent(share: float) -> str:
+    """Write a share in whole percent: "62%", "<1%"."""
+    if math.isnan(share):
+        return "–"
+    return "<1%" if 0 < share < 0.005 else f"{100 * share:.0f}%"
 
 
 def interval(low: Any, high: Any, places: int = 3) -> str:

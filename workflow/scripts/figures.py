@@ -3,13 +3,11 @@
 from pathlib import Path
 
 from nanotarget import artefacts, theme
-from nanotarget.config import ArmConfig, typed
 from nanotarget.figures import build
-from nanotarget.figures.study import bands
 from nanotarget.problems import reporting
 
 
-def draw(sources, descriptions, settings, profiles, analysed, sesoi):
+def draw(sources, descriptions, settings, profiles, analysed):
     """Write the figures beside `descriptions`, which holds their alternative texts."""
     folder = Path(descriptions).parent
     drawn = build(
@@ -17,7 +15,6 @@ def draw(sources, descriptions, settings, profiles, analysed, sesoi):
         theme.Names.from_settings(settings),
         profiles=profiles,
         analysed=analysed,
-        smallest=bands(sesoi, typed(list[ArmConfig], settings["arms"])),
     )
     for name, figure in drawn.items():
         theme.save(figure.figure, folder / name)
@@ -33,5 +30,4 @@ if __name__ == "__main__":
             snakemake.params.names,
             snakemake.params.profiles,
             snakemake.params.analysed,
-            snakemake.params.sesoi,
         )

@@ -404,7 +404,8 @@ def switches(table: pd.DataFrame, names: Names) -> Drawn:
     if len(kept):
         attribute, share = kept[["attribute", "share_nano"]].iloc[0]
         description += (
-            f" The overall-best level is kept least in {attribute}: {_whole(share)} of respondents get it."
+            f" The overall-best level is kept least in {attribute}: "
+            f"{theme.whole_percent(share)} of respondents get it."
         )
     return Drawn(figure, table, description)
 
@@ -450,17 +451,10 @@ def _paint_cell(figure: Figure, cell: Cell) -> None:
     start = cell.left + CELL_PADDING
     write_lines(figure, start, cell.top + CELL_PADDING, cell.lines)
     bottom = cell.top + cell.height - CELL_PADDING
-    both = "" if np.isnan(cell.both) else f" ({_whole(cell.both)})"
-    write(figure, start, bottom - 0.04 - LINE / 2, _whole(cell.nano) + both, bold=True)
+    both = "" if np.isnan(cell.both) else f" ({theme.whole_percent(cell.both)})"
+    write(figure, start, bottom - 0.04 - LINE / 2, theme.whole_percent(cell.nano) + both, bold=True)
     if cell.both > 0:
         box(start, bottom - 0.025, inner * cell.both, 0.025, facecolor=theme.INK, linewidth=0, zorder=3)
-
-
-def _whole(share: float) -> str:
-    """Write a share in whole percent."""
-    if np.isnan(share):
-        return "–"
-    return "<1%" if 0 < share < 0.005 else f"{100 * share:.0f}%"
 
 
 def abundance(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:

@@ -27,7 +27,11 @@ MARGIN = 0.12
 GAP = 0.16
 AXIS = 0.42  # room for tick labels and one line of an axis label under a panel
 LABELS_AT_MOST = 2.5
+PLOTS = 3  # small charts in a line
+YLABELS = 0.4  # about what the tick labels of a y axis take in a small chart
 TICKS = 0.21  # of which the tick labels take this
+BAR = 0.13  # height of a stacked bar, inches
+PAIRED = 0.036  # half the distance between two points of one row, inches
 DASHED = (0, (4, 3))
 DOTTED = (0, (1, 1.5))
 
@@ -81,7 +85,8 @@ class Bar:
 class Row:
     """One line of a forest plot: label, points (one a panel, None = empty) and a text on the right.
 
-    A `band` and `bars` lie in the first panel.
+    A `band` and `bars` lie in the first panel. `second` holds points that are drawn just below the first
+    ones, where two estimates of one thing are compared.
     """
 
     label: str
@@ -90,6 +95,12 @@ class Row:
     head: bool = False
     band: tuple[float, float] | None = None
     bars: Sequence[Bar] = ()
+    second: Sequence[Point | None] = ()
+
+    def points_of(self, panel: int) -> list[Point]:
+        """Return what can be drawn in a panel, from the top down."""
+        found = [points[panel] for points in (self.points, self.second) if panel < len(points)]
+        return [point for point in found if point is not None and not np.isnan(point.estimate)]
 
 
 @dataclass(frozen=True)
@@ -294,7 +305,7 @@ def forest(
             for k, row in enumerate(block.rows):
                 lines = theme.wrap(row.label, labels + GAP / 2 if row.head else labels - 0.1, bold=row.head)
                 before = 0.05 if row.head and k else 0.0
-                height = LINE * max(1, len(lines)) + 0.035
+                height = LINE * max(1, len(lines)) + (0.085 if row.second else 0.035)
                 places.append((offset + before, height, lines))
                 offset += before + height
             panel_width = _panel_width(right - left, len(block.panels))
@@ -362,41 +373,20 @@ def _panel(
         for bar in row.bars if index == 0 else ():
             axes.add_patch(
                 Rectangle(
-                    (bar.low, offset + 0.02),
+                    (bar.low, offset + (row_height - BAR) / 2),
                     bar.high - bar.low,
-                    row_height - 0.04,
+                    BAR,
                     facecolor=bar.fill,
                     edgecolor=theme.INK,
                     linewidth=0.5,
                     hatch=bar.hatch,
                 )
             )
-        point = row.points[index] if index < len(row.points) else None
-        if point is None or np.isnan(point.estimate):
-            continue
-        y = offset + row_height / 2
-        if np.isfinite([point.low, point.high]).all():
-            axes.plot(
-                [point.low, point.high],
-                [y, y],
-                color=point.edge,
-                linewidth=1.0,
-                solid_capstyle="butt",
-                zorder=2,
-            )
-            spread += [point.low, point.high]
-        axes.plot(
-            [point.estimate],
-            [y],
-            marker=point.marker,
-            markersize=4.2,
-            markerfacecolor=point.fill,
-            markeredgecolor=point.edge,
-            markeredgewidth=0.8,
-            linestyle="none",
-            zorder=3,
-        )
-        spread.append(point.estimate)
+        points = row.points_of(index)
+        for k, point in enumerate(points):
+            apart = PAIRED * (2 * k - 1) if len(points) > 1 else 0.0
+            _mark(axes, point, offset + row_height / 2 + apart)
+            spread += [value for value in (point.estimate, point.low, point.high) if np.isfinite(value)]
     if panel.reference is not None:
         axes.axvline(panel.reference, color=theme.MUTED, linewidth=0.6, linestyle=DASHED, zorder=1)
     if panel.threshold is not None:
@@ -410,8 +400,32 @@ def _panel(
         low, high = (min(spread), max(spread)) if spread else (0.0, 1.0)
         pad = 0.06 * (high - low) or 0.5
         axes.set_xlim(low - pad, high + pad)
+    _fit_ticks(axes)
+
+
+def _mark(axes: Any, point: Point, y: float) -> None:
+    """Draw an estimate with its interval, if it has one, at a height of the axes."""
+    if np.isfinite([point.low, point.high]).all():
+        axes.plot(
+            [point.low, point.high], [y, y], color=point.edge, linewidth=1.0, solid_capstyle="butt", zorder=2
+        )
+    axes.plot(
+        [point.estimate],
+        [y],
+        marker=point.marker,
+        markersize=4.2,
+        markerfacecolor=point.fill,
+        markeredgecolor=point.edge,
+        markeredgewidth=0.8,
+        linestyle="none",
+        zorder=3,
+    )
+
+
+def _fit_ticks(axes: Any) -> None:
+    """Put as many ticks on the x axis as have room for their labels."""
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
-    for ticks in range(5, 0, -1):  # as many as have room for their labels
+    for ticks in range(5, 0, -1):
         axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
         if sum(theme.text_width(label) + 0.1 for label in tick_labels(axes.xaxis)) <= width:
             break
@@ -465,6 +479,117 @@ def chart(
         write_lines(figure, left + inner / 2, top + height + TICKS, x_lines, align="center")
         paint_legend(figure, legend)
         return figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A small chart of a grid: title, a function that draws on its axes (or None) and words below the title.
+
+    With `categories` the x axis has places 0, 1, 2, ... and these texts below them, else numbers.
+    """
+
+    title: str
+    draw: Callable[[Any], None] | None
+    words: Sequence[str] = ()
+    categories: Sequence[Sequence[str]] = ()
+
+
+def grid(
+    sections: Sequence[tuple[str, Sequence[Plot]]],
+    names: Names,
+    keys: Sequence[Key] = (),
+    *,
+    x: str,
+    y: str,
+    height: float = 1.15,
+) -> Figure:
+    """Draw small charts in lines of at most three; a single one has the width of a column.
+
+    Args:
+        sections: title and charts; a line of charts that draw nothing is as high as its words.
+        names: whether to mark the figure as simulated.
+        keys: legend entries.
+        x: label of all x axes, at the bottom.
+        y: label of all y axes, at the top.
+        height: of the axes in inches.
+    """
+    across = min(PLOTS, max(len(plots) for _, plots in sections))
+    with theme.drawing():
+        canvas = Canvas(theme.COLUMN_WIDTH if across == 1 else theme.PAGE_WIDTH, names)
+        room = canvas.width - 2 * MARGIN
+        width = _panel_width(room, across)
+        texts: list[tuple[float, float, list[str], bool]] = []
+        frames: list[tuple[Plot, float, float]] = []
+
+        def place(left: float, lines: list[str], bold: bool = False) -> None:
+            texts.append((left, canvas.room(LINE * len(lines)), lines, bold))
+
+        place(MARGIN, theme.wrap(y, room))
+        canvas.room(0.06)
+        for title, plots in sections:
+            if title:
+                place(MARGIN, theme.wrap(title, room, bold=True), True)
+                canvas.room(0.04)
+            for line in (plots[k : k + across] for k in range(0, len(plots), across)):
+                start, bottom = canvas.top, canvas.top
+                for k, plot in enumerate(line):
+                    canvas.top = start
+                    left = MARGIN + k * (width + GAP * 1.5)
+                    place(left, theme.wrap(plot.title, width))
+                    for sentence in plot.words:
+                        place(left, theme.wrap(sentence, width))
+                    bottom = max(bottom, canvas.top)
+                canvas.top = bottom + 0.05
+                frames += [
+                    (plot, MARGIN + k * (width + GAP * 1.5), canvas.top) for k, plot in enumerate(line)
+                ]
+                labels = [
+                    len(text) for plot in line for text in _categories(plot, width - YLABELS) if plot.draw
+                ]
+                canvas.room(height + TICKS + LINE * max([0, *(n - 1 for n in labels)]) + 0.08)
+                if not any(plot.draw for plot in line):
+                    canvas.top = bottom + 0.1
+        x_lines = theme.wrap(x, room)
+        x_at = canvas.room(LINE * len(x_lines) + 0.06)
+        legend = draw_legend(canvas, keys)
+
+        figure = canvas.figure()
+        for left, top, lines, bold in texts:
+            write_lines(figure, left, top, lines, bold=bold)
+        for plot, left, top in frames:
+            if plot.draw:
+                _small_axes(figure, plot, plot.draw, (left, top, width, height))
+        write_lines(figure, canvas.width / 2, x_at, x_lines, align="center")
+        paint_legend(figure, legend)
+        return figure
+
+
+def _categories(plot: Plot, width: float) -> list[list[str]]:
+    """Lines of the labels of the categories on an x axis of some width."""
+    room = width / max(1, len(plot.categories)) - 0.06
+    return [[line for text in texts for line in theme.wrap(text, room)] for texts in plot.categories]
+
+
+def _small_axes(
+    figure: Figure, plot: Plot, draw: Callable[[Any], None], place: tuple[float, float, float, float]
+) -> None:
+    """Draw one chart of a grid in a frame given in inches from the top left."""
+    left, top, width, height = place
+    axes = axes_at(figure, left + YLABELS, top, width - YLABELS, height)
+    axes.ticklabel_format(style="plain")
+    draw(axes)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    if plot.categories:
+        lines = _categories(plot, width - YLABELS)
+        axes.set_xticks(range(len(lines)), ["\n".join(text) for text in lines])
+        axes.set_xlim(-0.5, len(lines) - 0.5)
+    else:
+        _fit_ticks(axes)
+    labels = max(map(theme.text_width, tick_labels(axes.yaxis)), default=0) + 0.08
+    beyond = max(map(theme.text_width, tick_labels(axes.xaxis)), default=0) / 2
+    page, shown = figure.get_size_inches()[0], axes.get_position()
+    inner = width - labels - (0.0 if plot.categories else beyond)
+    axes.set_position(((left + labels) / page, shown.y0, inner / page, shown.height))
 
 
 def tick_labels(axis: Any) -> list[str]:

@@ -1,8 +1,8 @@
-"""Figures of the participants, the calibration's effects, the assignment and the experiment."""
+"""Figures of the petitions: the design, what people like of them, and who gets which."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from nanotarget import theme
-from nanotarget.config import ArmConfig
-from nanotarget.estimate.flow import OBSERVED
 from nanotarget.figures.page import (
     GAP,
     MARGIN,
+    Bar,
     Block,
     Canvas,
     Drawn,
@@ -25,16 +24,189 @@ from nanotarget.figures.page import (
     Panel,
     Point,
     Row,
-    band_key,
     chart,
+    draw_legend,
+    empty,
     forest,
     log_counts,
+    paint_legend,
     spread_over,
+    write,
     write_lines,
 )
-from nanotarget.theme import LINE, TEXT_SIZE, Names
+from nanotarget.theme import LINE, Names
 
-LABELS = {"confirmatory": "#0072B2", "secondary": "#E69F00", "exploratory": "white"}
+NO_IMCES = "No individual effects: the learner gives none."
+NO_DESIGN = "No design: the study has no petitions of attributes and levels."
+INSIDE = 0.1  # between the frame of the example and its text
+
+
+def design(table: pd.DataFrame, names: Names) -> Drawn:
+    """Draw the attributes with their levels, and a petition beside them as a respondent could have seen it.
+
+    Args:
+        table: the design at a glance, `design.overview`.
+        names: whether to mark the figure as simulated.
+    """
+    if table.empty:
+        return empty(NO_DESIGN, table, names)
+    shown = table["example"].astype(bool)
+    texts = table.loc[shown, "petition_text"].dropna()
+    text = str(texts.iloc[0]) if len(texts) else ""
+    groups = [(str(name), levels) for name, levels in table.groupby("attribute", sort=False)]
+    with theme.drawing():
+        canvas = Canvas(theme.PAGE_WIDTH, names)
+        room = canvas.width - 2 * MARGIN
+        heading = theme.wrap("A petition as a respondent could have seen it", room - 2 * INSIDE, bold=True)
+        written = [line for part in text.splitlines() for line in theme.wrap(part, room - 2 * INSIDE)]
+        size = LINE * (len(heading) + len(written)) + 0.05 + 2 * INSIDE
+        start = canvas.room(size + GAP)
+        columns = _columns(table, room)
+        width = (room - GAP * (columns - 1)) / columns
+        placed = [_levels(name, levels, width) for name, levels in groups]
+        total = sum(height for _, height in placed)
+        top, column, ends = canvas.top, 0, []
+        frames = []
+        for texts, height in placed:
+            if column < columns - 1 and canvas.top - top + height / 2 > total / columns:
+                column, canvas.top = column + 1, top
+            frames.append((MARGIN + column * (width + GAP), canvas.room(height), texts))
+            ends.append(canvas.top)
+        canvas.top = max(ends)
+        legend = draw_legend(
+            canvas,
+            [
+                Key("Level of the petition above"),
+                Key("Another level; the first of each attribute is the reference", fill="white"),
+                Key("20%: how often the design shows the level", ""),
+            ],
+        )
+        figure = canvas.figure()
+        _frame(figure, (MARGIN, start, room, size))
+        write_lines(figure, MARGIN + INSIDE, start + INSIDE, heading, bold=True)
+        write_lines(figure, MARGIN + INSIDE, start + INSIDE + LINE * len(heading) + 0.05, written)
+        for left, top, texts in frames:
+            for level in texts:
+                _paint_level(figure, level, left, top, width)
+        paint_legend(figure, legend)
+    sizes = table.groupby("attribute", sort=False).size()
+    return Drawn(
+        figure,
+        table,
+        f"The design: {len(sizes)} attributes with {sizes.min()} to {sizes.max()} levels. Example: {text}",
+    )
+
+
+def _share(probability: float) -> str:
+    return theme.percent(round(float(probability), 3))
+
+
+@dataclass(frozen=True)
+class Level:
+    """A line of the design: its place below the attribute's top, in inches; without a share a heading."""
+
+    top: float
+    lines: Sequence[str]
+    share: str = ""
+    shown: bool = False
+
+
+INDENT = 0.2  # of levels, behind their marks
+
+
+def _columns(table: pd.DataFrame, room: float) -> int:
+    """Return in how many columns attributes are placed: three if no text must be broken for it."""
+    widest = max(
+        *(theme.text_width(level) + INDENT + 0.5 for level in table["level"]),
+        *(theme.text_width(str(name), bold=True) for name in table["attribute"]),
+    )
+    return 3 if 3 * widest + 2 * GAP <= room else 2
+
+
+def _levels(attribute: str, levels: pd.DataFrame, width: float) -> tuple[list[Level], float]:
+    """Place an attribute and its levels below each other; also returns their height."""
+    lines = theme.wrap(attribute, width, bold=True)
+    found, top = [Level(0.0, lines)], LINE * len(lines) + 0.02
+    for _, row in levels.iterrows():
+        lines = theme.wrap(row["level"], width - INDENT - 0.45)
+        found.append(Level(top, lines, _share(row["probability"]), bool(row["example"])))
+        top += LINE * len(lines) + 0.015
+    return found, top + 0.08
+
+
+def _paint_level(figure: Figure, level: Level, left: float, top: float, width: float) -> None:
+    """Write an attribute, or a level with its share and its mark, filled if it is the example's."""
+    if not level.share:
+        write_lines(figure, left, top + level.top, level.lines, bold=True)
+        return
+    middle = top + level.top + LINE / 2
+    write_lines(figure, left + INDENT, top + level.top, level.lines)
+    write(figure, left + width, middle, level.share, align="right", colour=theme.MUTED)
+    page, height = figure.get_size_inches()
+    dot = Line2D(
+        [(left + 0.09) / page],
+        [1 - middle / height],
+        marker="o",
+        markersize=4.2,
+        markerfacecolor=theme.INK if level.shown else "white",
+        markeredgecolor=theme.INK,
+        markeredgewidth=0.8,
+        transform=figure.transFigure,
+    )
+    figure.add_artist(dot)
+
+
+def _frame(figure: Figure, place: tuple[float, float, float, float]) -> None:
+    """Draw a frame given in inches: left, top, width, height."""
+    (left, top, wide, tall), (width, height) = place, figure.get_size_inches()
+    figure.add_artist(
+        Rectangle(
+            (left / width, 1 - (top + tall) / height),
+            wide / width,
+            tall / height,
+            facecolor="white",
+            edgecolor=theme.MUTED,
+            linewidth=0.8,
+            transform=figure.transFigure,
+            zorder=0,
+        )
+    )
+
+
+def imces(table: pd.DataFrame, outcome: str, names: Names) -> Drawn:
+    """Draw how the predicted effects of each level are spread over respondents.
+
+    Args:
+        table: calibrate/imces.csv, `imce.distribution`.
+        outcome: the calibration outcome in whose units the effects are.
+        names: labels.
+    """
+    if table.empty:
+        return empty(NO_IMCES, table, names)
+    rows = []
+    for attribute, levels in table.groupby("attribute", sort=False):
+        rows.append(Row(str(attribute), head=True))
+        for _, row in levels.iterrows():
+            point = Point.of(row, ("q50", "q05", "q95"), marker="|")
+            box = Bar(row["q25"], row["q75"], theme.BAND)
+            positive, certain = row["share_positive"], row["share_above"] + row["share_below"]
+            text = f"{theme.whole_percent(positive)} / {theme.whole_percent(certain)}"
+            rows.append(Row(str(row["level"]), (point,), text, bars=(box,)))
+    unit = theme.UNITS.get(outcome, outcome)
+    level = theme.percent(names.confidence)
+    keys = [
+        Key("Middle half of the respondents, median", "|", theme.BAND, box=True),
+        Key("5th to 95th percentile", "", line="-"),
+        Key(f"Right: share with a positive effect / with a {level} interval that leaves out zero", ""),
+    ]
+    panel = Panel(f"Effect against the reference level, predicted for each respondent ({unit})", 0.0)
+    spread = table.loc[(table["q95"] - table["q05"]).idxmax()]
+    description = (
+        f"Predicted effects of {len(table)} levels on {theme.count(table['n'].max())} respondents. They "
+        f"differ most for {spread['attribute']}: {spread['level']} (5th percentile "
+        f"{theme.number(spread['q05'], 2)}, 95th {theme.number(spread['q95'], 2)})."
+    )
+    return Drawn(forest([Block(rows, (panel,))], names, keys), table, description)
 
 
 def amce(
@@ -89,77 +261,6 @@ def amce(
         else f"{label}: no estimates."
     )
     return Drawn(figure, data, description)
-
-
-def effects(table: pd.DataFrame, names: Names, bands: Mapping[tuple[str, str], float] | None = None) -> Drawn:
-    """Draw every contrast of every outcome; estimators differ in shape, labels in fill.
-
-    Args:
-        table: estimate/effects.csv.
-        names: labels.
-        bands: (outcome, contrast) -> smallest effect that matters, drawn as a grey band.
-    """
-    bands = bands or {}
-    markers = {e: theme.MARKERS[k] for k, e in enumerate(dict.fromkeys(table["estimator"]))}
-    blocks = []
-    for outcome, group in table.groupby("outcome", sort=False):
-        places = theme.decimals(group["std_error"])
-        rows = []
-        for contrast, estimates in group.groupby("contrast", sort=False):
-            rows.append(Row(theme.difference(str(contrast)), head=True))
-            bound = bands.get((str(outcome), str(contrast)))
-            for _, row in estimates.iterrows():
-                style = {"marker": markers[row["estimator"]], "fill": LABELS.get(row["label"], "white")}
-                rows.append(
-                    Row(
-                        theme.ESTIMATORS.get(row["estimator"], str(row["estimator"])),
-                        (Point.of(row, **style),),
-                        theme.estimate_text(row, places),
-                        band=(-bound, bound) if bound else None,
-                    )
-                )
-        unit = "difference in shares" if outcome in names.binary else "difference in points"
-        blocks.append(Block(rows, (Panel(unit[0].upper() + unit[1:], 0.0),), names.of(str(outcome))))
-    keys = [Key(theme.ESTIMATORS.get(e, str(e)), marker, fill="white") for e, marker in markers.items()]
-    keys += [
-        Key(label.capitalize(), fill=colour)
-        for label, colour in LABELS.items()
-        if (table["label"] == label).any()
-    ]
-    keys += [band_key("Smaller than the smallest effect of interest")] if bands else []
-    labels = ", ".join(names.of(o) for o in dict.fromkeys(table["outcome"]))
-    description = (
-        f"Estimated differences between arms with {theme.percent(names.level)} intervals for: {labels}."
-    )
-    return Drawn(forest(blocks, names, keys), table, description)
-
-
-def subgroups(table: pd.DataFrame, names: Names) -> Drawn:
-    """Draw effects by subgroup, a block an outcome; suppressed cells say so."""
-    blocks = []
-    for outcome, group in table.groupby("outcome", sort=False):
-        places = theme.decimals(group["std_error"])
-        rows = []
-        for (grouping, contrast), cells in group.groupby(["grouping", "contrast"], sort=False):
-            rows.append(Row(f"{theme.difference(str(contrast))}, by {grouping}", head=True))
-            for _, row in cells.iterrows():
-                hidden = bool(row["suppressed"])
-                rows.append(
-                    Row(
-                        str(row["group"]),
-                        () if hidden else (Point.of(row, fill="white"),),
-                        "too few people to show" if hidden else theme.estimate_text(row, places),
-                    )
-                )
-        unit = "Difference in shares" if outcome in names.binary else "Difference in points"
-        blocks.append(Block(rows, (Panel(unit, 0.0),), names.of(str(outcome))))
-    description = (
-        "Exploratory differences between arms within subgroups "
-        f"({', '.join(str(g) for g in dict.fromkeys(table['grouping']))}), "
-        f"with {theme.percent(names.level)} intervals."
-    )
-    keys = [Key(f"Exploratory estimate with {theme.percent(names.level)} interval", fill="white")]
-    return Drawn(forest(blocks, names, keys), table, description)
 
 
 def petitions(table: pd.DataFrame, names: Names) -> Drawn:
@@ -219,156 +320,3 @@ def petitions(table: pd.DataFrame, names: Names) -> Drawn:
         f"{theme.POLICIES.get(str(p), str(p))} {theme.count(n)}" for p, n in distinct.items()
     )
     return Drawn(figure, data, f"Number of respondents by petition, ranked. Distinct petitions: {described}.")
-
-
-@dataclass(frozen=True)
-class Box:
-    """A framed text in the participant flow, in inches from the top left; the first lines are bold."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    heading: Sequence[str]
-    lines: Sequence[str]
-
-    @property
-    def centre(self) -> float:
-        """Horizontal middle."""
-        return self.left + self.width / 2
-
-    @property
-    def bottom(self) -> float:
-        """Lower edge."""
-        return self.top + self.height
-
-
-PADDING = 0.07
-Segment = tuple[float, float, float, float]
-
-
-def flow(table: pd.DataFrame, names: Names) -> Drawn:
-    """Draw the participant flow after CONSORT: recorded, excluded in order, kept by arm.
-
-    Args:
-        table: clean/flow.csv; one row an arm and step, the arm `all` counts everybody; a step without
-            a rule excludes nobody; the step `OBSERVED` is attrition after randomisation.
-        names: labels and the arms in their order; rows of other arms (not randomised) have no box.
-    """
-    canvas = Canvas(theme.PAGE_WIDTH, names)
-    boxes: list[Box] = []
-    lines: list[Segment] = []
-    titles, sentences = [], []
-    with theme.drawing():
-        for sample, rows in table.groupby("sample", sort=False):
-            titles.append((canvas.room(LINE * 1.5), str(sample).capitalize()))
-            everyone = rows[(rows["arm"] == "all") & (rows["step"] != OBSERVED)]
-            first, last = int(everyone["n_before"].iloc[0]), int(everyone["n_after"].iloc[-1])
-            _trunk(canvas, everyone, boxes, lines)
-            _arms(canvas, rows[rows["arm"] != "all"], boxes, lines)
-            canvas.room(0.12)
-            sentences.append(f"{sample}: {theme.count(first)} recorded, {theme.count(last)} kept")
-        figure = canvas.figure()
-        for place, title in titles:
-            write_lines(figure, MARGIN, place, [title], bold=True, size=TEXT_SIZE + 1)
-        _paint_flow(figure, boxes, lines)
-    return Drawn(figure, table, f"Participant flow. {'; '.join(sentences).capitalize()}.")
-
-
-def _box(canvas: Canvas, left: float, width: float, heading: Sequence[str], lines: Sequence[str]) -> Box:
-    height = LINE * (len(heading) + len(lines)) + 2 * PADDING
-    return Box(left, canvas.room(height), width, height, heading, lines)
-
-
-def _trunk(canvas: Canvas, steps: pd.DataFrame, boxes: list[Box], lines: list[Segment]) -> None:
-    """Place recorded, excluded and kept below each other."""
-    first, last = int(steps["n_before"].iloc[0]), int(steps["n_after"].iloc[-1])
-    width = (canvas.width - 2 * MARGIN - 2 * GAP) / 3  # as wide as one of three arms
-    side = canvas.width - 2 * MARGIN - width - 0.5
-    recorded = _box(canvas, MARGIN, width, ["Recorded"], [f"n = {theme.count(first)}"])
-    canvas.room(0.1)
-    reasons = []
-    applied = steps[steps["rule"].notna()]  # the first row only counts who was recorded
-    for step, excluded in zip(applied["step"], applied["n_excluded"], strict=True):
-        wrapped = theme.wrap(f"{step}: {theme.count(excluded)}", side - 2 * PADDING - 0.1)
-        reasons += [line if k == 0 else f"   {line}" for k, line in enumerate(wrapped)]
-    excluded = _box(
-        canvas, canvas.width - MARGIN - side, side, [f"Excluded: n = {theme.count(first - last)}"], reasons
-    )
-    canvas.room(0.1)
-    kept = _box(canvas, MARGIN, width, ["Kept"], [f"n = {theme.count(last)}"])
-    middle = excluded.top + excluded.height / 2
-    lines += [
-        (recorded.centre, recorded.bottom, kept.centre, kept.top),
-        (kept.centre, middle, excluded.left, middle),
-    ]
-    boxes += [recorded, excluded, kept]
-
-
-def _arms(canvas: Canvas, arms: pd.DataFrame, boxes: list[Box], lines: list[Segment]) -> None:
-    """Place a box an arm below the trunk, at most four in a line, in config order."""
-    ordered = [arm for arm in canvas.names.arms if (arms["arm"] == arm).any()]  # without those in no arm
-    trunk = boxes[-1]
-    start = trunk.bottom
-    for row in (ordered[k : k + 4] for k in range(0, len(ordered), 4)):
-        width = (canvas.width - 2 * MARGIN - GAP * (len(row) - 1)) / len(row)
-        branch = canvas.room(0.3) + 0.15
-        top = bottom = canvas.top
-        made = []
-        for k, arm in enumerate(row):
-            steps = arms[(arms["arm"] == arm) & (arms["step"] != OBSERVED)]
-            last = arms[(arms["arm"] == arm) & (arms["step"] == OBSERVED)]
-            before, after = int(steps["n_before"].iloc[0]), int(steps["n_after"].iloc[-1])
-            canvas.top = top
-            texts = [f"Recorded: {theme.count(before)}", f"Excluded: {theme.count(before - after)}"]
-            texts.append(f"Kept: n = {theme.count(after)}")
-            if len(last):
-                texts.append(f"Outcome missing: {theme.count(int(last['n_excluded'].iloc[0]))}")
-                texts.append(f"Outcome observed: n = {theme.count(int(last['n_after'].iloc[0]))}")
-            heading = theme.wrap(arm, width - 2 * PADDING, bold=True)
-            made.append(_box(canvas, MARGIN + k * (width + GAP), width, heading, texts))
-            bottom = max(bottom, canvas.top)
-        canvas.top = bottom
-        centres = [trunk.centre, *(box.centre for box in made)]
-        lines += [(trunk.centre, start, trunk.centre, branch), (min(centres), branch, max(centres), branch)]
-        lines += [(box.centre, branch, box.centre, box.top) for box in made]
-        boxes += made
-        start = branch
-
-
-def _paint_flow(figure: Figure, boxes: Sequence[Box], lines: Sequence[Segment]) -> None:
-    width, height = figure.get_size_inches()
-    for x0, y0, x1, y1 in lines:
-        figure.add_artist(
-            Line2D(
-                [x0 / width, x1 / width],
-                [1 - y0 / height, 1 - y1 / height],
-                color=theme.MUTED,
-                linewidth=0.8,
-                transform=figure.transFigure,
-                zorder=0,
-            )
-        )
-    for box in boxes:
-        figure.add_artist(
-            Rectangle(
-                (box.left / width, 1 - box.bottom / height),
-                box.width / width,
-                box.height / height,
-                facecolor="white",
-                edgecolor=theme.MUTED,
-                linewidth=0.8,
-                transform=figure.transFigure,
-                zorder=1,
-            )
-        )
-        write_lines(figure, box.left + PADDING, box.top + PADDING, box.heading, bold=True)
-        write_lines(figure, box.left + PADDING, box.top + PADDING + LINE * len(box.heading), box.lines)
-
-
-def bands(sesoi: Mapping[str, float], arms: Sequence[ArmConfig]) -> dict[tuple[str, str], float]:
-    """Return the smallest effect that matters by (outcome, contrast), for nano against overall-best."""
-    nano = [arm.name for arm in arms if arm.policy == "nano"]
-    best = [arm.name for arm in arms if arm.policy == "overall_best"]
-    pairs = [pair for n in nano for b in best for pair in (f"{n} - {b}", f"{b} - {n}")]
-    return {(outcome, pair): bound for outcome, bound in sesoi.items() for pair in pairs}

@@ -84,10 +84,23 @@ TABLES = [
         "petitions",
         "concentration",
         "uncertainty",
+        "quality",
+        "sentences",
+        "randomization_distribution",
+        "targeting_curve",
     )
 ]
-if HAS_CALIBRATION:
-    TABLES += ["diagnostics_attributes", "diagnostics_groups"]
+# Further views of a source (`VIEWS` in tables/study.py).
+TABLES += [
+    view
+    for view, source in {
+        "design": "quality",
+        "diagnostics_attributes": "diagnostics",
+        "diagnostics_groups": "diagnostics",
+        "multiplicity": "effects",
+    }.items()
+    if source in SOURCES
+]
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).
 FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]

@@ -74,6 +74,9 @@ def unlatex(text: str) -> str:
         elif text.startswith(r"$\infty$", i):
             out += "∞"
             i += 8
+        elif text.startswith(r"$\chi$", i):
+            out += "χ"
+            i += 6
         elif text.startswith("{}", i):
             i += 2
         else:
@@ -91,7 +94,7 @@ def latex_rows(source: str) -> list[list[str]]:
         if line == r"\addlinespace":
             continue
         if found := re.fullmatch(
-            r"\\multicolumn\{\d+\}\{.*?\\linewidth\}@\{\}\}\{\\textbf\{(.*)\}\} \\\\\*", line
+            r"\\multicolumn\{\d+\}\{@\{\}p\{[\d.]+em\}@\{\}\}\{\\textbf\{(.*)\}\} \\\\\*", line
         ):
             rows.append([unlatex(found[1])])
             continue

@@ -7,6 +7,7 @@ and fixes its colours.
 from __future__ import annotations
 
 import html
+import unicodedata
 
 from nanotarget.tables.parts import Column, Table
 
@@ -85,6 +86,7 @@ LATEX = {
     "`": r"\textasciigrave{}",
     "−": r"$-$",
     "∞": r"$\infty$",
+    "χ": r"$\chi$",
 }
 
 
@@ -96,22 +98,29 @@ def latex(text: str) -> str:
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
 
 
+# Widths in em of the table's own font: room on an upright and a turned page of A4 or letter paper with
+# usual margins, the gap between columns, an average character, and what a text fills comfortably.
+PORTRAIT, LANDSCAPE, GAP, CHARACTER, COMFORTABLE = 50.0, 70.0, 0.6, 0.53, 15.0
+SMALLER = 8 / 7  # times as many em of \scriptsize
+NOTES = 36.0  # narrower than this, notes are hard to read
+
+
 def as_latex(table: Table) -> str:
-    """Return the table as a LaTeX longtable with booktabs rules."""
-    wide = sum(column.wide for column in table.columns)
-    share = 0.9 / max(wide, 1) if wide == len(table.columns) else min(0.6 / max(wide, 1), 0.4)
+    """Return the table as a LaTeX longtable with booktabs rules; a wide one on a turned page."""
+    widths, turned, size = _layout(table)
     kinds = [
-        rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
-        if c.wide
-        else "r"
-        if c.numeric
-        else "l"
-        for c in table.columns
+        rf">{{\raggedleft\arraybackslash}}p{{{width:.1f}em}}"
+        if column.numeric
+        else rf">{{\raggedright\arraybackslash}}p{{{width:.1f}em}}"
+        for column, width in zip(table.columns, widths, strict=True)
     ]
     count = len(table.columns)
+    total = max(sum(widths) + GAP * (count - 1), NOTES)
+    across = rf"\multicolumn{{{count}}}{{@{{}}p{{{total:.1f}em}}@{{}}}}"
     lines = [
-        r"% needs \usepackage[T1]{fontenc} and the packages array, booktabs and longtable",
-        r"\begingroup\footnotesize",
+        r"% needs \usepackage[T1]{fontenc} and the packages array, booktabs, longtable and pdflscape",
+        *([r"\begin{landscape}"] if turned else []),
+        rf"\begingroup\{size}\setlength{{\tabcolsep}}{{{GAP / 2}em}}",
         rf"\begin{{longtable}}{{@{{}}{''.join(kinds)}@{{}}}}",
         rf"\caption{{{latex(table.title)}}}\\",
         r"\toprule",
@@ -125,14 +134,38 @@ def as_latex(table: Table) -> str:
             if previous is not None:
                 lines.append(r"\addlinespace")
             previous = table.groups[i]
-            heading = (
-                rf"\multicolumn{{{count}}}{{@{{}}p{{0.95\linewidth}}@{{}}}}{{\textbf{{{latex(previous)}}}}}"
-            )
-            lines.append(heading + r" \\*")
+            lines.append(rf"{across}{{\textbf{{{latex(previous)}}}}} \\*")
         lines.append(" & ".join(latex(c.cells[i]) for c in table.columns) + r" \\")
     lines.append(r"\bottomrule")
-    lines += [
-        rf"\multicolumn{{{count}}}{{@{{}}p{{0.95\linewidth}}@{{}}}}{{{latex(note)}}} \\"
-        for note in table.notes
-    ]
-    return "\n".join([*lines, r"\end{longtable}", r"\endgroup", ""])
+    lines += [rf"{across}{{{latex(note)}}} \\" for note in table.notes]
+    lines += [r"\end{longtable}", r"\endgroup", *([r"\end{landscape}"] if turned else []), ""]
+    return "\n".join(lines)
+
+
+def _layout(table: Table) -> tuple[list[float], bool, str]:
+    """Return the widths of the columns in em, whether the page is turned, and the size of the font.
+
+    Numbers and intervals are never broken; texts and headings are, between words.
+    """
+    least, natural = [], []
+    for column in table.columns:
+        heading = max(_width(column.label) / 3, *map(_width, column.label.split() or [""]))
+        full = max([heading, *map(_width, column.cells)])
+        words = [_width(word) for cell in column.cells for word in cell.split()]
+        least.append(full if column.numeric else min(max([heading, *words]), COMFORTABLE))
+        natural.append(full)
+    gaps = GAP * (len(least) - 1)
+    comfortable = [max(a, min(b, COMFORTABLE)) for a, b in zip(least, natural, strict=True)]
+    room = PORTRAIT if sum(comfortable) + gaps <= PORTRAIT else LANDSCAPE
+    turned, small = room == LANDSCAPE, sum(least) + gaps > room
+    room *= SMALLER if small else 1
+    spare, wish = room - gaps - sum(least), sum(natural) - sum(least)
+    share = min(1.0, max(0.0, spare / wish)) if wish else 0.0
+    widths = [a + share * (b - a) for a, b in zip(least, natural, strict=True)]
+    return widths, turned, "scriptsize" if small else "footnotesize"
+
+
+def _width(text: str) -> float:
+    """Estimate the width of a text in em; characters of East Asian scripts are twice as wide."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return CHARACTER * (len(text) + wide) + 0.1

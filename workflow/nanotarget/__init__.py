@@ -38,6 +38,8 @@ FLOW = (
     "theme",
     "figures",
     "tables",
+    "numbers",
+    "paper",
     "report",
     "simulate",
     "truth",

@@ -228,6 +228,37 @@ rule page:
         "../scripts/report.py"
 
 
+# Numbers as macros, and a skeleton that shows them with all figures and tables (`make paper` compiles it).
+rule paper:
+    input:
+        **SOURCES,
+        **({"verdict": "<results>/diagnose/verdict.json"} if HAS_CALIBRATION else {}),
+        pictures=[f"<results>/figures/{name}.pdf" for name in FIGURES],
+        tables=[f"<results>/tables/{name}.tex" for name in TABLES],
+        captions=rules.page.input.captions,
+        template=os.path.relpath(WORKFLOW / "report" / "paper.tex"),
+        library=library("paper.py"),
+    output:
+        numbers="<results>/numbers.tex",
+        parts="<results>/paper_parts.tex",
+        paper="<results>/paper.tex",
+    log:
+        "<logs>/paper.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        names=NAMES,
+        title=config["title"] or config["study"],
+    message:
+        "Writing numbers and skeleton of the paper"
+    script:
+        "../scripts/paper.py"
+
+
 # The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
 # `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
 MAKERS = [
@@ -252,6 +283,7 @@ MAKERS = [
         "figures",
         "tables",
         "page",
+        "paper",
     )
     if workflow.is_rule(name)
 ]

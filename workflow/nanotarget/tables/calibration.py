@@ -52,11 +52,7 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
     Values by attribute have a table of their own. Of the sensitivity estimates only those of the gain
     itself are shown; the data hold all rows.
     """
-    ours = names.main(table)
-    sensitive = ours["estimator"].isin(["dr_q2", "plug_in"]) & ours["quantity"].ne("nano - overall_best")
-    value = ours["diagnostic"].eq("dividend") & ours["quantity"].isin(theme.POLICIES)
-    by_attribute = _by_attribute(ours)["quantity"].notna()
-    shown = ours[~(sensitive | value | by_attribute)].reset_index(drop=True)
+    ours, shown = names.main(table), headlines(table, names)
     stages = {stage: f"{k + 1} {stage.capitalize()}" for k, stage in enumerate(theme.STAGES)}
     groups = [stages.get(diagnostic, "What would matter") for diagnostic in texts(shown, "diagnostic")]
     verdicts = texts(shown, "verdict")
@@ -71,7 +67,7 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
         ),
         Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(shown, "estimator")]),
         *estimates(shown, list(shown["quantity"]), names.confidence),
-        *_ceilings(shown),
+        *ceilings(shown),
         Column("p", [theme.p_value(p) if pd.notna(p) else "" for p in shown["p_value"]], numeric=True),
         Column("Verdict", verdicts),
     ]
@@ -83,10 +79,19 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
     return Table("diagnostics", "Can nano-targeting pay?", columns, ours, groups, notes)
 
 
+def headlines(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the rows of diagnose/diagnostics.csv that `diagnostics` shows."""
+    ours = names.main(table)
+    sensitive = ours["estimator"].isin(["dr_q2", "plug_in"]) & ours["quantity"].ne("nano - overall_best")
+    value = ours["diagnostic"].eq("dividend") & ours["quantity"].isin(theme.POLICIES)
+    by_attribute = _by_attribute(ours)["quantity"].notna()
+    return ours[~(sensitive | value | by_attribute)].reset_index(drop=True)
+
+
 NEVER_FIELDED = "A petition that dissuades is never generated for fielding; its value is only computed."
 
 
-def _ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
+def ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
     """Ceiling on the gain with its one-sided bounds; rows without one stay empty."""
     places = theme.decimals((table["ceiling_high"] - table["ceiling_low"]) / 3.29)
     bare = table["ceiling"].isna()
@@ -156,7 +161,7 @@ def diagnostics_groups(table: pd.DataFrame, names: Names) -> Table:
         Column("Stage", [stage.capitalize() for stage in texts(table, "diagnostic")]),
         Column("Quantity", [theme.quantity(quantity) for quantity in texts(table, "quantity")], wide=True),
         *estimates(table, list(table["quantity"]), names.confidence),
-        *_ceilings(table),
+        *ceilings(table),
         counts(table, "n", "n"),
         Column("Verdict", texts(table, "verdict")),
     ]

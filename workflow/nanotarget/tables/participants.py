@@ -13,6 +13,7 @@ from nanotarget.tables.parts import (
     Table,
     chosen,
     counts,
+    decimals,
     estimated,
     footnotes,
     headings,
@@ -190,7 +191,7 @@ def lee_bounds(table: pd.DataFrame, names: Names) -> Table:
     table, _ = together(table, headings(table, ["outcome"], names))
     lower, upper = (table[table["bound"] == end].reset_index(drop=True) for end in ("lower", "upper"))
     rows = lower.assign(bound_low=lower["estimate"], bound_high=upper["estimate"])
-    places = [theme.decimals(pair) for pair in zip(lower["std_error"], upper["std_error"], strict=True)]
+    places = pd.Series(decimals(table, texts(table, "outcome")))[table["bound"] == "lower"].to_list()
     marks, extra = footnotes(texts(rows, "note"))
     contrast, *others = shown(rows, {key: key.capitalize() for key in keys[1:]}, names)
     cells = [cell + mark for cell, mark in zip(contrast.cells, marks, strict=True)]

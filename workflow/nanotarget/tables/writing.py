@@ -122,10 +122,10 @@ def as_latex(table: Table) -> str:
         *([r"\begin{landscape}"] if turned else []),
         rf"\begingroup\{size}\setlength{{\tabcolsep}}{{{GAP / 2}em}}",
         rf"\begin{{longtable}}{{@{{}}{''.join(kinds)}@{{}}}}",
-        rf"\caption{{{latex(table.title)}}}\\",
-        r"\toprule",
-        " & ".join(latex(c.label) for c in table.columns) + r" \\",
-        r"\midrule",
+        rf"\caption{{{latex(table.title)}}}\label{{tab:{table.name}}}\\",
+        *(head := [r"\toprule", " & ".join(latex(c.label) for c in table.columns) + r" \\", r"\midrule"]),
+        r"\endfirsthead",
+        *head,
         r"\endhead",
     ]
     previous = None
@@ -136,7 +136,7 @@ def as_latex(table: Table) -> str:
             previous = table.groups[i]
             lines.append(rf"{across}{{\textbf{{{latex(previous)}}}}} \\*")
         lines.append(" & ".join(latex(c.cells[i]) for c in table.columns) + r" \\")
-    lines.append(r"\bottomrule")
+    lines += [r"\bottomrule", *([r"\addlinespace[2pt]"] if table.notes else [])]
     lines += [rf"{across}{{{latex(note)}}} \\" for note in table.notes]
     lines += [r"\end{longtable}", r"\endgroup", *([r"\end{landscape}"] if turned else []), ""]
     return "\n".join(lines)
@@ -166,6 +166,6 @@ def _layout(table: Table) -> tuple[list[float], bool, str]:
 
 
 def _width(text: str) -> float:
-    """Estimate the width of a text in em; characters of East Asian scripts are twice as wide."""
+    """Estimate the width of a text in em; capitals are wider, East Asian characters twice as wide."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return CHARACTER * (len(text) + wide) + 0.1
+    return CHARACTER * (len(text) + wide + 0.4 * sum(map(str.isupper, text))) + 0.1

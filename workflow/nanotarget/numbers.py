@@ -241,7 +241,7 @@ def _found(
     """
     if source not in sources:
         return f"the study has no {source}.csv"
-    texts = sources[source].astype({column: "str" for column in {*where, *alike}})
+    texts = sources[source].astype(dict.fromkeys({*where, *alike}, "str"))
     hit = pd.Series(True, index=texts.index)
     for column, value in where.items():
         hit &= texts[column].eq(value)
@@ -249,7 +249,7 @@ def _found(
         return f"no such row in {source}.csv"
     row = texts.loc[hit.idxmax()]
     rounded = (texts[list(alike)] == row[list(alike)]).all(axis=1)
-    place = int(rounded[: hit.idxmax()].sum()) - 1
+    place = int(rounded.loc[: hit.idxmax()].sum()) - 1
     return _rows(sources[source][rounded], level, more)[place]
 
 

@@ -9,17 +9,25 @@ CONFIG ?= config.yaml
 SEEDS ?= 3
 REPLICATIONS ?= 200
 FORESTS ?= 40
+LATEX ?= pdflatex
 BIN := .venv/bin
 KNOWN_TRUTH := tests/unit:tests/benchmark:tests/validation
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report panel simulate verify test benchmark recovery validate docs lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test benchmark recovery validate docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
 
 check calibrate diagnose assign estimate explore report: .venv/ready ## Run one stage (and what it needs) of CONFIG
 	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES)
+
+paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LATEX=xelatex for another engine)
+	@study=$$(sed -n 's/^study: *\([^ ]*\).*/\1/p' "$(CONFIG)"); out="$(CURDIR)/papers/$$study"; mkdir -p "$$out"; \
+		cd "results/$$study" && command -v "$(LATEX)" >/dev/null || \
+		{ echo "No LaTeX engine '$(LATEX)' here; install one or say which: make paper LATEX=xelatex" >&2; exit 1; }; \
+		for pass in 1 2; do $(LATEX) -interaction=nonstopmode -halt-on-error -output-directory "$$out" paper.tex \
+		>/dev/null || { grep -a -A 3 '^!' "$$out/paper.log" >&2; exit 1; }; done; echo "papers/$$study/paper.pdf"
 
 panel: .venv/ready ## Run the second simulated study, in which the same people come back
 	@$(BIN)/nanotarget all config_panel.yaml --cores $(CORES)

@@ -115,7 +115,7 @@ def effects() -> pd.DataFrame:
         labels[e] if o == "sign" else "exploratory"
         for o, e in zip(table["outcome"], table["estimator"], strict=True)
     ]
-    return table.assign(deviation="")
+    return table.assign(deviation="", note="", family=table["outcome"] + ", " + table["estimator"])
 
 
 def diagnostics(attributes: dict[str, list[str]] = ATTRIBUTES) -> pd.DataFrame:
@@ -321,11 +321,19 @@ def subgroups() -> pd.DataFrame:
         for contrast in CONTRASTS
         for group in ("opposed", NASTY, "base")
     ]
-    table = estimates(rows).assign(interaction_p=0.4, label="exploratory", suppressed=False)
-    table.loc[0, "suppressed"] = True
-    table.loc[0, ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df", "n"]] = (
-        float("nan")
+    table = estimates(rows).assign(interaction_p=0.4, label="exploratory", deviation="", note="")
+    table = table.assign(
+        p_adjusted=0.3, shrunken=0.7 * table["estimate"], shrunken_low=-0.1, shrunken_high=0.2
     )
+    return hidden(table, [0], ("shrunken", "shrunken_low", "shrunken_high", "p_adjusted"))
+
+
+def hidden(table: pd.DataFrame, rows: list[int], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Suppress rows as the exploratory tables do."""
+    numbers = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df", "n", *more]
+    table["suppressed"] = False
+    table.loc[rows, "suppressed"] = True
+    table.loc[rows, numbers] = nan
     return table
 
 
@@ -344,21 +352,28 @@ def deviations() -> pd.DataFrame:
 
 
 def balance() -> pd.DataFrame:
-    row = {"covariate": NASTY, "level": "", "contrast": "nano - best", "mean_ref": 41.2, "mean_other": 40.9}
-    return pd.DataFrame([row | {"std_diff": 0.03, "n_ref": 100, "n_other": 101, "deviation": ""}])
+    rows = [
+        {"covariate": covariate, "level": level, "contrast": contrast, "mean_ref": mean, "mean_other": other}
+        for covariate, level, mean, other in (("age", "", 41.2, 40.9), ("party", NASTY, 0.5, 0.45))
+        for contrast in CONTRASTS
+    ]
+    return pd.DataFrame(rows).assign(std_diff=-0.1, n_ref=100, n_other=101, deviation="")
 
 
 def equivalence() -> pd.DataFrame:
     rows = [{"outcome": "sign", "contrast": contrast, "sesoi": 0.05} for contrast in CONTRASTS]
     table = estimates(rows).assign(p_lower=0.1, p_upper=0.2, label="exploratory", deviation="")
-    return table.assign(verdict=["inconclusive", "equivalent", "not testable"])
+    return table.assign(
+        verdict=["inconclusive", "equivalent", "not testable"],
+        non_superiority=["inconclusive", "not superior", "not testable"],
+    )
 
 
 def attrition() -> pd.DataFrame:
     rows = [
         {"outcome": "sign", "arm": arm, "n_assigned": 1038, "n_observed": 1000, "n_missing": 38,
          "attrition": 0.0366,
-         "chi2": 5.3, "chi2_df": 2, "chi2_p": 0.07, "deviation": ""}
+         "chi2": 5.3, "chi2_df": 2, "chi2_p": 0.07, "wald_p": 0.08, "deviation": ""}
         for arm in ARMS
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -375,6 +390,99 @@ def power() -> pd.DataFrame:
     }
     rest = {"alpha": 0.05, "power": 0.8, "mde": 0.06, "mde_holm": 0.07, "sesoi": 0.05, "power_at_sesoi": 0.65}
     return pd.DataFrame([row | rest | {"equivalence_margin": 0.063, "deviation": ""}])
+
+
+def quality() -> pd.DataFrame:
+    rows = [{"sample": "calibration", "check": "missing", "item": "age", "level": nan, "n": 3, "share": 0.1}]
+    for attribute, levels in ATTRIBUTES.items():
+        item = {"sample": "calibration", "check": "level_frequency", "item": attribute}
+        rows.append(item | {"level": nan, "n": 900, "share": 1.0})
+        rows += [item | {"level": level, "n": 300, "share": 0.335, "expected": 0.3} for level in levels]
+    return pd.DataFrame(rows)
+
+
+def contrasts(**keys: object) -> pd.DataFrame:
+    """Estimates of every contrast of both outcomes, with notes on some."""
+    rows = [{"outcome": o, "contrast": c, **keys} for o in ("sign", "support") for c in CONTRASTS]
+    table = estimates(rows).assign(p_adjusted=0.3, label="secondary", deviation="", note="")
+    table.loc[1, ["estimate", "std_error", "p_value", "conf_low", "conf_high"]] = nan
+    table.loc[1, "note"] = f"the outcome does not vary in '{NASTY}'"
+    return table
+
+
+def scales() -> pd.DataFrame:
+    odds = contrasts(estimator="logit", quantity="log odds ratio")
+    odds = odds.assign(ratio=np.exp(odds["estimate"]), ratio_low=0.9, ratio_high=1.2)
+    ordinal = contrasts(estimator="ordinal").assign(parallel_p=0.0001)
+    return pd.concat([odds, ordinal], ignore_index=True)
+
+
+def participants() -> pd.DataFrame:
+    rows = [
+        {"stage": stage, "arm": arm, "outcome": outcome, "reason": reason, "n": 1000 + k, "deviation": ""}
+        for stage, outcome, reason in (
+            ("assessed", "", ""), ("excluded", "", NASTY), ("randomised", "", ""), ("analysed", "sign", "")
+        )
+        for k, arm in enumerate(("all", *ARMS))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def differential_attrition() -> pd.DataFrame:
+    cells = [("age", 0.4, 0.8, ""), (NASTY, nan, nan, "not testable"), ("(all)", 1.2, 0.3, "")]
+    table = pd.DataFrame(cells, columns=["covariate", "wald_f", "p_value", "note"])
+    return table.assign(
+        outcome="sign", df1=4, df2=3104.0, p_adjusted=1.0, n_assigned=3113, n_missing=131, deviation=""
+    )
+
+
+def lee_bounds() -> pd.DataFrame:
+    table = contrasts(trimming="fraction").assign(
+        effect_low=-0.1, effect_high=0.2, naive=0.1, rate_later=0.95, rate_earlier=0.96, rate_p=0.2,
+        trim_share=0.013,
+    )  # fmt: skip
+    return pd.concat([table.assign(bound="lower"), table.assign(bound="upper")], ignore_index=True)
+
+
+def grouped(**keys: object) -> pd.DataFrame:
+    """Estimates of groups, the second one suppressed."""
+    parts = [contrasts(grouping="support_group", group=group, **keys) for group in ("base", NASTY)]
+    table = pd.concat(parts, ignore_index=True).assign(label="exploratory", interaction_p=0.4)
+    return hidden(table, list(range(6, 12)))
+
+
+def odds_ratios() -> pd.DataFrame:
+    table = grouped().assign(share_ref=0.17, share_other=0.2, odds_ratio=1.26, odds_low=0.76, odds_high=2.1)
+    return table.assign(shrunken=0.2, shrunken_low=-0.1, shrunken_high=0.5)
+
+
+def validation() -> pd.DataFrame:
+    quantities = ("share divergent", "effect / share divergent", "theta", "lambda")
+    parts = [contrasts(estimator="validation", quantity=q, group="all")[2:3] for q in quantities]
+    table = pd.concat(parts, ignore_index=True)
+    return hidden(table.assign(predicted=0.1, predicted_low=0.0, predicted_high=0.2), [])
+
+
+def dissuasion() -> pd.DataFrame:
+    cells = [("nano", ""), ("overall_worst", ""), ("dissuasion - gain", ""), ("bottom gap", NASTY)]
+    rows = [{"group": g, "quantity": q, "attribute": a} for g in ("all", NASTY) for q, a in cells]
+    return estimates(rows).assign(label="exploratory", note="")
+
+
+def fairness() -> pd.DataFrame:
+    rows = [
+        {"grouping": "gender", "group": "", "quantity": "divergence of assignment", "attribute": NASTY,
+         "outcome": "", "contrast": ""},
+        {"grouping": "gender", "group": "Female", "quantity": "realised gain", "attribute": "",
+         "outcome": "sign", "contrast": "nano - best"},
+    ]  # fmt: skip
+    return hidden(estimates(rows).assign(p_adjusted=0.3, label="exploratory", deviation="", note=""), [1])
+
+
+def omnibus() -> pd.DataFrame:
+    cells = [("wald_F_HC2", 2979.0), ("kruskal_wallis", nan)]
+    table = pd.DataFrame(cells, columns=["test", "df2"]).assign(outcome="sign", statistic=8.4, df1=2)
+    return table.assign(p_value=0.0002, n=2982, label="exploratory", deviation="", note="")
 
 
 def learners() -> pd.DataFrame:
@@ -413,4 +521,29 @@ def sources() -> dict[str, pd.DataFrame]:
         "power": power(),
         "subgroups": subgroups(),
         "deviations": deviations(),
+        "quality": quality(),
+        "participants": participants(),
+        "scales": scales(),
+        "omnibus": omnibus(),
+        "robustness": contrasts(
+            scale="difference", rank=1, estimator="dim", se_type="HC2", sample="all", adjustment="none"
+        ),
+        "randomization_inference": contrasts(scheme="complete").assign(p_greater=0.1, p_less=0.9, draws=2000),
+        "sentences": pd.DataFrame({"outcome": ["sign"], "contrast": ["nano - best"], "sentence": [NASTY]}),
+        "differential_attrition": differential_attrition(),
+        "lee_bounds": lee_bounds(),
+        "ipw": contrasts().assign(naive=0.1, largest_weight=1.5, n_cut=0, n_effective=1973.9),
+        "cace": contrasts(estimand="compliers").assign(
+            itt=0.1, first_stage=0.88, first_stage_f=7000.0, ar_low=0.03, ar_high=0.12
+        ),
+        "checks": contrasts(sample="passed", estimator="dim", n_left_out=154),
+        "odds_ratios": odds_ratios(),
+        "mobilisation": grouped(quantity="mobilisation - persuasion"),
+        "gate": grouped(),
+        "projection": contrasts(term="age").assign(interaction_p=0.6),
+        "rate": contrasts(target="AUTOC"),
+        "validation": validation(),
+        "dissuasion": dissuasion(),
+        "lower_tail": contrasts(quantity="share refused", value_ref=0.6, value_other=0.7),
+        "fairness": fairness(),
     }

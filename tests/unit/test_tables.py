@@ -10,6 +10,7 @@ import pytest
 
 import report_tables as fake
 from nanotarget import tables, theme
+from nanotarget.tables import experiment, parts
 
 NAMES = theme.Names(
     True,
@@ -73,6 +74,9 @@ def unlatex(text: str) -> str:
         elif text.startswith(r"$\infty$", i):
             out += "∞"
             i += 8
+        elif text.startswith(r"$\chi$", i):
+            out += "χ"
+            i += 6
         elif text.startswith("{}", i):
             i += 2
         else:
@@ -90,7 +94,7 @@ def latex_rows(source: str) -> list[list[str]]:
         if line == r"\addlinespace":
             continue
         if found := re.fullmatch(
-            r"\\multicolumn\{\d+\}\{.*?\\linewidth\}@\{\}\}\{\\textbf\{(.*)\}\} \\\\\*", line
+            r"\\multicolumn\{\d+\}\{@\{\}p\{[\d.]+em\}@\{\}\}\{\\textbf\{(.*)\}\} \\\\\*", line
         ):
             rows.append([unlatex(found[1])])
             continue
@@ -101,9 +105,12 @@ def latex_rows(source: str) -> list[list[str]]:
 
 def test_a_table_for_every_source():
     assert list(MADE) == [
-        "flow", "amce", "learners", "diagnostics", "diagnostics_attributes", "diagnostics_groups", "ladder",
-        "frontier", "learning_curve", "audit", "effects", "equivalence", "attrition", "balance", "power",
-        "subgroups", "deviations",
+        "flow", "participants", "design", "amce", "learners", "diagnostics", "diagnostics_attributes",
+        "diagnostics_groups", "ladder", "frontier", "learning_curve", "audit", "balance", "effects",
+        "omnibus", "multiplicity", "equivalence", "power", "scales", "robustness",
+        "randomization_inference", "attrition", "differential_attrition", "lee_bounds", "ipw", "cace",
+        "checks", "subgroups", "odds_ratios", "mobilisation", "validation", "gate", "projection", "rate",
+        "dissuasion", "lower_tail", "fairness", "deviations",
     ]  # fmt: skip
     assert list(tables.build({"flow": fake.flow()}, NAMES)) == ["flow"]
 
@@ -168,7 +175,7 @@ def test_simulated_data_are_noted_on_every_table_and_real_ones_on_none(name):
 
 
 def test_the_data_are_the_tidy_numbers():
-    pd.testing.assert_frame_equal(MADE["effects"].data, fake.effects())
+    pd.testing.assert_frame_equal(MADE["effects"].data.drop(columns="p_redrawn"), fake.effects())
     amce = MADE["amce"].data
     assert list(amce["quantity"].unique()) == ["amce", "marginal_mean"]
     assert list(amce["estimate"]) == [*fake.amce()["estimate"], *fake.marginal_means()["estimate"]]
@@ -336,3 +343,75 @@ def test_ladder_and_frontier_show_gains_with_their_bounds():
     assert ladder["Improvement (SE)"][1] == "0.0020 (0.0015)"
     frontier = cells(MADE["frontier"])
     assert frontier["Petitions"][-1] == "20" and frontier[tables.BOUNDS][1] == "[−0.031, 0.051]"
+
+
+def test_a_missing_number_says_why_in_a_footnote():
+    table = MADE["ipw"]
+    assert cells(table)["Estimate"][1] == "– (a)" and cells(table)["Estimate"][0] == "0.100"
+    assert f"(a) The outcome does not vary in '{fake.NASTY}'." in table.notes
+
+
+def test_what_all_rows_share_needs_no_mark_and_marks_do_not_run_out():
+    assert parts.footnotes(["assumes x", "assumes x"]) == (["", ""], ["Assumes x."])
+    assert parts.footnotes(["", "b.", "c", "b."]) == (["", " (a)", " (b)", " (a)"], ["(a) B.", "(b) C."])
+    marks, notes = parts.footnotes([f"n{i}" for i in range(60)])
+    assert marks[25:28] == [" (z)", " (aa)", " (bb)"] and len(set(marks)) == len(notes) == 60
+
+
+@pytest.mark.parametrize("name", ["subgroups", "odds_ratios", "mobilisation", "gate", "fairness"])
+def test_every_suppressed_row_says_so_and_shows_no_estimate(name):
+    table, shown = MADE[name], cells(MADE[name])
+    hidden = list(table.data["suppressed"])
+    assert 0 < sum(hidden) < len(hidden)
+    assert [cell == "suppressed" for cell in shown["Estimate"]] == hidden
+    assert all(shown["95% interval"][i] == shown["n"][i] == "–" for i, h in enumerate(hidden) if h)
+    assert parts.SUPPRESSED in table.notes
+
+
+def test_balance_shows_arms_side_by_side_with_their_sizes():
+    shown = cells(MADE["balance"])
+    assert list(shown)[:6] == ["Covariate", "Level", "All", "control", "best", "nano"]
+    assert shown["nano"] == ["101", "40.90", "45.0%"] and shown["control"] == ["100", "41.20", "50.0%"]
+    assert shown["d, nano − best"] == ["", "−0.10", "−0.10"]
+
+
+def test_holm_thresholds_follow_the_order_of_the_p_values():
+    table = fake.effects()
+    table.loc[:, "family"] = "main family"
+    table = table[:4].assign(p_value=[0.2, 0.001, 0.04, float("nan")])
+    made = experiment.multiplicity(table, NAMES)
+    shown = cells(made)
+    assert list(made.groups) == ["main family"] * 3
+    assert shown["p"] == ["0.001", "0.040", "0.200"]
+    assert shown["Holm's threshold"] == ["0.0167", "0.0250", "0.0500"]
+    assert MADE["multiplicity"].groups[0] == "Signed <b>it</b>: Difference in means"
+
+
+def test_p_values_of_redraws_stand_beside_differences_in_means_only():
+    shown = cells(MADE["effects"])
+    differences = [estimator == "Difference in means" for estimator in shown["Estimator"]]
+    known = [pd.notna(p) for p in MADE["effects"].data["p_redrawn"]]
+    assert sum(known) == 5  # of six differences one could not be redrawn
+    assert [cell != "" for cell in shown["p, redrawn"]] == known
+    assert all(d for d, k in zip(differences, known, strict=True) if k)
+
+
+def test_lee_bounds_are_one_row_with_both_ends():
+    table = MADE["lee_bounds"]
+    assert len(table) == 6 and len(table.data) == 12
+    assert cells(table)["Answered, first arm"][0] == "95.0%"
+    assert cells(table)["Contrast"][1].endswith(" (a)")
+
+
+def test_sentences_stand_under_the_equivalence_tests():
+    assert fake.NASTY in MADE["equivalence"].notes
+
+
+def test_shrunken_odds_ratios_are_exponentials():
+    assert cells(MADE["odds_ratios"])["Shrunken"][0] == "1.221"
+
+
+def test_participants_stand_by_arm():
+    shown = cells(MADE["participants"])
+    assert shown["Stage"] == ["Assessed", "Excluded", "Randomised", "Analysed"]
+    assert shown["Everybody"][0] == "1,000" and shown["nano"][3] == "1,003"

@@ -40,6 +40,8 @@ FLOW = (
     "theme",
     "figures",
     "tables",
+    "numbers",
+    "paper",
     "report",
     "simulate",
     "truth",

@@ -102,6 +102,17 @@ ESTIMATORS = {
     "cross_half": "Across halves",
     "replicated": "Replicated by both halves",
     "permuted": "Covariates permuted",
+    "ancova": "Covariate-adjusted (additive)",
+    "logit": "Logit",
+    "ordinal": "Proportional odds",
+    "mann_whitney": "Mann-Whitney",
+    "ratio": "Ratio of means",
+    "cohen_d": "Cohen's d",
+    "hedges_g": "Hedges' g",
+    "proportions": "Shares (Wald)",
+    "dilution": "Dilution",
+    "dose": "Dose and response",
+    "validation": "Predicted against observed gain",
 }
 POLICIES = {
     "random": "Random",
@@ -139,6 +150,35 @@ QUANTITIES = {
     "share better off": "Share that nano makes better off",
     "audience that breaks even": "Audience at which the costs are earned",
     "number needed to treat": "People to target for one more signature or point",
+    "effect / share divergent": "Effect divided by the share of the divergent",
+    "theta": "Gain at the mean prediction (theta)",
+    "theta - mean predicted gain": "Theta minus the mean predicted gain",
+    "theta - dividend": "Theta minus the dividend of the diagnosis",
+    "lambda": "Observed gain a unit of predicted gain (lambda)",
+    "lambda - 1": "Lambda minus 1",
+    "mobilisation - persuasion": "Mobilisation minus persuasion",
+    "overall_worst": "Overall worst (never fielded)",
+    "nano_worst": "Nano worst (never fielded)",
+    "overall_worst - nano_worst": "Dissuasion: overall-worst minus nano-worst",
+    "dissuasion - gain": "Asymmetry: dissuasion minus gain",
+    "bottom gap - top gap": "Bottom gap minus top gap",
+    "ceiling below - ceiling above": "Ceiling below minus ceiling above",
+}
+# Texts of artefacts as people read them, by column.
+LABELS = {
+    "estimator": ESTIMATORS,
+    "policy": POLICIES,
+    "test": {
+        "wald_F_HC2": "Wald F (HC2)",
+        "wald_F_CR2": "Wald F (CR2)",
+        "welch_oneway": "Welch's F",
+        "kruskal_wallis": "Kruskal-Wallis χ²",
+    },
+    "sample": {"all": "Everybody", "passed": "Passed the checks"},
+    "target": {"AUTOC": "Area under the targeting curve", "QINI": "Qini"},
+    "covariate": {"(all)": "All together"},
+    "group": {"all": "everybody", "divergent": "the divergent"},
+    "trimming": {"fraction": "exact share", "whole": "whole people"},
 }
 AMCE_ESTIMATORS = {"main_effects": "Main effects", "restricted": "Restricted design"}
 

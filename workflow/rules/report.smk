@@ -84,10 +84,23 @@ TABLES = [
         "petitions",
         "concentration",
         "uncertainty",
+        "quality",
+        "sentences",
+        "randomization_distribution",
+        "targeting_curve",
     )
 ]
-if HAS_CALIBRATION:
-    TABLES += ["diagnostics_attributes", "diagnostics_groups"]
+# Further views of a source (`VIEWS` in tables/study.py).
+TABLES += [
+    view
+    for view, source in {
+        "design": "quality",
+        "diagnostics_attributes": "diagnostics",
+        "diagnostics_groups": "diagnostics",
+        "multiplicity": "effects",
+    }.items()
+    if source in SOURCES
+]
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).
 FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]
@@ -215,6 +228,37 @@ rule page:
         "../scripts/report.py"
 
 
+# Numbers as macros, and a skeleton that shows them with all figures and tables (`make paper` compiles it).
+rule paper:
+    input:
+        **SOURCES,
+        **({"verdict": "<results>/diagnose/verdict.json"} if HAS_CALIBRATION else {}),
+        pictures=[f"<results>/figures/{name}.pdf" for name in FIGURES],
+        tables=[f"<results>/tables/{name}.tex" for name in TABLES],
+        captions=rules.page.input.captions,
+        template=os.path.relpath(WORKFLOW / "report" / "paper.tex"),
+        library=library("paper.py"),
+    output:
+        numbers="<results>/numbers.tex",
+        parts="<results>/paper_parts.tex",
+        paper="<results>/paper.tex",
+    log:
+        "<logs>/paper.log",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        names=NAMES,
+        title=config["title"] or config["study"],
+    message:
+        "Writing numbers and skeleton of the paper"
+    script:
+        "../scripts/paper.py"
+
+
 # The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
 # `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
 MAKERS = [
@@ -242,6 +286,7 @@ MAKERS = [
         "figures",
         "tables",
         "page",
+        "paper",
     )
     if workflow.is_rule(name)
 ]

@@ -1,0 +1,234 @@
+"""Numbers of the paper: names that hold, cells of the tables, no undefined macro; the paper compiles."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import report_tables as fake
+from nanotarget import artefacts, figures, numbers, paper, tables, theme
+
+NAMES = theme.Names(
+    True,
+    {"rating": "Rating"},
+    {"sign": "Signed <b>it</b> & 50%", "support": fake.JAPANESE},
+    frozenset({"sign"}),
+    fake.ARMS,
+)
+SOURCES = fake.sources()
+FOUND = {number.macro: number for number in numbers.build(SOURCES, NAMES, fake.verdict())}
+TEX = numbers.as_latex(list(FOUND.values()), NAMES, fake.NASTY)
+ENGINES = [engine for engine in ("pdflatex", "xelatex") if shutil.which(engine)]
+
+
+def defined(source: str) -> dict[str, str]:
+    """Macro -> content of every definition, one a line."""
+    return dict(re.findall(r"^\\newcommand\{\\(nt[A-Za-z]+)\}\{(.*)\}(?: % .*)?$", source, re.MULTILINE))
+
+
+def cells(name: str) -> dict[str, list[str]]:
+    return {column.label: list(column.cells) for column in tables.build(SOURCES, NAMES)[name].columns}
+
+
+def test_every_line_defines_one_macro_of_letters():
+    lines = [line for line in TEX.splitlines() if not line.startswith("%")]
+    assert len(defined(TEX)) == len(lines) == len(FOUND) + 6
+    assert all(re.fullmatch("[A-Za-z]+", macro) for macro in FOUND)
+
+
+def test_numbers_are_the_cells_of_the_tables():
+    effects = cells("effects")
+    row = next(
+        i
+        for i, (contrast, estimator) in enumerate(zip(effects["Contrast"], effects["Estimator"], strict=True))
+        if (contrast, estimator) == ("nano − best", "Difference in means")
+    )
+    for prefix in ("Main", "EffectNanoAgainstBestOnSign"):
+        assert FOUND[f"{prefix}Estimate"].text == effects["Estimate"][row]
+        assert FOUND[f"{prefix}Interval"].text == effects["95% interval"][row]
+        assert FOUND[f"{prefix}P"].text == effects["p"][row]
+        assert FOUND[f"{prefix}Holm"].text == effects["p, adjusted"][row]
+    diagnosis = cells("diagnostics")
+    heterogeneity = diagnosis["Quantity"].index("Person × message variance (decides)")
+    assert FOUND["StageHeterogeneityCeiling"].text == diagnosis["Ceiling on the gain"][heterogeneity]
+    assert FOUND["DiagnosisPersonByMessageEstimate"].text == diagnosis["Estimate"][heterogeneity]
+    assert FOUND["StageHeterogeneityVerdict"].text == "INCONCLUSIVE"
+    bounds = cells("lee_bounds")["Bounds"][2]
+    ends = FOUND["LeeLowerNanoAgainstBestOnSignEstimate"], FOUND["LeeUpperNanoAgainstBestOnSignEstimate"]
+    assert bounds == f"[{ends[0].text}, {ends[1].text}]"
+
+
+def test_every_row_is_its_own():
+    table = SOURCES["effects"]
+    for outcome, word in (("sign", "Sign"), ("support", "Support")):
+        for contrast in fake.CONTRASTS:
+            later, earlier = (part.capitalize() for part in contrast.split(" - "))
+            for kind, estimator in (("Effect", "dim"), ("Adjusted", "lin")):
+                key = (table["outcome"] == outcome) & (table["contrast"] == contrast)
+                value = table[key & (table["estimator"] == estimator)]["estimate"].iloc[0]
+                text = FOUND[f"{kind}{later}Against{earlier}On{word}Estimate"].text
+                assert float(text.replace("−", "-")) == pytest.approx(value, abs=0.0005)
+
+
+def test_people_are_counted_from_the_flow():
+    assert FOUND["ExperimentRecorded"].text == "3,300" and FOUND["ExperimentKept"].text == "3,113"
+    assert FOUND["ExperimentInNanoKept"].text == "1,037" and FOUND["CalibrationKept"].text == "1,500"
+    assert FOUND["NanoPetitions"].text == "4"
+    flow = fake.flow()
+    last = flow[flow["sample"] == "experiment"].groupby("arm", sort=False).tail(1)
+    observed = last.assign(step=numbers.OBSERVED, n_after=7)
+    found = numbers.build({"flow": pd.concat([flow, observed], ignore_index=True)}, NAMES)
+    assert next(n for n in found if n.macro == "ExperimentKept").text == "3,113"
+
+
+def test_a_missing_number_prints_a_dash_and_says_why():
+    lines = {line.split("}")[0]: line for line in TEX.splitlines()}
+    missing = lines[r"\newcommand{\ntWeightedNanoAgainstControlOnSignEstimate"]
+    assert missing.startswith(r"\newcommand{\ntWeightedNanoAgainstControlOnSignEstimate}{\ntMissing} % ")
+    assert fake.NASTY in missing  # the note of the artefact
+    assert all(number.text or number.why for number in FOUND.values())
+
+
+def test_suppressed_numbers_say_so():
+    table = fake.validation()
+    table.loc[table["quantity"] == "theta", ["estimate", "conf_low", "conf_high", "suppressed"]] = [
+        float("nan"), float("nan"), float("nan"), True,
+    ]  # fmt: skip
+    found = {n.macro: n for n in numbers.build({"validation": table}, NAMES)}
+    theta = found["ValidationThetaOnSignEstimate"]
+    assert not theta.text and theta.why.startswith("suppressed")
+
+
+@pytest.mark.parametrize("present", [[], ["flow"], ["flow", "effects"], ["diagnostics"], list(SOURCES)])
+def test_which_macros_there_are_depends_on_the_config_alone(present):
+    some = {name: SOURCES[name] for name in present}
+    assert [number.macro for number in numbers.build(some, NAMES)] == list(FOUND)
+    empty = {name: table.iloc[:0] for name, table in some.items()}
+    assert [number.macro for number in numbers.build(empty, NAMES)] == list(FOUND)
+    assert not any(
+        n.text
+        for n in numbers.build(empty, NAMES)
+        if n.macro != "DeviationsCount" and "Petitions" not in n.macro
+    )
+
+
+def test_simulated_numbers_carry_their_mark_and_measured_ones_do_not():
+    contents = defined(TEX)
+    assert r"\ntSynthetic" in contents["ntMainEstimate"] and "Simulated data" in TEX.splitlines()[1]
+    assert all(
+        content.endswith(r"\ntSynthetic") or content == r"\ntMissing"
+        for macro, content in contents.items()
+        if macro[2:] in FOUND
+    )
+    real = replace(NAMES, synthetic=False)
+    measured = numbers.as_latex(numbers.build(SOURCES, real), real, "x")
+    assert defined(measured)["ntSynthetic"] == defined(measured)["ntSyntheticNote"] == ""
+    assert measured.count(r"\ntSynthetic") == 2 and theme.SIMULATED not in measured
+
+
+@given(st.lists(st.text(max_size=12), unique=True, max_size=30))
+def test_words_are_letters_and_differ(texts):
+    words = numbers.words(texts)
+    assert list(words) == texts and len(set(words.values())) == len(texts)
+    assert all(re.fullmatch("[A-Za-z]+", word) for word in words.values())
+
+
+def test_words_can_be_read():
+    assert numbers.words(["arm_2", "naïve rule", "気候", "変動"]) == {
+        "arm_2": "ArmTwo", "naïve rule": "NaiveRule", "気候": "C", "変動": "D",
+    }  # fmt: skip
+    assert list(numbers.words(["a b", "a_b"]).values()) == ["ABA", "ABB"]
+
+
+def test_the_list_of_macros_is_current_and_complete(project):
+    page = (project / "docs" / "numbers.md").read_text("utf-8")
+    assert page == numbers.documentation(), "write docs/numbers.md anew (make docs)"
+    documented = set(re.findall(r"\| `\\nt([A-Za-z]+)` \|", page))
+    arms, outcomes = numbers.words(NAMES.arms).values(), numbers.words(NAMES.outcomes).values()
+
+    def placeholder(macro: str) -> str:
+        for later in arms:
+            for earlier in arms:
+                macro = macro.replace(f"{later}Against{earlier}", "LaterAgainstEarlier")
+        macro = re.sub(rf"(InNano|In)(?:{'|'.join(arms)})(Recorded|Kept)$", r"InLater\2", macro)
+        macro = re.sub(rf"^Missing(?:{'|'.join(arms)})On", "MissingLaterOn", macro)
+        return re.sub(rf"On(?:{'|'.join(outcomes)})(?=[A-Z])", "OnOutcome", macro)
+
+    assert {placeholder(macro) for macro in FOUND} <= documented
+    assert {macro[2:] for macro in defined(TEX)} - set(FOUND) <= documented
+
+
+@pytest.fixture(scope="module")
+def study(project, tmp_path_factory) -> Path:
+    """A folder with all that a paper needs, of nasty and of good tables."""
+    folder = tmp_path_factory.mktemp("paper")
+    sources = SOURCES
+    for name, table in tables.build(sources, NAMES).items():
+        artefacts.write_text(tables.as_latex(table), folder / "tables" / f"{name}.tex")
+    drawn = figures.build(sources, NAMES, profiles=2, analysed="rating", smallest={})
+    for name in ("flow", "amce_rating"):
+        theme.save(drawn[name].figure, folder / "figures" / name)
+    shown = {f"figures/{name}.pdf": f"Caption of {fake.NASTY}" for name in ("flow", "amce_rating")}
+    made = sorted(path.relative_to(folder).as_posix() for path in folder.glob("tables/*.tex"))
+    artefacts.write_text(paper.parts(shown, made), folder / "paper_parts.tex")
+    artefacts.write_text(TEX, folder / "numbers.tex")
+    shutil.copy(project / "workflow" / "report" / "paper.tex", folder)
+    return folder
+
+
+def whole(folder: Path, name: str = "paper.tex") -> str:
+    """A LaTeX file with what it inputs, without comments."""
+    text = re.sub(r"(?<!\\)%.*", "", (folder / name).read_text("utf-8"))
+    return re.sub(r"\\input\{([^#}]*)\}", lambda found: whole(folder, found[1]), text)
+
+
+def test_the_paper_holds_together_without_an_engine(study):
+    source = whole(study)
+    used = set(re.findall(r"\\(nt[A-Za-z]+)", source))
+    assert used <= set(defined(TEX)) | {"ntFigure", "ntFigureBox"}
+    bare = re.sub(r"\\[\\{}]", "", source)
+    assert bare.count("{") == bare.count("}")
+    open_environments = []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", source):
+        if kind == "begin":
+            open_environments.append(name)
+        else:
+            assert open_environments.pop() == name
+    assert not open_environments
+    assert set(re.findall(r"\\ntFigure\{([^#}]+)\}", source)) == {
+        "figures/flow.pdf",
+        "figures/amce_rating.pdf",
+    }
+    assert all((study / path).is_file() for path in re.findall(r"\\ntFigure\{([^#}]+)\}", source))
+    assert len(re.findall(r"\\begin\{longtable\}", source)) == len(tables.build(SOURCES, NAMES))
+    labels = re.findall(r"\\label\{([^}]*)\}", source)
+    assert len(labels) == len(set(labels))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_paper_compiles_and_nothing_sticks_out(study, engine, tmp_path):
+    command = [
+        engine,
+        "-interaction=nonstopmode",
+        "-halt-on-error",
+        f"-output-directory={tmp_path}",
+        "paper.tex",
+    ]
+    environment = {**os.environ, "max_print_line": "1000", "openout_any": "a"}
+    for _ in range(2):
+        run = subprocess.run(command, cwd=study, env=environment, capture_output=True, timeout=120)
+        log = (tmp_path / "paper.log").read_text("utf-8", errors="replace")
+        assert run.returncode == 0, log[-3000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 20_000
+    assert "undefined" not in log.lower().replace("undefined@err", "")
+    tables_too_wide = re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\) in alignment", log)
+    assert all(float(points) < 12 for points in tables_too_wide), tables_too_wide

@@ -1,0 +1,286 @@
+"""What the calibration and the diagnosis found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from nanotarget import theme
+from nanotarget.tables.parts import LOOKS, Column, Shown, Table, chosen, counts, estimates, share, texts
+from nanotarget.theme import Names
+
+
+def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
+    """Average marginal component effects beside marginal means, a group an attribute and outcome."""
+    merged = table.merge(
+        means, on=["outcome", "attribute", "level"], how="left", suffixes=("", "_mean"), validate="m:1"
+    )
+    several = len(set(merged["outcome"])) > 1
+    groups = [
+        f"{names.of(outcome)}: {attribute}" if several else attribute
+        for outcome, attribute in zip(merged["outcome"], texts(merged, "attribute"), strict=True)
+    ]
+    mean_columns = ["estimate", "std_error", "conf_low", "conf_high"]
+    marginal = merged[[f"{c}_mean" for c in mean_columns]].set_axis(mean_columns, axis=1)
+    mean, mean_interval = estimates(marginal, groups, theme.CALIBRATION_LEVEL)
+    effect, effect_interval = estimates(merged, groups, theme.CALIBRATION_LEVEL)
+    is_reference = (merged["estimate"] == 0) & ~(merged["std_error"] > 0)
+    effect_cells = ["reference" if r else cell for r, cell in zip(is_reference, effect.cells, strict=True)]
+    estimators = [theme.AMCE_ESTIMATORS.get(e, e) for e in texts(merged, "estimator")]
+    interval_cells = ["" if r else cell for r, cell in zip(is_reference, effect_interval.cells, strict=True)]
+    columns = [
+        Column("Level", texts(merged, "level"), wide=True),
+        *([Column("Estimator", estimators)] if len(set(estimators)) > 1 else []),
+        Column("AMCE", effect_cells, numeric=True),
+        Column(effect_interval.label, interval_cells, numeric=True),
+        Column("Marginal mean", mean.cells, numeric=True),
+        mean_interval,
+        counts(merged, "n_mean", "n"),
+    ]
+    data = pd.concat([table.assign(quantity="amce"), means.assign(quantity="marginal_mean")])
+    data.insert(0, "quantity", data.pop("quantity"))
+    notes = ["AMCE: average marginal component effect against the attribute's reference level."]
+    title = "Effects of the attributes and marginal means"
+    return Table("amce", title, columns, data, groups, notes)
+
+
+def diagnostics(table: pd.DataFrame, names: Names) -> Table:
+    """Diagnosis for the study's goal and everybody (diagnose/diagnostics.csv), a group a stage.
+
+    Values by attribute have a table of their own. Of the sensitivity estimates only those of the gain
+    itself are shown; the data hold all rows.
+    """
+    ours, shown = names.main(table), headlines(table, names)
+    stages = {stage: f"{k + 1} {stage.capitalize()}" for k, stage in enumerate(theme.STAGES)}
+    groups = [stages.get(diagnostic, "What would matter") for diagnostic in texts(shown, "diagnostic")]
+    verdicts = texts(shown, "verdict")
+    columns = [
+        Column(
+            "Quantity",
+            [
+                theme.quantity(quantity) + (" (decides)" if verdict else "")
+                for quantity, verdict in zip(texts(shown, "quantity"), verdicts, strict=True)
+            ],
+            wide=True,
+        ),
+        Column("Estimator", [theme.ESTIMATORS.get(e, e) for e in texts(shown, "estimator")]),
+        *estimates(shown, list(shown["quantity"]), names.confidence),
+        *ceilings(shown),
+        Column("p", [theme.p_value(p) if pd.notna(p) else "" for p in shown["p_value"]], numeric=True),
+        Column("Verdict", verdicts),
+    ]
+    notes = [
+        "Decides: the row on which the stage's verdict rests, with the gain that it leaves possible.",
+        "Doubly robust estimates are out of sample; the plug-in is the learner's own promise.",
+        *([NEVER_FIELDED] if names.goal == "dissuade" else []),
+    ]
+    return Table("diagnostics", "Can nano-targeting pay?", columns, ours, groups, notes)
+
+
+def headlines(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the rows of diagnose/diagnostics.csv that `diagnostics` shows."""
+    ours = names.main(table)
+    sensitive = ours["estimator"].isin(["dr_q2", "plug_in"]) & ours["quantity"].ne("nano - overall_best")
+    value = ours["diagnostic"].eq("dividend") & ours["quantity"].isin(theme.POLICIES)
+    by_attribute = _by_attribute(ours)["quantity"].notna()
+    return ours[~(sensitive | value | by_attribute)].reset_index(drop=True)
+
+
+NEVER_FIELDED = "A petition that dissuades is never generated for fielding; its value is only computed."
+
+
+def ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
+    """Ceiling on the gain with its one-sided bounds; rows without one stay empty."""
+    places = theme.decimals((table["ceiling_high"] - table["ceiling_low"]) / 3.29)
+    bare = table["ceiling"].isna()
+    return (
+        Column(
+            "Ceiling on the gain",
+            ["" if b else theme.number(c, places) for b, c in zip(bare, table["ceiling"], strict=True)],
+            numeric=True,
+        ),
+        Column(
+            BOUNDS,
+            [
+                "" if b else theme.interval(low, high, places)
+                for b, low, high in zip(bare, table["ceiling_low"], table["ceiling_high"], strict=True)
+            ],
+            numeric=True,
+        ),
+    )
+
+
+BOUNDS = "One-sided 95% bounds"
+
+
+def diagnostics_attributes(table: pd.DataFrame, names: Names) -> Table:
+    """Diagnosis by attribute: the rows of `diagnostics` that name one, side by side."""
+    ours = names.main(table)
+    parts = _by_attribute(ours).dropna()
+    ours = ours.loc[parts.index]
+    attributes = list(dict.fromkeys(parts["attribute"]))
+    columns = [Column("Attribute", attributes, wide=True)]
+    for quantity, label in BY_ATTRIBUTE.items():
+        rows = ours[parts["quantity"] == quantity]
+        found = dict(zip(parts.loc[rows.index, "attribute"], rows.to_dict("records"), strict=True))
+        places = theme.decimals(rows["std_error"])
+        cells = [theme.estimate_text(found[a], places) if a in found else "–" for a in attributes]
+        columns.append(Column(label, cells, numeric=True))
+    notes = [
+        f"In brackets {theme.percent(names.confidence)} intervals.",
+        "Divergence: share to whom nano gives another level than overall-best; replicated: models of both "
+        "halves of the calibration give her the same other level; kappa: their agreement beyond chance.",
+    ]
+    return Table("diagnostics_attributes", "The diagnosis by attribute", columns, ours, notes=notes)
+
+
+def _by_attribute(table: pd.DataFrame) -> pd.DataFrame:
+    """Split "<quantity>: <attribute>" into two columns; missing where a row names no attribute."""
+    parts = table["quantity"].str.extract(r"^([^:]+): (.*)$", flags=re.DOTALL)
+    parts = parts.set_axis(["quantity", "attribute"], axis=1)
+    return parts.where(parts["quantity"].isin(BY_ATTRIBUTE))
+
+
+BY_ATTRIBUTE = {
+    "person x message variance": "Person × message variance",
+    "divergence": "Divergence",
+    "replicated divergence": "Replicated",
+    "kappa": "Kappa",
+}
+
+
+def diagnostics_groups(table: pd.DataFrame, names: Names) -> Table:
+    """Verdict of each stage for the other goal and for subgroups, exploratory (diagnostics.csv)."""
+    others = ~((table["goal"] == names.goal) & (table["group"] == "all"))
+    others &= table["verdict"].fillna("").ne("")
+    table = table[others].reset_index(drop=True)
+    everybody = table["group"].replace("all", "everybody")
+    columns = [
+        Column("Stage", [stage.capitalize() for stage in texts(table, "diagnostic")]),
+        Column("Quantity", [theme.quantity(quantity) for quantity in texts(table, "quantity")], wide=True),
+        *estimates(table, list(table["quantity"]), names.confidence),
+        *ceilings(table),
+        counts(table, "n", "n"),
+        Column("Verdict", texts(table, "verdict")),
+    ]
+    groups = [f"{goal.capitalize()}, {group}" for goal, group in zip(table["goal"], everybody, strict=True)]
+    notes = [LOOKS]
+    notes += [NEVER_FIELDED] if (table["goal"] == "dissuade").any() else []
+    return Table(
+        "diagnostics_groups", "The other goal and subgroups (exploratory)", columns, table, groups, notes
+    )
+
+
+def _spanned(
+    table: pd.DataFrame, label: str, columns: Sequence[str], interval: str, error: str = ""
+) -> tuple[Column, Column]:
+    """Estimate and interval from columns (estimate, low, high) that have names of their own."""
+    estimate, low, high = (table[column] for column in columns)
+    places = theme.decimals(table[error] if error else (high - low) / 3.29)
+    return (
+        Column(label, [theme.number(value, places) for value in estimate], numeric=True),
+        Column(
+            interval,
+            [theme.interval(a, b, places) for a, b in zip(low, high, strict=True)],
+            numeric=True,
+        ),
+    )
+
+
+def ladder(table: pd.DataFrame, names: Names) -> Table:
+    """What each set of covariates and each learner predicts and gains (diagnose/ladder.csv)."""
+    interval = f"{theme.percent(names.confidence)} interval"
+    columns = [
+        Column("Rung", texts(table, "rung"), wide=True),
+        Column("Learner", texts(table, "learner")),
+        Column("Looks at", theme.looks_at(table)),
+        _with_error(table, "improvement", "Improvement"),
+        *_spanned(table, "Slope", ("slope", "slope_low", "slope_high"), interval),
+        Column("Share predictable", [share(value) for value in table["predictable_share"]], numeric=True),
+        *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
+    ]
+    notes = [
+        "Improvement of the loss over a model without differences between people, out of sample.",
+        "Share predictable: of the person × message variance; empty where that is not told from zero.",
+    ]
+    return Table("ladder", "Which covariates and which learner", columns, table, notes=notes)
+
+
+def frontier(table: pd.DataFrame) -> Table:
+    """What k petitions gain over one (diagnose/frontier.csv)."""
+    columns = [
+        counts(table, "k", "Petitions"),
+        _with_error(table, "value", "Value"),
+        *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
+    ]
+    notes = ["Everybody gets the best of k petitions; the gain is that over the overall-best one (k = 1)."]
+    return Table("frontier", "How many petitions", columns, table, notes=notes)
+
+
+def learning_curve(table: pd.DataFrame, names: Names) -> Table:
+    """Gain by number of calibration respondents (diagnose/learning_curve.csv)."""
+    endless = table["n"].isna() & table["kind"].eq("extrapolated")
+    interval = f"{theme.percent(names.confidence)} interval"
+    columns = [
+        Column(
+            "Respondents",
+            ["∞" if e else theme.count(n) for e, n in zip(endless, table["n"], strict=True)],
+            numeric=True,
+        ),
+        Column("Share of the study", [share(value) for value in table["share"]], numeric=True),
+        *_spanned(table, "Gain", ("gain", "conf_low", "conf_high"), interval, "std_error"),
+        Column("Kind", texts(table, "kind")),
+    ]
+    return Table("learning_curve", "Would more respondents help?", columns, table)
+
+
+GAIN = ("gain", "gain_low", "gain_high")
+
+
+def _with_error(table: pd.DataFrame, column: str, label: str) -> Column:
+    """Numbers with their standard errors in brackets."""
+    places = theme.decimals(table["std_error"])
+    cells = [
+        f"{theme.number(value, places)} ({theme.number(error, places)})"
+        for value, error in zip(table[column], table["std_error"], strict=True)
+    ]
+    return Column(f"{label} (SE)", cells, numeric=True)
+
+
+LEARNERS: Shown = {
+    "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
+    "improvement": "Improvement", "std_error": "SE", "n": "n", "rhat": "R-hat",
+    "ess": "Effective draws",
+}  # fmt: skip
+
+
+def learners(table: pd.DataFrame, names: Names) -> Table:
+    """Loss of the learners, out of sample (calibrate/learners.csv)."""
+    notes = ["The null learns no differences between people.", *_learner_notes(table)]
+    return chosen("learners", "Learners, out of sample", table, names, LEARNERS, notes=notes)
+
+
+def _learner_notes(table: pd.DataFrame) -> list[str]:
+    """Say which learner was taken and why, and pass on what it warns of."""
+    rows = table.to_dict("records")
+    notes = [f"{row['learner']} is used: {row['reason']}." for row in rows if row["chosen"]]
+    warned = [row for row in rows if isinstance(row.get("warning"), str)]
+    return notes + [f"{row['learner']}: {row['warning']}." for row in warned]
+
+
+def design(table: pd.DataFrame) -> Table:
+    """Attributes, levels and their probabilities (of clean/quality.csv), a group an attribute."""
+    rows = table[table["check"].eq("level_frequency") & table["level"].notna()].reset_index(drop=True)
+    expected, observed = ([share(value) for value in rows[column]] for column in ("expected", "share"))
+    columns = [
+        Column("Level", texts(rows, "level"), wide=True),
+        Column("Probability by design", expected, numeric=True),
+        Column("Share shown", observed, numeric=True),
+        counts(rows, "n", "Profiles"),
+    ]
+    notes = ["Of the profiles shown in the calibration survey."] if len(rows) else []
+    return Table(
+        "design", "Attributes and levels of the petitions", columns, rows, texts(rows, "item"), notes
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from nanotarget.config import validate
+from nanotarget.config import StudyConfig, typed, validate
 from nanotarget.problems import InputError, Problem
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,17 @@ NEEDS = {
     "estimate": "experiment",
     "explore": "experiment",
 }
-TARGETS = ("all", "check", "calibrate", "diagnose", "assign", "estimate", "explore", "report", "simulate")
+TARGETS = {
+    "all": "everything that the data allow",
+    "check": "config and raw data, in seconds",
+    "calibrate": "what moves people: AMCEs, marginal means, the learner",
+    "diagnose": "can nano-targeting pay?",
+    "assign": "who gets which petition",
+    "estimate": "what the arms of the experiment did",
+    "explore": "effects by subgroup",
+    "report": "figures, tables and the report",
+    "simulate": "simulated raw data of a study",
+}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -109,28 +119,25 @@ def run(target: str, config: Path, cores: str, more: list[str]) -> int:
 
 
 def main() -> int:
-    """Run a target for a study; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="nanotarget",
-        description="Run a stage of a study and whatever it needs.",
-        epilog="Further options go to Snakemake, e.g. --dry-run.",
-    )
-    parser.add_argument("target", choices=TARGETS, help="what to make")
-    parser.add_argument(
-        "config", nargs="?", default="config.yaml", type=Path, help="the study (default: config.yaml)"
-    )
-    parser.add_argument("--cores", default="all", help="number of cores (default: all)")
-    options, more = parser.parse_known_args()
+    """Run a command; returns the exit code."""
+    options, more = parsed(sys.argv[1:])
     try:
+        if options.command == "init":
+            return propose_config(options.files, options.out, options.force)
+        if options.command == "describe":
+            from nanotarget.description import describe  # seconds of imports that no other command needs
+
+            sys.stdout.write(describe(typed(StudyConfig, read_config(options.config)), str(options.config)))
+            return 0
         config = read_config(options.config)
-        needed = NEEDS.get(options.target)
+        needed = NEEDS.get(options.command)
         if needed and not config[needed]:
             raise InputError(
                 [
                     Problem(
                         str(options.config),
                         f"key {needed}",
-                        f"'{options.target}' needs the section '{needed}', which this study does not have",
+                        f"'{options.command}' needs the section '{needed}', which this study does not have",
                         f"a study with a section '{needed}'",
                         "add it, or run 'all' for what the data allow",
                     )
@@ -139,10 +146,67 @@ def main() -> int:
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    status = run(options.target, options.config, options.cores, more)
+    status = run(options.command, options.config, options.cores, more)
     if status == 0 and not more:
-        sys.stdout.write(f"Done: {made(options.target, Path('results') / config['study'])}\n")
+        sys.stdout.write(f"Done: {made(options.command, Path('results') / config['study'])}\n")
     return status
+
+
+def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line; returns its options and those that go to Snakemake."""
+    parser = argparse.ArgumentParser(
+        prog="nanotarget", description="Learn, diagnose, assign, estimate, report."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    init = commands.add_parser("init", help="propose a config for data files")
+    init.add_argument(
+        "files", nargs="+", metavar="FILE", help="conjoint survey, experiment or list of people"
+    )
+    init.add_argument(
+        "--out", required=True, type=Path, help="the config to write, for example my-study.yaml"
+    )
+    init.add_argument("--force", action="store_true", help="overwrite the config if it exists")
+    described = commands.add_parser("describe", help="say what is in a study, in seconds")
+    stages = [commands.add_parser(target, help=text) for target, text in TARGETS.items()]
+    for command in (described, *stages):
+        command.add_argument(
+            "config", nargs="?", default="config.yaml", type=Path, help="the study (default: config.yaml)"
+        )
+    for command in stages:
+        command.add_argument("--cores", default="all", help="number of cores (default: all)")
+        command.epilog = "Further options go to Snakemake, e.g. --dry-run."
+    options, more = parser.parse_known_args(arguments)
+    if more and options.command in ("init", "describe"):
+        parser.error(f"unknown: {' '.join(more)}")
+    return options, more
+
+
+def propose_config(files: list[str], out: Path, force: bool) -> int:
+    """Write a proposed config and say what to do next; returns the exit code.
+
+    Raises:
+        InputError: if a file cannot be understood, or the config would overwrite one.
+    """
+    from nanotarget.artefacts import write_text  # seconds of imports that no other command needs
+    from nanotarget.proposal import propose, study_name, write_config
+
+    if out.exists() and not force:
+        remedy = "choose another name with --out, or overwrite it with --force"
+        raise InputError([Problem(str(out), "whole file", "it exists already", "a new file", remedy)])
+    if not out.parent.is_dir():
+        remedy = f"make the folder first, or correct '{out}'"
+        raise InputError(
+            [Problem(str(out.parent), "whole folder", "there is no such folder", "a folder", remedy)]
+        )
+    proposal = propose(files)
+    text = write_config(proposal, study_name(out.stem))
+    write_text(text, out)
+    guesses = text.count("# guess")
+    sys.stdout.write(
+        f"{out}: {guesses} guesses, each with its reason. Read them, then run\n"
+        f"  nanotarget check {out}\n  nanotarget describe {out}\n"
+    )
+    return 0
 
 
 def made(target: str, results: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -58,6 +59,12 @@ def write_config(proposal: Proposal, study: str) -> str:
     if proposal.roster:
         lines += ["", *_roster(proposal.roster, study)]
     return "\n".join(lines) + "\n"
+
+
+def study_name(text: str) -> str:
+    """Make a name of a study, as the schema wants it, from the name of a file."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return (name if name[:1].isalpha() else f"study_{name}".rstrip("_"))[:64]
 
 
 def scalar(value: Any) -> str:

@@ -15,6 +15,7 @@ from nanotarget.config import StudyConfig, typed, validate
 from nanotarget.problems import InputError, Problem
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
 LOCK = Path(".snakemake") / "nanotarget.lock"
 # Sections of the config that a target cannot do without.
 NEEDS = {
@@ -124,6 +125,8 @@ def main() -> int:
     try:
         if options.command == "init":
             return propose_config(options.files, options.out, options.force)
+        if options.command == "example":
+            return write_example(options.out, options.force)
         if options.command == "describe":
             from nanotarget.description import describe  # seconds of imports that no other command needs
 
@@ -165,7 +168,12 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     init.add_argument(
         "--out", required=True, type=Path, help="the config to write, for example my-study.yaml"
     )
-    init.add_argument("--force", action="store_true", help="overwrite the config if it exists")
+    example = commands.add_parser("example", help="write a small synthetic survey export to try things with")
+    example.add_argument(
+        "--out", required=True, type=Path, help="the CSV to write, for example my-export.csv"
+    )
+    for command in (init, example):
+        command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     described = commands.add_parser("describe", help="say what is in a study, in seconds")
     stages = [commands.add_parser(target, help=text) for target, text in TARGETS.items()]
     for command in (described, *stages):
@@ -176,7 +184,7 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         command.add_argument("--cores", default="all", help="number of cores (default: all)")
         command.epilog = "Further options go to Snakemake, e.g. --dry-run."
     options, more = parser.parse_known_args(arguments)
-    if more and options.command in ("init", "describe"):
+    if more and options.command not in TARGETS:
         parser.error(f"unknown: {' '.join(more)}")
     return options, more
 
@@ -190,14 +198,7 @@ def propose_config(files: list[str], out: Path, force: bool) -> int:
     from nanotarget.artefacts import write_text  # seconds of imports that no other command needs
     from nanotarget.proposal import propose, study_name, write_config
 
-    if out.exists() and not force:
-        remedy = "choose another name with --out, or overwrite it with --force"
-        raise InputError([Problem(str(out), "whole file", "it exists already", "a new file", remedy)])
-    if not out.parent.is_dir():
-        remedy = f"make the folder first, or correct '{out}'"
-        raise InputError(
-            [Problem(str(out.parent), "whole folder", "there is no such folder", "a folder", remedy)]
-        )
+    check_new(out, force)
     proposal = propose(files)
     text = write_config(proposal, study_name(out.stem))
     write_text(text, out)
@@ -207,6 +208,40 @@ def propose_config(files: list[str], out: Path, force: bool) -> int:
         f"  nanotarget check {out}\n  nanotarget describe {out}\n"
     )
     return 0
+
+
+def write_example(out: Path, force: bool) -> int:
+    """Write the conjoint survey of the simulated reference study with a quarter of its people.
+
+    Raises:
+        InputError: if it would overwrite a file.
+    """
+    from nanotarget.artefacts import write_csv  # seconds of imports that no other command needs
+    from nanotarget.design import Design
+    from nanotarget.simulate import Parameters, simulate, with_fewer
+
+    check_new(out, force)
+    study = typed(StudyConfig, read_config(ROOT / "config.yaml"))
+    described = (ROOT / "data" / study.study / "simulation.yaml").read_text(encoding="utf-8")
+    parameters = with_fewer(typed(Parameters, yaml.safe_load(described)), EXAMPLE_SHARE)
+    if study.design is None:
+        raise ValueError("the reference study has a design")
+    calibration = simulate(Design.from_config(study.design), study.covariates, parameters).calibration
+    write_csv(calibration, out)
+    sys.stdout.write(f"{out}: {len(calibration) - 1} SIMULATED respondents; no real person answered\n")
+    return 0
+
+
+def check_new(out: Path, force: bool) -> None:
+    """Raise an `InputError` if a file cannot be written, or would be overwritten without `force`."""
+    if out.is_dir() or (out.exists() and not force):
+        remedy = "choose another name with --out, or overwrite it with --force"
+        raise InputError([Problem(str(out), "--out", "it exists already", "a new file", remedy)])
+    if not out.parent.is_dir():
+        remedy = f"make the folder first, or correct '{out}'"
+        raise InputError(
+            [Problem(str(out.parent), "--out", "there is no such folder", "an existing folder", remedy)]
+        )
 
 
 def made(target: str, results: Path) -> str:

@@ -189,11 +189,11 @@ def _roster(
         error = spread * np.sqrt(1 / planned[later] + 1 / planned[earlier])
         compared.append((contrast_name(later, earlier), float(error), both - 2, round(both)))
     table = power(_hypothetical(compared), {}, study.estimate.alpha)
-    rows = [(row.contrast, f"{row.mde:.2g}") for row in table.itertuples()]
+    detectable = [(row.contrast, f"{row.mde:.2g}") for row in table.itertuples()]
     return [
         *lines,
         "",
-        *_table(rows, ("contrast", "detectable")),
+        *_table(detectable, ("contrast", "detectable")),
         *_wrapped(
             f"detectable: the difference found with probability {POWER:.0%} if everybody answers and the "
             f"outcome spreads like the {study.calibration.analyse} of the calibration (SD {spread:.3g})."
@@ -227,9 +227,8 @@ def _covariates(study: StudyConfig, samples: Samples) -> list[str]:
 def _plan(study: StudyConfig) -> Iterator[str]:
     if study.calibration:
         settings = study.calibrate
-        learner = settings.learner
-        if learner == "auto":
-            learner = f"the best of {', '.join(settings.candidates)}"
+        best_of = f"the best of {', '.join(settings.candidates)}"
+        learner = best_of if settings.learner == "auto" else settings.learner
         yield (
             f"  calibrate  learner {learner}, {settings.folds} folds, from {settings.information}; "
             f"standard errors {settings.se_type}"

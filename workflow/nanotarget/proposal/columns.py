@@ -13,7 +13,7 @@ import pandas as pd
 
 from nanotarget.cells import BINARY, parse_numbers
 from nanotarget.config import normalised
-from nanotarget.problems import InputError
+from nanotarget.problems import InputError, Problem
 from nanotarget.raw import read_raw
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -137,21 +137,23 @@ def see(path: str) -> SeenFile:
     """Read a raw file and find out how many rows stand before its data.
 
     Raises:
-        InputError: what `read_raw` says about the file with one header row, if no number of them works.
+        InputError: if there is no such file, or what `read_raw` says about it with one header row, if no
+            number of them works.
     """
+    if not Path(path).is_file():
+        what = "this is a folder" if Path(path).is_dir() else "the file does not exist"
+        raise InputError([Problem(path, "whole file", what, "a data file", "check the name and the folder")])
     failure: InputError | None = None
     for header_rows in (1, 2, 3):
         try:
             raw = read_raw(path, header_rows)
         except InputError as error:
             failure = failure or error
-            if not Path(path).is_file():
-                break
             continue
         if header_rows == 1 and _begins_with_questions(raw):
             header_rows, raw = 2, read_raw(path, 2)
         return _seen(path, header_rows, raw)
-    assert failure is not None
+    assert failure is not None  # the loop left no other way
     raise failure
 
 

@@ -16,7 +16,7 @@ from nanotarget.cells import BINARY
 from nanotarget.config import normalised
 from nanotarget.proposal.columns import EMAIL, Column, SeenFile, merged_counts, shared_beginning
 from nanotarget.proposal.ordering import ordered
-from nanotarget.proposal.people import ID_WORDS, Noted, respondent_column
+from nanotarget.proposal.people import ID_WORDS, Noted, free_name, respondent_column
 
 TASK_WORDS = {
     "task",
@@ -477,8 +477,9 @@ def _rating(shown: Measured, choice: str | None) -> str | None:
         if chosen is not None and column.named(RATING_WORDS):  # levels such as a price go with it, too
             both = ~np.isnan(column.numbers) & ~np.isnan(chosen)
             strength = max(strength, abs(float(np.corrcoef(column.numbers[both], chosen[both])[0, 1])))
+        named = column.named(("rating", "rated", "score", "likert"))
         rank = (column.named(RATING_WORDS), strength)
-        if strength > 0.05 and (best is None or rank > best[0]):
+        if (strength > 0.05 or named) and (best is None or rank > best[0]):
             best = rank, name
     return best[1] if best else None
 
@@ -500,7 +501,7 @@ def _rated(column: str, cells: Column) -> tuple[dict[str, Any], str]:
     numbers = cells.numbers
     assert numbers is not None
     limits = [float(np.nanmin(numbers)), float(np.nanmax(numbers))]
-    reason = "numbers that differ between people as no random level does; the range is what was seen"
+    reason = "its name says so, or people differ in it as in no random level; the range is what was seen"
     return {"column": column, "range": limits}, reason
 
 
@@ -511,6 +512,7 @@ def _attributes(
     found: list[GuessedAttribute] = []
     unused: list[Noted] = []
     kept: dict[str, Column] = {}
+    used: set[str] = set()
     for name, column in columns.items():
         if not 2 <= len(column.counts) <= MOST_ATTRIBUTE_LEVELS:
             unused.append(
@@ -526,7 +528,11 @@ def _attributes(
         expected = count.sum() / len(count)
         uneven = chdtrc(len(count) - 1, ((count - expected) ** 2 / expected).sum()) < NOT_CHANCE
         shares = [round(float(n), 4) for n in count / count.sum()]
-        found.append(GuessedAttribute(names.get(name, name), name, levels, shares, bool(uneven), reason))
+        found.append(
+            GuessedAttribute(
+                free_name(names.get(name, name), used), name, levels, shares, bool(uneven), reason
+            )
+        )
     return found, unused
 
 

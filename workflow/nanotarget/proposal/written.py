@@ -127,7 +127,7 @@ def _design(conjoint: GuessedConjoint) -> list[str]:
 def _attribute(attribute: GuessedAttribute) -> list[str]:
     lines = [f"    - name: {scalar(attribute.name)}"]
     if attribute.name != attribute.column:
-        lines[0] += " # guess: from the question text"
+        lines[0] += " # guess: from the question text, or because the name of the column is taken"
         lines += [f"      column: {scalar(attribute.column)}"]
     levels = f"      levels: {flow(attribute.levels)}"
     comment = f" # guess: order {remark(attribute.reason)}"

@@ -34,15 +34,16 @@ HAND_WRITTEN = [
 HEAD = """\
 # What `nanotarget init` gets right
 
-Each data set has a config written by hand (`config.yaml`, `config_panel.yaml`, `examples/`). Here is what a proposal
-made from the raw files alone agrees with, and what a person has to edit. Written by `make proposals`; a test holds the
-table to what the command does now. Every proposal passes `nanotarget check` as it is (a test), which only says that it
-fits the data, not that it is right. The rules of `init` were written with these data sets at hand, so expect somewhat
-less of it on others. The raw data of the first two are simulated.
+Each data set has a config written by hand (`config.yaml`, `config_panel.yaml`, `examples/`). Here is what a
+proposal made from the raw files alone agrees with, and what a person has to edit. Written by `make
+proposals`; a test holds the table to what the command does now. Every proposal passes `nanotarget check` as
+it is (a test), which only says that it fits the data, not that it is right. The rules of `init` were
+written with these data sets at hand, so expect somewhat less of it on others. The raw data of the first two
+are simulated.
 
-*Order right*: the levels stand in the same order; orders that nobody could know from the data (which of four
-countries comes first) count as wrong. *Tasks*: layout, numbers of tasks and profiles, and the columns or patterns
-that hold them.
+*Order*: the levels stand in the same order; orders that nobody could know from the data (which of four
+countries comes first) count as wrong. *Tasks*: layout, numbers of tasks and profiles, and the columns or
+patterns that hold them. *Prohibited*: pairs of levels that never occur together, suggested as a comment.
 
 """
 COLUMNS = (

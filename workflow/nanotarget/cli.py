@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -248,6 +249,9 @@ def made(target: str, results: Path) -> str:
     """Say in one line where to look."""
     if target in ("all", "report"):
         return f"open {results / 'report.html'}"
+    if target == "diagnose":
+        verdict = json.loads((results / "diagnose" / "verdict.json").read_text(encoding="utf-8"))
+        return f"{verdict['overall']}; open {results / 'diagnose' / 'answer.html'}"
     if target == "check":
         return "config and raw data are fine"
     folder = {"simulate": "simulated"}.get(target, target)

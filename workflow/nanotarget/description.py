@@ -153,13 +153,13 @@ def _experiment(study: StudyConfig, experiment: Experiment) -> list[str]:
             row.outcome,
             kinds[row.outcome],
             row.contrast,
-            f"{people[row.outcome].std():.3g}",
+            f"{_spread(people, row.outcome):.3g}",
             f"{row.mde:.2g}",
             f"{row.power_at_sesoi:.0%}" if np.isfinite(row.power_at_sesoi) else "",
         )
         for row in found.itertuples()
     ]
-    header = ("outcome", "kind", "contrast", "SD", "detectable", "power at SESOI")
+    header = ("outcome", "kind", "contrast", "SD in arms", "detectable", "power at SESOI")
     return [
         *lines,
         "",
@@ -169,6 +169,13 @@ def _experiment(study: StudyConfig, experiment: Experiment) -> list[str]:
             f"probability {POWER:.0%}, from n and spread alone, before any correction for several tests."
         ),
     ]
+
+
+def _spread(people: pd.DataFrame, outcome: str) -> float:
+    """Return the standard deviation within arms, which says nothing about what the arms did."""
+    within = people[outcome] - people.groupby("arm", observed=True)[outcome].transform("mean")
+    n_arms = people.loc[people[outcome].notna(), "arm"].nunique()
+    return float(np.sqrt((within**2).sum() / max(within.notna().sum() - n_arms, 1)))
 
 
 def _roster(

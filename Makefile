@@ -14,7 +14,7 @@ BIN := .venv/bin
 KNOWN_TRUTH := tests/unit:tests/benchmark:tests/validation
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test benchmark recovery validate docs lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test benchmark proposals recovery validate docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -48,6 +48,9 @@ benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis a
 	@$(BIN)/python tests/benchmark/scoring.py
 	@$(BIN)/python tests/benchmark/randomization.py
 	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/diagnosis.py
+
+proposals: .venv/ready ## Measure what `nanotarget init` gets right (docs/proposals.md; needs NANOTARGET_REFERENCE)
+	@PYTHONPATH=tests $(BIN)/python tests/proposals.py
 
 recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)
 	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)

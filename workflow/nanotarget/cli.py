@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 
 from nanotarget.artefacts import read_json
-from nanotarget.config import validate
+from nanotarget.config import StudyConfig, typed, validate
 from nanotarget.problems import BARS, InputError, Problem
 from nanotarget.provenance import MANIFEST
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
 LOCK = Path(".snakemake") / "nanotarget.lock"
 # Sections of the config that a target cannot do without.
 NEEDS = {
@@ -28,7 +29,17 @@ NEEDS = {
     "estimate": "experiment",
     "explore": "experiment",
 }
-TARGETS = ("all", "check", "calibrate", "diagnose", "assign", "estimate", "explore", "report", "simulate")
+TARGETS = {
+    "all": "everything that the data allow",
+    "check": "config and raw data, in seconds",
+    "calibrate": "what moves people: AMCEs, marginal means, the learner",
+    "diagnose": "can nano-targeting pay?",
+    "assign": "who gets which petition",
+    "estimate": "what the arms of the experiment did",
+    "explore": "effects by subgroup",
+    "report": "figures, tables and the report",
+    "simulate": "simulated raw data of a study",
+}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -115,28 +126,27 @@ def run(target: str, config: Path, cores: str, more: list[str]) -> int:
 
 
 def main() -> int:
-    """Run a target for a study; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="nanotarget",
-        description="Run a stage of a study and whatever it needs.",
-        epilog="Further options go to Snakemake, e.g. --dry-run.",
-    )
-    parser.add_argument("target", choices=TARGETS, help="what to make")
-    parser.add_argument(
-        "config", nargs="?", default="config.yaml", type=Path, help="the study (default: config.yaml)"
-    )
-    parser.add_argument("--cores", default="all", help="number of cores (default: all)")
-    options, more = parser.parse_known_args()
+    """Run a command; returns the exit code."""
+    options, more = parsed(sys.argv[1:])
     try:
+        if options.command == "init":
+            return propose_config(options.files, options.out, options.force)
+        if options.command == "example":
+            return write_example(options.out, options.force)
+        if options.command == "describe":
+            from nanotarget.description import describe  # seconds of imports that no other command needs
+
+            sys.stdout.write(describe(typed(StudyConfig, read_config(options.config)), str(options.config)))
+            return 0
         config = read_config(options.config)
-        needed = NEEDS.get(options.target)
+        needed = NEEDS.get(options.command)
         if needed and not config[needed]:
             raise InputError(
                 [
                     Problem(
                         str(options.config),
                         f"key {needed}",
-                        f"'{options.target}' needs the section '{needed}', which this study does not have",
+                        f"'{options.command}' needs the section '{needed}', which this study does not have",
                         f"a study with a section '{needed}'",
                         "add it, or run 'all' for what the data allow",
                     )
@@ -146,13 +156,102 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     began = time.time()
-    status = run(options.target, options.config, options.cores, more)
+    status = run(options.command, options.config, options.cores, more)
     if status == 0 and not more:
-        sys.stdout.write(f"Done: {made(options.target, Path('results') / config['study'])}\n")
+        sys.stdout.write(f"Done: {made(options.command, Path('results') / config['study'])}\n")
     if failed := failed_logs(Path("logs") / config["study"], began) if status else []:
         logs = ", ".join(log.as_posix() for log in failed)
         sys.stderr.write(f"Stopped: {logs} says why. What was finished is kept; the same command goes on.\n")
     return status
+
+
+def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line; returns its options and those that go to Snakemake."""
+    parser = argparse.ArgumentParser(
+        prog="nanotarget", description="Learn, diagnose, assign, estimate, report."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    init = commands.add_parser("init", help="propose a config for data files")
+    init.add_argument(
+        "files", nargs="+", metavar="FILE", help="conjoint survey, experiment or list of people"
+    )
+    init.add_argument(
+        "--out", required=True, type=Path, help="the config to write, for example my-study.yaml"
+    )
+    example = commands.add_parser("example", help="write a small synthetic survey export to try things with")
+    example.add_argument(
+        "--out", required=True, type=Path, help="the CSV to write, for example my-export.csv"
+    )
+    for command in (init, example):
+        command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+    described = commands.add_parser("describe", help="say what is in a study, in seconds")
+    stages = [commands.add_parser(target, help=text) for target, text in TARGETS.items()]
+    for command in (described, *stages):
+        command.add_argument(
+            "config", nargs="?", default="config.yaml", type=Path, help="the study (default: config.yaml)"
+        )
+    for command in stages:
+        command.add_argument("--cores", default="all", help="number of cores (default: all)")
+        command.epilog = "Further options go to Snakemake, e.g. --dry-run."
+    options, more = parser.parse_known_args(arguments)
+    if more and options.command not in TARGETS:
+        parser.error(f"unknown: {' '.join(more)}")
+    return options, more
+
+
+def propose_config(files: list[str], out: Path, force: bool) -> int:
+    """Write a proposed config and say what to do next; returns the exit code.
+
+    Raises:
+        InputError: if a file cannot be understood, or the config would overwrite one.
+    """
+    from nanotarget.artefacts import write_text  # seconds of imports that no other command needs
+    from nanotarget.proposal import propose, study_name, write_config
+
+    check_new(out, force)
+    proposal = propose(files)
+    text = write_config(proposal, study_name(out.stem))
+    write_text(text, out)
+    guesses = text.count("# guess")
+    sys.stdout.write(
+        f"{out}: {guesses} guesses, each with its reason. Read them, then run\n"
+        f"  nanotarget check {out}\n  nanotarget describe {out}\n"
+    )
+    return 0
+
+
+def write_example(out: Path, force: bool) -> int:
+    """Write the conjoint survey of the simulated reference study with a quarter of its people.
+
+    Raises:
+        InputError: if it would overwrite a file.
+    """
+    from nanotarget.artefacts import write_csv  # seconds of imports that no other command needs
+    from nanotarget.design import Design
+    from nanotarget.simulate import Parameters, simulate, with_fewer
+
+    check_new(out, force)
+    study = typed(StudyConfig, read_config(ROOT / "config.yaml"))
+    described = (ROOT / "data" / study.study / "simulation.yaml").read_text(encoding="utf-8")
+    parameters = with_fewer(typed(Parameters, yaml.safe_load(described)), EXAMPLE_SHARE)
+    if study.design is None:
+        raise ValueError("the reference study has a design")
+    calibration = simulate(Design.from_config(study.design), study.covariates, parameters).calibration
+    write_csv(calibration, out)
+    sys.stdout.write(f"{out}: {len(calibration) - 1} SIMULATED respondents; no real person answered\n")
+    return 0
+
+
+def check_new(out: Path, force: bool) -> None:
+    """Raise an `InputError` if a file cannot be written, or would be overwritten without `force`."""
+    if out.is_dir() or (out.exists() and not force):
+        remedy = "choose another name with --out, or overwrite it with --force"
+        raise InputError([Problem(str(out), "--out", "it exists already", "a new file", remedy)])
+    if not out.parent.is_dir():
+        remedy = f"make the folder first, or correct '{out}'"
+        raise InputError(
+            [Problem(str(out.parent), "--out", "there is no such folder", "an existing folder", remedy)]
+        )
 
 
 def made(target: str, results: Path) -> str:

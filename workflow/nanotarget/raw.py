@@ -56,7 +56,8 @@ def read_raw(path: str | Path, header_rows: int = 1) -> pd.DataFrame:
         One column a raw column, every cell text or missing. The index, named "row", is the row a
         spreadsheet would show: in a CSV the header is row 1, in other formats the first person is.
         ``attrs["codes"]`` maps a column with value labels (Stata, SPSS) to {label: code as text};
-        the cells hold the labels.
+        the cells hold the labels. ``attrs["questions"]`` maps a column to its text in the second
+        header row.
 
     Raises:
         InputError: if the file is absent, broken, empty, or no table.
@@ -168,10 +169,14 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
             f"{len(header)} cells in every row",
             "look for a separator in a cell without quotes, or for a cut-off end of the file",
         )
-    return _table(
+    table = _table(
         {column: [cells[i] for _, cells in data] for i, column in enumerate(header) if column},
         pd.Index([row for row, _ in data], name="row", dtype="int64"),
     )
+    if header_rows > 1:
+        texts = zip(header, records[1][1], strict=False)
+        table.attrs["questions"] = {column: " ".join(text.split()) for column, text in texts if column}
+    return table
 
 
 def _fits(cells: Sequence[str], width: int) -> bool:
@@ -293,7 +298,7 @@ def _table(columns: Mapping[str, Sequence[str | None]], rows: pd.Index) -> pd.Da
         },
         index=rows,
     )
-    table.attrs["codes"] = {}
+    table.attrs["codes"], table.attrs["questions"] = {}, {}
     return table
 
 

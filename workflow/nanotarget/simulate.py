@@ -170,6 +170,17 @@ class Parameters:
         return Trait(**self.population[covariate])
 
 
+def with_fewer(parameters: Parameters, share: float) -> Parameters:
+    """Return the parameters of the same study with a share of its people, and of those who leave."""
+
+    def fewer(sample: Sample) -> Sample:
+        excluded = {fault: round(n * share) for fault, n in sample.excluded.items()}
+        return replace(sample, respondents=round(sample.respondents * share), excluded=excluded)
+
+    samples = parameters.samples
+    return replace(parameters, samples=Samples(fewer(samples.calibration), fewer(samples.experiment)))
+
+
 @dataclass(frozen=True)
 class People:
     """n simulated people.

@@ -1,0 +1,282 @@
+"""What is in a study, in text: sizes, petitions, people, arms, what could be found, what is missing."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.clean import Calibration, Experiment, Roster, Samples, check_design, read_samples
+from nanotarget.config import RosterConfig, StudyConfig
+from nanotarget.design import Design
+from nanotarget.estimate import effects, pairs, power
+from nanotarget.preregistration import contrast_name
+from nanotarget.problems import counted
+from nanotarget.randomise import shares
+
+WIDTH = 100
+POWER = 0.8  # with which a smallest detectable difference is found
+
+
+def describe(study: StudyConfig, source: str) -> str:
+    """Say what is in a study.
+
+    Args:
+        study: the validated config.
+        source: name of the config file for messages.
+
+    Returns:
+        Text of several sections, at most `WIDTH` wide where its words allow it.
+
+    Raises:
+        InputError: with the problems of all raw files at once.
+    """
+    design = check_design(study.design, source) if study.design else None
+    samples = read_samples(
+        study.samples, design, study.covariates, study.calibration, study.experiment, study.roster
+    )
+    lines = [f"{study.study}: {study.title}" if study.title else study.study]
+    if study.synthetic:
+        lines += ["The data are SIMULATED (synthetic): nothing here is evidence about people."]
+    if design:
+        lines += ["", *_petitions(design)]
+    if samples.calibration:
+        lines += ["", *_calibration(study, samples.calibration)]
+    if samples.experiment:
+        lines += ["", *_experiment(study, samples.experiment)]
+    if samples.roster and study.roster:
+        lines += ["", *_roster(study, study.roster, samples.roster, samples.calibration)]
+    lines += ["", *_covariates(study, samples)]
+    lines += ["", "Will be run", *_plan(study)]
+    missing = list(_missing(study))
+    lines += ["", "Missing", *(missing or ["  nothing"])]
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False
+    )
+
+
+def _table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[str]:
+    """Set a table with its first column to the left and all others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [header, *rows]
+    ]
+
+
+def _petitions(design: Design) -> list[str]:
+    product = int(np.prod(design.shape, dtype=object))
+    possible = f"{design.n_feasible:,} petitions are possible"
+    if design.n_feasible < product:
+        possible += f" of {product:,} combinations"
+    lines = [f"Petitions: {counted(len(design.attributes), 'attribute')}, {possible}"]
+    for attribute in design.attributes:
+        levels = ", ".join(" ".join(level.split()) for level in attribute.levels)
+        lines += _wrapped(f"{attribute.name} ({len(attribute)}): {levels}")
+    return lines
+
+
+def _people(flow: pd.DataFrame, sample: str) -> list[str]:
+    """Say who is in the file and who leaves at which exclusion."""
+    steps = flow[(flow["sample"] == sample) & (flow["arm"] == "all")]
+    lines = [f"  {int(steps['n_after'].iloc[0]):,} people in the raw file"]
+    left = steps[(steps["n_excluded"] > 0) & (steps["step"] != "Outcome observed")]
+    for step, n in zip(left["step"], left["n_excluded"], strict=True):
+        lines += _wrapped(f"- {n:,}: {step}", "    ")
+    return lines
+
+
+def _calibration(study: StudyConfig, calibration: Calibration) -> list[str]:
+    profiles, config = calibration.profiles, study.calibration
+    assert config is not None
+    tasks = profiles.groupby("respondent_id")["task"].nunique()
+    few = f"{tasks.min()} to " if tasks.min() < tasks.max() else ""
+    lines = [f"Calibration: {config.file}", *_people(calibration.flow, "calibration")]
+    lines += [
+        f"  {len(tasks):,} people answered {few}{counted(int(tasks.max()), 'task')} of "
+        f"{counted(int(profiles['profile'].max()), 'profile')}: {len(profiles):,} petitions shown"
+    ]
+    for name in ("choice", "rating"):
+        if name in profiles:
+            known = profiles[name].dropna()
+            used = " (analysed)" if name == config.analyse else ""
+            lines += [f"  {name}{used}: mean {known.mean():.3g}, SD {known.std():.3g}, n = {len(known):,}"]
+    known = profiles[config.analyse].dropna()
+    most = max(len(a.levels) for a in study.design.attributes) if study.design else 2
+    # Two of `most` levels are each on a share 1/most of the profiles; clustering is left aside.
+    error = float(known.std()) * np.sqrt(2 * most / len(known))
+    table = power(
+        _hypothetical([("two levels", error, len(known) - 2, len(known))]), {}, study.estimate.alpha
+    )
+    return lines + _wrapped(
+        f"Between two levels of the attribute with most of them ({most}), a difference of "
+        f"{table['mde'].iloc[0]:.2g} is found with probability {POWER:.0%}."
+    )
+
+
+def _hypothetical(rows: Sequence[tuple[str, float, float, int]]) -> pd.DataFrame:
+    """Make the table of standard errors that `power` reads: contrast, standard error, df, n."""
+    table = pd.DataFrame(rows, columns=["contrast", "std_error", "df", "n"])
+    return table.assign(outcome="outcome", estimator="dim", family="all")
+
+
+def _experiment(study: StudyConfig, experiment: Experiment) -> list[str]:
+    config, people = study.experiment, experiment.respondents
+    assert config is not None
+    lines = [f"Experiment: {config.file}", *_people(experiment.flow, "experiment")]
+    arms = [arm.name for arm in config.arms]
+    count = people["arm"].value_counts()
+    rows = []
+    for arm in config.arms:
+        observed = people.loc[people["arm"] == arm.name, "observed"]
+        missing = f"{1 - observed.mean():.1%}" if config.outcomes and len(observed) else ""
+        rows.append((arm.name, f"{count[arm.name]:,}", missing, arm.policy or ""))
+    lines += ["", *_table(rows, ("arm", "n", "no outcome", "policy"))]
+    outcomes = [outcome.name for outcome in config.outcomes]
+    if not outcomes:
+        return lines
+    found = power(effects(people, arms, outcomes, alpha=study.estimate.alpha), study.estimate.sesoi)
+    found = found[found["estimator"] == "dim"]
+    kinds = {outcome.name: outcome.kind for outcome in config.outcomes}
+    table = [
+        (
+            row.outcome,
+            kinds[row.outcome],
+            row.contrast,
+            f"{_spread(people, row.outcome):.3g}",
+            f"{row.mde:.2g}",
+            f"{row.power_at_sesoi:.0%}" if np.isfinite(row.power_at_sesoi) else "",
+        )
+        for row in found.itertuples()
+    ]
+    header = ("outcome", "kind", "contrast", "SD in arms", "detectable", "power at SESOI")
+    return [
+        *lines,
+        "",
+        *_table(table, header),
+        *_wrapped(
+            f"detectable: the difference that a two-sided test at {study.estimate.alpha:g} finds with "
+            f"probability {POWER:.0%}, from n and spread alone, before any correction for several tests."
+        ),
+    ]
+
+
+def _spread(people: pd.DataFrame, outcome: str) -> float:
+    """Return the standard deviation within arms, which says nothing about what the arms did."""
+    within = people[outcome] - people.groupby("arm", observed=True)[outcome].transform("mean")
+    n_arms = people.loc[people[outcome].notna(), "arm"].nunique()
+    return float(np.sqrt((within**2).sum() / max(within.notna().sum() - n_arms, 1)))
+
+
+def _roster(
+    study: StudyConfig, config: RosterConfig, roster: Roster, calibration: Calibration | None
+) -> list[str]:
+    n = len(roster.respondents)
+    lines = [f"Roster: {config.file}", *_people(roster.flow, "roster")]
+    names = [arm.name for arm in config.arms]
+    planned = {name: n * float(share) for name, share in zip(names, shares(config.arms), strict=True)}
+    rows = [(arm.name, f"{planned[arm.name]:,.0f}", arm.policy or "") for arm in config.arms]
+    lines += ["", *_table(rows, ("arm", "n planned", "policy"))]
+    if calibration is None or study.calibration is None:
+        return lines
+    spread = float(calibration.profiles[study.calibration.analyse].std())
+    compared = []
+    for later, earlier in pairs(names):
+        both = planned[later] + planned[earlier]
+        error = spread * np.sqrt(1 / planned[later] + 1 / planned[earlier])
+        compared.append((contrast_name(later, earlier), float(error), both - 2, round(both)))
+    table = power(_hypothetical(compared), {}, study.estimate.alpha)
+    detectable = [(row.contrast, f"{row.mde:.2g}") for row in table.itertuples()]
+    return [
+        *lines,
+        "",
+        *_table(detectable, ("contrast", "detectable")),
+        *_wrapped(
+            f"detectable: the difference found with probability {POWER:.0%} if everybody answers and the "
+            f"outcome spreads like the {study.calibration.analyse} of the calibration (SD {spread:.3g})."
+        ),
+    ]
+
+
+def _covariates(study: StudyConfig, samples: Samples) -> list[str]:
+    tables: dict[str, pd.DataFrame] = {}
+    if samples.calibration:
+        tables["calibration"] = samples.calibration.respondents
+    if samples.experiment:
+        tables["experiment"] = samples.experiment.respondents
+    if samples.roster:
+        tables["roster"] = samples.roster.respondents
+    if not study.covariates:
+        return ["Covariates: none, so that everybody is the same to a policy"]
+    rows = [
+        (
+            covariate.name,
+            covariate.kind if covariate.levels is None else f"{len(covariate.levels)} levels",
+            *(f"{table[covariate.name].isna().mean():.1%}" for table in tables.values()),
+            "yes" if covariate.target else "no",
+        )
+        for covariate in study.covariates
+    ]
+    header = ("covariate", "kind", *(f"missing in {name}" for name in tables), "targets")
+    return [f"Covariates: {len(rows)}", *_table(rows, header)]
+
+
+def _plan(study: StudyConfig) -> Iterator[str]:
+    if study.calibration:
+        settings = study.calibrate
+        best_of = f"the best of {', '.join(settings.candidates)}"
+        learner = best_of if settings.learner == "auto" else settings.learner
+        yield (
+            f"  calibrate  learner {learner}, {settings.folds} folds, from {settings.information}; "
+            f"standard errors {settings.se_type}"
+        )
+        diagnose = study.diagnose
+        yield (
+            f"  diagnose   goal {diagnose.goal}, SESOI {diagnose.sesoi:g}; {diagnose.bootstraps} bootstraps, "
+            f"{diagnose.permutations} permutations, {counted(diagnose.splits, 'split')}"
+        )
+        to = "the experiment" if study.experiment else "the roster" if study.roster else "the calibration"
+        yield f"  assign     {', '.join(study.assign.policies)} to {to}"
+    if study.experiment:
+        more = ", ".join(["difference in means", *study.estimate.robustness])
+        yield f"  estimate   {more}; adjusted for {counted(len(study.estimate.adjust), 'covariate')}"
+        yield f"  explore    {counted(len(study.explore.subgroups), 'grouping')}"
+    yield "  report     figures, tables, report.html"
+
+
+def _missing(study: StudyConfig) -> Iterator[str]:
+    """Yield what a study can do without, but should know that it does."""
+    if study.preregistration is None:
+        yield "  preregistration: every estimate is labelled exploratory"
+    elif not Path(study.preregistration).is_file():
+        yield f"  preregistration: there is no file {study.preregistration}"
+    if study.calibration is None:
+        yield "  calibration: nothing is learned, diagnosed or assigned"
+    elif study.diagnose.sesoi == 0:
+        yield "  diagnose.sesoi: any gain above 0 counts as one that matters"
+    if study.design and study.design.petition_text is None:
+        yield "  design.petition_text: petitions are written as 'attribute: level'"
+    if study.experiment is None:
+        yield "  experiment: effects are not estimated" + (
+            "" if study.roster else "; the study ends with assign"
+        )
+    else:
+        without = [o.name for o in study.experiment.outcomes if o.name not in study.estimate.sesoi]
+        if without or not study.experiment.outcomes:
+            yield f"  estimate.sesoi: no equivalence test for {', '.join(without) or 'any outcome'}"
+        if not study.explore.subgroups:
+            yield "  explore.subgroups: no effects by subgroup"
+    if not any(covariate.target for covariate in study.covariates):
+        yield "  covariates: nothing that nano could look at"
+    if study.calibration and study.calibration.opt_out is None:
+        yield "  opt_out: everybody's answers are used for targeting"

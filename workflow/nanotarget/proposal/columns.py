@@ -1,0 +1,210 @@
+"""What each column of a raw file looks like, before anyone has said what it means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.cells import BINARY, parse_numbers
+from nanotarget.config import normalised
+from nanotarget.problems import InputError, Problem
+from nanotarget.raw import read_raw
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}", re.IGNORECASE)
+DATE = re.compile(r"(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
+UNANSWERED = {
+    *("prefer not to say", "prefer not to answer", "don't know", "don’t know", "dont know", "do not know"),
+    *("refused", "refusal", "no answer", "not answered", "not available", "na", "n/a", "nan", "missing", "."),
+    *("-99", "-999", "99999"),
+}
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+MOSTLY = 0.9  # share of cells that makes a column a column of e-mail addresses, dates, ...
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a raw file.
+
+    Attributes:
+        name: in the file's header.
+        position: of the column in the file, from 0.
+        question: text that a survey platform wrote below the name; "" without one.
+        texts: the cells as read, NaN where empty.
+        codes: code of each value label (Stata, SPSS).
+    """
+
+    name: str
+    position: int
+    question: str
+    texts: pd.Series
+    codes: dict[str, str]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Words of the name in lower case: "RecipientEmail" has "recipient" and "email"."""
+        return frozenset(word.lower() for word in WORD.findall(self.name))
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Distinct answers in their most frequent spelling, with their number of cells."""
+        return merged_counts(self.texts.value_counts().sort_index(kind="stable").items())
+
+    @cached_property
+    def missing_values(self) -> list[str]:
+        """Texts of the column that mean that there is no answer."""
+        return [text for text in self.counts if normalised(text) in UNANSWERED]
+
+    @cached_property
+    def answers(self) -> dict[str, int]:
+        """`counts` without texts that mean that there is no answer."""
+        return {text: n for text, n in self.counts.items() if text not in self.missing_values}
+
+    @cached_property
+    def numbers(self) -> np.ndarray | None:
+        """(n_rows,) numbers, NaN where there is none; None for a column that holds other texts."""
+        texts = list(self.answers)
+        values = parse_numbers(texts)
+        if not texts or np.isnan(values).any() or self.codes.keys() & self.answers.keys():
+            return None
+        value_of = {normalised(text): value for text, value in zip(texts, values, strict=True)}
+        read = self.texts.map(lambda text: value_of.get(normalised(text), np.nan), na_action="ignore")
+        return read.to_numpy(float)
+
+    @property
+    def whole(self) -> bool:
+        """Does the column hold whole numbers only?"""
+        return self.numbers is not None and not np.nansum(self.numbers % 1)
+
+    @property
+    def binary(self) -> bool:
+        """Does it hold two answers, yes and no in some writing?"""
+        known = {BINARY.get(normalised(text)) for text in self.answers}
+        return len(self.answers) == 2 and known == {0.0, 1.0}
+
+    @property
+    def n_missing(self) -> int:
+        """Cells without an answer."""
+        return len(self.texts) - sum(self.answers.values())
+
+    def mostly(self, pattern: re.Pattern[str]) -> bool:
+        """Do most cells match the pattern as a whole?"""
+        total = sum(self.counts.values())
+        hits = sum(n for text, n in self.counts.items() if pattern.fullmatch(text.strip()))
+        return total > 0 and hits >= MOSTLY * total
+
+    def named(self, words: Iterable[str]) -> bool:
+        """Does the name hold one of these words?"""
+        return not self.words.isdisjoint(words)
+
+
+@dataclass(frozen=True)
+class SeenFile:
+    """A raw file as `init` sees it.
+
+    Attributes:
+        path: as the person named it.
+        header_rows: rows before the data.
+        raw: what `read_raw` returned.
+        columns: by name in the file's order; empty ones are left out.
+        synthetic: do all question texts say that the data are simulated?
+    """
+
+    path: str
+    header_rows: int
+    raw: pd.DataFrame
+    columns: dict[str, Column]
+    synthetic: bool
+
+
+def merged_counts(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Add up texts that are compared as equal, under their most frequent spelling."""
+    spelled: dict[str, dict[str, int]] = {}
+    for text, n in counts:
+        of = spelled.setdefault(normalised(text), {})
+        trimmed = " ".join(text.split())
+        of[trimmed] = of.get(trimmed, 0) + int(n)
+    return {max(of, key=lambda text: of[text]): sum(of.values()) for of in spelled.values()}
+
+
+def see(path: str) -> SeenFile:
+    """Read a raw file and find out how many rows stand before its data.
+
+    Raises:
+        InputError: if there is no such file, or what `read_raw` says about it with one header row, if no
+            number of them works.
+    """
+    if not Path(path).is_file():
+        what = "this is a folder" if Path(path).is_dir() else "the file does not exist"
+        raise InputError([Problem(path, "whole file", what, "a data file", "check the name and the folder")])
+    failure: InputError | None = None
+    for header_rows in (1, 2, 3):
+        try:
+            raw = read_raw(path, header_rows)
+        except InputError as error:
+            failure = failure or error
+            continue
+        if header_rows == 1 and _begins_with_questions(raw):
+            header_rows, raw = 2, read_raw(path, 2)
+        return _seen(path, header_rows, raw)
+    assert failure is not None  # the loop left no other way
+    raise failure
+
+
+def _begins_with_questions(raw: pd.DataFrame) -> bool:
+    """Is the first row no data: texts where all others are numbers, dates or e-mail addresses?"""
+    if len(raw) < 2:
+        return False
+    first, rest = raw.iloc[0], raw.iloc[1:]
+    typed = 0
+    for column in raw.columns[first.notna().to_numpy()]:
+        texts = rest[column].dropna()
+        if texts.empty:
+            continue
+        values = texts.drop_duplicates().tolist()
+        if not np.isnan(parse_numbers(values)).any():
+            if not np.isnan(parse_numbers([first[column]])[0]):
+                return False
+            typed += 1
+    return typed > 0
+
+
+def _seen(path: str, header_rows: int, raw: pd.DataFrame) -> SeenFile:
+    questions = raw.attrs["questions"]
+    ending = shared_ending([text for text in questions.values() if text])
+    columns = {
+        name: Column(
+            name,
+            i,
+            questions.get(name, "").removesuffix(ending).strip(),
+            raw[name],
+            dict(raw.attrs["codes"].get(name, {})),
+        )
+        for i, name in enumerate(raw.columns)
+        if raw[name].notna().any()
+    }
+    return SeenFile(
+        path, header_rows, raw, columns, "simulated" in ending.lower() or "synthetic" in ending.lower()
+    )
+
+
+def shared_beginning(texts: Sequence[str]) -> str:
+    """Return what all texts begin with."""
+    lowest, highest = min(texts), max(texts)
+    same = (i for i, letter in enumerate(lowest) if highest[i : i + 1] != letter)
+    return lowest[: next(same, len(lowest))]
+
+
+def shared_ending(texts: Sequence[str]) -> str:
+    """Return what all texts end with, from a bracket or separator on ("" if nothing is shared)."""
+    if len(texts) < 2:
+        return ""
+    ending = shared_beginning([text[::-1] for text in texts])[::-1]
+    begin = re.search(r"\s*[(\[|–-]", ending)
+    return ending[begin.start() :] if begin else ""

@@ -1,0 +1,220 @@
+"""What a proposal says about an experiment: arms, the petition shown, outcomes and their kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nanotarget.config import OutcomeKind, normalised
+from nanotarget.proposal.columns import DATE, Column, SeenFile
+from nanotarget.proposal.ordering import ordered
+from nanotarget.proposal.people import (
+    ATTENTION_WORDS,
+    DESIGN_WORDS,
+    PLATFORM_WORDS,
+    TRAIT_WORDS,
+    Noted,
+    identifying,
+    weighs,
+)
+
+ARM_WORDS = {"arm", "arms", "treat", "treatment", "treated", "condition", "experimental", "assignment"}
+MAYBE_ARM_WORDS = {"z", "group", "segment", "variant", "assigned", "version", "cell", "message", "t"}
+CONTROL = re.compile(
+    r"(pure )?(control|placebo|baseline|untreated)\b|no[ -](e-?mail|message|treatment)", re.I
+)
+POLICIES = {  # what the text of an arm says about the policy behind it
+    "overall_best": re.compile(r"\bbest\b", re.I),
+    "nano": re.compile(r"\bnano|\bpersonali[sz]ed|\bindividual", re.I),
+    "segment": re.compile(r"\bsegment", re.I),
+    "random": re.compile(r"\brandom", re.I),
+}
+MOST_ARMS = 12
+ORDINAL_POINTS = 7  # a scale with more points counts as continuous
+
+
+@dataclass(frozen=True)
+class GuessedArm:
+    """One arm as the raw file writes it, and the policy that its text suggests."""
+
+    value: str
+    n: int
+    policy: str | None
+
+
+@dataclass(frozen=True)
+class GuessedOutcome:
+    """One outcome."""
+
+    column: str
+    label: str
+    kind: OutcomeKind
+    range: tuple[float, float] | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class GuessedTrial:
+    """An experiment.
+
+    Attributes:
+        arm: its column; `arms` in order, control first.
+        petition_columns: pattern of the columns with the petition shown, or None.
+        outcomes: in the file's order.
+        taken: all these columns.
+        unused: columns after the arm that are no outcomes.
+        first_after: position of the arm's column: what stands behind it may be affected by the treatment.
+    """
+
+    arm: Noted
+    arms: list[GuessedArm]
+    petition_columns: tuple[str, str] | None
+    outcomes: list[GuessedOutcome]
+    taken: frozenset[str]
+    unused: list[Noted]
+    first_after: int
+
+
+def find_trial(
+    seen: SeenFile, respondent: str, attributes: Sequence[str], known: Collection[str]
+) -> GuessedTrial | None:
+    """Find an experiment in a file with one row a respondent; None if it has no column of arms.
+
+    Args:
+        seen: the file.
+        respondent: its column with the respondent's id.
+        attributes: columns of the design's attributes.
+        known: columns of the calibration, which were asked before any treatment of this experiment.
+    """
+    arm = _arm_column(seen, respondent)
+    if arm is None:
+        return None
+    column = seen.columns[arm.column]
+    petition = _petition_columns(seen, attributes)
+    shown = {petition[0].replace("{attribute}", name) for name in attributes} if petition else set()
+    outcomes: list[GuessedOutcome] = []
+    unused: list[Noted] = []
+    n_people = len(seen.raw)
+    for other in seen.columns.values():
+        if other.position < column.position or other.name in (arm.column, respondent, *shown):
+            continue
+        if other.name in known or other.named(TRAIT_WORDS | ATTENTION_WORDS) or weighs(other):
+            continue
+        if identifying(other, n_people) or other.mostly(DATE):
+            continue
+        if reason := _no_outcome(other, column, outcomes, seen):
+            unused.append(Noted(other.name, reason))
+        else:
+            outcomes.append(_outcome(other))
+    taken = {arm.column, *shown, *(o.column for o in outcomes), *(note.column for note in unused)}
+    return GuessedTrial(
+        arm, _arms(column, bool(shown)), petition, outcomes, frozenset(taken), unused, column.position
+    )
+
+
+def _arm_column(seen: SeenFile, respondent: str) -> Noted | None:
+    best: tuple[tuple[int, int], Noted] | None = None
+    for column in seen.columns.values():
+        if column.name == respondent or not 2 <= len(column.answers) <= MOST_ARMS:
+            continue
+        if column.n_missing > 0.2 * len(column.texts):
+            continue
+        name = 3 if column.named(ARM_WORDS) else 2 if column.named(MAYBE_ARM_WORDS) else 0
+        texts = 3 if any(CONTROL.match(text) for text in column.answers) else 0
+        policies = sum(_policy(text) is not None for text in column.answers) >= 2
+        score = name + texts + 3 * policies
+        if score >= 3 and (best is None or (score, -column.position) > best[0]):
+            why = ["its name says so"] if name else []
+            why += ["one of its values is a control"] if texts else []
+            best = (
+                (score, -column.position),
+                Noted(column.name, " and ".join(why) or "its values name policies"),
+            )
+    return best[1] if best else None
+
+
+def _policy(text: str) -> str | None:
+    return next((policy for policy, pattern in POLICIES.items() if pattern.search(text)), None)
+
+
+def _arms(column: Column, fielded: bool) -> list[GuessedArm]:
+    """Order arms: control first, then as policies are, then as levels are."""
+    levels, _ = ordered(list(column.answers), column.codes)
+    rank = {None: 0, "random": 1, "overall_best": 2, "segment": 3, "nano": 4}
+    arms = [GuessedArm(text, column.answers[text], _policy(text) if fielded else None) for text in levels]
+    return sorted(arms, key=lambda arm: (not CONTROL.match(arm.value), rank[_policy(arm.value)]))
+
+
+def _petition_columns(seen: SeenFile, attributes: Sequence[str]) -> tuple[str, str] | None:
+    """Find the pattern of columns that name all attributes."""
+    if not attributes:
+        return None
+    for name in seen.raw.columns:
+        if attributes[0] in name:
+            before, _, after = name.partition(attributes[0])
+            if all(f"{before}{attribute}{after}" in seen.columns for attribute in attributes):
+                return f"{before}{{attribute}}{after}", "these columns are named after the attributes"
+    return None
+
+
+def _no_outcome(column: Column, arm: Column, outcomes: Sequence[GuessedOutcome], seen: SeenFile) -> str:
+    """Say why a column after the arm is no outcome; "" if it may be one."""
+    if len(column.answers) < 2:
+        return "the same for everybody"
+    if column.named(PLATFORM_WORDS) or column.named(DESIGN_WORDS):
+        return "written by the survey platform"
+    if column.texts.groupby(arm.texts).nunique().max() == 1:
+        return "says again who is in which arm"
+    if column.numbers is None and not column.binary:
+        return "texts, which are neither yes and no nor numbers"
+    if column.whole and len(column.answers) == len(column.texts):
+        return "a different number in every row"
+    if column.binary:
+        answered = column.numbers if column.numbers is not None else np.zeros(0)
+        for later in seen.columns.values():
+            if (
+                later.position > column.position
+                and later.numbers is not None
+                and _tells_answered(answered, later)
+            ):
+                return f"says who answered '{later.name}' (see 'observed_if' of an outcome)"
+    return ""
+
+
+def _tells_answered(flag: np.ndarray, later: Column) -> bool:
+    """Is the later column always there where the flag is 1, and mostly missing where it is 0?"""
+    numbers = later.numbers
+    if numbers is None or len(flag) != len(numbers) or not np.isnan(numbers).any():
+        return False
+    there = ~np.isnan(numbers)
+    return bool(there[flag == 1].all() and there[flag == 0].mean() < 0.5)
+
+
+def _outcome(column: Column) -> GuessedOutcome:
+    label = column.question if 0 < len(column.question) <= 60 else ""
+    if column.binary:
+        return GuessedOutcome(column.name, label, "binary", None, "two answers, yes and no")
+    numbers = column.numbers
+    assert numbers is not None
+    known = numbers[~np.isnan(numbers)]
+    limits = (float(known.min()), float(known.max()))
+    values = np.unique(known)
+    zeros = float((known == 0).mean())
+    spread = float(known.std())
+    skew = float(((known - known.mean()) ** 3).mean() / spread**3) if spread else 0.0
+    if limits[0] >= 0 and skew > 2 and len(values) > ORDINAL_POINTS and (zeros > 0.2 or column.whole):
+        reason = f"at least 0, {zeros:.0%} are 0 and a few are very large"
+        return GuessedOutcome(column.name, label, "count", limits, reason)
+    steps = np.array_equal(values, np.arange(values[0], values[0] + len(values)))
+    if column.whole and steps and 3 <= len(values) <= ORDINAL_POINTS:
+        return GuessedOutcome(column.name, label, "ordinal", limits, f"a scale of {len(values)} points")
+    reason = f"{len(values)} different numbers; the range is what was seen"
+    return GuessedOutcome(column.name, label, "continuous", limits, reason)
+
+
+def arm_names(arms: Sequence[GuessedArm]) -> list[str]:
+    """Names for arms: their texts, with a stroke where the pipeline needs the word itself."""
+    return [f"{arm.value}_" if normalised(arm.value) in ("all", "none") else arm.value for arm in arms]

@@ -38,6 +38,7 @@ FLOW = (
     "theme",
     "figures",
     "tables",
+    "outline",
     "report",
     "simulate",
     "truth",

@@ -175,11 +175,42 @@ rule tables:
         "../scripts/tables.py"
 
 
+# The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
+# `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
+MAKERS = [
+    name
+    for name in (
+        "check",
+        "clean",
+        "conjoint",
+        "learn",
+        "imce",
+        "halve",
+        "diagnostics",
+        "answer",
+        "choose",
+        "concentration",
+        "uncertainty",
+        "randomise",
+        "fielding",
+        "deviations",
+        "estimate",
+        "explore",
+        "figures",
+        "tables",
+    )
+    if workflow.is_rule(name)
+]
+# Artefact -> the rule and the script that the report names beside what it shows of it.
+MAKER = {str(file): maker(name) for name in MAKERS for file in getattr(rules, name).output}
+
+
 rule page:
     input:
         **SOURCES,
         **({"verdict": "<results>/diagnose/verdict.json"} if HAS_CALIBRATION else {}),
         pictures=[f"<results>/figures/{name}.svg" for name in FIGURES],
+        numbers=[f"<results>/figures/{name}.csv" for name in FIGURES],
         descriptions="<results>/figures/descriptions.json",
         captions=[
             os.path.relpath(WORKFLOW / "report" / f"{name}.rst")
@@ -209,44 +240,17 @@ rule page:
         names=NAMES,
         study=STUDY,
         parts=[part for part in ("calibration", "experiment") if config[part]],
+        makers=MAKER,
+        drawn={name: sources for name, (sources, _) in FIGURES.items()},
     message:
         "Writing the report"
     script:
         "../scripts/report.py"
 
 
-# The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
-# `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
-MAKERS = [
-    name
-    for name in (
-        "check",
-        "clean",
-        "conjoint",
-        "learn",
-        "imce",
-        "halve",
-        "diagnostics",
-        "answer",
-        "choose",
-        "concentration",
-        "uncertainty",
-        "randomise",
-        "fielding",
-        "deviations",
-        "estimate",
-        "explore",
-        "figures",
-        "tables",
-        "page",
-    )
-    if workflow.is_rule(name)
-]
-
-
 rule manifest:
     input:
-        artefacts=[getattr(rules, name).output for name in MAKERS],
+        artefacts=[getattr(rules, name).output for name in [*MAKERS, "page"]],
         files=FILES,
         library=library("manifest.py"),
     output:
@@ -270,7 +274,7 @@ rule manifest:
                 "outputs": [str(file) for file in getattr(rules, name).output],
                 "params": dict(getattr(rules, name).params.items()),
             }
-            for name in MAKERS
+            for name in [*MAKERS, "page"]
         },
         study=STUDY,
     message:

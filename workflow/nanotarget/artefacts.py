@@ -61,8 +61,8 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     write_text(csv_text(table), path)
 
 
-def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV artefact back; only the empty string is missing, so a level 'NA' survives."""
+def read_csv(path: str | Path | io.StringIO, **options: Any) -> pd.DataFrame:
+    """Read a CSV artefact (or its text) back; only the empty string is missing, so a level 'NA' survives."""
     return pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
 
 

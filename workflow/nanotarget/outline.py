@@ -26,7 +26,7 @@ class Part:
         tables: names of the tables that are shown openly.
         folded: names of those that repeat a figure's numbers or give background.
         stage: folder of the results whose unclaimed figures and tables fall to this section.
-        needs: what a study must have for it: calibration, experiment, registration or nothing.
+        needs: what a study must have for it, of calibration, experiment and registration.
         exploratory: everything in it is.
         parts: within it; one that stays empty is left out.
     """
@@ -38,7 +38,7 @@ class Part:
     tables: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     stage: str = ""
-    needs: str = ""
+    needs: tuple[str, ...] = ()
     exploratory: bool = False
     parts: tuple[Part, ...] = ()
 
@@ -65,7 +65,7 @@ OUTLINE = (
         figures=("design*", "amce*", "marginal_means*", "imce*", "importance*"),
         folded=("design*", "amce*", "marginal_means*", "imce*", "importance*", "learners"),
         stage="calibrate",
-        needs="calibration",
+        needs=("calibration",),
     ),
     Part(
         "diagnosis",
@@ -76,7 +76,7 @@ OUTLINE = (
             "says why nano-targeting fails.",
         ),
         stage="diagnose",
-        needs="calibration",
+        needs=("calibration",),
         parts=(
             Part(
                 "heterogeneity",
@@ -131,7 +131,7 @@ OUTLINE = (
         tables=("audit",),
         folded=("arm_balance", "petitions*", "concentration", "uncertainty"),
         stage="assign",
-        needs="calibration",
+        needs=("calibration",),
     ),
     Part(
         "effects",
@@ -140,7 +140,7 @@ OUTLINE = (
         figures=("effects*",),
         tables=("effects",),
         stage="estimate",
-        needs="experiment",
+        needs=("experiment",),
         parts=(
             Part(
                 "size",
@@ -184,7 +184,7 @@ OUTLINE = (
         "Explorations",
         ("Exploratory: found by looking, not predicted; to be confirmed by new data.",),
         stage="explore",
-        needs="experiment",
+        needs=("experiment",),
         exploratory=True,
         parts=(
             Part(
@@ -192,42 +192,36 @@ OUTLINE = (
                 "Whom it moved more",
                 figures=("subgroups*", "odds_ratios*", "mobilisation*"),
                 folded=("subgroups*", "odds_ratios*", "mobilisation*"),
-                exploratory=True,
             ),
             Part(
                 "tail",
                 "At the lower end of support",
                 figures=("lower_tail*",),
                 folded=("lower_tail*",),
-                exploratory=True,
             ),
             Part(
                 "promise",
                 "Did what was predicted come true?",
                 figures=("validation*", "dilution*", "dose*"),
                 folded=("validation*", "dilution*", "dose*"),
-                exploratory=True,
             ),
             Part(
                 "targeting",
                 "Would another rule have done better?",
                 figures=("gate*", "projection*", "rate*", "targeting*"),
                 folded=("gate*", "projection*", "rate*", "targeting*"),
-                exploratory=True,
             ),
             Part(
                 "dissuasion",
                 "The worst petitions",
                 figures=("dissuasion*",),
                 folded=("dissuasion*",),
-                exploratory=True,
             ),
             Part(
                 "fairness",
                 "Who is served how well",
                 figures=("fairness*",),
                 folded=("fairness*",),
-                exploratory=True,
             ),
         ),
     ),
@@ -236,11 +230,13 @@ OUTLINE = (
         "deviations",
         "Deviations from the pre-registration",
         tables=("deviations",),
-        needs="registration",
+        needs=("registration", "experiment"),
     ),
 )
 # Shown with the verdict, before all sections.
 FIRST = ("funnel",)
+# A table without rows is left out, but for those that say by it that nothing happened.
+SHOWN_EMPTY = ("deviations",)
 
 
 @dataclass

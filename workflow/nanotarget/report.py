@@ -255,7 +255,11 @@ def sections(material: Material) -> list[Section]:
     """Return the sections of the report in their order, filled as `outline` plans them."""
     places = outline.place(
         {name: picture.origin.stage for name, picture in material.pictures.items()},
-        {name: material.origins[name].stage for name in material.tables},
+        {
+            name: material.origins[name].stage
+            for name, table in material.tables.items()
+            if len(table) or name in outline.SHOWN_EMPTY
+        },
     )
     said = spoken(material)
     filled = [_filled(part, places, said, material) for part in outline.OUTLINE]
@@ -267,19 +271,17 @@ def _filled(
 ) -> Section:
     place = places[part.key]
     parts = [_filled(inner, places, said, material) for inner in part.parts]
-    evaluated = material.verdict is not None
+    verdict = _stage_verdict(part.key, material.verdict)
     section = Section(
         part.key,
         part.title,
-        [*said.get(part.key, ()), *part.lead],
+        [*verdict, *part.lead, *said.get(part.key, ())],
         [material.pictures[name] for name in place.figures],
         [_exhibit(name, material) for name in place.tables],
         [_exhibit(name, material) for name in place.folded],
         quote=_assigned(material.sources.get("petitions"))[1] if part.key == "assignment" else "",
         exploratory=part.exploratory,
-        parts=[
-            inner for inner in parts if not inner.empty or (evaluated and inner.key in {*theme.STAGES})
-        ],
+        parts=[inner for inner in parts if not inner.empty or _stage_verdict(inner.key, material.verdict)],
     )
     return dataclasses.replace(section, missing=_why(part, material)) if section.empty else section
 
@@ -289,10 +291,9 @@ def _why(part: Part, material: Material) -> str:
     has = {
         "calibration": (material.has_calibration, NO_CALIBRATION),
         "experiment": (material.has_experiment, NO_EXPERIMENT),
-        "registration": (material.registered, NO_REGISTRATION if material.has_experiment else NO_EXPERIMENT),
+        "registration": (material.registered, NO_REGISTRATION),
     }
-    met, sentence = has.get(part.needs, (True, ""))
-    return NOTHING_HERE if met else sentence
+    return next((sentence for met, sentence in (has[need] for need in part.needs) if not met), NOTHING_HERE)
 
 
 def _exhibit(name: str, material: Material) -> Exhibit:
@@ -301,8 +302,15 @@ def _exhibit(name: str, material: Material) -> Exhibit:
     return Exhibit(table.title, Markup(tables.as_html(table)), download, material.origins[name])
 
 
+def _stage_verdict(key: str, verdict: Mapping[str, Any] | None) -> list[str]:
+    """The sentence that a part begins with if it is a stage of a diagnosis that was made."""
+    if verdict is None or key not in theme.STAGES:
+        return []
+    return [f"Verdict: {verdict['stages'].get(key, 'NOT EVALUATED')}."]
+
+
 def spoken(material: Material) -> dict[str, list[str]]:
-    """Return the sentences that depend on the study: key of a part -> what it begins with."""
+    """Return the sentences that depend on the study: key of a part -> what it says of itself."""
     assigned, _ = _assigned(material.sources.get("petitions"))
     return {
         "assignment": [
@@ -312,20 +320,18 @@ def spoken(material: Material) -> dict[str, list[str]]:
         ],
         "effects": [LABELS_MEAN if material.registered else NO_LABELS],
         "explore": [HIDDEN] if "subgroups" in material.tables else [],
-        **({} if material.verdict is None else _diagnosed(material.verdict)),
+        outline.OTHERS: [] if material.verdict is None else _others(material.verdict["others"]),
     }
 
 
-def _diagnosed(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The verdict of each stage, and that on the other goal and on subgroups."""
-    said = {stage: [f"Verdict: {verdict['stages'].get(stage, 'NOT EVALUATED')}."] for stage in theme.STAGES}
-    others = [
+def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on each verdict on the other goal and on subgroups."""
+    sentences = [
         f"{other['goal'].capitalize()}, {'everybody' if other['group'] == 'all' else other['group']}: "
         f"{other['overall']}. {other['text']}"
-        for other in verdict["others"]
+        for other in verdicts
     ]
-    dissuading = any(other["goal"] == "dissuade" for other in verdict["others"])
-    return {**said, outline.OTHERS: others + [tables.NEVER_FIELDED] * dissuading}
+    return sentences + [tables.NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
 
 
 def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -456,21 +462,21 @@ def render(
             sections=sections(material),
             packages=provenance["packages"],
             files=[
-                _listed("inputs", "Files that were read", provenance["inputs"], FILES),
-                _listed("artefacts", "What this page shows", provenance["artefacts"], FILES | MADE_BY),
+                _listed("inputs", "Files that were read", provenance["inputs"], {"path": "File"} | CHECKED),
+                _listed("artefacts", "What this page shows", provenance["artefacts"], MADE_BY | CHECKED),
             ],
         )
     )
 
 
-FILES = {"path": "File", "bytes": "Bytes", "sha256": "SHA-256"}
-MADE_BY = {"rule": "Rule", "script": "Script"}
+MADE_BY = {"path": "File", "rule": "Rule", "script": "Script"}
+CHECKED = {"bytes": "Bytes", "sha256": "SHA-256"}
 
 
 def _listed(name: str, title: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Markup:
     """Files with their checksums as a table."""
     columns = [
-        Column(label, [str(row[key]) for row in rows], numeric=key == "bytes", wide=key == "sha256")
+        Column(label, [str(row[key]) for row in rows], numeric=key == "bytes")
         for key, label in labels.items()
     ]
     return Markup(tables.as_html(Table(name, title, columns, pd.DataFrame(rows))))
@@ -483,7 +489,9 @@ def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
         base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
         for text in (style, script)
     ]
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'"
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'"
+    )
     return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 

@@ -28,4 +28,9 @@ def write_answer(inputs, output, title, makers):
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        write_answer(dict(snakemake.input.items()), snakemake.output[0], snakemake.params.title, snakemake.params.makers)
+        write_answer(
+            dict(snakemake.input.items()),
+            snakemake.output[0],
+            snakemake.params.title,
+            snakemake.params.makers,
+        )

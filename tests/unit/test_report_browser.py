@@ -113,7 +113,7 @@ def test_wide_tables_do_scroll_on_a_phone_in_a_box_with_a_name(browser, pages):
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_nothing_wrong(browser, pages, name, scheme):
-    """All rules of axe-core, with everything unfolded; contrast is measured light and dark."""
+    """All rules of axe-core, with everything unfolded; of a dark page only the contrast, which differs."""
     package = pytest.importorskip(
         "axe_core_python", reason="axe-core is a development requirement: `make test`"
     )
@@ -121,7 +121,8 @@ def test_axe_finds_nothing_wrong(browser, pages, name, scheme):
     with browser.page(pages[name], 1280, scheme) as page:
         page.ask(UNFOLD)
         page.ask(axe + "; 0")
-        found = page.ask("axe.run().then(run => ({violations: run.violations, passes: run.passes}))")
+        rules = "{}" if scheme == "light" else "{runOnly: ['color-contrast']}"
+        found = page.ask(f"axe.run({rules}).then(({{violations, passes}}) => ({{violations, passes}}))")
         said = [
             (rule["id"], rule["impact"], node["html"][:120])
             for rule in found["violations"]
@@ -129,7 +130,8 @@ def test_axe_finds_nothing_wrong(browser, pages, name, scheme):
         ]
         assert said == []
         passed = {rule["id"] for rule in found["passes"]}
-        assert {"color-contrast", "image-alt", "heading-order", "region", "html-has-lang"} <= passed
+        assert "color-contrast" in passed
+        assert scheme == "dark" or {"image-alt", "heading-order", "region", "html-has-lang"} <= passed
 
 
 CONTRAST = """(() => {

@@ -202,7 +202,9 @@ MAKERS = [
     if workflow.is_rule(name)
 ]
 # Artefact -> the rule and the script that the report names beside what it shows of it.
-MAKER = {str(file): maker(name) for name in MAKERS for file in getattr(rules, name).output}
+MAKER = {
+    str(file): maker(name) for name in MAKERS for file in getattr(rules, name).output
+}
 
 
 rule page:

@@ -128,10 +128,7 @@ class Picture:
     def table(self) -> Markup:
         """The numbers as a table; of many the first rows."""
         frame = artefacts.read_csv(io.StringIO(self.data))
-        columns = [
-            Column(name, [plain(value) for value in frame[name][:SHOWN_ROWS]], numeric=is_number)
-            for name, is_number in zip(frame, map(pd.api.types.is_numeric_dtype, frame.dtypes), strict=True)
-        ]
+        columns = [_numbers(frame[name][:SHOWN_ROWS]) for name in frame]
         notes = [] if len(frame) <= SHOWN_ROWS else [f"The first {SHOWN_ROWS} of {len(frame)} rows."]
         title = f"Numbers in {self.origin.file}"
         return Markup(tables.as_html(Table(self.origin.name, title, columns, frame, notes=notes)))
@@ -199,6 +196,13 @@ class Material:
 def data_uri(kind: str, text: str) -> str:
     """Return a text as a link that needs no file and no network."""
     return f"data:{kind};charset=utf-8;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
+
+
+def _numbers(values: pd.Series) -> Column:
+    """A column of a tidy table as it is, but for the digits."""
+    cells = [plain(value) for value in values]
+    numeric = pd.api.types.is_numeric_dtype(values)
+    return Column(str(values.name), cells, numeric, wide=not numeric and max(map(len, cells), default=0) > 30)
 
 
 def plain(value: Any) -> str:

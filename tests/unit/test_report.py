@@ -445,7 +445,7 @@ def test_every_figure_and_table_carries_its_numbers_and_names_what_made_them(pag
 
 def test_the_numbers_of_a_figure_are_a_table_too_and_long_ones_are_cut():
     shown = picture("flow").table
-    assert "<td>気候 変動</td>" in shown and '<td class="numeric">-0.0123457</td>' in shown
+    assert '<td class="wide">気候 変動</td>' in shown and '<td class="numeric">-0.0123457</td>' in shown
     assert fake.NASTY not in shown and html.escape(fake.NASTY) in shown
     many = pd.DataFrame({"x": range(report.SHOWN_ROWS + 1)})
     cut = dataclasses.replace(picture("flow"), data=artefacts.csv_text(many)).table

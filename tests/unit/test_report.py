@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import html
 import itertools
 import re
 import subprocess
@@ -16,8 +17,8 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
-from nanotarget import report, tables, theme
-from nanotarget.report import Material, Picture
+from nanotarget import artefacts, outline, report, tables, theme
+from nanotarget.report import Maker, Material, Origin, Picture
 
 NAMES = theme.Names(
     True, {"rating": "Rating"}, {"sign": "Signed", "support": "Support"}, frozenset({"sign"}), fake.ARMS
@@ -30,11 +31,24 @@ PICTURES = [
 ]  # fmt: skip
 EXPERIMENT = ("effects", "equivalence", "attrition", "balance", "power", "subgroups")
 STUDY = {"study": "x", "title": fake.NASTY, "synthetic": True, "root_seed": 42}
+RAW = {"path": "data/<raw>.csv", "sha256": "ab" * 32, "bytes": 12}
 ORIGIN = {
-    "packages": {"python": "3.11", "numpy": "2.4"},
-    "inputs": [{"path": "data/<raw>.csv", "sha256": "ab" * 32, "bytes": 12}],
+    "packages": {"python": "3.11", "nanotarget": "0.1", "numpy": "2.4"},
+    "inputs": [RAW],
+    "artefacts": [RAW | {"path": "estimate/effects.csv", "rule": "estimate", "script": "estimate.py"}],
 }
+NUMBERS = pd.DataFrame({"level": [fake.NASTY, fake.JAPANESE], "estimate": [-0.0123456789, 2.0]})
 SVG = '<svg width="504pt" height="9pt" xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+
+
+def origin(name: str, folder: str) -> Origin:
+    source = {f"stage/{name}.csv": Maker("stage", "workflow/scripts/stage.py")}
+    return Origin(f"{folder}/{name}.csv", Maker(folder, f"workflow/scripts/{folder}.py"), source)
+
+
+def picture(name: str, svg: str = SVG) -> Picture:
+    described, data = f"Alt of {name} {fake.NASTY}", artefacts.csv_text(NUMBERS)
+    return Picture(svg, described, f"Caption of {name}", data, origin(name, "figures"))
 
 
 def material(calibration=True, experiment=True, registered=True, names=NAMES) -> Material:
@@ -44,15 +58,15 @@ def material(calibration=True, experiment=True, registered=True, names=NAMES) ->
     sources = {name: table for name, table in fake.sources().items() if name in wanted}
     figures = ["flow"] + ["effects", "subgroups"] * experiment
     figures += [name for name in PICTURES if name not in ("flow", "effects", "subgroups")] * calibration
+    made = tables.build(sources, names)
     return Material(
         names=names,
         has_calibration=calibration,
         has_experiment=experiment,
         registered=registered,
-        tables=tables.build(sources, names),
-        pictures={
-            name: Picture(SVG, f"Alt of {name} {fake.NASTY}", f"Caption of {name}") for name in figures
-        },
+        tables=made,
+        pictures={name: picture(name) for name in figures},
+        origins={name: origin(name, "tables") for name in made},
         sources=sources,
         verdict=fake.verdict() if calibration else None,
     )
@@ -64,7 +78,8 @@ def templates(project) -> dict[str, str]:
 
 
 def read_templates(project) -> dict[str, str]:
-    files = [*project.glob("workflow/report/*.j2"), project / "workflow/report/style.css"]
+    folder = project / "workflow/report"
+    files = [*folder.glob("*.j2"), folder / "style.css", folder / "page.js"]
     return {file.name: file.read_text("utf-8") for file in files}
 
 
@@ -108,18 +123,23 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
         if self.open and re.fullmatch("h[1-6]", self.open[-1]):
             level, text = self.headings[-1]
             self.headings[-1] = (level, text + data)
 
 
-def test_the_page_needs_no_network_and_runs_no_script(page):
+def within(reader: Reader) -> set[str]:
+    """What the links on the page itself lead to."""
+    return {link[1:] for link in reader.links if link.startswith("#")}
+
+
+def test_the_page_needs_no_network_and_runs_no_script_but_its_own(page):
     reader = Reader(page)
-    assert not {"script", "link", "iframe", "object"} & set(reader.tags)
-    assert all(link.startswith("#") for link in reader.links)
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in reader.images)
+    assert not {"link", "iframe", "object"} & set(reader.tags) and reader.tags.count("script") == 1
+    assert all(link.startswith(("#", "data:text/csv;")) for link in reader.links)
+    assert all(image["src"].startswith("data:image/svg+xml;") for image in reader.images)
     assert not re.search(r"https?://|@import|url\(", page)
     encoded = reader.images[0]["src"].split(",")[1]
     assert base64.b64decode(encoded).decode() == SVG
@@ -128,7 +148,7 @@ def test_the_page_needs_no_network_and_runs_no_script(page):
 def test_links_lead_somewhere_and_ids_are_unique(page):
     reader = Reader(page)
     assert len(set(reader.ids)) == len(reader.ids)
-    assert {link[1:] for link in reader.links} <= set(reader.ids)
+    assert within(reader) <= set(reader.ids)
     assert reader.links[0] == "#report" and "report" in reader.ids
 
 
@@ -192,9 +212,9 @@ def test_what_a_study_lacks_is_said_in_one_sentence(
     for sentence in (report.NO_CALIBRATION, report.NO_EXPERIMENT, report.NO_REGISTRATION):
         assert reader.text.count(sentence) == sentences.get(sentence, 0)
     assert page.count('class="missing"') == sum(sentences.values())
-    assert {link[1:] for link in reader.links} <= set(reader.ids)
+    assert within(reader) <= set(reader.ids)
     assert ("Nano-targeting:" in reader.text) == calibration
-    assert ("The experiment:" in reader.text) == experiment
+    assert ((3, "The experiment") in reader.headings) == experiment
 
 
 def test_the_findings_are_the_confirmatory_rows_of_the_first_outcome():
@@ -240,8 +260,8 @@ def test_the_assignment_counts_distinct_petitions_and_quotes_the_overall_best():
 
 
 def test_a_column_figure_is_shown_narrow():
-    assert not Picture(SVG, "", "").narrow
-    assert Picture(SVG.replace("504pt", "252pt"), "", "").narrow
+    assert not picture("flow").narrow
+    assert picture("flow", SVG.replace("504pt", "252pt")).narrow
 
 
 def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
@@ -297,14 +317,14 @@ def test_the_verdict_comes_first_with_funnel_reasons_advice_and_warnings(page):
     for sentence in [said["text"], *said["reasons"], *said["advice"], *said["flags"]]:
         assert sentence in first
     assert reader.images[0]["alt"].startswith("Alt of funnel")
-    assert [text for level, text in reader.headings if level == 3][:3] == [
-        "Why", "What would change the answer", "Warnings",
+    assert [text for level, text in reader.headings if level == 3][:4] == [
+        "The four questions", "Why", "What would change the answer", "Warnings",
     ]  # fmt: skip
 
 
 def test_the_diagnosis_goes_through_its_stages_in_order(page):
     headings = [text for level, text in Reader(page).headings if level == 3]
-    assert headings[3:8] == [
+    assert headings[5:10] == [
         "1 Heterogeneity: Do tastes for petitions differ between people?",
         "2 Predictability: Can the differences be seen beforehand?",
         "3 Crossover: Do they change which petition is best?",
@@ -329,7 +349,12 @@ def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_field
         f"Support, support_group: {fake.NASTY}: DO NOT DEPLOY. No.",
         tables.NEVER_FIELDED,
     ]
-    alone = dataclasses.replace(made, verdict=fake.verdict() | {"others": []})
+    none = dataclasses.replace(made.tables["diagnostics_groups"], columns=[tables.Column("Stage", [])])
+    alone = dataclasses.replace(
+        made,
+        verdict=fake.verdict() | {"others": []},
+        tables={**made.tables, "diagnostics_groups": none},
+    )
     assert [p.key for p in next(s for s in report.sections(alone) if s.key == "diagnosis").parts] == [
         *theme.STAGES
     ]
@@ -346,8 +371,8 @@ def test_a_stage_without_verdict_is_said_not_to_be_evaluated():
 
 
 def answer(templates, **changes) -> Reader:
-    funnel = Picture(SVG, f"Alt of funnel {fake.NASTY}", "Caption of funnel")
-    return Reader(report.render_answer(templates, fake.NASTY, fake.verdict() | changes, funnel))
+    verdict = fake.verdict() | changes
+    return Reader(report.render_answer(templates, fake.NASTY, verdict, picture("funnel")))
 
 
 def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_it(templates):
@@ -368,13 +393,14 @@ def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_i
     assert tables.NEVER_FIELDED in answer(templates, goal="dissuade").text
 
 
-def test_the_answer_is_one_page_without_network_script_or_markup_from_data(templates):
+def test_the_answer_is_one_page_without_network_or_markup_from_data(templates):
     reader = answer(templates)
-    assert not {"script", "link", "iframe", "object", "br"} & set(reader.tags) and reader.links == []
+    assert not {"link", "iframe", "object", "br"} & set(reader.tags)
+    assert [link.partition(";")[0] for link in reader.links] == ["data:text/csv"]
     assert [image["alt"] for image in reader.images] == [f"Alt of funnel {fake.NASTY}"]
     assert base64.b64decode(reader.images[0]["src"].split(",")[1]).decode() == SVG
     assert reader.text.count(fake.NASTY) >= 2
-    assert [level for level, _ in reader.headings] == [1, 2, 3, 3, 3]
+    assert [level for level, _ in reader.headings] == [1, 2, 3, 3, 3, 3]
 
 
 def test_the_answer_marks_simulated_data_and_only_those(templates):
@@ -400,3 +426,107 @@ def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
     verdict = fake.verdict() | {"ceilings": fake.verdict()["ceilings"] | {"dividend": below}}
     at_most = dict(report.facts(verdict))["How large could the gain at most be?"]
     assert at_most == "0.000 rating points (95% sure, from the dividend)."
+
+
+def test_every_figure_and_table_carries_its_numbers_and_names_what_made_them(page):
+    made = material()
+    reader = Reader(page)
+    files = [link.split(",")[1] for link in reader.links if link.startswith("data:")]
+    wanted = [picture.data for picture in made.pictures.values()]
+    wanted += [artefacts.csv_text(table.data) for table in made.tables.values()]
+    assert sorted(base64.b64decode(file).decode() for file in files) == sorted(wanted)
+    for folder, names in (("figures", made.pictures), ("tables", made.tables)):
+        for name in names:
+            assert (
+                f"{folder}/{name}.csv, made by rule {folder} (workflow/scripts/{folder}.py) "
+                f"from stage/{name}.csv (rule stage, workflow/scripts/stage.py)."
+            ) in " ".join(reader.text.split())
+
+
+def test_the_numbers_of_a_figure_are_a_table_too_and_long_ones_are_cut():
+    shown = picture("flow").table
+    assert '<td class="wide">気候 変動</td>' in shown and '<td class="numeric">-0.0123457</td>' in shown
+    assert fake.NASTY not in shown and html.escape(fake.NASTY) in shown
+    many = pd.DataFrame({"x": range(report.SHOWN_ROWS + 1)})
+    cut = dataclasses.replace(picture("flow"), data=artefacts.csv_text(many)).table
+    assert cut.count("<td") == report.SHOWN_ROWS and "The first 100 of 101 rows." in cut
+
+
+def test_the_policy_of_a_page_allows_its_own_style_and_script_and_nothing_else(page, templates):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    rules = dict(rule.strip().split(" ", 1) for rule in html.unescape(policy).split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
+    for tag, rule in (("style", "style-src"), ("script", "script-src")):
+        inner = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+
+
+def test_everything_has_one_place_and_what_nobody_planned_does_not_vanish():
+    made = material()
+    table = made.tables["effects"]
+    for name, source in (("unheard_of", "estimate/unheard_of.csv"), ("stray", "stray.csv")):
+        made = dataclasses.replace(
+            made,
+            tables={**made.tables, name: dataclasses.replace(table, title=f"Table {name}")},
+            origins={**made.origins, name: Origin(f"tables/{name}.csv", RULE, {source: RULE})},
+            pictures={
+                **made.pictures,
+                name: dataclasses.replace(picture(name), origin=Origin(name, RULE, {source: RULE})),
+            },
+        )
+    filled = report.sections(made)
+    shown = [exhibit.title for part in outline_of(filled) for exhibit in (*part.tables, *part.details)]
+    drawn = [picture.description for part in outline_of(filled) for picture in part.pictures]
+    assert sorted(shown) == sorted(table.title for table in made.tables.values())
+    assert sorted([*drawn, made.pictures["funnel"].description]) == sorted(
+        picture.description for picture in made.pictures.values()
+    )
+    by_key = {section.key: section for section in filled}
+    assert by_key["effects"].details[-1].title == "Table unheard_of"
+    assert [exhibit.title for exhibit in by_key[outline.FURTHER].details] == ["Table stray"]
+    assert outline.FURTHER not in {section.key for section in report.sections(material())}
+
+
+RULE = Maker("some_rule", "workflow/scripts/some_rule.py")
+
+
+def outline_of(sections):
+    for section in sections:
+        yield section
+        yield from outline_of(section.parts)
+
+
+REGISTERED_ARTEFACTS = [
+    "effects", "scales", "omnibus", "robustness", "randomization_inference", "randomization_distribution",
+    "equivalence", "sentences", "power", "balance", "attrition", "differential_attrition", "lee_bounds",
+    "ipw", "cace", "checks", "participants", "deviations",
+]  # fmt: skip
+EXPLORED_ARTEFACTS = [
+    "subgroups", "odds_ratios", "mobilisation", "lower_tail", "gate", "projection", "rate",
+    "targeting_curve", "validation", "fairness", "dissuasion",
+]  # fmt: skip
+
+
+def test_the_outline_claims_every_artefact_of_an_experiment_once():
+    stems = [*REGISTERED_ARTEFACTS, *EXPLORED_ARTEFACTS]
+    places = outline.place({}, dict.fromkeys(stems, ""))
+    assert places[outline.FURTHER].folded == []
+    found = [name for place in places.values() for name in (*place.tables, *place.folded)]
+    assert sorted(found) == sorted(stems)
+    marked = [section for section in outline.OUTLINE if section.exploratory]
+    keys = [part.key for part in outline.every(marked)]
+    assert {name for key in keys for name in places[key].folded} == set(EXPLORED_ARTEFACTS)
+
+
+def test_keys_of_the_outline_are_anchors_of_their_own():
+    keys = [part.key for part in outline.every(outline.OUTLINE)]
+    assert len(set(keys)) == len(keys) and not {"answer", "report", "provenance"} & set(keys)
+
+
+def test_explorations_of_a_calibration_alone_are_shown():
+    made = material(experiment=False)
+    pictures = {**made.pictures, "dissuasion": picture("dissuasion")}
+    filled = report.sections(dataclasses.replace(made, pictures=pictures))
+    explored = next(section for section in filled if section.key == "explore")
+    assert not explored.missing and [part.key for part in explored.parts] == ["dissuasion"]

@@ -44,6 +44,7 @@ FLOW = (
     "tables",
     "numbers",
     "paper",
+    "outline",
     "report",
     "simulate",
     "truth",

@@ -49,15 +49,20 @@ def write_text(text: str, path: str | Path) -> None:
     write_bytes(text.encode("utf-8"), path)
 
 
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a tidy table as CSV (UTF-8, comma, LF, 12 significant digits, empty = missing)."""
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a tidy table as CSV (comma, LF, 12 significant digits, empty = missing)."""
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    write_text(buffer.getvalue(), path)
+    return buffer.getvalue()
 
 
-def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV artefact back; only the empty string is missing, so a level 'NA' survives."""
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a tidy table as CSV in UTF-8."""
+    write_text(csv_text(table), path)
+
+
+def read_csv(path: str | Path | io.StringIO, **options: Any) -> pd.DataFrame:
+    """Read a CSV artefact (or its text) back; only the empty string is missing, so a level 'NA' survives."""
     return pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
 
 

@@ -1,65 +1,41 @@
 """Pages without network: the report, the verdict first, and the answer for who decides.
 
-Every section of the report is made from the tables of a stage; one whose inputs do not exist is left
-out with one sentence that says why.
+`outline` says what stands in which section of the report; one whose inputs do not exist is left out with
+one sentence that says why. Figures and tables carry their numbers with them and name what made them.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
+import hashlib
+import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from nanotarget import tables, theme
-from nanotarget.tables import Table
+from nanotarget import artefacts, outline, tables, theme
+from nanotarget.outline import Part, Place
+from nanotarget.tables import Column, Table
 from nanotarget.theme import Names
 
 NO_CALIBRATION = "This study has no calibration survey, so there is nothing to show here."
 NO_EXPERIMENT = "This study has no experiment, so there is nothing to show here."
 
 NO_REGISTRATION = "This study has no pre-registration, so there is nothing to deviate from."
+NOTHING_HERE = "The config asks for nothing of this kind, or the data do not allow it."
 
 LABELS_MEAN = (
     "Confirmatory estimates test a pre-registered hypothesis; secondary ones were pre-registered beside "
     "them; exploratory ones were not pre-registered."
 )
-STAGE_LEADS = {
-    "heterogeneity": (
-        "Answers of one person to different tasks share her tastes but no noise, so their products measure "
-        "how much tastes differ. The ceiling is what a mind-reader could gain."
-    ),
-    "predictability": (
-        "Only differences that the covariates reveal can be used. Predictions are for people whom the "
-        "learner has not seen; the ceiling is what perfect use of the predictable part could gain."
-    ),
-    "crossover": (
-        "Differences help only if they change which petition is best, and in the same way when the "
-        "calibration is done twice. One half of it chooses, the other half says what the choice gains."
-    ),
-    "dividend": (
-        "Every respondent is scored on petitions that were chosen without her answers. The plug-in "
-        "estimate is the learner's own promise, optimistic because the same data made the choice."
-    ),
-}
-STAGE_FIGURES = {
-    "heterogeneity": ("variance",),
-    "predictability": ("calibration", "ladder"),
-    "crossover": ("switches", "abundance"),
-    "dividend": ("dividend", "frontier", "learning"),
-}
-STAGE_TABLES = {
-    "heterogeneity": ("diagnostics", "diagnostics_attributes"),
-    "predictability": ("ladder",),
-    "crossover": (),
-    "dividend": ("frontier", "learning_curve"),
-}
 # The verdict and what binds, for people who do not read statistics.
 OVERALL = {
     "DEPLOY": "Yes: nano-targeting pays.",
@@ -73,16 +49,64 @@ BINDING = {
     "dividend": "What could be gained is not gained once the rule meets people it has not seen.",
 }
 
+HIDDEN = "Suppressed cells hold too few people to be published."
 NO_LABELS = "Without a pre-registration every estimate is exploratory."
+
+
+# Rows of a figure's data that the page shows; the data themselves are there whole.
+SHOWN_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Maker:
+    """A rule of the workflow and the script that it runs."""
+
+    rule: str
+    script: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a figure or table comes from.
+
+    Attributes:
+        file: its numbers, below the folder of the results.
+        maker: what made it.
+        sources: artefacts that it shows (paths below the results) -> what made them.
+    """
+
+    file: str
+    maker: Maker
+    sources: Mapping[str, Maker] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the file with the numbers."""
+        return PurePath(self.file).name
+
+    @property
+    def stage(self) -> str:
+        """Folder of the results in which the first artefact lies that it shows, "" if none is known."""
+        return next((path.split("/")[0] for path in self.sources if "/" in path), "")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the report shows it: SVG text, alternative text and caption."""
+    """A figure as the report shows it.
+
+    Attributes:
+        svg: its text.
+        description: alternative text.
+        caption: of the figure.
+        data: CSV text with the numbers that it shows.
+        origin: where it comes from.
+    """
 
     svg: str
     description: str
     caption: str
+    data: str
+    origin: Origin
 
     @property
     def narrow(self) -> bool:
@@ -93,12 +117,36 @@ class Picture:
     @property
     def source(self) -> str:
         """Data URI. As an image of its own the SVG can neither run scripts nor clash in ids."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode("utf-8")).decode("ascii")
+        return data_uri("image/svg+xml", self.svg)
+
+    @property
+    def download(self) -> str:
+        """Data URI of the numbers."""
+        return data_uri("text/csv", self.data)
+
+    @property
+    def table(self) -> Markup:
+        """The numbers as a table; of many the first rows."""
+        frame = artefacts.read_csv(io.StringIO(self.data))
+        columns = [_numbers(frame[name][:SHOWN_ROWS]) for name in frame]
+        notes = [] if len(frame) <= SHOWN_ROWS else [f"The first {SHOWN_ROWS} of {len(frame)} rows."]
+        title = f"Numbers in {self.origin.file}"
+        return Markup(tables.as_html(Table(self.origin.name, title, columns, frame, notes=notes)))
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table as the report shows it: title, HTML, data URI of the unrounded numbers, where it comes from."""
+
+    title: str
+    markup: Markup
+    download: str
+    origin: Origin
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the report; with `missing` set it is one sentence and nothing else.
+    """One part of the report, filled; with `missing` set it is one sentence and nothing else.
 
     Tables that repeat a figure's numbers or give background go into `details`, folded up.
     """
@@ -107,12 +155,17 @@ class Section:
     title: str
     lead: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
-    tables: Sequence[Markup] = ()
-    details: Sequence[tuple[str, Markup]] = ()
+    tables: Sequence[Exhibit] = ()
+    details: Sequence[Exhibit] = ()
     quote: str = ""
     missing: str = ""
     exploratory: bool = False
     parts: Sequence[Section] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it that the study itself has made."""
+        return not (self.pictures or self.tables or self.details or self.quote or self.parts)
 
 
 @dataclass(frozen=True)
@@ -124,6 +177,7 @@ class Material:
         has_calibration, has_experiment, registered: which parts the study has.
         tables: by name, from `tables.build`.
         pictures: by figure name.
+        origins: table name -> where it comes from.
         sources: tidy tables that sentences quote (effects, petitions).
         verdict: diagnose/verdict.json, or None.
     """
@@ -134,8 +188,28 @@ class Material:
     registered: bool
     tables: Mapping[str, Table]
     pictures: Mapping[str, Picture]
+    origins: Mapping[str, Origin]
     sources: Mapping[str, pd.DataFrame]
     verdict: Mapping[str, Any] | None
+
+
+def data_uri(kind: str, text: str) -> str:
+    """Return a text as a link that needs no file and no network."""
+    return f"data:{kind};charset=utf-8;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
+
+
+def _numbers(values: pd.Series) -> Column:
+    """A column of a tidy table as it is, but for the digits."""
+    cells = [plain(value) for value in values]
+    numeric = pd.api.types.is_numeric_dtype(values)
+    return Column(str(values.name), cells, numeric, wide=not numeric and max(map(len, cells), default=0) > 30)
+
+
+def plain(value: Any) -> str:
+    """Write a cell of a tidy table with six significant digits; missing ones are empty."""
+    if pd.isna(value):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def findings(effects: pd.DataFrame, names: Names, equivalence: pd.DataFrame | None = None) -> list[str]:
@@ -182,129 +256,86 @@ def _finding(row: Mapping[str, Any], names: Names, test: Mapping[str, Any] | Non
 
 
 def sections(material: Material) -> list[Section]:
-    """Return the sections of the report in their order."""
-    made, pictures, names = material.tables, material.pictures, material.names
-    calibrated = "" if material.has_calibration else NO_CALIBRATION
-    fielded = "" if material.has_experiment else NO_EXPERIMENT
+    """Return the sections of the report in their order, filled as `outline` plans them."""
+    places = outline.place(
+        {name: picture.origin.stage for name, picture in material.pictures.items()},
+        {
+            name: material.origins[name].stage
+            for name, table in material.tables.items()
+            if len(table) or name in outline.SHOWN_EMPTY
+        },
+    )
+    said = spoken(material)
+    filled = [_filled(part, places, said, material) for part in outline.OUTLINE]
+    return [section for section in filled if section.key != outline.FURTHER or not section.empty]
 
-    def shown(*wanted: str) -> list[Markup]:
-        return [Markup(tables.as_html(made[name])) for name in wanted if name in made]
 
-    def folded(*wanted: str) -> list[tuple[str, Markup]]:
-        return [(made[name].title, shown(name)[0]) for name in wanted if name in made]
+def _filled(
+    part: Part, places: Mapping[str, Place], said: Mapping[str, Sequence[str]], material: Material
+) -> Section:
+    place = places[part.key]
+    parts = [_filled(inner, places, said, material) for inner in part.parts]
+    verdict = _stage_verdict(part.key, material.verdict)
+    section = Section(
+        part.key,
+        part.title,
+        [*verdict, *part.lead, *said.get(part.key, ())],
+        [material.pictures[name] for name in place.figures],
+        [_exhibit(name, material) for name in place.tables],
+        [_exhibit(name, material) for name in place.folded],
+        quote=_assigned(material.sources.get("petitions"))[1] if part.key == "assignment" else "",
+        exploratory=part.exploratory,
+        parts=[inner for inner in parts if not inner.empty or _stage_verdict(inner.key, material.verdict)],
+    )
+    return dataclasses.replace(section, missing=_why(part, material)) if section.empty else section
 
-    def drawn(*wanted: str) -> list[Picture]:
-        return [pictures[name] for name in wanted if name in pictures]
 
-    unregistered = fielded if material.registered else NO_REGISTRATION
-    conjoint = [f"amce_{rating}" for rating in names.ratings]
-    count, quote = _assigned(material.sources.get("petitions"))
-    count += _against_noise(material.sources.get("concentration"))
-    count += _certainty(material.sources.get("uncertainty"))
-    suppressed = ["Suppressed cells hold too few people to be published."] if "subgroups" in made else []
-    return [
-        Section(
-            "flow",
-            "Who took part",
-            ["Exclusions are applied one after the other, in the order shown."],
-            drawn("flow"),
-            details=folded("flow"),
-        ),
-        Section(
-            "calibration",
-            "What people like in a petition",
-            [
-                "The calibration survey showed petitions with randomly combined attributes. "
-                "Effects compare a level with the reference level of its attribute, averaged over all else."
-            ],
-            drawn(*conjoint),
-            details=folded("amce", "learners"),
-            missing=calibrated,
-        ),
-        Section(
-            "diagnosis",
-            "Diagnosis: can nano-targeting pay?",
-            [
-                "Four questions, each with the largest gain over the overall-best petition that its answer "
-                "leaves possible. The first whose upper bound stays below the smallest gain that matters "
-                "says why nano-targeting fails.",
-            ],
-            missing=calibrated,
-            parts=[] if material.verdict is None else diagnosis(material.verdict, drawn, folded, shown),
-        ),
-        Section(
-            "assignment",
-            "Who gets which petition",
-            count,
-            drawn("petitions"),
-            shown("audit"),
-            folded("arm_balance"),
-            quote=quote,
-            missing=calibrated,
-        ),
-        Section(
-            "effects",
-            "What the experiment found",
-            [
-                "Differences between randomised arms.",
-                LABELS_MEAN if material.registered else NO_LABELS,
-            ],
-            drawn("effects"),
-            shown("effects", "equivalence"),
-            folded("attrition", "balance", "power"),
-            missing=fielded,
-        ),
-        Section(
-            "explore",
-            "Explorations",
-            ["Exploratory: found by looking, not predicted; to be confirmed by new data.", *suppressed],
-            drawn("subgroups"),
-            details=folded("subgroups"),
-            missing=fielded or ("" if "subgroups" in made else "The config names no subgroups."),
-            exploratory=True,
-        ),
-        Section(
-            "deviations",
-            "Deviations from the pre-registration",
-            tables=shown("deviations"),
-            missing=unregistered,
-        ),
+def _why(part: Part, material: Material) -> str:
+    """Say why a part is empty."""
+    has = {
+        "calibration": (material.has_calibration, NO_CALIBRATION),
+        "experiment": (material.has_experiment, NO_EXPERIMENT),
+        "registration": (material.registered, NO_REGISTRATION),
+    }
+    return next((sentence for met, sentence in (has[need] for need in part.needs) if not met), NOTHING_HERE)
+
+
+def _exhibit(name: str, material: Material) -> Exhibit:
+    table = material.tables[name]
+    download = data_uri("text/csv", artefacts.csv_text(table.data))
+    return Exhibit(table.title, Markup(tables.as_html(table)), download, material.origins[name])
+
+
+def _stage_verdict(key: str, verdict: Mapping[str, Any] | None) -> list[str]:
+    """The sentence that a part begins with if it is a stage of a diagnosis that was made."""
+    if verdict is None or key not in theme.STAGES:
+        return []
+    return [f"Verdict: {verdict['stages'].get(key, 'NOT EVALUATED')}."]
+
+
+def spoken(material: Material) -> dict[str, list[str]]:
+    """Return the sentences that depend on the study: key of a part -> what it says of itself."""
+    assigned, _ = _assigned(material.sources.get("petitions"))
+    return {
+        "assignment": [
+            *assigned,
+            *_against_noise(material.sources.get("concentration")),
+            *_certainty(material.sources.get("uncertainty")),
+        ],
+        "effects": [LABELS_MEAN if material.registered else NO_LABELS],
+        "explore": [HIDDEN] if "subgroups" in material.tables else [],
+        outline.OTHERS: [] if material.verdict is None else _others(material.verdict["others"]),
+    }
+
+
+def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on each verdict on the other goal and on subgroups."""
+    sentences = [
+        f"{other['goal'].capitalize()}, {'everybody' if other['group'] == 'all' else other['group']}: "
+        f"{other['overall']}. {other['text']}"
+        for other in verdicts
     ]
-
-
-def diagnosis(
-    verdict: Mapping[str, Any],
-    drawn: Callable[..., list[Picture]],
-    folded: Callable[..., list[tuple[str, Markup]]],
-    shown: Callable[..., list[Markup]],
-) -> list[Section]:
-    """Return a part of the section Diagnosis for each stage, and one for the other goal and subgroups.
-
-    Args:
-        verdict: diagnose/verdict.json.
-        drawn, folded, shown: give figures, folded and open tables by name, those that there are.
-    """
-    parts = [
-        Section(
-            stage,
-            f"{k + 1} {stage.capitalize()}: {question}",
-            [f"Verdict: {verdict['stages'].get(stage, 'NOT EVALUATED')}.", STAGE_LEADS[stage]],
-            drawn(*STAGE_FIGURES[stage]),
-            details=folded(*STAGE_TABLES[stage]),
-        )
-        for k, (stage, question) in enumerate(theme.STAGES.items())
-    ]
-    others = verdict["others"]
-    if others:
-        lead = [
-            f"{other['goal'].capitalize()}, {'everybody' if other['group'] == 'all' else other['group']}: "
-            f"{other['overall']}. {other['text']}"
-            for other in others
-        ]
-        lead += [tables.NEVER_FIELDED] if any(other["goal"] == "dissuade" for other in others) else []
-        title = "The other goal and subgroups"
-        parts.append(Section("others", title, lead, tables=shown("diagnostics_groups"), exploratory=True))
-    return parts
+    return sentences + [tables.NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
 
 
 def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -410,28 +441,62 @@ def render(
     """Fill the report.
 
     Args:
-        templates: Jinja2 sources by file name: report.html.j2 and what it includes; every value is
-            escaped unless it is `Markup`.
+        templates: sources by file name: report.html.j2 and what it includes, style.css and page.js;
+            every value is escaped unless it is `Markup`.
         study: study, title, synthetic, root_seed.
         material: what `sections` shows.
-        provenance: packages and inputs as `provenance.manifest` writes them.
+        provenance: packages (name -> version), inputs (path, sha256, bytes of the files from outside),
+            artefacts (path, sha256, bytes, rule, script of those that the page shows).
     """
     effects = material.sources.get("effects")
     return (
         _environment(templates)
         .get_template("report.html.j2")
         .render(
+            **_embedded(templates),
             study=study,
             verdict=material.verdict,
+            stages=theme.STAGES,
+            facts=[] if material.verdict is None else facts(material.verdict),
             funnel=material.pictures.get("funnel"),
             never_fielded=tables.NEVER_FIELDED,
             findings=[]
             if effects is None or effects.empty
             else findings(effects, material.names, material.sources.get("equivalence")),
             sections=sections(material),
-            provenance=provenance,
+            packages=provenance["packages"],
+            files=[
+                _listed("inputs", "Files that were read", provenance["inputs"], {"path": "File"} | CHECKED),
+                _listed("artefacts", "What this page shows", provenance["artefacts"], MADE_BY | CHECKED),
+            ],
         )
     )
+
+
+MADE_BY = {"path": "File", "rule": "Rule", "script": "Script"}
+CHECKED = {"bytes": "Bytes", "sha256": "SHA-256"}
+
+
+def _listed(name: str, title: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Markup:
+    """Files with their checksums as a table."""
+    columns = [
+        Column(label, [str(row[key]) for row in rows], numeric=key == "bytes")
+        for key, label in labels.items()
+    ]
+    return Markup(tables.as_html(Table(name, title, columns, pd.DataFrame(rows))))
+
+
+def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
+    """Style and script of a page, and the policy that keeps a browser from running or fetching more."""
+    style, script = (f"\n{templates[name]}" for name in ("style.css", "page.js"))
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+        for text in (style, script)
+    ]
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'"
+    )
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
 def render_answer(
@@ -449,8 +514,10 @@ def render_answer(
         _environment(templates)
         .get_template("answer.html.j2")
         .render(
+            **_embedded(templates),
             study={"title": title, "synthetic": verdict["synthetic"]},
             verdict=verdict,
+            stages=theme.STAGES,
             facts=facts(verdict),
             funnel=funnel,
             never_fielded=tables.NEVER_FIELDED,

@@ -7,6 +7,7 @@ rule conjoint:
         amce="<results>/calibrate/amce.csv",
         marginal_means="<results>/calibrate/marginal_means.csv",
         design_checks="<results>/calibrate/design_checks.csv",
+        design="<results>/calibrate/design.csv",
     log:
         "<logs>/conjoint.log",
     conda:
@@ -22,6 +23,7 @@ rule conjoint:
         analysed=config["calibration"]["analyse"],
         profiles_a_task=config["calibration"]["profiles"],
         se_type=config["calibrate"]["se_type"],
+        seed=config["root_seed"],
     message:
         "Estimating average effects of attribute levels and checking the conjoint's design"
     script:
@@ -130,6 +132,7 @@ rule imce:
         library=library("imce.py"),
     output:
         effects="<results>/calibrate/imce.parquet",
+        distribution="<results>/calibrate/imces.csv",
         importance="<results>/calibrate/importance.csv",
     log:
         "<logs>/imce.log",

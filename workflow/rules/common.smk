@@ -34,8 +34,21 @@ def library(script):
     return sorted(os.path.relpath(file) for file in found)
 
 
+def maker(name):
+    """Which rule and script the pages name as those that made something."""
+    script = os.path.basename(str(getattr(rules, name).rule.script))
+    return {"rule": name, "script": f"workflow/scripts/{script}"}
+
+
 # What the pages of HTML include.
 PAGE_PARTS = [
     os.path.relpath(WORKFLOW / "report" / name)
-    for name in ("style.css", "banner.html.j2", "figure.html.j2", "verdict.html.j2")
+    for name in (
+        "style.css",
+        "page.js",
+        "head.html.j2",
+        "banner.html.j2",
+        "figure.html.j2",
+        "verdict.html.j2",
+    )
 ]

@@ -150,6 +150,10 @@ rule answer:
         runtime=5,
     params:
         title=config["title"] or config["study"],
+        makers={
+            "funnel": {"rule": "answer", "script": "workflow/scripts/answer.py"},
+            "diagnostics": maker("diagnostics"),
+        },
     message:
         "Writing the answer for who decides"
     script:

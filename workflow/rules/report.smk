@@ -2,7 +2,6 @@
 HAS_CALIBRATION = config["calibration"] is not None
 HAS_EXPERIMENT = config["experiment"] is not None
 HAS_OUTCOMES = HAS_EXPERIMENT and len(config["experiment"]["outcomes"]) > 0
-HAS_SUBGROUPS = HAS_OUTCOMES and len(config["explore"]["subgroups"]) > 0
 HAS_AUDIT = HAS_CALIBRATION and bool(
     (config["experiment"] or {}).get("petition_columns")
 )
@@ -14,6 +13,9 @@ if HAS_CALIBRATION:
         "amce": "<results>/calibrate/amce.csv",
         "marginal_means": "<results>/calibrate/marginal_means.csv",
         "learners": "<results>/calibrate/learners.csv",
+        "design": "<results>/calibrate/design.csv",
+        "imces": "<results>/calibrate/imces.csv",
+        "quality": "<results>/clean/quality.csv",
         **{
             name: f"<results>/diagnose/{name}.csv"
             for name in (
@@ -29,6 +31,7 @@ if HAS_CALIBRATION:
         "petitions": "<results>/assign/petitions.csv",
         "concentration": "<results>/assign/concentration.csv",
         "uncertainty": "<results>/assign/uncertainty.csv",
+        "dissuasion": "<results>/explore/dissuasion.csv",
     }
 if HAS_AUDIT:
     SOURCES["audit"] = "<results>/assign/audit.csv"
@@ -37,20 +40,29 @@ if config["roster"]:
 if HAS_EXPERIMENT:
     SOURCES |= {
         name: f"<results>/estimate/{name}.csv"
-        for name in ("effects", "equivalence", "attrition", "balance", "power")
+        for name in [
+            *ESTIMATES,
+            "randomization_inference",
+            "randomization_distribution",
+        ]
     }
     if config["preregistration"]:
         SOURCES["deviations"] = "<results>/deviations.csv"
-if HAS_SUBGROUPS:
-    SOURCES["subgroups"] = "<results>/explore/subgroups.csv"
+    SOURCES |= {
+        name: f"<results>/explore/{name}.csv" for name in [*EXPLORATIONS, *PROMISES]
+    }
 
 # Figure -> what it draws (and its category in Snakemake's own report).
 FIGURES = {"flow": (["flow"], "Participants")}
+if HAS_EXPERIMENT:
+    FIGURES["participants"] = (["participants"], "Participants")
 if HAS_CALIBRATION:
+    FIGURES["design"] = (["design"], "Calibration")
     FIGURES |= {
         f"amce_{outcome}": (["amce", "marginal_means"], "Calibration")
         for outcome in config["calibration"]["outcomes"]
     }
+    FIGURES["imces"] = (["imces"], "Calibration")
     FIGURES |= {
         name: ([*sources, "diagnostics"], "Diagnosis")
         for name, sources in {
@@ -67,9 +79,30 @@ if HAS_CALIBRATION:
     }
     FIGURES["petitions"] = (["petitions"], "Assignment")
 if HAS_OUTCOMES:
-    FIGURES["effects"] = (["effects"], "Experiment")
-if HAS_SUBGROUPS:
-    FIGURES["subgroups"] = (["subgroups"], "Exploratory")
+    FIGURES |= {
+        name: (sources, "Experiment")
+        for name, sources in {
+            "effects": ["effects", "equivalence"],
+            "randomization": ["randomization_distribution", "randomization_inference"],
+            "specifications": ["robustness"],
+            "bounds": ["lee_bounds"],
+        }.items()
+    }
+if HAS_EXPERIMENT:
+    FIGURES |= {
+        name: (sources, "Exploratory")
+        for name, sources in {
+            "subgroups": ["subgroups"],
+            "tail": ["lower_tail"],
+            "validation": ["validation"],
+            "dilution": ["validation"],
+            "dose": ["validation"],
+            "targeting": ["targeting_curve", "rate"],
+        }.items()
+        if sources[0] in SOURCES
+    }
+if HAS_CALIBRATION:
+    FIGURES["dissuasion"] = (["dissuasion"], "Exploratory")
 
 # Those that only figures or sentences need have no table of their own.
 TABLES = [
@@ -85,6 +118,8 @@ TABLES = [
         "concentration",
         "uncertainty",
         "quality",
+        "design",
+        "imces",
         "sentences",
         "randomization_distribution",
         "targeting_curve",
@@ -155,7 +190,6 @@ rule figures:
         names=NAMES,
         profiles=(config["calibration"] or {}).get("profiles", 1),
         analysed=(config["calibration"] or {}).get("analyse", ""),
-        sesoi=config["estimate"]["sesoi"],
     message:
         "Drawing figures"
     script:
@@ -188,11 +222,47 @@ rule tables:
         "../scripts/tables.py"
 
 
+# The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
+# `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
+MAKERS = [
+    name
+    for name in (
+        "check",
+        "clean",
+        "conjoint",
+        "learn",
+        "imce",
+        "halve",
+        "diagnostics",
+        "answer",
+        "choose",
+        "concentration",
+        "uncertainty",
+        "randomise",
+        "fielding",
+        "dissuasion",
+        "deviations",
+        "estimate",
+        "randomization",
+        "explore",
+        "validation",
+        "figures",
+        "tables",
+    )
+    if workflow.is_rule(name)
+]
+# Artefact -> the rule and the script that the report names beside what it shows of it.
+MAKER = {
+    str(file): maker(name) for name in MAKERS for file in getattr(rules, name).output
+}
+
+
 rule page:
     input:
         **SOURCES,
         **({"verdict": "<results>/diagnose/verdict.json"} if HAS_CALIBRATION else {}),
         pictures=[f"<results>/figures/{name}.svg" for name in FIGURES],
+        numbers=[f"<results>/figures/{name}.csv" for name in FIGURES],
         descriptions="<results>/figures/descriptions.json",
         captions=[
             os.path.relpath(WORKFLOW / "report" / f"{name}.rst")
@@ -222,6 +292,8 @@ rule page:
         names=NAMES,
         study=STUDY,
         parts=[part for part in ("calibration", "experiment") if config[part]],
+        makers=MAKER,
+        drawn={name: sources for name, (sources, _) in FIGURES.items()},
     message:
         "Writing the report"
     script:
@@ -259,42 +331,9 @@ rule paper:
         "../scripts/paper.py"
 
 
-# The rules that leave artefacts of a study, in the order of the data flow; a study has some of them.
-# `make verify` calls every other file in the results folder unknown, so a forgotten rule is noticed.
-MAKERS = [
-    name
-    for name in (
-        "check",
-        "clean",
-        "conjoint",
-        "learn",
-        "imce",
-        "halve",
-        "diagnostics",
-        "answer",
-        "choose",
-        "concentration",
-        "uncertainty",
-        "randomise",
-        "fielding",
-        "dissuasion",
-        "deviations",
-        "estimate",
-        "randomization",
-        "explore",
-        "validation",
-        "figures",
-        "tables",
-        "page",
-        "paper",
-    )
-    if workflow.is_rule(name)
-]
-
-
 rule manifest:
     input:
-        artefacts=[getattr(rules, name).output for name in MAKERS],
+        artefacts=[getattr(rules, name).output for name in [*MAKERS, "page", "paper"]],
         files=FILES,
         library=library("manifest.py"),
     output:
@@ -318,7 +357,7 @@ rule manifest:
                 "outputs": [str(file) for file in getattr(rules, name).output],
                 "params": dict(getattr(rules, name).params.items()),
             }
-            for name in MAKERS
+            for name in [*MAKERS, "page", "paper"]
         },
         study=STUDY,
     message:

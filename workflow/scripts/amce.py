@@ -4,12 +4,12 @@ import pandas as pd
 
 from nanotarget import artefacts, conjoint
 from nanotarget.config import CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design
+from nanotarget.design import Design, overview
 from nanotarget.problems import reporting
 
 
-def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_task, se_type):
-    """Write AMCEs and marginal means of every outcome, and design checks of the analysed one."""
+def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_task, se_type, seed):
+    """Write AMCEs and marginal means of every outcome, design checks of the analysed one, and the design."""
     design = Design.from_config(typed(DesignConfig, design))
     profiles = artefacts.read_parquet(inputs.profiles)
     respondents = artefacts.read_parquet(inputs.respondents)
@@ -26,6 +26,7 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
     artefacts.write_csv(pd.concat(effects, ignore_index=True), outputs.amce)
     artefacts.write_csv(pd.concat(means, ignore_index=True), outputs.marginal_means)
     artefacts.write_csv(checks, outputs.design_checks)
+    artefacts.write_csv(overview(design, seed), outputs.design)
 
 
 if __name__ == "__main__":
@@ -39,4 +40,5 @@ if __name__ == "__main__":
             snakemake.params.analysed,
             snakemake.params.profiles_a_task,
             snakemake.params.se_type,
+            snakemake.params.seed,
         )

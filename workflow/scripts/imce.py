@@ -3,7 +3,7 @@
 from nanotarget import artefacts
 from nanotarget.config import CovariateConfig, DesignConfig, typed
 from nanotarget.design import Design
-from nanotarget.imce import imce, importance
+from nanotarget.imce import distribution, imce, importance
 from nanotarget.learners import model_from_data
 from nanotarget.problems import reporting
 
@@ -15,6 +15,7 @@ def write_imce(inputs, outputs, design, covariates, confidence, seed):
     respondents = artefacts.read_parquet(inputs.respondents)
     effects = imce(model, respondents, confidence, seed)
     artefacts.write_parquet(effects, outputs.effects)
+    artefacts.write_csv(distribution(effects), outputs.distribution)
     explained = importance(effects, respondents, typed(list[CovariateConfig], covariates), seed)
     artefacts.write_csv(explained, outputs.importance)
 

@@ -4,45 +4,80 @@ from pathlib import Path
 
 from nanotarget import artefacts, provenance, tables
 from nanotarget.problems import reporting
-from nanotarget.report import Material, Picture, render
+from nanotarget.report import Maker, Material, Origin, Picture, render
 from nanotarget.theme import Names
 
 
-def write_report(inputs, sources, output, study, settings, parts):
+def write_report(inputs, sources, output, study, settings, parts, makers, drawn):
     """Fill the template with tables, figures, verdict and provenance.
 
-    A figure `amce_rating` has the caption `amce_rating.rst`, or else `amce.rst`.
+    A figure `amce_rating` has the caption `amce_rating.rst`, or else `amce.rst`; a table
+    `diagnostics_groups` shows the source of that name, or else `diagnostics`.
     """
+    results = Path(output).parent
     names = Names.from_settings(settings)
     tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    made = tables.build(tidy, names)
+    makers = {path: Maker(**maker) for path, maker in makers.items()}
+
+    def origin(file, shown):
+        return Origin(
+            file,
+            makers[str(results / file)],
+            {Path(sources[name]).relative_to(results).as_posix(): makers[sources[name]] for name in shown},
+        )
+
     descriptions = artefacts.read_json(inputs["descriptions"])
     captions = {
         Path(path).stem: " ".join(Path(path).read_text("utf-8").split()) for path in inputs["captions"]
     }
     pictures = {
-        Path(path).stem: Picture(
-            Path(path).read_text("utf-8"),
-            descriptions[Path(path).stem],
-            captions[Path(path).stem.split("_")[0]],
+        path.stem: Picture(
+            path.read_text("utf-8"),
+            descriptions[path.stem],
+            captions.get(path.stem) or captions[path.stem.split("_")[0]],
+            path.with_suffix(".csv").read_text("utf-8"),
+            origin(f"figures/{path.stem}.csv", drawn[path.stem]),
         )
-        for path in inputs["pictures"]
+        for path in map(Path, inputs["pictures"])
     }
     material = Material(
         names=names,
         has_calibration="calibration" in parts,
         has_experiment="experiment" in parts,
         registered=study["preregistration"] is not None,
-        tables=tables.build(tidy, names),
+        tables=made,
         pictures=pictures,
+        origins={
+            name: origin(f"tables/{name}.csv", [name if name in sources else name.split("_")[0]])
+            for name in made
+        },
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
     )
-    origin = {"packages": provenance.packages(), "inputs": provenance.fingerprints(inputs["files"])}
+    listed = [
+        {**row, "path": Path(row["path"]).relative_to(results).as_posix(), **vars(makers[row["path"]])}
+        for row in provenance.fingerprints(sources.values())
+    ]
+    came_from = {
+        "packages": provenance.packages(),
+        "inputs": provenance.fingerprints(inputs["files"]),
+        "artefacts": listed,
+    }
     templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs["templates"]}
-    artefacts.write_text(render(templates, study, material, origin), output)
+    artefacts.write_text(render(templates, study, material, came_from), output)
 
 
-OTHER_INPUTS = ("descriptions", "captions", "pictures", "verdict", "files", "templates", "library")
+OTHER_INPUTS = (
+    "descriptions",
+    "captions",
+    "pictures",
+    "numbers",
+    "verdict",
+    "files",
+    "templates",
+    "library",
+)
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
@@ -54,4 +89,6 @@ if __name__ == "__main__":
             snakemake.params.study,
             snakemake.params.names,
             snakemake.params.parts,
+            snakemake.params.makers,
+            snakemake.params.drawn,
         )

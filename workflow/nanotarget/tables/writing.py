@@ -16,7 +16,7 @@ def as_html(table: Table) -> str:
     """Return the table as an HTML fragment: a labelled box that scrolls on its own when it is wide."""
     caption = html.escape(table.title)
     lines = [
-        f'<div class="table" role="region" aria-label="{caption}" tabindex="0">',
+        f'<div class="table" role="group" aria-label="{caption}" tabindex="0">',
         "<table>",
         f"<caption>{caption}</caption>",
         "<thead><tr>"

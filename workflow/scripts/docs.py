@@ -1,6 +1,6 @@
 """Write the parts of the documents that follow from schemas and rules: `make docs`.
 
-Usage: python workflow/scripts/docs.py            writes docs/config.md, docs/preregistration.md and README.md
+Usage: python workflow/scripts/docs.py            writes them: docs/{config,preregistration,numbers}.md and README.md
    or: python workflow/scripts/docs.py --check    says which of them are not current (exit code 1 if any)
 """
 
@@ -14,7 +14,9 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
 from nanotarget.artefacts import write_text
+from nanotarget.numbers import documentation
 from nanotarget.reference import Origin, list_of_artefacts, put_between, reference
+from nanotarget.tables.study import VIEWS
 
 SCHEMAS = Path("workflow/schemas")
 INTRODUCTION = """{about}
@@ -74,8 +76,8 @@ def origins(config):
 
 
 def sources_of_table(name, tidy):
-    """Return the source that a table is named after: "diagnostics_groups" shows diagnostics."""
-    return sorted((source for source in tidy if f"{name}_".startswith(f"{source}_")), key=len)[-1:]
+    """Return the source that a table shows."""
+    return [source for source in [VIEWS.get(name, name)] if source in tidy]
 
 
 def written():
@@ -88,6 +90,7 @@ def written():
         texts[Path("docs") / f"{page}.md"] = reference(content, introduction)
     found = {origin.name: origin for config in studies("config.yaml") for origin in origins(config)}
     ordered = sorted(found.values(), key=lambda origin: origin.name.split("/")[0])
+    texts[Path("docs") / "numbers.md"] = documentation()
     readme = Path("README.md")
     texts[readme] = put_between(
         readme.read_text(encoding="utf-8"), "figures and tables", list_of_artefacts(ordered)

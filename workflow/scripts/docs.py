@@ -1,6 +1,6 @@
 """Write the parts of the documents that follow from schemas and rules: `make docs`.
 
-Usage: python workflow/scripts/docs.py            writes them: docs/{config,preregistration,numbers}.md and README.md
+Usage: python workflow/scripts/docs.py            writes docs/{config,preregistration,numbers}.md, README.md
    or: python workflow/scripts/docs.py --check    says which of them are not current (exit code 1 if any)
 """
 

@@ -12,7 +12,8 @@ def write_report(inputs, sources, output, study, settings, parts, makers, drawn)
     """Fill the template with tables, figures, verdict and provenance.
 
     A figure `amce_rating` has the caption `amce_rating.rst`, or else `amce.rst`; a table
-    `diagnostics_groups` shows the source of that name, or else `diagnostics`.
+    `diagnostics_groups` shows the source of that name, or else `diagnostics`, or else one that it does
+    not name.
     """
     results = Path(output).parent
     names = Names.from_settings(settings)
@@ -49,7 +50,10 @@ def write_report(inputs, sources, output, study, settings, parts, makers, drawn)
         tables=made,
         pictures=pictures,
         origins={
-            name: origin(f"tables/{name}.csv", [name if name in sources else name.split("_")[0]])
+            name: origin(
+                f"tables/{name}.csv",
+                [source for source in (name, name.split("_")[0]) if source in sources][:1],
+            )
             for name in made
         },
         sources=tidy,

@@ -498,6 +498,12 @@ def audit() -> pd.DataFrame:
     )
 
 
+def drawable() -> dict[str, pd.DataFrame]:
+    """Return the sources whose figures made-up rows can feed; those of the experiment need real ones."""
+    left = ("participants", "lee_bounds", "robustness", "validation", "rate", "dissuasion", "lower_tail")
+    return {name: table for name, table in sources().items() if name not in left}
+
+
 def sources() -> dict[str, pd.DataFrame]:
     """Return every table that the report reads, by the name under which it reads it."""
     return {

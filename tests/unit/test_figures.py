@@ -27,7 +27,7 @@ NAMES = theme.Names(
     frozenset({"sign"}),
     fake.ARMS,
 )
-SOURCES = fake.sources()
+SOURCES = fake.drawable()
 DIAGNOSIS = [
     "funnel", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
     "learning",

@@ -174,7 +174,7 @@ def study(project, tmp_path_factory) -> Path:
     sources = SOURCES
     for name, table in tables.build(sources, NAMES).items():
         artefacts.write_text(tables.as_latex(table), folder / "tables" / f"{name}.tex")
-    drawn = figures.build(sources, NAMES, profiles=2, analysed="rating", smallest={})
+    drawn = figures.build(fake.drawable(), NAMES, profiles=2, analysed="rating")
     for name in ("flow", "amce_rating"):
         theme.save(drawn[name].figure, folder / "figures" / name)
     shown = {f"figures/{name}.pdf": f"Caption of {fake.NASTY}" for name in ("flow", "amce_rating")}

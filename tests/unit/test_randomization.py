@@ -438,7 +438,7 @@ def test_the_distribution_is_that_of_the_test(table):
 
 def test_labels_and_deviations_are_those_of_every_estimate(table):
     deviations = pd.DataFrame(
-        [("D1", "alpha", "0.05", "0.1", randomization.RANDOMIZATION, "sign", "")],
+        [("D1", "alpha", "0.05", "0.1", randomization.RANDOMIZATION_INFERENCE, "sign", "")],
         columns=["deviation", "what", "registered", "done", "outputs", "outcome", "estimator"],
     )
     found = randomization_inference(table, ARMS, ["y", "sign"], 1, 20, deviations=deviations)

@@ -274,7 +274,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         import report_tables as fake, test_report as t
         from nanotarget import artefacts, figures, report, tables, theme
         folder = Path(sys.argv[1])
-        drawn = figures.build(fake.sources(), t.NAMES, profiles=2, analysed="rating")
+        drawn = figures.build(fake.drawable(), t.NAMES, profiles=2, analysed="rating")
         for name, figure in drawn.items():
             theme.save(figure.figure, folder / name)
             artefacts.write_csv(figure.data, folder / f"{name}.csv")

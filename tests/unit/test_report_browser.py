@@ -26,7 +26,7 @@ PAGES = ("report", "answer")
 def pages(project, tmp_path_factory) -> dict[str, Path]:
     """The report and the answer with everything that a study can have, and real figures."""
     folder = tmp_path_factory.mktemp("pages")
-    drawn = figures.build(fake.sources(), made.NAMES, profiles=2, analysed="rating", smallest={})
+    drawn = figures.build(fake.drawable(), made.NAMES, profiles=2, analysed="rating")
     pictures = {
         name: Picture(
             theme.svg(figure.figure),

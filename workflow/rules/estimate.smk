@@ -49,7 +49,7 @@ rule deviations:
         "../scripts/deviations.py"
 
 
-rule estimate:
+rule effects:
     input:
         experiment="<results>/clean/experiment.parquet",
         flow="<results>/clean/flow.csv",
@@ -59,7 +59,7 @@ rule estimate:
     output:
         **{name: f"<results>/estimate/{name}.csv" for name in ESTIMATES},
     log:
-        "<logs>/estimate.log",
+        "<logs>/effects.log",
     conda:
         "../../environment.yml"
     threads: 1
@@ -103,3 +103,11 @@ rule randomization:
         "Redrawing the arms of the experiment"
     script:
         "../scripts/randomization.py"
+
+
+rule estimate:
+    input:
+        rules.effects.output,
+        rules.randomization.output,
+    message:
+        "The analysis of the experiment is complete"

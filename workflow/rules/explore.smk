@@ -19,7 +19,7 @@ PROMISES = (
 
 if EXPLORATIONS:
 
-    rule explore:
+    rule explorations:
         input:
             experiment="<results>/clean/experiment.parquet",
             deviations="<results>/deviations.csv",
@@ -27,7 +27,7 @@ if EXPLORATIONS:
         output:
             **{name: f"<results>/explore/{name}.csv" for name in EXPLORATIONS},
         log:
-            "<logs>/explore.log",
+            "<logs>/explorations.log",
         conda:
             "../../environment.yml"
         threads: 1
@@ -82,3 +82,12 @@ if PROMISES:
             "Holding the experiment against what the calibration promised"
         script:
             "../scripts/validation.py"
+
+
+rule explore:
+    input:
+        rules.explorations.output if EXPLORATIONS else [],
+        rules.validation.output if PROMISES else [],
+        rules.dissuasion.output if config["calibration"] else [],
+    message:
+        "The explorations are complete"

@@ -36,6 +36,7 @@ def spare(config):
         "calibrate": {"folds": 2},
         "diagnose": {"bootstraps": 50, "permutations": 5, "splits": 1},
         "assign": {"permutations": 1},
+        "estimate": {"draws": 1000},
     }
     for section, settings in few.items():
         config[section] = settings | config.get(section, {})

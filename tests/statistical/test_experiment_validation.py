@@ -65,6 +65,8 @@ def test_every_world_says_what_is_true():
     n = 60_000
     arm, cluster = np.arange(n) % 3, np.arange(n)
     for name, world in WORLDS.items():
+        if world.missing:  # the means of those who stay are not the truth: that is what these worlds are for
+            continue
         y = world.draw(arm, cluster, rng.normal(size=n), rng)
         means, spread = (pd.Series(y).groupby(arm).agg(how).to_numpy() for how in ("mean", "sem"))
         shift = means - np.array(world.means)

@@ -17,6 +17,14 @@ from running import copy_project, snakemake, spare
 pytestmark = pytest.mark.workflow
 
 
+# Stages of the studies that are not run whole; what they leave is what the tests below look at.
+STAGES = {
+    "conjoint_candidates_sw2022": ["conjoint", "assign"],
+    "conjoint_immigration_hhy2014": ["conjoint", "assign"],
+    "exp_hillstrom_2008": ["estimate"],
+}
+
+
 @pytest.fixture(scope="module")
 def examples(project, reference, tmp_path_factory):
     """Run every example on the reference data; returns the folder."""
@@ -30,7 +38,8 @@ def examples(project, reference, tmp_path_factory):
         (folder / "examples" / path.name).write_text(
             yaml.safe_dump(config, allow_unicode=True), encoding="utf-8"
         )
-        result = snakemake(folder, "--cores", "2", "--configfile", f"examples/{path.name}")
+        stages = STAGES.get(path.stem, [])
+        result = snakemake(folder, *stages, "--cores", "2", "--configfile", f"examples/{path.name}")
         assert result.returncode == 0, result.stdout + result.stderr
     return folder
 
@@ -142,6 +151,8 @@ def test_the_best_of_336_petitions_is_found_by_enumeration(examples):
 def test_nothing_of_the_reference_study_leaks_into_another_one(examples):
     for path in sorted((examples / "results").iterdir()):
         assert path.name != "climate_petition"
+        if path.name in STAGES:
+            continue
         page = (path / "report.html").read_text(encoding="utf-8")
         assert "climate_petition" not in page
         assert "Citizens" not in page

@@ -8,7 +8,7 @@ import pytest
 
 from nanotarget.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
 from nanotarget.diagnosis import Group, Material, diagnose
-from nanotarget.diagnosis.dividend import learning_curve, median_of_splits
+from nanotarget.diagnosis.dividend import Dividend, learning_curve, median_of_splits
 from nanotarget.diagnosis.refits import refit
 from nanotarget.diagnosis.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
 from nanotarget.learners.base import TrainingData
@@ -59,6 +59,41 @@ def tables_of(data):
     )
     profiles["profile"] = profiles.groupby(["respondent_id", "task"]).cumcount() + 1
     return profiles, respondents
+
+
+def test_the_pair_of_attributes_that_interacts_is_found_and_allowed_for():
+    data = world(n=400)
+    together = (data.levels[:, 0] == 0) & (data.levels[:, 2] == 1)
+    found = material(replace(data, outcome=data.outcome + 2.0 * together))
+    assert found.interactions.p_value < 0.01
+    assert found.allowed == (1, ((0, 2),))
+    table = diagnose(found).diagnostics
+    decisive = table[(table["quantity"] == "nano - overall_best") & table["ceiling"].notna()]
+    assert set(decisive["estimator"]) == {"dr_pairs"}
+    assert material(data).allowed == (1, ())
+
+
+def test_what_folds_share_is_nothing_for_a_rule_of_signal_and_all_for_one_of_noise():
+    """Halves with one and the same model agree; halves whose rules are noise do not."""
+    data = world()
+    found = material(data)
+    same = Crossfit(data, found.halves.fold, [found.fitted.models[0]] * 2)
+    assert Dividend(found.fitted, same).shared_noise == pytest.approx(1, abs=0.05)
+    assert Dividend(found.fitted).shared_noise == 1
+    assert 1 < Dividend(found.fitted, found.halves).shared_noise < np.sqrt(2)
+    rng = np.random.default_rng(2)
+    noise = [
+        Crossfit(data, found.halves.fold, [fit_ridge(reshuffled(data, rng), 1) for _ in range(2)])
+        for _ in range(3)
+    ]
+    factors = [Dividend(found.fitted, halves).shared_noise for halves in noise]
+    assert np.mean(factors) > 1.25
+
+
+def reshuffled(data, rng):
+    """Everybody's ratings, given by somebody else: what a learner finds in them is noise."""
+    order = rng.permutation(len(data.outcome))
+    return replace(data, outcome=3 * data.outcome[order])
 
 
 def test_a_constant_added_to_ratings_changes_levels_only(base):

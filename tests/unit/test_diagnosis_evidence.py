@@ -8,7 +8,7 @@ from scipy import stats
 
 from nanotarget.config import AttributeConfig, DesignConfig
 from nanotarget.design import Design
-from nanotarget.diagnosis.ceiling import gain_ceiling
+from nanotarget.diagnosis.ceiling import ceiling_samples, gain_ceiling
 from nanotarget.diagnosis.evidence import Answers, PairList, Vectors, block_products
 from nanotarget.diagnosis.heterogeneity import Heterogeneity
 from nanotarget.diagnosis.predictability import whitened
@@ -199,6 +199,35 @@ def test_the_ceiling_is_what_a_mind_reader_gains(design):
             own += (rng.normal(size=(100_000, design.shape[a])) * deviation)[:, block.cells[:, j]]
         total += (common + own).max(axis=1).mean() - common.max()
     assert found == pytest.approx(total, abs=0.006)
+
+
+def test_samples_without_noise_have_the_plain_ceiling():
+    design = factorial((4, 3))
+    worths = np.tile(np.random.default_rng(1).normal(size=(1, 7)), (5, 1))
+    variance, shares = np.array([0.2, 0.1, 0.3, 0.2, -0.1]), np.array([0.6, 0.4])
+    found = ceiling_samples(design, worths, variance, shares)
+    assert found == pytest.approx(gain_ceiling(design, worths, variance, shares), abs=1e-12)
+
+
+@pytest.mark.statistical
+def test_ceilings_of_tied_levels_lose_the_smaller_part_of_their_bias():
+    """No level is better than another; the luckiest looks so, in the data and doubly in samples of them."""
+    design, noise, rng = factorial((5, 5)), 0.1, np.random.default_rng(6)
+    variance, shares = np.full(201, 0.3), np.array([0.5, 0.5])
+    truth = gain_ceiling(design, np.zeros((1, 10)), variance[:1], shares)[0]
+    plain, freed, samples = [], [], []
+    for _ in range(60):
+        data = noise * rng.normal(size=10)
+        worths = np.vstack([data, data + noise * rng.normal(size=(200, 10))])
+        plain.append(gain_ceiling(design, worths, variance, shares)[[0, 1]])
+        own = ceiling_samples(design, worths, variance, shares)
+        freed.append(own[0])
+        samples.append(own[1:].mean())
+    biases = np.mean(plain, axis=0) - truth, np.mean(freed) - truth, np.mean(samples) - truth
+    error = np.std(freed) / np.sqrt(60)
+    assert biases[0][0] < -0.15  # of the data; of a sample twice that
+    assert biases[0][0] + 4 * error < biases[1] < 0.02
+    assert biases[2] == pytest.approx(biases[1], abs=0.02)
 
 
 def test_no_variance_no_gain_and_negative_estimates_count_as_none():

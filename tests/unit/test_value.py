@@ -60,6 +60,21 @@ def test_first_order_weights_miss_interactions_and_second_order_ones_do_not():
     assert abs(probability @ (policy_weights(grid, target, design, 1) * values) - values[4]) > 0.1
 
 
+def test_weights_of_first_order_can_allow_for_one_pair():
+    """Exact for main effects and the interaction of the pair, blind to that of another."""
+    design = DESIGNS[0]
+    grid, probability = grid_and_probability(design)
+    rng = np.random.default_rng(4)
+    _, cell = np.unique(grid[:, [0, 1]], axis=0, return_inverse=True)
+    values = random_function(grid, 1, rng) + rng.normal(size=cell.max() + 1)[cell.ravel()]
+    for p in range(len(grid)):
+        target = np.tile(grid[p], (len(grid), 1))
+        weights = policy_weights(grid, target, design, 1, [(0, 1)])
+        assert probability @ (weights * values) == pytest.approx(values[p], abs=1e-10)
+    other = policy_weights(grid, np.tile(grid[4], (len(grid), 1)), design, 1, [(0, 2)])
+    assert abs(probability @ (other * values) - values[4]) > 0.05
+
+
 def test_variance_of_the_weights_is_that_of_the_reference_design():
     """E[w^2] = sum over sets S of at most q attributes of prod (L_a - 1): 25 and 269 for 3^2 5^5."""
     design = factorial((5, 5, 5, 5, 5, 3, 3))

@@ -362,6 +362,23 @@ def change(path, value):
             "the pattern 'shown' lacks '{attribute}'",
         ),
         (change(["estimate"], {"sesoi": {"sing": 0.1}}), "key estimate.sesoi", "unknown outcome 'sing'"),
+        (change(["explore"], {"comparable": ["sing"]}), "key explore.comparable", "unknown outcome 'sing'"),
+        (
+            change(["explore"], {"base": {"grouping": "g", "group": "red"}}),
+            "key explore.base",
+            "unknown grouping 'g'",
+        ),
+        (
+            change(
+                ["explore"],
+                {
+                    "subgroups": [{"name": "g", "covariate": "party"}],
+                    "base": {"grouping": "g", "group": "no such party"},
+                },
+            ),
+            "key explore.base",
+            "'g' has no group 'no such party'",
+        ),
         (
             change(["explore"], {"subgroups": [{"name": "g", "covariate": "ag"}]}),
             "key explore.subgroups[0] ('g')",

@@ -118,6 +118,15 @@ def test_suppression_hides_small_groups_and_enough_others():
     assert hidden([(10, 10), (10, 10)]) == [False, False]
 
 
+def test_published_groups_are_those_that_hide_nobody():
+    people = pd.DataFrame({"party": ["red"] * 40 + ["blue"] * 4 + ["none"] * 20 + ["<b>"] * 30})
+    found = dict(groups.published_groups(people, [BY_PARTY], [PARTY], 10))
+    assert {name: inside.sum() for name, inside in found.items()} == {
+        f"{BY_PARTY.name}: red": 40,
+        f"{BY_PARTY.name}: <b>": 30,
+    }
+
+
 def test_suppressed_rows_hold_no_number():
     sizes = {"red": (40, 40, 40), "blue": (30, 9, 30), "none": (40, 30, 20), "<b>": (12, 12, 12)}
     found = run(experiment(sizes), BY_PARTY)

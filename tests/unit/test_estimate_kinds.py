@@ -735,3 +735,33 @@ def test_ends_are_rounded_outwards():
     text = estimate.sentences(found, ARMS, outcomes("support"))["sentence"].item()
     assert found["conf_high"].item() == pytest.approx(0.2024, abs=1e-4)
     assert "more than 0.21 " in text and "0.20 " not in text
+
+
+def test_every_kind_of_outcome_has_its_scales():
+    rng = child_rng(8, "scales")
+    arm = np.arange(240) % 3
+    table = pd.DataFrame(
+        {
+            "respondent_id": [f"r{i:03d}" for i in range(240)],
+            "arm": pd.Categorical.from_codes(arm, ["a", "b", "c"]),
+            "weight": 1.0,
+            "yes": (rng.random(240) < 0.4).astype(float),
+            "grade": rng.integers(1, 6, 240).astype(float),
+            "number": rng.normal(size=240),
+            "euros": rng.exponential(size=240),
+        }
+    )
+    kinds = {"yes": "binary", "grade": "ordinal", "number": "continuous", "euros": "count"}
+    outcomes = [OutcomeConfig(name, kind, range=[1, 5]) for name, kind in kinds.items()]
+    found = estimate.scales(table, ["a", "b", "c"], outcomes)
+    assert list(found.columns) == list(estimate.SCALE_COLUMNS)
+    assert found.groupby("outcome")["estimator"].unique().map(set).to_dict() == {
+        "yes": {"logit", "proportions"},
+        "grade": {"ordinal", "mann_whitney", "cohen_d", "hedges_g"},
+        "number": {"mann_whitney", "cohen_d", "hedges_g"},
+        "euros": {"ratio", "mann_whitney", "cohen_d", "hedges_g"},
+    }
+    alone = estimate.mann_whitney(table, ["a", "b", "c"], ["number"])
+    own = found[(found["outcome"] == "number") & (found["estimator"] == "mann_whitney")]
+    assert own["estimate"].tolist() == alone["estimate"].tolist()
+    assert estimate.scales(table, ["a", "b", "c"], []).empty

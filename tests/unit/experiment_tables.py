@@ -107,6 +107,11 @@ def effects_of_levels() -> pd.DataFrame:
     return table.assign(respondent_id=np.arange(len(table)) % 50, **ends)
 
 
+def participants(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `estimate.participant_flow`."""
+    return estimate.participant_flow(table, ARMS, [outcome.name for outcome in OUTCOMES], _flow(table))
+
+
 def sources(differ: bool = True) -> dict[str, pd.DataFrame]:
     """Return the tables as they are read from their files; without `differ` all get the same petition."""
     table, names = people(), [outcome.name for outcome in OUTCOMES]
@@ -118,7 +123,7 @@ def sources(differ: bool = True) -> dict[str, pd.DataFrame]:
     )  # fmt: skip
     effects = estimate.effects(table, ARMS, names)
     made = {
-        "participants": estimate.participant_flow(table, ARMS, names, _flow(table)),
+        "participants": participants(table),
         "design": overview(DESIGN, 1),
         "imces": distribution(effects_of_levels()),
         "effects": effects,

@@ -257,6 +257,15 @@ def parse(text: str, source: str) -> Registration:
     return registration
 
 
+def read(path: str | None) -> Registration | None:
+    """Read the file of a pre-registration; a study without one has none.
+
+    Raises:
+        InputError: as `parse`.
+    """
+    return parse(Path(path).read_text(encoding="utf-8"), path) if path else None
+
+
 def _cross_check(registration: Registration, source: str) -> Iterator[Problem]:
     try:
         datetime.date.fromisoformat(registration.date)

@@ -1,7 +1,5 @@
 """List what the study does differently from its pre-registration."""
 
-from pathlib import Path
-
 from nanotarget import artefacts, preregistration
 from nanotarget.config import StudyConfig, typed
 from nanotarget.problems import reporting
@@ -10,11 +8,7 @@ from nanotarget.problems import reporting
 def deviations(registration, experiment, output, study):
     """Write the deviations; without a pre-registration there are none."""
     realised = artefacts.read_parquet(experiment)["arm"].value_counts().to_dict()
-    registered = (
-        preregistration.parse(Path(registration).read_text(encoding="utf-8"), registration)
-        if registration
-        else None
-    )
+    registered = preregistration.read(registration)
     artefacts.write_csv(preregistration.deviations(typed(StudyConfig, study), registered, realised), output)
 
 

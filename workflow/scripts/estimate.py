@@ -1,7 +1,5 @@
 """Estimate what the arms did, and whether the experiment can be trusted to show it."""
 
-from pathlib import Path
-
 from nanotarget import artefacts, estimate, preregistration
 from nanotarget.config import ArmConfig, CovariateConfig, EstimateConfig, OutcomeConfig, typed
 from nanotarget.problems import reporting
@@ -18,11 +16,7 @@ def analyse(inputs, outputs, arms, outcomes, covariates, settings):
     allowed = list(covariates.values())
     settings = typed(EstimateConfig, settings)
     adjust, alpha = [covariates[name] for name in settings.adjust], settings.alpha
-    registration = (
-        preregistration.parse(Path(inputs.registration).read_text(encoding="utf-8"), inputs.registration)
-        if inputs.registration
-        else None
-    )
+    registration = preregistration.read(inputs.registration)
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
     table, flow = artefacts.read_parquet(inputs.experiment), artefacts.read_csv(inputs.flow)
     marks = (registration, deviations)

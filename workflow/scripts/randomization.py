@@ -1,7 +1,5 @@
 """Ask what the arms would have seemed to do by chance: randomisation inference."""
 
-from pathlib import Path
-
 from nanotarget import artefacts, preregistration
 from nanotarget.config import ArmConfig, EstimateConfig, OutcomeConfig, typed
 from nanotarget.estimate import randomization_distribution, randomization_inference
@@ -13,11 +11,7 @@ def redraw(inputs, outputs, arms, outcomes, settings, seed):
     arms = [arm.name for arm in typed(list[ArmConfig], arms)]
     outcomes = [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)]
     settings = typed(EstimateConfig, settings)
-    registration = (
-        preregistration.parse(Path(inputs.registration).read_text(encoding="utf-8"), inputs.registration)
-        if inputs.registration
-        else None
-    )
+    registration = preregistration.read(inputs.registration)
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
     table = artefacts.read_parquet(inputs.experiment)
     artefacts.write_csv(

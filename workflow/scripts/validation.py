@@ -1,7 +1,5 @@
 """Hold the experiment against what the calibration promised: who gained, and whom nano would serve."""
 
-from pathlib import Path
-
 from nanotarget import artefacts, explore, preregistration
 from nanotarget.config import (
     ArmConfig,
@@ -18,11 +16,7 @@ def hold(inputs, outputs, arms, outcomes, covariates, settings, privacy, adjust,
     """Write dilution, dose and promise, who should get nano, and fairness."""
     table, assignments = (artefacts.read_parquet(path) for path in (inputs.experiment, inputs.assignments))
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
-    registration = (
-        preregistration.parse(Path(inputs.registration).read_text(encoding="utf-8"), inputs.registration)
-        if inputs.registration
-        else None
-    )
+    registration = preregistration.read(inputs.registration)
     policies = {arm.policy: arm.name for arm in typed(list[ArmConfig], arms)}
     nano, best = policies["nano"], policies["overall_best"]
     outcomes = [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)]

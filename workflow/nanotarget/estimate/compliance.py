@@ -13,9 +13,9 @@ from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
-from nanotarget.estimate.effects import EFFECT_COLUMNS, effects
+from nanotarget.estimate.effects import EFFECT_COLUMNS, effects, labelled
 from nanotarget.estimate.influence import covariance, deviations_from, units
-from nanotarget.preregistration import CACE, Registration, contrast_name, label_of, marked
+from nanotarget.preregistration import CACE, Registration, contrast_name
 
 CACE_COLUMNS = (
     "outcome",
@@ -114,17 +114,12 @@ def cace(
         for pair in pairs(arms)
     ]
     if not rows:
-        return pd.DataFrame(columns=list(CACE_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+        return labelled([], CACE_COLUMNS, registration, deviations, CACE)
     found = pd.DataFrame(rows).assign(estimator="cace")
     numbers = [found.pop(column).to_numpy(np.float64) for column in ("estimate", "std_error", "df")]
     found = found.join(regression.tidy(numbers[0], numbers[1], numbers[2], alpha))
-    found["p_adjusted"] = found.groupby("outcome")["p_value"].transform(
-        lambda p: regression.holm(p.to_numpy())
-    )
-    found["label"] = [
-        label_of(registration, o, "cace", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
-    ]
-    return marked(found, CACE, deviations)[list(CACE_COLUMNS)]
+    tables = [part for _, part in found.groupby("outcome", sort=False)]
+    return labelled(tables, CACE_COLUMNS, registration, deviations, CACE)
 
 
 def _cace(

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
 from nanotarget.config import CovariateConfig
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
+from nanotarget.estimate.effects import labelled
 from nanotarget.estimate.influence import covariance, deviations_from, units
-from nanotarget.preregistration import IPW, Registration, label_of, marked
+from nanotarget.preregistration import IPW, Registration
 
 IPW_COLUMNS = (
     "outcome",
@@ -105,17 +105,9 @@ def ipw_effects(
             arm_df={name: float(size - 1) for name, size in sizes.items()},
         )
         rows = contrasts(means, arms, alpha)
-        rows["p_adjusted"] = regression.holm(rows["p_value"].to_numpy())
         rows["naive"] = contrasts(naive, arms, alpha)["estimate"]
-        tables.append(rows.join(_weights(found, arms)).assign(outcome=outcome))
-    if not tables:
-        return pd.DataFrame(columns=list(IPW_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
-    effects = pd.concat(tables, ignore_index=True).assign(estimator="ipw")
-    effects["label"] = [
-        label_of(registration, o, "ipw", c)
-        for o, c in zip(effects["outcome"], effects["contrast"], strict=True)
-    ]
-    return marked(effects, IPW, deviations)[list(IPW_COLUMNS)]
+        tables.append(rows.join(_weights(found, arms)).assign(outcome=outcome, estimator="ipw"))
+    return labelled(tables, IPW_COLUMNS, registration, deviations, IPW)
 
 
 def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> np.ndarray:

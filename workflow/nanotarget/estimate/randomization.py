@@ -17,10 +17,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
 from nanotarget.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
-from nanotarget.preregistration import RANDOMIZATION_INFERENCE, Registration, contrast_name, label_of, marked
+from nanotarget.estimate.effects import labelled
+from nanotarget.preregistration import RANDOMIZATION_INFERENCE, Registration, contrast_name
 from nanotarget.seeds import child_rng
 
 RANDOMIZATION_COLUMNS = (
@@ -222,13 +222,8 @@ def randomization_inference(
         ],
         columns=list(RANDOMIZATION_COLUMNS),
     ).astype(dict.fromkeys((*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"), np.float64))
-    found["p_adjusted"] = found.groupby("outcome")["p_value"].transform(
-        lambda p: regression.holm(p.to_numpy())
-    )
-    found["label"] = [
-        label_of(registration, o, "ri", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
-    ]
-    return marked(found, RANDOMIZATION_INFERENCE, deviations)[list(RANDOMIZATION_COLUMNS)]
+    tables = [part for _, part in found.assign(estimator="ri").groupby("outcome", sort=False)]
+    return labelled(tables, RANDOMIZATION_COLUMNS, registration, deviations, RANDOMIZATION_INFERENCE)
 
 
 def randomization_distribution(

@@ -102,7 +102,6 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
         return empty(NO_PARTICIPANTS, table, names)
     texts = ["outcome", "reason"]
     rows = table.assign(**table[texts].astype("object").fillna(""))
-    rows = rows[~rows["stage"].isin(_unlogged(rows))]
     everybody = rows[rows["arm"] == EVERYBODY]
     counts = {
         stage: int(everybody.loc[everybody["stage"] == stage, "n"].iloc[0])
@@ -129,15 +128,6 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
         f"{theme.count(counts['randomised'])} randomised ({by_arm})."
     )
     return Drawn(figure, table, description)
-
-
-def _unlogged(rows: pd.DataFrame) -> list[str]:
-    """Name the stages of which nothing was logged, so that their counts would say what nobody knows."""
-    everybody = rows[rows["arm"] == EVERYBODY]
-    known = everybody[everybody["n"] > 0]
-    delivered = known["stage"].eq("received") | known["reason"].eq("delivery failed")
-    stages = [] if delivered.any() else ["received", "not received"]
-    return stages if known["stage"].eq("failed check").any() else [*stages, "failed check"]
 
 
 def _stages(arm: str, rows: pd.DataFrame, names: Names) -> Iterator[tuple[str, list[str]]]:

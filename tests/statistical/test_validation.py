@@ -71,9 +71,9 @@ def test_true_gains_are_those_of_the_whole_grid():
     fitted, halves = (fit(sample.data, "ridge", folds, 1) for folds in (5, 2))
     grid = sample.data.design.petition_levels(np.arange(np.prod(SHAPE)))
     true = sample.utilities.utilities_of_all(grid)
-    found = gains(sample, fitted, halves, worst=False)
+    found = gains(sample, fitted, halves, sample.preferences, worst=False)
     assert found["mind-reader"] == pytest.approx(true.max(axis=1) - true[:, true.mean(axis=0).argmax()])
-    worst = gains(sample, fitted, halves, worst=True)["mind-reader"]
+    worst = gains(sample, fitted, halves, sample.preferences, worst=True)["mind-reader"]
     assert worst == pytest.approx(true[:, true.mean(axis=0).argmin()] - true.min(axis=1))
     own = true - true.mean(axis=0)
     own -= own.mean(axis=1, keepdims=True)

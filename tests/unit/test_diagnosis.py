@@ -8,7 +8,9 @@ import pytest
 
 from nanotarget.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
 from nanotarget.diagnosis import Group, Material, diagnose
+from nanotarget.diagnosis.crossover import Crossover
 from nanotarget.diagnosis.dividend import Dividend, learning_curve, median_of_splits
+from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnosis.refits import refit
 from nanotarget.diagnosis.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
 from nanotarget.learners.base import TrainingData
@@ -78,16 +80,41 @@ def test_what_folds_share_is_nothing_for_a_rule_of_signal_and_all_for_one_of_noi
     data = world()
     found = material(data)
     same = Crossfit(data, found.halves.fold, [found.fitted.models[0]] * 2)
-    assert Dividend(found.fitted, same).shared_noise == pytest.approx(1, abs=0.05)
-    assert Dividend(found.fitted).shared_noise == 1
-    assert 1 < Dividend(found.fitted, found.halves).shared_noise < np.sqrt(2)
+    everybody, largest = data.weight, np.sqrt(1 + LINEAR_PART_OF_CHOICE)
+    assert Dividend(found.fitted, same).shared_noise(everybody) == pytest.approx(1, abs=0.05)
+    assert Crossover(same, everybody).shared_noise(everybody, 5) == pytest.approx(1, abs=0.01)
+    assert Dividend(found.fitted).shared_noise(everybody) == 1
+    assert 1 < Dividend(found.fitted, found.halves).shared_noise(everybody) < largest
+    assert 1 < Crossover(found.halves, everybody).shared_noise(everybody, 5) < np.sqrt(2)
     rng = np.random.default_rng(2)
     noise = [
         Crossfit(data, found.halves.fold, [fit_ridge(reshuffled(data, rng), 1) for _ in range(2)])
         for _ in range(3)
     ]
-    factors = [Dividend(found.fitted, halves).shared_noise for halves in noise]
+    factors = [Dividend(found.fitted, halves).shared_noise(everybody) for halves in noise]
+    assert np.mean(factors) > 1 + 0.6 * (largest - 1)
+    factors = [Crossover(halves, everybody).shared_noise(everybody, 5) for halves in noise]
     assert np.mean(factors) > 1.25
+
+
+def test_folds_share_the_noise_of_a_linear_rule_and_the_linear_part_of_a_choice():
+    """People with covariates z answer noise; the others' answers, regressed on theirs, rule."""
+    rng = np.random.default_rng(5)
+    draws, folds, people, q = 2000, 6, 180, 6
+    fold = np.arange(people) % folds
+    z = rng.normal(size=(people, q))
+    noise = rng.normal(size=(draws, people))
+    told = np.stack([noise[:, fold == k] @ z[fold == k] for k in range(folds)], axis=1)
+    learned = (told.sum(axis=1, keepdims=True) - told)[:, fold]
+    expected = np.einsum("dnq,nq->dn", learned, z)
+    for rule, linear in ((lambda v: v, 1.0), (np.sign, LINEAR_PART_OF_CHOICE)):
+        scores = noise * rule(expected)
+        excess = scores.sum(axis=1).var() / (scores**2).sum(axis=1).mean()
+        halves = [rule(told[:, three].sum(axis=1) @ z.T) for three in ([0, 1, 2], [3, 4, 5])]
+        one, other = (half.ravel() for half in halves)
+        found = shared_noise(one, other, np.ones(len(one)), folds, linear) ** 2
+        assert found == pytest.approx(1 + linear, abs=0.02)
+        assert excess == pytest.approx(found, rel=0.07)
 
 
 def reshuffled(data, rng):

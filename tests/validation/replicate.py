@@ -22,7 +22,7 @@ from worlds import REFERENCE
 LEARNERS = {
     "ridge": CalibrateConfig(learner="ridge", interactions=False),
     "ridge-pairs": CalibrateConfig(learner="ridge"),
-    "bart": CalibrateConfig(learner="bart", bart=BartConfig(trees=30, draws=200, burn_in=100, chains=1)),
+    "bart": CalibrateConfig(learner="bart", bart=BartConfig(trees=30, draws=100, burn_in=100, chains=1)),
 }
 FOLDS, HALVES = 5, 2
 BOOTSTRAPS = 200

@@ -93,11 +93,11 @@ def truths(sample, fitted, halves, rng):
         fitted, halves: cross-fits with five folds and with two, whose policies are valued.
         rng: for the simulated parts of choices.
     """
-    twins = twin_effects(sample, rng)
+    twins, others = twin_effects(sample, rng), people_alike(sample, rng)
     products, squares = slope_moments(sample, fitted, rng)
     predicted = squares > ROUNDING * sample.data.outcome.var()
     known = {goal: {} for goal in GOALS}
-    earned = {goal: gains(sample, fitted, halves, goal == "dissuade") for goal in GOALS}
+    earned = {goal: gains(sample, fitted, halves, others, goal == "dissuade") for goal in GOALS}
     for label, who in sample.groups.items():
         stable = stable_variances(sample, who)
         first, second = (effects[who] - effects[who].mean(axis=0) for effects in twins)
@@ -159,6 +159,16 @@ def twin_effects(sample, rng):
     return tuple(Preferences(utilities, "choice").effects for utilities in draws)
 
 
+def people_alike(sample, rng):
+    """Return the preferences of other people with the same covariates: of ratings what they want on average.
+
+    Rules of halves are valued by what they do for others: their own people's tastes have shaped them.
+    """
+    if sample.data.outcome_kind == "rating":
+        return Preferences(sample.predictable, "rating")
+    return Preferences(sample.world.utilities(sample.data.respondents, rng), "choice")
+
+
 def slope_moments(sample, fitted, rng):
     """Return (n,) products of true and predicted person-specific parts and (n,) squares of the predicted.
 
@@ -205,10 +215,11 @@ def variance_over_petitions(utilities):
     return np.concatenate([landscape(Tables(layout, part)).var(axis=1) for part in parts])
 
 
-def gains(sample, fitted, halves, worst):
+def gains(sample, fitted, halves, others, worst):
     """Return what each respondent truly gains over the overall-best petition, by policy: (n,) each.
 
     Args:
+        others: preferences of other people with the same covariates, for the rules of the halves.
         worst: towards the lowest response instead (dissuasion); a gain is then what the response falls more.
     """
     true, n = sample.utilities, sample.utilities.n
@@ -223,7 +234,7 @@ def gains(sample, fitted, halves, worst):
     overall = np.array([best_petitions(common, worst)[0] for common in fitted.common])[fitted.unit_fold]
     of_halves = [
         gain(
-            sample.preferences,
+            others,
             policy.nano(model.utilities(sample.data.respondents), worst),
             best_petitions(common, worst),
         )

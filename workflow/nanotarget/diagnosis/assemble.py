@@ -269,6 +269,11 @@ class View:
         return Dividend(self.fitted, self.halves, *self.material.allowed)
 
     @cached_property
+    def scored_halves(self) -> Dividend:
+        """Scores of either half's answers under the policies learned from the other half."""
+        return Dividend(self.halves, self.halves, *self.material.allowed)
+
+    @cached_property
     def crossover(self) -> Crossover:
         """The two halves."""
         return Crossover(self.halves, self.material.fitted.data.weight)
@@ -317,6 +322,7 @@ class View:
         material, settings = self.material, self.material.settings
         predictability, n = material.predictability, int((weights[0] > 0).sum())
         slope, error = predictability.slope(weights[0])
+        error *= self.crossover.shared_noise(weights[0], len(self.fitted.models))
         line = row(
             "predictability",
             "calibration slope",
@@ -379,6 +385,11 @@ class View:
         return np.maximum(squares - variances.by_block[0], 1e-12)
 
     def _crossover(self, weight: np.ndarray) -> tuple[Row, Stage]:
+        if self.material.allowed != (1, ()):
+            # Where attributes clearly interact no learner is trusted to score; answers do.
+            line = self.scored_halves.headline(weight, self.material.settings.confidence)
+            line |= {"diagnostic": "crossover", "quantity": "cross-half gain"}
+            return line, Stage("crossover", line["ceiling"], line["ceiling_low"], line["ceiling_high"])
         estimate, error = self.crossover.gain(weight)
         line = row(
             "crossover",
@@ -695,7 +706,8 @@ class View:
         )
         apart = [refit.divergent for refit in splits]
         estimates, errors = zip(*(mean_and_error(s, weight) for s in scores), strict=True)
-        middle, error = median_of_splits(estimates, [e * self.dividend.shared_noise for e in errors])
+        factor = self.dividend.shared_noise(weight)
+        middle, error = median_of_splits(estimates, [e * factor for e in errors])
         df = max(int(np.median([(d > 0).sum() for d in apart])) - 1, 1)
         line = row(
             "dividend",

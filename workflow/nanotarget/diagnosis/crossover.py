@@ -16,6 +16,7 @@ import pandas as pd
 
 from nanotarget import policy
 from nanotarget.diagnosis.evidence import Answers, block_products
+from nanotarget.diagnosis.folds import shared_noise
 from nanotarget.diagnosis.heterogeneity import Heterogeneity
 from nanotarget.diagnosis.predictability import Predictability, person_specific
 from nanotarget.learners.base import Model, ReversedModel, TrainingData
@@ -119,13 +120,12 @@ class Crossover:
         """
         fitted, data = self.fitted, self._data
         predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
-        everybody = [model.utilities(data.respondents) for model in fitted.models]
-        one, other = (self._added(u, c) for u, c in zip(everybody, fitted.common, strict=True))
-        comparison = data.respondent if data.outcome_kind == "rating" else data.respondent[::2]
-        mass = (self.weight / np.bincount(comparison, minlength=data.n_respondents))[comparison]
-        shared = float(mass @ (one * other))
+        mass = self._mass(self.weight)
+        shared = float(mass @ np.prod(self._predictions, axis=0))
         found = []
-        for f, (model, utilities, own) in enumerate(zip(fitted.models, everybody, (one, other), strict=True)):
+        for f, (model, utilities, own) in enumerate(
+            zip(fitted.models, self._everybody, self._predictions, strict=True)
+        ):
             unseen = data.respondent_means((fitted.fold == f).astype(float))
             slope, error = predictability.slope(self.weight * unseen)
             if not np.isfinite(slope):  # nothing person-specific was predicted: no scale is needed
@@ -135,6 +135,31 @@ class Crossover:
                 slope, error = slope * ratio, error * ratio
             found.append(Half(model, utilities, fitted.common[f], slope, error))
         return found[0], found[1]
+
+    @cached_property
+    def _everybody(self) -> list[Utilities]:
+        """Everybody's utilities in the model of either half."""
+        return [model.utilities(self._data.respondents) for model in self.fitted.models]
+
+    @cached_property
+    def _predictions(self) -> list[np.ndarray]:
+        """What either half's model adds for the person, (n_comparisons,) each, outcome units."""
+        return [self._added(u, c) for u, c in zip(self._everybody, self.fitted.common, strict=True)]
+
+    def _mass(self, weight: np.ndarray) -> np.ndarray:
+        """(n_comparisons,) respondents' weights, spread over the answers of each."""
+        data = self._data
+        comparison = data.respondent if data.outcome_kind == "rating" else data.respondent[::2]
+        return (weight / np.bincount(comparison, minlength=data.n_respondents))[comparison]
+
+    def shared_noise(self, weight: np.ndarray, folds: int) -> float:
+        """Return the factor on the error of a slope that was cross-fitted in some number of folds.
+
+        Args:
+            weight: (n_respondents,).
+            folds: their number (`folds.shared_noise`).
+        """
+        return shared_noise(*self._predictions, self._mass(weight), folds)
 
     def _added(self, utilities: Utilities, common: Tables) -> np.ndarray:
         """(n_comparisons,) what a model adds for the person to what it expects of all, outcome units."""

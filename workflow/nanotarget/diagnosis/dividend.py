@@ -8,12 +8,7 @@ zero. Its intervals are therefore Student's with (divergent respondents - 1) deg
 a dozen of them or fewer, one of the two normal bounds misses the true gain in 7 % to 16 % of samples
 instead of 5 % and would decide too often.
 
-Folds share answers: a rule follows the noise of the answers that it was learned from, and these are other
-folds' evidence. Of a rule that is all noise the variance of the mean is twice that of independent scores
-(of a rule linear in the answers exactly: with n_k the noise of fold k and s the signal, fold k is
-scored n_k'(s + mean of the other n_j), so two folds have E[(n_j'n_k)^2] / (K - 1)^2 in common; cf. Bengio
-& Grandvalet 2004); of a rule that is all signal it is the same. What is noise in the rule is seen from two
-rules learned from disjoint halves: `Dividend.shared_noise`.
+Folds share answers, which makes errors larger than those of independent scores (`folds`).
 
 Overall-best has the highest average utility of the training respondents, weighted with their survey
 weights. For a rating that is the highest average response. For a choice utilities are log-odds, and
@@ -31,6 +26,7 @@ import pandas as pd
 from scipy import special
 
 from nanotarget import policy
+from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnosis.rows import ONE_SIDED, Row, mean_row, quantile, with_ceiling
 from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
@@ -87,24 +83,25 @@ class Dividend:
         }
 
     @cached_property
-    def shared_noise(self) -> float:
-        """Factor on standard errors of nano's gain for what folds share, 1 (signal) to sqrt(2) (noise)."""
+    def _gains_of_halves(self) -> list[np.ndarray]:
+        """Scores of either half's nano rule less those of its overall-best petition, (n_respondents,) each."""
         if self.halves is None:
-            return 1.0
+            return []
         who, gains = self.fitted.respondent, []
         for model, common in zip(self.halves.models, self.halves.common, strict=True):
             nano = policy.nano(model.utilities(self.fitted.data.respondents))[who]
             best = np.broadcast_to(best_petitions(common)[0], nano.shape)
             own, other = (policy_scores(self.fitted, shown, 1).value for shown in (nano, best))
             gains.append(own - other)
-        covariance = np.cov(gains)
-        total = np.trace(covariance) / 2
-        if total <= 0:
+        return gains
+
+    def shared_noise(self, weight: np.ndarray) -> float:
+        """Return the factor on standard errors of nano's gain for what folds share (`folds.shared_noise`)."""
+        if self.halves is None:
             return 1.0
-        signal = min(max(covariance[0, 1], 0.0) / total, 1.0)
-        # Rules of the folds have learned from more answers than those of the halves.
-        noise = (1 - signal) / 2 / (1 - 1 / len(self.fitted.models))
-        return float(np.sqrt(1 + noise / (signal + noise)))
+        share = weight / weight.sum()
+        one, other = (gains - share @ gains for gains in self._gains_of_halves)
+        return shared_noise(one, other, share, len(self.fitted.models), LINEAR_PART_OF_CHOICE)
 
     @cached_property
     def divergent(self) -> np.ndarray:
@@ -139,7 +136,7 @@ class Dividend:
         found = mean_row(
             "dividend", NANO_BEST, scores, weight, estimator=estimator, confidence=confidence, df=df
         )
-        error = found["std_error"] * self.shared_noise
+        error = found["std_error"] * self.shared_noise(weight)
         margin = quantile(df, (1 + confidence) / 2) * error
         gain = found["estimate"]
         return found | {"std_error": error, "conf_low": gain - margin, "conf_high": gain + margin}

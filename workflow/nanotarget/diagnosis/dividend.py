@@ -84,7 +84,7 @@ class Dividend:
 
     @cached_property
     def _gains_of_halves(self) -> list[np.ndarray]:
-        """Scores of either half's nano rule less those of its overall-best petition, (n_respondents,) each."""
+        """(n_respondents,) scores of either half's nano rule less those of its overall-best petition."""
         if self.halves is None:
             return []
         who, gains = self.fitted.respondent, []

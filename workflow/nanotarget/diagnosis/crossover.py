@@ -159,7 +159,8 @@ class Crossover:
             weight: (n_respondents,).
             folds: their number (`folds.shared_noise`).
         """
-        return shared_noise(*self._predictions, self._mass(weight), folds)
+        one, other = self._predictions
+        return shared_noise(one, other, self._mass(weight), folds)
 
     def _added(self, utilities: Utilities, common: Tables) -> np.ndarray:
         """(n_comparisons,) what a model adds for the person to what it expects of all, outcome units."""

@@ -11,7 +11,7 @@ from nanotarget.diagnosis import Group, Material, diagnose
 from nanotarget.diagnosis.crossover import Crossover
 from nanotarget.diagnosis.dividend import Dividend, learning_curve, median_of_splits
 from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnosis.refits import refit
+from nanotarget.diagnosis.refits import Refitting, from_arrays, to_arrays
 from nanotarget.diagnosis.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
 from nanotarget.learners.base import TrainingData
 from nanotarget.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
@@ -229,11 +229,20 @@ def test_refits_are_scored_for_the_goal(variant):
     data = world()
     settings = replace(SETTINGS, ladder=[RungConfig("one", ["z0"])])
     opposite = replace(data, outcome=-data.outcome)
-    down = refit(data, variant, CalibrateConfig(), replace(settings, goal="dissuade"), "ridge", 1)
-    mirrored = refit(opposite, variant, CalibrateConfig(), settings, "ridge", 1)
-    for name, values in mirrored.arrays().items():
-        assert down.arrays()[name] == pytest.approx(values, abs=1e-9, nan_ok=True), name
-    up = refit(data, variant, CalibrateConfig(), settings, "ridge", 1)
+    down, mirrored, up = (
+        Refitting(own, CalibrateConfig(), goal, "ridge", 1).refit(variant)
+        for own, goal in (
+            (data, replace(settings, goal="dissuade")),
+            (opposite, settings),
+            (data, settings),
+        )
+    )
+    for name, values in vars(mirrored).items():
+        assert vars(down)[name] == pytest.approx(values, abs=1e-9, nan_ok=True), name
+    again = from_arrays(to_arrays({variant: up, "other": down}))
+    assert list(again) == [variant, "other"]
+    for name, values in vars(up).items():
+        assert np.array_equal(vars(again[variant])[name], values, equal_nan=True)
     assert np.abs(up.gains - down.gains).max() > 0.1
 
 
@@ -396,6 +405,7 @@ def test_the_median_of_divisions_widens_where_they_disagree():
 
 def test_variants_follow_the_learner():
     settings = DiagnoseConfig(splits=2, ladder=[RungConfig("one", ["z0"])])
-    parts = ["share_25", "share_50", "share_75", "rung_1"]
-    assert settings.variants(["ridge"]) == ["split_2", *parts]
-    assert settings.variants(["ridge", "bart"]) == ["split_1", "split_2", *parts]
+    parts = {"shares": ["share_25", "share_50", "share_75"], "rungs": ["rung_1"]}
+    assert settings.variants(["ridge"]) == {"splits": ["split_2"], **parts}
+    assert settings.variants(["ridge", "bart"]) == {"splits": ["split_1", "split_2"], **parts}
+    assert DiagnoseConfig(splits=1).variants(["ridge"]) == {"shares": parts["shares"]}

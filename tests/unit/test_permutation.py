@@ -13,7 +13,6 @@ from nanotarget.diagnosis.permutation import (
     RANKS,
     SHARES,
     abundance_table,
-    conjugate_gradients,
     p_value,
     permutation_table,
     ranked_shares,
@@ -254,16 +253,6 @@ def test_a_person_in_two_folds_is_an_error():
     data, _ = simulate(DESIGN, 30, 3, np.random.default_rng(8))
     with pytest.raises(ValueError, match="one fold"):
         permutation_table(data, assign_folds(data, 3, 1, own_answers=True), [0], 1)
-
-
-def test_conjugate_gradients_solve_what_is_not_diagonal_at_all():
-    rng = np.random.default_rng(9)
-    rows = rng.normal(size=(60, 40)) @ rng.normal(size=(40, 40))
-    gram, right, penalty = rows.T @ rows, rng.normal(size=40), rng.uniform(0.5, 2, 40)
-    expected = scipy.linalg.solve(gram + np.diag(penalty), right)
-    for start in (np.zeros(40), expected, rng.normal(size=40)):
-        assert conjugate_gradients(gram, right, penalty, start) == pytest.approx(expected, rel=1e-6)
-    assert not conjugate_gradients(gram, np.zeros(40), penalty, np.zeros(40)).any()
 
 
 def test_abundance_is_a_band_of_permutations_by_rank():

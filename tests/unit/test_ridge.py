@@ -17,6 +17,7 @@ from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_loss
 from nanotarget.learners.ridge import (
     Regression,
     choose_penalties,
+    conjugate_gradients,
     compare,
     fit_ridge,
     identified_pairs,
@@ -138,6 +139,34 @@ def test_equations_with_pairs_equal_those_of_the_long_matrix(monkeypatch):
             gram, cross = problem.equations(response, precision, members)
             assert np.allclose(gram, (matrix[rows] * w).T @ matrix[rows], atol=1e-12)
             assert np.allclose(cross, (matrix[rows] * w).T @ response[rows], atol=1e-12)
+
+
+def test_equations_in_principal_axes_turn_back_to_those_of_the_features():
+    rng = np.random.default_rng(6)
+    data, _ = simulate(DESIGN, 40, 3, rng)
+    encoder = CovariateEncoder.fit(data.respondents, data.covariates, curved=True)
+    for pairs in ((), identified_pairs(DESIGN)):
+        problem = problem_of(data, encoder.encode(data.respondents), encoder.curved, pairs)
+        turned, axes = problem.in_principal_axes()
+        assert np.allclose(axes.T @ axes, np.eye(len(axes)))
+        assert np.allclose(turned.z, problem.z @ axes)
+        straight = turned.features[:, ~turned.curved]
+        assert np.allclose(straight.T @ straight, np.diag((straight**2).sum(axis=0)), atol=1e-9)
+        response, people = rng.normal(size=len(problem.singles)), np.arange(40)
+        own, other = (p.equations(response, np.ones(len(response)), people) for p in (problem, turned))
+        for expected, found in zip(own, problem.turned_back(other, axes), strict=True):
+            assert np.allclose(found, expected, atol=1e-9)
+
+
+def test_conjugate_gradients_solve_what_is_not_diagonal_at_all():
+    rng = np.random.default_rng(9)
+    rows = rng.normal(size=(60, 40)) @ rng.normal(size=(40, 40))
+    gram, right, penalty = rows.T @ rows, rng.normal(size=40), rng.uniform(0.5, 2, 40)
+    expected = scipy.linalg.solve(gram + np.diag(penalty), right)
+    for start in (np.zeros(40), expected, rng.normal(size=40)):
+        assert conjugate_gradients(gram, right, penalty, start) == pytest.approx(expected, rel=1e-6)
+    assert not conjugate_gradients(gram, np.zeros(40), penalty, np.zeros(40)).any()
+    assert not len(conjugate_gradients(np.zeros((0, 0)), np.zeros(0), 1.0, np.zeros(0)))
 
 
 def test_cross_validation_without_refits_picks_the_penalties_of_a_plain_loop():

@@ -292,21 +292,22 @@ class DiagnoseConfig:
     ladder: list[RungConfig] = field(default_factory=list)
     costs: CostsConfig | None = None
 
-    def variants(self, learners: Sequence[str]) -> list[str]:
-        """Return the names of the cross-fits that a diagnosis needs beside that of the calibration.
+    def variants(self, learners: Sequence[str]) -> dict[str, list[str]]:
+        """Return the names of the cross-fits that a diagnosis needs beside that of the calibration, by kind.
 
         Divisions into folds after the calibration's own (which comes first if a learner is slow), parts of
-        the respondents, and sets of covariates.
+        the respondents, and sets of covariates; no kind without any.
 
         Args:
             learners: of the study, one or the candidates.
         """
         first = 2 if set(learners) <= set(FAST_LEARNERS) else 1
-        return [
-            *(f"split_{s}" for s in range(first, self.splits + 1)),
-            *(f"share_{share}" for share in CURVE_SHARES),
-            *(f"rung_{r + 1}" for r in range(len(self.ladder))),
-        ]
+        kinds = {
+            "splits": [f"split_{s}" for s in range(first, self.splits + 1)],
+            "shares": [f"share_{share}" for share in CURVE_SHARES],
+            "rungs": [f"rung_{r + 1}" for r in range(len(self.ladder))],
+        }
+        return {kind: names for kind, names in kinds.items() if names}
 
 
 @dataclass(frozen=True)

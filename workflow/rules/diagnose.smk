@@ -4,7 +4,7 @@ HAS_INFORMATION = HAS_COVARIATES or config["calibrate"]["information"] != "covar
 VARIANTS = (
     typed(DiagnoseConfig, config["diagnose"]).variants(LEARNERS)
     if HAS_INFORMATION
-    else []
+    else {}
 )
 
 
@@ -48,13 +48,13 @@ rule refit:
         settings=rules.learn.output.settings,
         library=library("refit.py"),
     output:
-        temp("<results>/diagnose/refits/{variant}.npz"),
+        temp("<results>/diagnose/refits/{kind}.npz"),
     log:
-        "<logs>/refit/{variant}.log",
+        "<logs>/refit/{kind}.log",
     benchmark:
-        "<benchmarks>/refit/{variant}.tsv"
+        "<benchmarks>/refit/{kind}.tsv"
     wildcard_constraints:
-        variant=r"(split|share|rung)_\d+",
+        kind="splits|shares|rungs",
     conda:
         "../../environment.yml"
     threads: 1
@@ -64,8 +64,9 @@ rule refit:
     params:
         learning=LEARNING,
         diagnose={key: config["diagnose"][key] for key in ("ladder", "goal")},
+        variants=lambda wildcards: VARIANTS[wildcards.kind],
     message:
-        "Learning from a variant of the calibration: {wildcards.variant}"
+        "Learning from variants of the calibration: {wildcards.kind}"
     script:
         "../scripts/refit.py"
 
@@ -83,7 +84,7 @@ rule diagnostics:
         folds_arrays=rules.learn.output.folds_arrays,
         halves_settings=rules.halve.output.settings,
         halves_arrays=rules.halve.output.arrays,
-        refits=[f"<results>/diagnose/refits/{variant}.npz" for variant in VARIANTS],
+        refits=[f"<results>/diagnose/refits/{kind}.npz" for kind in VARIANTS],
         permutations=[
             f"<results>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
         ],

@@ -8,7 +8,7 @@ from nanotarget import artefacts
 from nanotarget.config import CalibrateConfig, CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
 from nanotarget.diagnosis import Group, Material, diagnose
 from nanotarget.diagnosis.permutation import ABUNDANCE_COLUMNS, COLUMNS, SHARES, abundance_table
-from nanotarget.diagnosis.refits import Refit
+from nanotarget.diagnosis.refits import from_arrays
 from nanotarget.groups import published_groups
 from nanotarget.learners import TrainingData, models_from_data
 from nanotarget.learners.crossfit import Crossfit, assign_halves
@@ -38,7 +38,11 @@ def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, sy
         learner=chosen["learner"],
         improvement=(chosen["improvement"], chosen["std_error"]),
         own_answers=calibrate.own_answers,
-        refits={Path(path).stem: Refit.from_arrays(artefacts.read_npz(path)) for path in inputs.refits},
+        refits={
+            variant: found
+            for path in inputs.refits
+            for variant, found in from_arrays(artefacts.read_npz(path)).items()
+        },
         permuted=permutations,
     )
     groups = published_groups(

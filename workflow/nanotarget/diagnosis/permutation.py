@@ -32,6 +32,7 @@ from nanotarget.learners.ridge import (
     Moments,
     Regression,
     choose_penalties,
+    conjugate_gradients,
     fit_common_choice,
     joint_moments,
     paired_differences,
@@ -47,7 +48,6 @@ from nanotarget.utilities import Tables, additive_layout
 # Candidates for the penalty of the person-specific part, relative to the mean diagonal of its Gram block,
 # from strong to weak, so that a tie goes to the stronger; infinity is the null.
 CANDIDATES = np.append(np.inf, 10.0 ** np.arange(2.0, -1.1, -0.5))
-TOLERANCE = 1e-10  # of a solution, relative
 RANKS = 30
 SHARES = [f"share_{rank + 1}" for rank in range(RANKS)]
 COLUMNS = ("draw", "improvement", "distinct", "effective", "share_divergent", "penalty")
@@ -275,33 +275,3 @@ def choice_moments(data: TrainingData) -> Moments:
     response, weight = working_response(chosen, problem.utility(fit_common_choice(problem)))
     starts = np.searchsorted(respondent, np.arange(data.n_respondents))
     return second_moments(encoded, response, weight / 2, starts)
-
-
-def conjugate_gradients(
-    gram: np.ndarray, right: np.ndarray, penalty: np.ndarray, start: np.ndarray
-) -> np.ndarray:
-    """Solve penalised normal equations that are nearly diagonal.
-
-    Source: Hestenes & Stiefel (1952), preconditioned with the diagonal.
-
-    Args:
-        gram: (k, k) without the penalties.
-        right: (k,).
-        penalty: (k,) positive.
-        start: (k,) a guess of the solution.
-    """
-    scale = np.diag(gram) + penalty
-    solution = start.copy()
-    residual = right - gram @ solution - penalty * solution
-    direction = residual / scale
-    size = residual @ direction
-    small = TOLERANCE**2 * (right @ (right / scale))
-    while size > small:
-        image = gram @ direction + penalty * direction
-        step = size / (direction @ image)
-        solution += step * direction
-        residual -= step * image
-        scaled = residual / scale
-        size, before = residual @ scaled, size
-        direction = scaled + size / before * direction
-    return solution

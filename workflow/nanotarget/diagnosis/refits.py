@@ -6,8 +6,9 @@ what the diagnosis needs of them as a few numbers and every respondent's scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from nanotarget.diagnosis.dividend import Dividend
 from nanotarget.diagnosis.evidence import Answers
 from nanotarget.diagnosis.heterogeneity import Heterogeneity
 from nanotarget.diagnosis.predictability import Predictability
-from nanotarget.learners import FITTERS
+from nanotarget.learners import FITTERS, Fitter
 from nanotarget.learners.base import Model, TrainingData
 from nanotarget.learners.crossfit import assign_folds, compare_losses, fit_folds, held_out_losses
 from nanotarget.learners.ridge import fit_null
@@ -41,15 +42,6 @@ class Refit:
     improvement: np.ndarray
     slope: np.ndarray
     variance: np.ndarray
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the numbers for a file."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Refit:
-        """Read the numbers of a file."""
-        return cls(**arrays)
 
     @classmethod
     def of(
@@ -80,49 +72,94 @@ class Refit:
         )
 
 
-def refit(
-    data: TrainingData,
-    variant: str,
-    calibrate: CalibrateConfig,
-    settings: DiagnoseConfig,
-    learner: str,
-    seed: int,
-) -> Refit:
-    """Cross-fit a variant.
+def to_arrays(refits: Mapping[str, Refit]) -> dict[str, np.ndarray]:
+    """Return the numbers of refits for a file: "<variant>.<name>"."""
+    return {f"{variant}.{name}": v for variant, found in refits.items() for name, v in vars(found).items()}
 
-    Args:
-        variant: one of `DiagnoseConfig.variants`.
-        settings: ladder and goal are used.
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Refit]:
+    """Read the refits of a file, by variant."""
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for key, values in arrays.items():
+        variant, _, name = key.partition(".")
+        parts.setdefault(variant, {})[name] = values
+    return {variant: Refit(**part) for variant, part in parts.items()}
+
+
+@dataclass(frozen=True)
+class Refitting:
+    """Cross-fits to variants of a calibration.
+
+    Attributes:
+        data: the calibration.
+        calibrate: its settings.
+        settings: of the diagnosis: ladder and goal are used.
         learner: of the study; ridge takes the place of a slow one.
+        seed: root seed.
     """
-    kind, _, number = variant.partition("_")
-    fitter = FITTERS[learner if learner in FAST_LEARNERS else "ridge"]
-    own_answers = calibrate.own_answers and kind != "rung"
-    stream = "crossfit/folds" if kind != "split" or number == "1" else f"diagnose/folds/{number}"
-    if kind == "rung":
-        names = settings.ladder[int(number) - 1].covariates
-        data = replace(data, covariates=tuple(c for c in data.covariates if c.name in names))
-        calibrate = replace(calibrate, information="covariates")
-    fold = assign_folds(data, calibrate.folds, seed, own_answers, stream)
-    n = data.n_respondents
-    rank = child_rng(seed, "diagnose/learning curve").permutation(n)
-    taken = set(data.respondents["respondent_id"][rank < n * int(number) / 100]) if kind == "share" else None
 
-    def fit(train: TrainingData, part: str) -> Model:
-        if taken is not None:
-            inside = train.respondents["respondent_id"].isin(taken).to_numpy()
-            train = train.subset(inside[train.respondent])
-        return fitter(train, seed, calibrate)
+    data: TrainingData
+    calibrate: CalibrateConfig
+    settings: DiagnoseConfig
+    learner: str
+    seed: int
 
-    def fit_common(train: TrainingData, part: str) -> Model:
-        return fit_null(train, seed, calibrate.interactions)
+    @property
+    def _fitter(self) -> Fitter:
+        return FITTERS[self.learner if self.learner in FAST_LEARNERS else "ridge"]
 
-    fitted = fit_folds(data, fold, fit, "fold")
-    dividend = Dividend(fitted.towards(settings.goal))
-    if kind != "rung":
+    def refit(self, variant: str) -> Refit:
+        """Cross-fit a variant, one of `DiagnoseConfig.variants`."""
+        kind, _, number = variant.partition("_")
+        if kind == "rung":
+            return self._rung(self.settings.ladder[int(number) - 1].covariates)
+        stream = f"diagnose/folds/{number}" if kind == "split" and number != "1" else "crossfit/folds"
+        fold = assign_folds(self.data, self.calibrate.folds, self.seed, self.calibrate.own_answers, stream)
+        percent = int(number) if kind == "share" else 100
+
+        def fit(train: TrainingData, _: str) -> Model:
+            return self._fitter(self._part(train, percent), self.seed, self.calibrate)
+
+        fitted = fit_folds(self.data, fold, fit, "fold")
+        dividend = Dividend(fitted.towards(self.settings.goal))
         return Refit(dividend.gains(), dividend.divergent, *(np.full(size, np.nan) for size in (2, 2, 3)))
-    null = fit_folds(data, fold, fit_common, "fold")
-    found = compare_losses(held_out_losses(fitted), held_out_losses(null), data.weight)
-    predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
-    improvement = (found["improvement"], found["std_error"])
-    return Refit.of(dividend, predictability, improvement)
+
+    def _part(self, train: TrainingData, percent: int) -> TrainingData:
+        """Leave a part of the calibration's respondents, the same in all folds."""
+        if percent == 100:
+            return train
+        n = self.data.n_respondents
+        rank = child_rng(self.seed, "diagnose/learning curve").permutation(n)
+        taken = self.data.respondents["respondent_id"][rank < n * percent / 100]
+        inside = train.respondents["respondent_id"].isin(set(taken)).to_numpy()
+        return train.subset(inside[train.respondent])
+
+    @cached_property
+    def _fold_of_rungs(self) -> np.ndarray:
+        """(n_rows,) folds of respondents: no rung of the ladder looks at their own answers."""
+        return assign_folds(self.data, self.calibrate.folds, self.seed)
+
+    @cached_property
+    def _null_losses(self) -> np.ndarray:
+        """(n_respondents,) held-out losses without person-specific part, the same for all rungs."""
+
+        def fit_common(train: TrainingData, _: str) -> Model:
+            return fit_null(train, self.seed, self.calibrate.interactions)
+
+        return held_out_losses(fit_folds(self.data, self._fold_of_rungs, fit_common, "fold"))
+
+    def _rung(self, names: Sequence[str]) -> Refit:
+        """Cross-fit with some covariates only."""
+        covariates = tuple(c for c in self.data.covariates if c.name in names)
+        calibrate = replace(self.calibrate, information="covariates")
+
+        def fit(train: TrainingData, _: str) -> Model:
+            return self._fitter(train, self.seed, calibrate)
+
+        fitted = fit_folds(replace(self.data, covariates=covariates), self._fold_of_rungs, fit, "fold")
+        found = compare_losses(held_out_losses(fitted), self._null_losses, self.data.weight)
+        return Refit.of(
+            Dividend(fitted.towards(self.settings.goal)),
+            Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted))),
+            (found["improvement"], found["std_error"]),
+        )

@@ -47,6 +47,7 @@ CANDIDATES = {
 BESIDE: dict[int, tuple[int, ...]] = {COMMON: (), LINE: (COMMON,), CURVE: (COMMON, LINE), PAIR: (COMMON,)}
 SPARING = (CURVE, PAIR)  # groups that most worlds do without
 TINY = 1e-8
+TOLERANCE = 1e-8  # of a solution by conjugate gradients, relative
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
 SEARCHABLE = 1_000_000  # petitions among which attributes may interact
@@ -158,8 +159,38 @@ def solve(gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float) -> n
     return scipy.linalg.cho_solve(factor, right, check_finite=False)
 
 
+def conjugate_gradients(
+    gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float, start: np.ndarray
+) -> np.ndarray:
+    """Solve penalised normal equations that are nearly diagonal.
+
+    Source: Hestenes & Stiefel (1952), preconditioned with the diagonal.
+
+    Args:
+        gram: (k, k) without the penalties.
+        right: (k,).
+        penalty: positive, (k,) or one for all, not negligible beside the diagonal of `gram`.
+        start: (k,) a guess of the solution.
+    """
+    scale = np.diag(gram) + penalty
+    solution = start.copy()
+    residual = right - gram @ solution - penalty * solution
+    direction = residual / scale
+    size = residual @ direction
+    small = TOLERANCE**2 * (right @ (right / scale))
+    while size > small:
+        image = gram @ direction + penalty * direction
+        step = size / (direction @ image)
+        solution += step * direction
+        residual -= step * image
+        scaled = residual / scale
+        size, before = residual @ scaled, size
+        direction = scaled + size / before * direction
+    return solution
+
+
 def held_out_losses(
-    train: Equations, held_out: Equations, penalty: np.ndarray, candidates: np.ndarray
+    train: Equations, held_out: Equations, penalty: np.ndarray, candidates: np.ndarray, specific: bool
 ) -> np.ndarray:
     """Return the squared error of held-out answers, up to a constant, for candidates of one group's penalty.
 
@@ -169,6 +200,7 @@ def held_out_losses(
         train, held_out: normal equations of the coefficients that are fixed, then of the group.
         penalty: of each coefficient that is fixed.
         candidates: infinity leaves the group out.
+        specific: whether the group is of features, in their principal axes.
     """
     (gram, cross), (gram_out, cross_out) = train, held_out
     fixed = len(penalty)
@@ -179,8 +211,13 @@ def held_out_losses(
     own_gram = np.asfortranarray(gram[fixed:, fixed:] - across.T @ slope)
     own_cross = cross[fixed:] - across.T @ start
     own = np.zeros((len(own_cross), len(candidates)))
+    last = np.zeros(len(own_cross))
     for c in np.flatnonzero(np.isfinite(candidates)):
-        own[:, c] = solve(own_gram, own_cross, candidates[c])
+        if specific:
+            last = conjugate_gradients(own_gram, own_cross, candidates[c], last)
+        else:  # few coefficients, and penalties next to nothing
+            last = solve(own_gram, own_cross, candidates[c])
+        own[:, c] = last
     found = np.vstack([start[:, None] - slope @ own, own])
     return np.einsum("jc,jc->c", found, gram_out @ found - 2 * cross_out[:, None])
 
@@ -198,7 +235,8 @@ def choose_penalties(
     (the rule of Breiman et al. 1984, sec. 3.4.3).
 
     Args:
-        shares: what each fold adds to the normal equations.
+        shares: what each fold adds to the normal equations, features in their principal axes
+            (`Regression.in_principal_axes`).
         group: (n_coefficients,) group of each coefficient.
         chosen: (4,) penalties so far, if any.
         wanted: groups whose penalty is chosen.
@@ -216,12 +254,14 @@ def choose_penalties(
         candidates = CANDIDATES[own] * np.maximum(np.diag(gram)[members], TINY).mean()
         fixed = np.flatnonzero(np.isin(group, BESIDE[own]) & np.isfinite(penalties[group]))
         both = np.append(fixed, members)
-        whole = gram[np.ix_(both, both)]
+        whole = part_of(gram, both)
         losses = np.empty((len(shares), len(candidates)))
         for f, (gram_out, cross_out) in enumerate(shares):
-            held_out = gram_out[np.ix_(both, both)], cross_out[both]
+            held_out = part_of(gram_out, both), cross_out[both]
             train = whole - held_out[0], cross[both] - held_out[1]
-            losses[f] = held_out_losses(train, held_out, penalties[group[fixed]], candidates)
+            losses[f] = held_out_losses(
+                train, held_out, penalties[group[fixed]], candidates, specific=own in (LINE, CURVE)
+            )
         best = int(np.argmin(losses.sum(axis=0)))
         gain = losses[:, 0] - losses[:, best]
         spread = gain.std(ddof=1) if len(gain) > 1 else np.inf  # one respondent proves nothing
@@ -229,6 +269,14 @@ def choose_penalties(
             best = 0
         penalties[own] = candidates[best]
     return penalties
+
+
+def part_of(matrix: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return rows and columns of a square matrix, as a view if they are successive."""
+    if (np.diff(index) == 1).all():
+        span = slice(index[0], index[-1] + 1)
+        return matrix[span, span]
+    return matrix[np.ix_(index, index)]
 
 
 def sum_of(shares: Sequence[Equations]) -> Equations:
@@ -341,6 +389,36 @@ class Regression:
         moments_of_parts = [self._pair_moments(response, precision, part) for part in parts]
         between, own, own_cross = (np.sum(part, axis=0) for part in zip(*moments_of_parts, strict=True))
         return np.block([[gram, between.T], [between, own]]), np.append(cross, own_cross)
+
+    def in_principal_axes(self) -> tuple[Regression, np.ndarray]:
+        """Turn straight features, and curves, so that the normal equations are nearly diagonal.
+
+        A ridge penalty is the same in any orthonormal basis.
+
+        Returns:
+            The same problem, straight features first, and the (1 + q, 1 + q) axes, orthonormal: its features
+            are `z @ axes`.
+        """
+        axes, curved = np.zeros([self.z.shape[1]] * 2), np.sort(self.curved)
+        axes[0, 0] = 1
+        for which in (False, True):
+            own = self.features[:, self.curved == which]
+            rows, columns = (1 + np.flatnonzero(inside == which) for inside in (self.curved, curved))
+            axes[np.ix_(rows, columns)] = np.linalg.eigh(own.T @ own)[1]
+        return replace(self, features=self.features @ axes[1:, 1:], curved=curved), axes
+
+    def turned_back(self, equations: Equations, axes: np.ndarray) -> Equations:
+        """Return the normal equations in the features themselves from those in principal axes."""
+        (gram, cross), q, r = equations, len(axes), self.singles.shape[1]
+        size = q * r
+
+        def turn(rows: np.ndarray) -> np.ndarray:
+            return (axes @ rows.reshape(q, -1)).reshape(rows.shape)
+
+        gram = gram.copy()
+        gram[:size] = turn(gram[:size])
+        gram[:, :size] = turn(np.ascontiguousarray(gram[:, :size].T)).T
+        return gram, np.append(turn(cross[:size]), cross[size:])
 
     def _pair_moments(
         self, response: np.ndarray, precision: np.ndarray, members: np.ndarray
@@ -465,10 +543,11 @@ Fit = tuple[np.ndarray, np.ndarray, np.ndarray, float]
 def _fit_rating(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     data, weight = problem.data, problem.data.weight
     response = compare(data.outcome, data)
-    shares = [problem.equations(response, np.ones(len(response)), members) for members in folds]
-    penalties = choose_penalties(shares, problem.group)
+    turned, axes = problem.in_principal_axes()
+    shares = [turned.equations(response, np.ones(len(response)), members) for members in folds]
+    penalties = choose_penalties(shares, turned.group)
     kept = np.flatnonzero(np.isfinite(penalties[problem.group]))
-    gram, cross = sum_of(shares)
+    gram, cross = problem.turned_back(sum_of(shares), axes)
     gram, cross = gram[np.ix_(kept, kept)], cross[kept]
     solution = solve(gram, cross, penalties[problem.group[kept]])
     answers = weight @ np.bincount(data.respondent) - weight.sum()
@@ -483,6 +562,7 @@ def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     itself looks like a curve.
     """
     chosen, group = problem.data.outcome[::2], problem.group
+    turned, _ = problem.in_principal_axes()
     coefficients = np.zeros(len(group))
 
     def fit(penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -493,13 +573,13 @@ def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
 
     def shares() -> list[Equations]:
         response = working_response(chosen, problem.utility(coefficients))
-        return [problem.equations(*response, members) for members in folds]
+        return [turned.equations(*response, members) for members in folds]
 
     coefficients[group == COMMON] = fit_common_choice(problem)
-    penalties = choose_penalties(shares(), group, wanted=(COMMON, LINE, PAIR))
+    penalties = choose_penalties(shares(), turned.group, wanted=(COMMON, LINE, PAIR))
     solution, gram = fit(penalties)
     if problem.curved.any():
-        penalties = choose_penalties(shares(), group, penalties, wanted=(CURVE,))
+        penalties = choose_penalties(shares(), turned.group, penalties, wanted=(CURVE,))
         if np.isfinite(penalties[CURVE]):
             solution, gram = fit(penalties)
     return penalties, solution, gram, 1.0

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.linalg
 from scipy import optimize, stats
 
 from nanotarget.diagnosis.permutation import (

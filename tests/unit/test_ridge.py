@@ -17,8 +17,8 @@ from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_loss
 from nanotarget.learners.ridge import (
     Regression,
     choose_penalties,
-    conjugate_gradients,
     compare,
+    conjugate_gradients,
     fit_ridge,
     identified_pairs,
     joint_moments,

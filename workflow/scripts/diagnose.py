@@ -1,7 +1,5 @@
 """Say from calibration data alone whether nano-targeting can pay."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from nanotarget import artefacts

@@ -81,17 +81,23 @@ def test_what_folds_share_is_nothing_for_a_rule_of_signal_and_all_for_one_of_noi
     found = material(data)
     same = Crossfit(data, found.halves.fold, [found.fitted.models[0]] * 2)
     everybody, largest = data.weight, np.sqrt(1 + LINEAR_PART_OF_CHOICE)
-    assert Dividend(found.fitted, same).shared_noise(everybody) == pytest.approx(1, abs=0.05)
+    assert Dividend(found.fitted, Crossover(same, everybody).halves).shared_noise(everybody) == pytest.approx(
+        1, abs=0.05
+    )
     assert Crossover(same, everybody).shared_noise(everybody, 5) == pytest.approx(1, abs=0.01)
     assert Dividend(found.fitted).shared_noise(everybody) == 1
-    assert 1 < Dividend(found.fitted, found.halves).shared_noise(everybody) < largest
+    halves = Crossover(found.halves, everybody).halves
+    assert 1 < Dividend(found.fitted, halves).shared_noise(everybody) < largest
     assert 1 < Crossover(found.halves, everybody).shared_noise(everybody, 5) < np.sqrt(2)
     rng = np.random.default_rng(2)
     noise = [
         Crossfit(data, found.halves.fold, [fit_ridge(reshuffled(data, rng), 1) for _ in range(2)])
         for _ in range(3)
     ]
-    factors = [Dividend(found.fitted, halves).shared_noise(everybody) for halves in noise]
+    factors = [
+        Dividend(found.fitted, Crossover(halves, everybody).halves).shared_noise(everybody)
+        for halves in noise
+    ]
     assert np.mean(factors) > 1 + 0.6 * (largest - 1)
     factors = [Crossover(halves, everybody).shared_noise(everybody, 5) for halves in noise]
     assert np.mean(factors) > 1.25

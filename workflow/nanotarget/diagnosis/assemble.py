@@ -14,7 +14,7 @@ from scipy import special
 
 from nanotarget.config import CURVE_SHARES, FAST_LEARNERS, DiagnoseConfig
 from nanotarget.diagnosis.ceiling import ceiling_samples, gain_ceiling
-from nanotarget.diagnosis.crossover import Crossover
+from nanotarget.diagnosis.crossover import Crossover, Half
 from nanotarget.diagnosis.dividend import (
     CURVE_COLUMNS,
     FIRST_ORDER,
@@ -263,15 +263,20 @@ class View:
         """Of the goal's outcome."""
         return 1.0 if self.goal == "support" else -1.0
 
+    @property
+    def _rules(self) -> Sequence[Half]:
+        """The rules of the two halves, where a policy has anything to look at."""
+        return self.crossover.halves if self.material.has_information else ()
+
     @cached_property
     def dividend(self) -> Dividend:
         """Scores under the policies."""
-        return Dividend(self.fitted, self.halves, *self.material.allowed)
+        return Dividend(self.fitted, self._rules, *self.material.allowed)
 
     @cached_property
     def scored_halves(self) -> Dividend:
         """Scores of either half's answers under the policies learned from the other half."""
-        return Dividend(self.halves, self.halves, *self.material.allowed)
+        return Dividend(self.halves, self._rules, *self.material.allowed)
 
     @cached_property
     def crossover(self) -> Crossover:

@@ -26,11 +26,11 @@ import pandas as pd
 from scipy import special
 
 from nanotarget import policy
+from nanotarget.diagnosis.crossover import Half
 from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnosis.rows import ONE_SIDED, Row, mean_row, quantile, with_ceiling
 from nanotarget.learners.base import mean_and_error
 from nanotarget.learners.crossfit import Crossfit
-from nanotarget.score import best_petitions
 from nanotarget.seeds import child_rng
 from nanotarget.utilities import in_memory
 from nanotarget.value import Pairs, Scores, policy_scores, random_scores
@@ -50,12 +50,12 @@ class Dividend:
 
     Attributes:
         fitted: the cross-fitted learner.
-        halves: models fitted to disjoint halves; without them rules are taken to be all signal.
+        halves: rules learned from disjoint halves; without them rules are taken to be all signal.
         order, pairs: of the weights on which the verdict stands, see `value.policy_weights`.
     """
 
     fitted: Crossfit
-    halves: Crossfit | None = None
+    halves: Sequence[Half] = ()
     order: int = 1
     pairs: Pairs = ()
 
@@ -85,19 +85,16 @@ class Dividend:
     @cached_property
     def _gains_of_halves(self) -> list[np.ndarray]:
         """(n_respondents,) scores of either half's nano rule less those of its overall-best petition."""
-        if self.halves is None:
-            return []
         who, gains = self.fitted.respondent, []
-        for model, common in zip(self.halves.models, self.halves.common, strict=True):
-            nano = policy.nano(model.utilities(self.fitted.data.respondents))[who]
-            best = np.broadcast_to(best_petitions(common)[0], nano.shape)
-            own, other = (policy_scores(self.fitted, shown, 1).value for shown in (nano, best))
+        for half in self.halves:
+            best = np.broadcast_to(half.best, (len(who), len(half.best)))
+            own, other = (policy_scores(self.fitted, shown, 1).value for shown in (half.nano[who], best))
             gains.append(own - other)
         return gains
 
     def shared_noise(self, weight: np.ndarray) -> float:
         """Return the factor on standard errors of nano's gain for what folds share (`folds.shared_noise`)."""
-        if self.halves is None:
+        if not self.halves:
             return 1.0
         share = weight / weight.sum()
         one, other = (gains - share @ gains for gains in self._gains_of_halves)

@@ -48,6 +48,7 @@ from nanotarget.utilities import Tables, additive_layout
 # Candidates for the penalty of the person-specific part, relative to the mean diagonal of its Gram block,
 # from strong to weak, so that a tie goes to the stronger; infinity is the null.
 CANDIDATES = np.append(np.inf, 10.0 ** np.arange(2.0, -1.1, -0.5))
+PATIENCE = 2  # candidates in a row that are no better
 RANKS = 30
 SHARES = [f"share_{rank + 1}" for rank in range(RANKS)]
 COLUMNS = ("draw", "improvement", "distinct", "effective", "share_divergent", "penalty")
@@ -197,33 +198,46 @@ class _Refit:
             for own in self.members
         ]
 
-    def solutions(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solve the normal equations of all but each fold for all candidates of the penalty.
+    def solutions(self, z: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], list[float]]:
+        """Solve the normal equations of all but each fold for one penalty after the other.
+
+        Weaker penalties are not tried when `PATIENCE` of them have not lowered the held-out loss.
 
         Returns:
-            (n_candidates,) penalties, (n_folds, 1 + q, r, n_candidates) coefficients.
+            (n_candidates,) penalties; of those tried the (n_folds, 1 + q, r) coefficients, and the mean
+            held-out loss up to a constant.
         """
         shares = self.shares(z)
         gram, cross = sum_of(shares)
+        training = [  # in the place of the shares, as memory is what takes time
+            (np.subtract(gram, gram_out, out=gram_out), cross - cross_out) for gram_out, cross_out in shares
+        ]
         r = self.basis.shape[1]
         penalties = CANDIDATES * max(np.diag(gram)[r:].mean(), TINY) if len(cross) > r else CANDIDATES[:1]
-        found = np.zeros((len(shares), len(cross), len(penalties)))
-        for solution, (gram_out, cross_out) in zip(found, shares, strict=True):
-            train, right = gram - gram_out, cross - cross_out
-            solution[:r, 0] = solve(train[:r, :r], right[:r], self.penalty_common)
-            for c in range(1, len(penalties)):
-                penalty = np.repeat([self.penalty_common, penalties[c]], [r, len(right) - r])
-                solution[:, c] = conjugate_gradients(train, right, penalty, solution[:, c - 1])
-        return penalties, found.reshape(len(shares), z.shape[1], r, -1)
+        solution = np.zeros((len(shares), len(cross)))
+        found: list[np.ndarray] = []
+        losses: list[float] = []
+        for candidate in penalties:
+            for own, (train, right) in zip(solution, training, strict=True):
+                if np.isinf(candidate):
+                    own[:r] = solve(train[:r, :r], right[:r], self.penalty_common)
+                else:
+                    penalty = np.repeat([self.penalty_common, candidate], [r, len(right) - r])
+                    own[:] = conjugate_gradients(train, right, penalty, own)
+            found.append(solution.reshape(len(shares), z.shape[1], r).copy())
+            losses.append(self.loss(z, found[-1]))
+            if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
+                break
+        return penalties, found, losses
 
-    def losses(self, z: np.ndarray, solutions: np.ndarray) -> np.ndarray:
-        """Return the (n_candidates,) mean held-out losses up to a constant."""
-        total = np.zeros(solutions.shape[-1])
+    def loss(self, z: np.ndarray, solutions: np.ndarray) -> float:
+        """Return the mean held-out loss up to a constant."""
+        total = 0.0
         for own, found in zip(self.members, solutions, strict=True):
             utility = np.tensordot(z[own], found, 1)
-            gap = self.moments.gram[own] @ utility - 2 * self.moments.cross[own, :, None]
-            total += self.unit[own] @ (utility * gap).sum(axis=1)
-        return total
+            image = np.einsum("njk,nk->nj", self.moments.gram[own], utility)
+            total += self.unit[own] @ (utility * (image - 2 * self.moments.cross[own])).sum(axis=1)
+        return float(total)
 
     def petitions(self, z: np.ndarray, solutions: np.ndarray, worst: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return each respondent's nano petition and her fold's overall best, (n, n_attributes) both.
@@ -247,10 +261,9 @@ class _Refit:
     def statistics(self, order: np.ndarray, worst: bool) -> dict[str, float]:
         """Return the row of `permutation_table` if (n,) respondents have the covariates of others."""
         z = self.z[order]
-        penalties, solutions = self.solutions(z)
-        losses = self.losses(z, solutions)
+        penalties, solutions, losses = self.solutions(z)
         best = int(np.argmin(losses))
-        nano, overall_best = self.petitions(z, solutions[..., best], worst)
+        nano, overall_best = self.petitions(z, solutions[best], worst)
         ids = self.data.design.petition_ids(nano)
         number = policy.concentration(ids)
         divergent = (nano != overall_best).any(axis=1)

@@ -113,12 +113,12 @@ class Ends:
     @cached_property
     def up(self) -> Dividend:
         """Scores of the best petitions."""
-        return Dividend(self.fitted, None, *self.allowed)
+        return Dividend(self.fitted, (), *self.allowed)
 
     @cached_property
     def down(self) -> Dividend:
         """Scores of the worst petitions, of the opposite outcome."""
-        return Dividend(self.fitted.towards("dissuade"), None, *self.allowed)
+        return Dividend(self.fitted.towards("dissuade"), (), *self.allowed)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:

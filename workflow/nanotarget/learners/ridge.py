@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -140,9 +140,12 @@ def joint_moments(moments: Moments, features: np.ndarray, weight: np.ndarray) ->
     n, total = moments.cross.shape
     z = np.column_stack([np.ones(n), features])
     q = z.shape[1]
-    j, k = np.triu_indices(q)  # the Gram matrix is symmetric in features
+    # The Gram matrix is symmetric in features, and each of its blocks in levels.
+    (j, k), (a, b) = np.triu_indices(q), np.triu_indices(total)
     products = z[:, j] * z[:, k] * weight[:, None]
-    blocks = (products.T @ moments.gram.reshape(n, total * total)).reshape(-1, total, total)
+    place = np.empty((total, total), dtype=int)
+    place[a, b] = place[b, a] = np.arange(len(a))
+    blocks = np.take(products.T @ moments.gram[:, a, b], place, axis=1)
     gram = np.empty((q, total, q, total))
     gram[j, :, k] = gram[k, :, j] = blocks
     cross = (z * weight[:, None]).T @ moments.cross
@@ -281,8 +284,11 @@ def part_of(matrix: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 def sum_of(shares: Sequence[Equations]) -> Equations:
     """Add up normal equations."""
-    gram, cross = zip(*shares, strict=True)
-    return reduce(np.add, gram), reduce(np.add, cross)
+    gram, cross = np.zeros_like(shares[0][0]), np.zeros_like(shares[0][1])
+    for own_gram, own_cross in shares:
+        gram += own_gram
+        cross += own_cross
+    return gram, cross
 
 
 def identified_pairs(design: Design) -> tuple[tuple[int, ...], ...]:

@@ -55,6 +55,7 @@ rule refit:
         "<benchmarks>/refit/{kind}.tsv"
     wildcard_constraints:
         kind="splits|shares|rungs",
+    priority: 1  # the longest jobs first
     conda:
         "../../environment.yml"
     threads: 1

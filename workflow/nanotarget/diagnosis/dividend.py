@@ -207,15 +207,18 @@ class Dividend:
         fitted, best = self.fitted, self.scores[FIRST_ORDER]["overall_best"].value
         training = [(in_memory(utilities), w) for utilities, w in fitted.training]
         own_best = [policy.nano(utilities) for utilities, _ in training]
+        held_out = [np.flatnonzero(fitted.unit_fold == f) for f in range(len(training))]
+        own = [
+            model.utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
+            for model, units in zip(fitted.models, held_out, strict=True)
+        ]
         rows = []
         for k in sizes:
             petitions = fitted.overall_best.copy()
             if k > 1:
                 for f, (utilities, w) in enumerate(training):
-                    units = np.flatnonzero(fitted.unit_fold == f)
                     chosen = policy.best_set(utilities, w, k, 1, own_best[f])
-                    own = fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
-                    petitions[units] = policy.segment(own, chosen)
+                    petitions[held_out[f]] = policy.segment(own[f], chosen)
             value = policy_scores(fitted, petitions, 1).value
             inside = weight > 0
             mean, error = mean_and_error(value[inside], weight[inside])

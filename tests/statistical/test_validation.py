@@ -1,16 +1,22 @@
 """A small version of `make validate`, and checks of what the proof calls true."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import special
 
 import summary
+from nanotarget.diagnosis.evidence import Answers
+from nanotarget.diagnosis.heterogeneity import Heterogeneity
+from nanotarget.learners.crossfit import crossfit
+from nanotarget.learners.ridge import fit_null
 from nanotarget.utilities import Tables
 from regimes import REGIMES, draw_sample
 from replicate import fit, replicate, run_batch
 from truths import Preferences, gains, stable_variances, variance_over_petitions
+from worlds import factorial, simulate
 
 SHAPE = (5, 4, 3)
 SMALL = {"n": 800, "bootstraps": 60, "shape": SHAPE}
@@ -131,3 +137,49 @@ def test_a_verdict_is_a_mistake_if_the_truth_of_its_replication_contradicts_it(t
         .splitlines()[-1]
         .startswith("| R6 | 100.0 (0.0) | 100.0 (0.0) | 100.0 (0.0) | 0.0 (0.0) | 50.0 (35.4) | 0.0 (0.0) |")
     )
+
+
+@pytest.mark.statistical
+def test_the_correction_for_response_error_undoes_random_choices():
+    """People who know what they want, and the same people of whom a fifth of answers are the opposite.
+
+    Every variance of choices shrinks by (1 - 2 tau)^2 then; a task shown again tells tau.
+    """
+    tau, ratios = 0.2, []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        data, _ = simulate(
+            factorial(SHAPE), 1500, 5, rng, idiosyncratic=0.4, noise=0.0, baseline=0.0, outcome="choice"
+        )
+        sure = with_first_task_again(data)
+        slips = np.repeat(rng.random(len(sure.outcome) // 2) < tau, 2)
+        heard = replace(sure, outcome=np.where(slips, 1 - sure.outcome, sure.outcome))
+        (true, none), (shrunk, error) = (variance_and_error(answers) for answers in (sure, heard))
+        assert none == 0
+        assert error == pytest.approx(tau, abs=0.03)  # 1,500 repeated tasks
+        assert shrunk / true < 0.5
+        ratios.append(shrunk / (1 - 2 * error) ** 2 / true)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.12)  # three standard errors of four samples
+
+
+def with_first_task_again(data):
+    """Show everybody her first two petitions again at the end, in the other order, answered alike."""
+    n, tasks = data.n_respondents, data.task.max() + 1
+    rows = np.arange(len(data.task)).reshape(n, 2 * tasks)
+    order = np.hstack([rows, rows[:, 1::-1]]).ravel()
+    task = np.tile(np.repeat(np.arange(tasks + 1), 2), n)
+    return replace(
+        data,
+        levels=data.levels[order],
+        outcome=data.outcome[order],
+        respondent=data.respondent[order],
+        task=task,
+    )
+
+
+def variance_and_error(data):
+    """Return the variance of person x message and the response error of choices."""
+    common = crossfit(data, lambda train, _: fit_null(train, 1), 2, 1)
+    found = Heterogeneity(Answers.from_crossfit(common))
+    everybody = np.ones((1, data.n_respondents))
+    return found.variances(everybody).person_by_message[0], found.response_error(everybody)[0]

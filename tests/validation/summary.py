@@ -30,7 +30,7 @@ ESTIMATES = {
     "Common message variance": ("heterogeneity", "common message variance", "cross_task"),
     "Calibration slope": ("predictability", "calibration slope", "crossfit"),
     "Predictable variance, learner-free": ("predictability", "predictable variance", "cross_person"),
-    "Gain of the half-sample rules (G3)": ("crossover", "cross-half gain", "cross_half"),
+    "Gain of the half-sample rules (G3)": ("crossover", "cross-half gain", "decisive"),
     "Gain of nano over overall-best (dividend)": ("dividend", "nano - overall_best", "decisive"),
     "The same, first order": ("dividend", "nano - overall_best", "dr_q1"),
     "The same, second order": ("dividend", "nano - overall_best", "dr_q2"),
@@ -58,6 +58,7 @@ KNOWN = {
     "nano - overall_best": "nano",
     "at deployment": "nano at deployment",
 }
+DECIDING = ("cross-half gain", "nano - overall_best")  # of whose estimators one decides, case by case
 ALPHA = 0.05
 GROUPED, DISSUADED = ("R12",), ("R11",)  # worlds in which groups, and the other goal, are what it is about
 ROUNDING = 1e-9  # structurally zero gains are met exactly
@@ -89,6 +90,9 @@ PROMISES = [
     ("deployed", ("R12",), "support", "all", "overall", "DEPLOY", "<= 5"),
     ("deployed in the base", ("R12",), "support", "base: yes", "overall", "DEPLOY", ">= 80"),
 ]
+# Warnings that worlds were made to call forth.
+WARNINGS = [("warned of interactions", "R13", "interactions"), ("warned of fading tastes", "R14", "lag")]
+POWER = ">= 80"
 
 
 def read(folder):
@@ -101,9 +105,7 @@ def read(folder):
             for row in record["found"]:
                 truth = record["truth"][row["goal"]].get(row["group"], {})
                 found.append(key | row | {"truth": truth})
-                if (
-                    row["quantity"] == "nano - overall_best" and "ceiling" in row
-                ):  # what the verdict stands on
+                if row["quantity"] in DECIDING and "ceiling" in row:
                     found.append(found[-1] | {"estimator": "decisive"})
             answers += [key | answer | answer["stages"] for answer in record["answers"]]
             facts.append(
@@ -217,7 +219,7 @@ def verdicts(answers):
     return table(header, lines)
 
 
-def promises(answers):
+def promises(answers, facts):
     """Tabulate what the worlds were made to show: how often it happens, and how often it should."""
     lines = []
     for words, regimes, goal, group, stage, verdict, wanted in PROMISES:
@@ -225,8 +227,13 @@ def promises(answers):
             chosen = answers[["regime", "goal", "group"]] == [regime, goal, group]
             for learner, rows in answers[chosen.all(axis=1)].groupby("learner"):
                 label = regime if learner == "ridge" else f"{regime}, {learner}"
-                lines.append([words, label, share(rows[stage] == verdict, 1), wanted])
-    return table(["what", "world", "rate, %", "goal"], lines)
+                lines.append([words, label, str(len(rows)), share(rows[stage] == verdict, 1), wanted])
+    for words, regime, flag in WARNINGS:
+        for learner, rows in facts[facts["regime"] == regime].groupby("learner"):
+            label = regime if learner == "ridge" else f"{regime}, {learner}"
+            raised = pd.Series([flag in flags for flags in rows["flags"]])
+            lines.append([words, label, str(len(rows)), share(raised, 1), POWER])
+    return table(["what", "world", "n", "rate, %", "goal"], lines)
 
 
 def mistakes(answers, facts):
@@ -297,7 +304,7 @@ def tables(folder):
     parts = [
         "Mean or rate (Monte Carlo standard error). All data are synthetic.",
         "### Goals",
-        promises(answers),
+        promises(answers, facts),
         "### What is true",
         worlds(facts),
         "### Verdicts",

@@ -102,7 +102,7 @@ def test_a_batch_is_summarised(tmp_path, monkeypatch, crossover):
     assert json.loads((tmp_path / "R6_ridge_0.json").read_text())["data"] == "synthetic"
     assert [path.name for path in tmp_path.iterdir()] == ["R6_ridge_0.json"]
     text = summary.tables(tmp_path)
-    assert "| deployed | R6 | 100.0 (0.0) | >= 80 |" in text
+    assert "| deployed | R6 | 3 | 100.0 (0.0) | >= 80 |" in text
     row = headline(crossover, ("dividend", "nano - overall_best", "dr_q1"))
     truth = crossover["truth"]["support"]["all"]["nano - overall_best"]
     dividend = text.partition("### Gain of nano over overall-best (dividend)")[2].partition("###")[0]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from nanotarget import policy
 from nanotarget.diagnosis.evidence import Answers, block_products
-from nanotarget.diagnosis.folds import shared_noise
+from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnosis.heterogeneity import Heterogeneity
 from nanotarget.diagnosis.predictability import Predictability, person_specific
 from nanotarget.learners.base import Model, ReversedModel, TrainingData
@@ -60,6 +60,20 @@ class Half:
     def divergent(self) -> np.ndarray:
         """(n_respondents, n_attributes) where nano differs from overall-best."""
         return self.nano != self.best
+
+    @cached_property
+    def change(self) -> np.ndarray:
+        """(n_respondents, total rank) orthonormal functions of nano's petitions less those of overall-best.
+
+        Scores of answers to a petition x weigh them with the product of this and the functions of x.
+        """
+        return np.hstack(
+            [
+                block.functions(1)[block.cell_of(self.nano)]
+                - block.functions(1)[block.cell_of(self.best[None])]
+                for block in self.utilities.design.blocks
+            ]
+        )
 
     def calibrated(self, chosen: np.ndarray, best: np.ndarray, outcome_kind: str) -> np.ndarray:
         """Return the (n_respondents,) gain from petitions over one for all, in the calibrated model.
@@ -196,8 +210,8 @@ class Crossover:
     def gain(self, weight: np.ndarray) -> tuple[float, float]:
         """Return the mean gain and its standard error.
 
-        The error is that of the scoring models (their posterior draws) and slopes; the two directions are
-        independent but for what the halves have in common.
+        The error is that of the scoring models (their posterior draws) and slopes; the two directions have in
+        common that the answers that score one rule have made the other (`folds`).
 
         Args:
             weight: (n_respondents,).
@@ -208,7 +222,9 @@ class Crossover:
         for drawn, by_slope in self._uncertain:
             errors.append(np.std(drawn @ share, ddof=1) if len(drawn) > 1 else 0.0)
             errors.append(by_slope @ share)
-        return estimate, float(np.linalg.norm(errors) / 2 * self._unit)
+        one, other = (half.change for half in self.halves)
+        together = shared_noise(one, other, weight, 2, LINEAR_PART_OF_CHOICE)
+        return estimate, float(np.linalg.norm(errors) / 2 * self._unit * together)
 
     @cached_property
     def _unit(self) -> float:

@@ -82,23 +82,12 @@ class Dividend:
             for estimator, allowed in weights.items()
         }
 
-    @cached_property
-    def _gains_of_halves(self) -> list[np.ndarray]:
-        """(n_respondents,) scores of either half's nano rule less those of its overall-best petition."""
-        who, gains = self.fitted.respondent, []
-        for half in self.halves:
-            best = np.broadcast_to(half.best, (len(who), len(half.best)))
-            own, other = (policy_scores(self.fitted, shown, 1).value for shown in (half.nano[who], best))
-            gains.append(own - other)
-        return gains
-
     def shared_noise(self, weight: np.ndarray) -> float:
         """Return the factor on standard errors of nano's gain for what folds share (`folds.shared_noise`)."""
         if not self.halves:
             return 1.0
-        share = weight / weight.sum()
-        one, other = (gains - share @ gains for gains in self._gains_of_halves)
-        return shared_noise(one, other, share, len(self.fitted.models), LINEAR_PART_OF_CHOICE)
+        one, other = (half.change for half in self.halves)
+        return shared_noise(one, other, weight, len(self.fitted.models), LINEAR_PART_OF_CHOICE)
 
     @cached_property
     def divergent(self) -> np.ndarray:

@@ -26,14 +26,18 @@ def shared_noise(
     """Return the factor on a standard error for what folds share, 1 (signal) to sqrt(1 + linear) (noise).
 
     Args:
-        one, other: (n,) what two rules learned from disjoint halves do, zero for a rule that does nothing.
+        one, other: (n,) or (n, k) what two rules learned from disjoint halves do, zero for nothing.
         weight: (n,).
         folds: number of folds K; their rules have learned from more answers than those of the halves.
         linear: share of its linear part in the variance of a rule's noise.
     """
-    total = (weight @ one**2 + weight @ other**2) / 2
+
+    def product(a: np.ndarray, b: np.ndarray) -> float:
+        return float(weight @ (a * b).reshape(len(a), -1).sum(axis=1))
+
+    total = (product(one, one) + product(other, other)) / 2
     if total <= 0:
         return 1.0
-    signal = min(max(weight @ (one * other) / total, 0.0), 1.0)
+    signal = min(max(product(one, other) / total, 0.0), 1.0)
     noise = (1 - signal) / 2 / (1 - 1 / folds)
     return float(np.sqrt(1 + linear * noise / (signal + noise)))

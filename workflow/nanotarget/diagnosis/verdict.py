@@ -212,7 +212,8 @@ def reasons(facts: Facts) -> list[str]:
         )
         return sentences
     told = "tell" if found.found else "are not shown to tell"
-    share = f", {_share(facts.predictable)} of the differences" if np.isfinite(facts.predictable) else ""
+    known = np.isfinite(facts.predictable)
+    share = f" (an estimated {_share(facts.predictable)} of the differences)" if known else ""
     sentences.append(
         f"Predictability, {said['predictability']}: {facts.known} {told} who likes what{share}. "
         f"Whoever used all of it could gain about {_n(found.ceiling)}, at most {_n(found.high)}."
@@ -268,8 +269,9 @@ def advice(facts: Facts, overall: str, binding: str | None) -> list[str]:
             f"Another learner: this one has learned about {_share(facts.learned)} of what covariates tell."
         )
     if overall != "DEPLOY" and np.isfinite(facts.tasks_needed) and stages["heterogeneity"].found:
+        tasks = "one task" if facts.tasks_needed == 1 else f"{facts.tasks_needed:g} tasks"
         found.append(
-            f"People's own answers: from about {facts.tasks_needed:g} tasks a person on they could tell "
+            f"People's own answers: from about {tasks} a person on they could tell "
             f"enough for a gain of {facts.smallest:g} (a panel in which the same people come back)."
         )
     if overall != "DEPLOY" and np.isfinite(facts.limit) and np.isfinite(gain.ceiling):

@@ -158,12 +158,15 @@ def cells(rows):
 
 
 def estimates(found, what):
-    """Tabulate bias, error and coverage of one estimate."""
-    lines = []
+    """Tabulate bias, error and coverage of one estimate, and its coverage in all worlds together."""
+    lines, pooled = [], []
     for label, rows in cells(compared(found, what, what[1])):
         rows = rows.dropna(subset=["estimate"])
         error = rows["estimate"] - rows["true"]
         inside = (rows["conf_low"] <= rows["true"]) & (rows["true"] <= rows["conf_high"])
+        inside = inside.where(rows["conf_low"].notna())
+        if (rows["group"] == "all").all():
+            pooled.append(inside)
         lines.append(
             [
                 label,
@@ -172,9 +175,12 @@ def estimates(found, what):
                 number(error),
                 f"{np.sqrt((error**2).mean()):.4f}",
                 f"{rows['std_error'].mean():.4f}",
-                share(inside.where(rows["conf_low"].notna())),
+                share(inside),
             ]
         )
+    if pooled:
+        together = pd.concat(pooled)
+        lines.append(["all worlds", str(together.notna().sum()), *["-"] * 4, share(together, 1)])
     header = ["world", "n", "truth", "bias", "RMSE", "mean standard error", "95 % interval covers, %"]
     return table(header, lines)
 

@@ -72,6 +72,7 @@ def test_the_pair_of_attributes_that_interacts_is_found_and_allowed_for():
     table = diagnose(found).diagnostics
     decisive = table[(table["quantity"] == "nano - overall_best") & table["ceiling"].notna()]
     assert set(decisive["estimator"]) == {"dr_pairs"}
+    assert set(table.loc[table["quantity"] == "cross-half gain", "estimator"]) == {"dr_pairs"}
     assert material(data).allowed == (1, ())
 
 

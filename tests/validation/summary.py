@@ -225,6 +225,11 @@ def verdicts(answers):
     return table(header, lines)
 
 
+def label_of(regime, learner):
+    """Return how a world is called; ridge goes without saying."""
+    return regime if learner == "ridge" else f"{regime}, {learner}"
+
+
 def promises(answers, facts):
     """Tabulate what the worlds were made to show: how often it happens, and how often it should."""
     lines = []
@@ -232,13 +237,19 @@ def promises(answers, facts):
         for regime in regimes:
             chosen = answers[["regime", "goal", "group"]] == [regime, goal, group]
             for learner, rows in answers[chosen.all(axis=1)].groupby("learner"):
-                label = regime if learner == "ridge" else f"{regime}, {learner}"
-                lines.append([words, label, str(len(rows)), share(rows[stage] == verdict, 1), wanted])
+                lines.append(
+                    [
+                        words,
+                        label_of(regime, learner),
+                        str(len(rows)),
+                        share(rows[stage] == verdict, 1),
+                        wanted,
+                    ]
+                )
     for words, regime, flag in WARNINGS:
         for learner, rows in facts[facts["regime"] == regime].groupby("learner"):
-            label = regime if learner == "ridge" else f"{regime}, {learner}"
             raised = pd.Series([flag in flags for flags in rows["flags"]])
-            lines.append([words, label, str(len(rows)), share(raised, 1), POWER])
+            lines.append([words, label_of(regime, learner), str(len(rows)), share(raised, 1), POWER])
     return table(["what", "world", "n", "rate, %", "goal"], lines)
 
 

@@ -394,7 +394,7 @@ class View:
             # Where attributes clearly interact no learner is trusted to score; answers do.
             line = self.scored_halves.headline(weight, self.material.settings.confidence)
             line |= {"diagnostic": "crossover", "quantity": "cross-half gain"}
-            return line, Stage("crossover", line["ceiling"], line["ceiling_low"], line["ceiling_high"])
+            return line, stage_of(line)
         estimate, error = self.crossover.gain(weight)
         line = row(
             "crossover",
@@ -406,12 +406,12 @@ class View:
             confidence=self.material.settings.confidence,
         )
         margin = quantile(np.inf, ONE_SIDED) * error
-        stage = Stage("crossover", estimate, estimate - margin, estimate + margin)
-        return with_ceiling(line, stage.ceiling, stage.low, stage.high), stage
+        line = with_ceiling(line, estimate, estimate - margin, estimate + margin)
+        return line, stage_of(line)
 
     def _dividend(self, weight: np.ndarray) -> tuple[Row, Stage]:
         line = self.dividend.headline(weight, self.material.settings.confidence)
-        return line, Stage("dividend", line["ceiling"], line["ceiling_low"], line["ceiling_high"])
+        return line, stage_of(line)
 
     # --- together ---
 
@@ -512,7 +512,7 @@ class View:
         smallest, breaks_even = threshold(settings, petitions)
         values = self._values(weight)
         decisive = next(r for r in values if np.isfinite(r["ceiling"]))
-        dividend = Stage("dividend", *(decisive[key] for key in ("ceiling", "ceiling_low", "ceiling_high")))
+        dividend = stage_of(decisive)
         stages += [predictability, crossover, dividend]
         frontier, curve = self.frontier, self.curve(weight)
         limit = curve.loc[(curve["kind"] == "extrapolated") & curve["n"].isna(), "gain"]
@@ -905,6 +905,11 @@ def allowed_interactions(fitted: Crossfit, found: Interactions | None) -> tuple[
         return 1, ()
     additive = all(len(subset) < 2 for tables in fitted.common for subset in tables.layout.subsets)
     return (2 if additive and not found.pairs else 1), found.pairs
+
+
+def stage_of(line: Row) -> Stage:
+    """Return the stage whose ceiling stands in its headline row."""
+    return Stage(line["diagnostic"], line["ceiling"], line["ceiling_low"], line["ceiling_high"])
 
 
 def own_answers_variance(variances: Variances, noise: np.ndarray, times: float) -> np.ndarray:

@@ -67,11 +67,12 @@ class Half:
 
         Scores of answers to a petition x weigh them with the product of this and the functions of x.
         """
+        blocks = self.utilities.design.blocks
+        bases = [block.functions(1) for block in blocks]
         return np.hstack(
             [
-                block.functions(1)[block.cell_of(self.nano)]
-                - block.functions(1)[block.cell_of(self.best[None])]
-                for block in self.utilities.design.blocks
+                basis[block.cell_of(self.nano)] - basis[block.cell_of(self.best[None])]
+                for block, basis in zip(blocks, bases, strict=True)
             ]
         )
 

@@ -11,7 +11,7 @@ REPLICATIONS ?= 200
 FORESTS ?= 40
 LATEX ?= pdflatex
 BIN := .venv/bin
-KNOWN_TRUTH := tests/unit:tests/benchmark:tests/validation
+KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
 .PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test benchmark proposals recovery validate docs lint format lock clean help
@@ -47,14 +47,14 @@ test: .venv/ready ## Run the tests
 benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis and redraws (minutes)
 	@$(BIN)/python tests/benchmark/scoring.py
 	@$(BIN)/python tests/benchmark/randomization.py
-	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/diagnosis.py
+	@PYTHONPATH=tests $(BIN)/python tests/benchmark/diagnosis.py
 
 proposals: .venv/ready ## Measure what `nanotarget init` gets right (docs/proposals.md; needs NANOTARGET_REFERENCE)
 	@PYTHONPATH=tests $(BIN)/python tests/proposals.py
 
 recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)
-	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
-	@PYTHONPATH=tests/unit $(BIN)/python tests/benchmark/recovery.py --summary
+	@PYTHONPATH=tests $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
+	@PYTHONPATH=tests $(BIN)/python tests/benchmark/recovery.py --summary
 
 validate: .venv/ready ## Prove the diagnosis on worlds of known truth (docs/validation.md; hours, resumable)
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python -m snakemake --snakefile tests/validation/Snakefile \

@@ -7,8 +7,8 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from nanotarget.config import DiagnoseConfig, typed, validate
-from nanotarget.problems import InputError
+from nanotarget.study.config import DiagnoseConfig, typed, validate
+from nanotarget.study.problems import InputError
 
 min_version("9.27")
 
@@ -48,7 +48,7 @@ pathvars:
     benchmarks=f"benchmarks/{config['study']}",
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/library.smk"
 include: "workflow/rules/clean.smk"
 
 

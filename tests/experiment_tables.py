@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 
 import report_tables as fake
-from nanotarget import artefacts, estimate, explore
-from nanotarget.config import (
+from nanotarget import estimate, explore
+from nanotarget.calibrate.imce import distribution
+from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
+from nanotarget.petitions.design import Design, overview
+from nanotarget.study import artefacts
+from nanotarget.study.config import (
     AttributeConfig,
     CovariateConfig,
     DesignConfig,
@@ -17,9 +21,6 @@ from nanotarget.config import (
     OutcomeConfig,
     SubgroupConfig,
 )
-from nanotarget.design import Design, overview
-from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
-from nanotarget.imce import distribution
 
 ARMS = ("control", fake.LONG, fake.NASTY)
 BEST, NANO = ARMS[1:]

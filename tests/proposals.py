@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from nanotarget.config import StudyConfig, normalised, typed, validate
-from nanotarget.proposal import propose, write_config
+from nanotarget.propose import propose, write_config
+from nanotarget.study.config import StudyConfig, normalised, typed, validate
 
 PROJECT = Path(__file__).parents[1]
 TABLE = PROJECT / "docs" / "proposals.md"

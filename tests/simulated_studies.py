@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from nanotarget.config import StudyConfig, typed, validate
+from nanotarget.study.config import StudyConfig, typed, validate
 
 PROJECT = Path(__file__).parents[1]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import AttributeConfig, CovariateConfig, DesignConfig
-from nanotarget.design import Design
-from nanotarget.learners.base import TrainingData, centre_utilities
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.score import best_petitions
-from nanotarget.utilities import Layout, Tables, additive_layout, part_worths
+from nanotarget.calibrate.learners.base import TrainingData, centre_utilities
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import Layout, Tables, additive_layout, part_worths
+from nanotarget.study.config import AttributeConfig, CovariateConfig, DesignConfig
 
 REFERENCE = (5, 5, 5, 5, 5, 3, 3)  # levels of the reference study: 28,125 petitions
 

@@ -4,19 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.assign import (
-    assign,
-    audit,
-    concentration_table,
-    lookup_table,
-    petitions_table,
-)
-from nanotarget.config import ArmConfig
-from nanotarget.contracts import assignments as contract
-from nanotarget.learners.crossfit import deal_covariates
-from nanotarget.learners.ridge import fit_ridge
-from nanotarget.policy import best_set, concentration, nano, overall_best, segment
-from nanotarget.utilities import part_worths
+from nanotarget.assign.assign import assign, audit, concentration_table, lookup_table, petitions_table
+from nanotarget.calibrate.learners.crossfit import deal_covariates
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.clean.contracts import assignments as contract
+from nanotarget.petitions.policy import best_set, concentration, nano, overall_best, segment
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.study.config import ArmConfig
 from worlds import factorial, simulate
 
 POLICIES = ["random", "overall_best", "segment", "nano", "best_min", "nano_min"]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanotarget import artefacts
-from nanotarget.config import FIELDING, AttributeConfig, DesignConfig, RosterArmConfig
-from nanotarget.design import Design
-from nanotarget.fielding import fielding_table, without_formulas
+from nanotarget.assign.fielding import fielding_table, without_formulas
+from nanotarget.petitions.design import Design
+from nanotarget.study import artefacts
+from nanotarget.study.config import FIELDING, AttributeConfig, DesignConfig, RosterArmConfig
 
 ARMS = [
     RosterArmConfig("control"),

@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanotarget import artefacts
-from nanotarget.config import RosterArmConfig
-from nanotarget.people import blocks_of
-from nanotarget.problems import InputError
-from nanotarget.randomise import (
+from nanotarget.assign.randomise import (
     LEDGER_COLUMNS,
     append_to_ledger,
     randomise,
@@ -19,6 +15,10 @@ from nanotarget.randomise import (
     shares,
     wanted,
 )
+from nanotarget.clean.people import blocks_of
+from nanotarget.study import artefacts
+from nanotarget.study.config import RosterArmConfig
+from nanotarget.study.problems import InputError
 
 EQUAL = [RosterArmConfig("control"), RosterArmConfig("best"), RosterArmConfig("nano")]
 UNEQUAL = [RosterArmConfig("control", 0.1), RosterArmConfig("best", 0.35), RosterArmConfig("nano", 0.55)]

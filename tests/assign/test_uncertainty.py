@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from nanotarget.config import BartConfig
-from nanotarget.learners.bart import fit_bart
-from nanotarget.learners.hierarchical import fit_hierarchical
-from nanotarget.learners.ridge import fit_ridge
-from nanotarget.policy import nano, overall_best
-from nanotarget.uncertainty import certainty, find_candidates, summary
+from nanotarget.assign.uncertainty import certainty, find_candidates, summary
+from nanotarget.calibrate.learners.bart import fit_bart
+from nanotarget.calibrate.learners.hierarchical import fit_hierarchical
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.petitions.policy import nano, overall_best
+from nanotarget.study.config import BartConfig
 from worlds import factorial, simulate
 
 DESIGN = factorial((3, 3, 2), [{"a0": ["l0"], "a1": ["l1", "l2"]}])

@@ -1,6 +1,6 @@
 """Measure the diagnosis over numbers of respondents, a process each: CPU s, peak memory. Data are synthetic.
 
-Usage: PYTHONPATH=tests/unit python tests/benchmark/diagnosis.py [n]
+Usage: PYTHONPATH=tests python tests/benchmark/diagnosis.py [n]
 """
 
 import resource
@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 
-from nanotarget.config import DiagnoseConfig
-from nanotarget.diagnosis import Material, diagnose
-from nanotarget.diagnosis.permutation import permutation_table
-from nanotarget.learners.crossfit import assign_halves, crossfit, fit_folds
-from nanotarget.learners.ridge import fit_ridge
+from nanotarget.calibrate.learners.crossfit import assign_halves, crossfit, fit_folds
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.diagnose import Material, diagnose
+from nanotarget.diagnose.permutation import permutation_table
+from nanotarget.study.config import DiagnoseConfig
 from worlds import REFERENCE, factorial, simulate
 
 SIZES = (500, 1_500, 5_000, 20_000)

@@ -3,7 +3,7 @@
 All data are synthetic. Every replication (world, outcome, seed, learner) runs in a process of its own and
 leaves one JSON file; those that are there are not run again.
 
-Usage: PYTHONPATH=tests/unit python tests/benchmark/recovery.py [--seeds N] [--folder F] [--summary]
+Usage: PYTHONPATH=tests python tests/benchmark/recovery.py [--seeds N] [--folder F] [--summary]
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget import policy
-from nanotarget.config import CalibrateConfig
-from nanotarget.learners import FITTERS, fit_null
-from nanotarget.learners.bart import LOGIT_OF_PROBIT
-from nanotarget.learners.crossfit import Crossfit, held_out_losses
-from nanotarget.score import best_petitions
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners import FITTERS, fit_null
+from nanotarget.calibrate.learners.bart import LOGIT_OF_PROBIT
+from nanotarget.calibrate.learners.crossfit import Crossfit, held_out_losses
+from nanotarget.petitions import policy
+from nanotarget.petitions.score import best_petitions
+from nanotarget.study.config import CalibrateConfig
+from nanotarget.study.seeds import child_rng
 from worlds import REFERENCE, WORLDS, answer, draw_people, factorial
 
 # A variant of a learner is one more label with its settings. The null has none: nobody differs.

@@ -19,16 +19,23 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from nanotarget import artefacts
-from nanotarget.clean import read_samples
-from nanotarget.config import BartConfig, StudyConfig, typed, validate
-from nanotarget.design import Attribute, Design
-from nanotarget.ensemble import Ensemble, EnsembleUtilities, Inputs, Nodes, from_nodes, from_stochtree
-from nanotarget.imce import imce
-from nanotarget.learners import TrainingData, model_from_data
-from nanotarget.learners.bart import fit_bart
-from nanotarget.score import best_petitions, landscape
-from nanotarget.utilities import part_worths
+from nanotarget.calibrate.imce import imce
+from nanotarget.calibrate.learners import TrainingData, model_from_data
+from nanotarget.calibrate.learners.bart import fit_bart
+from nanotarget.clean.clean import read_samples
+from nanotarget.petitions.design import Attribute, Design
+from nanotarget.petitions.ensemble import (
+    Ensemble,
+    EnsembleUtilities,
+    Inputs,
+    Nodes,
+    from_nodes,
+    from_stochtree,
+)
+from nanotarget.petitions.score import best_petitions, landscape
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.study import artefacts
+from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = (PROJECT / os.environ.get("NANOTARGET_REFERENCE", "../shared")).resolve()

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nanotarget import conjoint
-from nanotarget.config import AttributeConfig, CovariateConfig, DesignConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.design import Design
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate import conjoint
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import AttributeConfig, CovariateConfig, DesignConfig
+from nanotarget.study.seeds import child_rng
 
 NUMBERS = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nanotarget.learners.base import mean_and_error
-from nanotarget.learners.crossfit import (
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.crossfit import (
     Crossfit,
     assign_folds,
     crossfit,
@@ -13,13 +13,13 @@ from nanotarget.learners.crossfit import (
     held_out_losses,
     part_of,
 )
-from nanotarget.learners.hierarchical import fit_hierarchical
-from nanotarget.learners.ridge import fit_null, fit_ridge
-from nanotarget.learners.selection import choose
-from nanotarget.policy import nano
-from nanotarget.score import best_petitions
-from nanotarget.utilities import average
-from nanotarget.value import policy_scores, policy_weights
+from nanotarget.calibrate.learners.hierarchical import fit_hierarchical
+from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
+from nanotarget.calibrate.learners.selection import choose
+from nanotarget.diagnose.value import policy_scores, policy_weights
+from nanotarget.petitions.policy import nano
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import average
 from worlds import factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 3))
@@ -182,8 +182,8 @@ def test_the_simplest_learner_within_one_error_of_the_best_is_chosen():
 
 
 def test_a_crossfit_is_rebuilt_from_its_models(tmp_path):
-    from nanotarget import artefacts
-    from nanotarget.learners import models_from_data
+    from nanotarget.calibrate.learners import models_from_data
+    from nanotarget.study import artefacts
 
     data, _ = simulate(DESIGN, 25, 3, np.random.default_rng(8), specific=0.5)
     fitted = panel(data)

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.encoding import contrasts, indicators, level_offsets
-from nanotarget.learners.hierarchical import (
+from nanotarget.calibrate.learners.hierarchical import (
     HierarchicalModel,
     coordinates,
     evidence,
@@ -17,8 +16,9 @@ from nanotarget.learners.hierarchical import (
     prepare,
     propagate,
 )
-from nanotarget.learners.ridge import Moments, rating_moments
-from nanotarget.policy import nano
+from nanotarget.calibrate.learners.ridge import Moments, rating_moments
+from nanotarget.petitions.encoding import contrasts, indicators, level_offsets
+from nanotarget.petitions.policy import nano
 from worlds import factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 2))

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.config import BartConfig
-from nanotarget.imce import DISTRIBUTION_COLUMNS, distribution, imce, importance
-from nanotarget.learners.bart import fit_bart
-from nanotarget.learners.hierarchical import fit_hierarchical
-from nanotarget.learners.ridge import fit_ridge
-from nanotarget.score import landscape
+from nanotarget.calibrate.imce import DISTRIBUTION_COLUMNS, distribution, imce, importance
+from nanotarget.calibrate.learners.bart import fit_bart
+from nanotarget.calibrate.learners.hierarchical import fit_hierarchical
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.petitions.score import landscape
+from nanotarget.study.config import BartConfig
 from worlds import factorial, simulate
 
 DESIGN = factorial((4, 3, 2), [{"a0": ["l0"], "a1": ["l1", "l2"]}])
@@ -77,7 +77,7 @@ def test_chunks_of_respondents_change_nothing(monkeypatch):
     data, models = fits("rating")
     for model in models.values():
         whole = imce(model, data.respondents, 0.9, 1)
-        monkeypatch.setattr("nanotarget.imce.NUMBERS", 20 * model.n_draws * sum(DESIGN.shape))
+        monkeypatch.setattr("nanotarget.calibrate.imce.NUMBERS", 20 * model.n_draws * sum(DESIGN.shape))
         parts = imce(model, data.respondents, 0.9, 1)
         monkeypatch.undo()
         assert (whole["respondent_id"] == parts["respondent_id"]).all()

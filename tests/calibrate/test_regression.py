@@ -6,8 +6,8 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.stats.multitest import multipletests
 
-from nanotarget import regression
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate import regression
+from nanotarget.study.seeds import child_rng
 
 
 @pytest.fixture

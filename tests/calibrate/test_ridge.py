@@ -9,12 +9,9 @@ import pytest
 import scipy.linalg
 import scipy.optimize
 
-from nanotarget.config import AttributeConfig, CalibrateConfig, CovariateConfig, DesignConfig
-from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder, contrasts, indicators
-from nanotarget.learners import FITTERS, AdditiveModel, TrainingData, fit_null, ridge
-from nanotarget.learners.crossfit import compare_losses, crossfit, held_out_losses
-from nanotarget.learners.ridge import (
+from nanotarget.calibrate.learners import FITTERS, AdditiveModel, TrainingData, fit_null, ridge
+from nanotarget.calibrate.learners.crossfit import compare_losses, crossfit, held_out_losses
+from nanotarget.calibrate.learners.ridge import (
     Regression,
     choose_penalties,
     compare,
@@ -26,11 +23,14 @@ from nanotarget.learners.ridge import (
     rating_moments,
     solve,
 )
-from nanotarget.learners.trees import tree_rows
-from nanotarget.policy import nano
-from nanotarget.problems import InputError
-from nanotarget.score import best_petitions, landscape
-from nanotarget.utilities import Layout, Tables, additive_layout, average, part_worths
+from nanotarget.calibrate.learners.trees import tree_rows
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import CovariateEncoder, contrasts, indicators
+from nanotarget.petitions.policy import nano
+from nanotarget.petitions.score import best_petitions, landscape
+from nanotarget.petitions.utilities import Layout, Tables, additive_layout, average, part_worths
+from nanotarget.study.config import AttributeConfig, CalibrateConfig, CovariateConfig, DesignConfig
+from nanotarget.study.problems import InputError
 from worlds import Known, factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 3))
@@ -595,7 +595,7 @@ def test_curves_help_new_people_where_the_truth_bends_and_cost_nothing_where_it_
         return np.array([[regret(bend, draw) for draw in range(5)] for bend in worlds]).mean(axis=1)
 
     straight, bent = mean_regrets()
-    monkeypatch.setattr("nanotarget.encoding.KNOTS", {})
+    monkeypatch.setattr("nanotarget.petitions.encoding.KNOTS", {})
     straight_lines, bent_lines = mean_regrets()
     assert bent < 0.5 * bent_lines
     assert straight < 1.1 * straight_lines

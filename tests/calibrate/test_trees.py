@@ -7,16 +7,23 @@ import numpy as np
 import pytest
 import stochtree
 
-from nanotarget.config import BartConfig, CalibrateConfig
-from nanotarget.learners import FITTERS, model_from_data
-from nanotarget.learners.bart import Chain, combine, convergence, fit_bart, sample_chain, worst_convergence
-from nanotarget.learners.boosting import MAX_ROUNDS, fit_boosting
-from nanotarget.learners.crossfit import crossfit, held_out_losses
-from nanotarget.learners.ridge import fit_null, fit_ridge
-from nanotarget.learners.trees import tree_rows
-from nanotarget.problems import InputError
-from nanotarget.score import best_petitions, landscape
-from nanotarget.utilities import part_worths
+from nanotarget.calibrate.learners import FITTERS, model_from_data
+from nanotarget.calibrate.learners.bart import (
+    Chain,
+    combine,
+    convergence,
+    fit_bart,
+    sample_chain,
+    worst_convergence,
+)
+from nanotarget.calibrate.learners.boosting import MAX_ROUNDS, fit_boosting
+from nanotarget.calibrate.learners.crossfit import crossfit, held_out_losses
+from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
+from nanotarget.calibrate.learners.trees import tree_rows
+from nanotarget.petitions.score import best_petitions, landscape
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.study.config import BartConfig, CalibrateConfig
+from nanotarget.study.problems import InputError
 from worlds import factorial, simulate
 
 REFERENCE = factorial((5, 5, 5, 5, 5, 3, 3))
@@ -67,8 +74,8 @@ def test_boosting_predicts_what_lightgbm_predicts_for_every_petition(outcome, mo
         return made[-1]
 
     monkeypatch.setattr(lightgbm, "train", kept)
-    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 3)
-    monkeypatch.setattr("nanotarget.learners.boosting.MAX_ROUNDS", 40)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 3)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.MAX_ROUNDS", 40)
     data, _ = simulate(REFERENCE, 80, 6, np.random.default_rng(1), specific=0.8, outcome=outcome)
     model = fit_boosting(data, 1)
     person = data.respondents.iloc[[3]]
@@ -83,8 +90,8 @@ def test_boosting_predicts_what_lightgbm_predicts_for_every_petition(outcome, mo
 @pytest.mark.parametrize("name", ["bart", "boosting"])
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_fits_repeat_and_survive_being_frozen(name, outcome, monkeypatch):
-    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 4)
-    monkeypatch.setattr("nanotarget.learners.boosting.MAX_ROUNDS", 30)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 4)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.MAX_ROUNDS", 30)
     design = factorial((4, 3, 3), [{"a0": ["l0"], "a1": ["l1"]}])
     data, _ = simulate(design, 60, 4, np.random.default_rng(2), specific=0.8, outcome=outcome)
     settings = CalibrateConfig(bart=SMALL)
@@ -142,8 +149,8 @@ def logit_choices(design, n, tasks, scale, seed):
 @pytest.mark.parametrize("name", ["ridge", "hierarchical", "boosting", "bart"])
 def test_choices_are_predicted_on_the_scale_of_log_odds(name, monkeypatch):
     """Known log-odds: the slope of the truth on the prediction is 1, and people are told apart."""
-    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 5)
-    monkeypatch.setattr("nanotarget.learners.boosting.MAX_ROUNDS", 150)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 5)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.MAX_ROUNDS", 150)
     design = factorial((4, 3, 3))
     data, truth = logit_choices(design, 500, 6, 0.6, 5)
     model = FITTERS[name](data, 1, CalibrateConfig(bart=BartConfig(draws=150, chains=1)))
@@ -193,7 +200,7 @@ def test_convergence_tells_chains_that_agree_from_chains_that_do_not():
 @pytest.mark.statistical
 def test_boosting_goes_on_until_smooth_differences_are_learned(monkeypatch):
     """Slopes on six covariates take hundreds of small trees; stopped early, predictions are far too flat."""
-    monkeypatch.setattr("nanotarget.learners.boosting.BAGS", 4)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 4)
     design = factorial((5, 4, 3, 3))
     data, truth = simulate(design, 400, 6, np.random.default_rng(9), specific=0.6, features=6)
     model = fit_boosting(data, 1)

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nanotarget import artefacts
-from nanotarget.cells import parse_numbers
-from nanotarget.clean import check_design, read_samples
-from nanotarget.config import StudyConfig, typed, validate
-from nanotarget.problems import InputError
+from nanotarget.clean.cells import parse_numbers
+from nanotarget.clean.clean import check_design, read_samples
+from nanotarget.study import artefacts
+from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.problems import InputError
 from tiny_study import await_fielding, tiny_study
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanotarget.problems import InputError
-from nanotarget.raw import SEPARATORS, read_raw
+from nanotarget.clean.raw import SEPARATORS, read_raw
+from nanotarget.study.problems import InputError
 
 TABLE = pd.DataFrame(
     {

@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
-from nanotarget.diagnosis import Group, Material, diagnose
-from nanotarget.diagnosis.crossover import Crossover
-from nanotarget.diagnosis.dividend import Dividend, learning_curve, median_of_splits
-from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnosis.refits import Refitting, from_arrays, to_arrays
-from nanotarget.diagnosis.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
-from nanotarget.learners.base import TrainingData
-from nanotarget.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
-from nanotarget.learners.ridge import fit_ridge
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.diagnose import Group, Material, diagnose
+from nanotarget.diagnose.crossover import Crossover
+from nanotarget.diagnose.dividend import Dividend, learning_curve, median_of_splits
+from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
+from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
+from nanotarget.diagnose.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
+from nanotarget.study.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
 from worlds import factorial, simulate
 
 DESIGN = factorial((4, 3, 3))

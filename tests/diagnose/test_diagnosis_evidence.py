@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nanotarget.config import AttributeConfig, DesignConfig
-from nanotarget.design import Design
-from nanotarget.diagnosis.ceiling import ceiling_samples, gain_ceiling
-from nanotarget.diagnosis.evidence import Answers, PairList, Vectors, block_products
-from nanotarget.diagnosis.heterogeneity import Heterogeneity
-from nanotarget.diagnosis.predictability import whitened
+from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
+from nanotarget.diagnose.evidence import Answers, PairList, Vectors, block_products
+from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.predictability import whitened
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import AttributeConfig, DesignConfig
 from worlds import factorial
 
 UNEVEN = Design.from_config(

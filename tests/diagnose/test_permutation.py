@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from nanotarget.diagnosis.permutation import (
+from nanotarget.calibrate.learners import ridge
+from nanotarget.calibrate.learners.crossfit import assign_folds, deal_covariates
+from nanotarget.calibrate.learners.ridge import compare
+from nanotarget.diagnose.permutation import (
     CANDIDATES,
     RANKS,
     SHARES,
@@ -16,10 +19,7 @@ from nanotarget.diagnosis.permutation import (
     permutation_table,
     ranked_shares,
 )
-from nanotarget.encoding import CovariateEncoder, contrasts, indicators
-from nanotarget.learners import ridge
-from nanotarget.learners.crossfit import assign_folds, deal_covariates
-from nanotarget.learners.ridge import compare
+from nanotarget.petitions.encoding import CovariateEncoder, contrasts, indicators
 from worlds import answer, as_respondents, draw_part_worths, factorial, part_worths, simulate
 
 DESIGN = factorial((4, 3, 3))

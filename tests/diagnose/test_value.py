@@ -6,12 +6,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nanotarget.encoding import indicators
-from nanotarget.learners.base import mean_and_error
-from nanotarget.policy import nano
-from nanotarget.score import best_petitions
-from nanotarget.utilities import part_worths
-from nanotarget.value import other_task_means, policy_scores, policy_weights, random_scores
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.diagnose.value import other_task_means, policy_scores, policy_weights, random_scores
+from nanotarget.petitions.encoding import indicators
+from nanotarget.petitions.policy import nano
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import part_worths
 from worlds import Known, factorial, simulate
 
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]

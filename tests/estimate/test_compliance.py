@@ -6,10 +6,10 @@ import pytest
 from scipy import optimize, stats
 
 from nanotarget import estimate
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.preregistration import Analysis, RegisteredOutcome, Registration
-from nanotarget.seeds import child_rng
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import Analysis, RegisteredOutcome, Registration
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]

@@ -6,9 +6,9 @@ import pytest
 import statsmodels.api as sm
 
 from nanotarget import estimate
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.seeds import child_rng
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control <br>", "best - of all", "nano"]
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]

@@ -8,15 +8,16 @@ from scipy import stats
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 from statsmodels.stats.multitest import multipletests
 
-from nanotarget import estimate, regression
-from nanotarget.config import CovariateConfig, OutcomeConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget import estimate
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
 from nanotarget.estimate.arms import SMALL_ARM, arm_columns
 from nanotarget.estimate.ordinal import parallel_odds, proportional_odds
 from nanotarget.estimate.prognosis import prognostic_score
-from nanotarget.preregistration import Analysis, RegisteredOutcome, Registration
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig, OutcomeConfig
+from nanotarget.study.preregistration import Analysis, RegisteredOutcome, Registration
+from nanotarget.study.seeds import child_rng
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -9,10 +9,10 @@ import statsmodels.api as sm
 from scipy import optimize, special
 
 from nanotarget import estimate
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.ipw import LEAST_PROBABILITY, PENALTY, logit
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 AGE = CovariateConfig("age", "numeric")

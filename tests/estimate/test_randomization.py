@@ -8,11 +8,12 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from nanotarget import estimate, regression
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget import estimate
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import randomization
 from nanotarget.estimate.randomization import Scheme, randomization_distribution, randomization_inference
-from nanotarget.seeds import child_rng
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control <br>", "best - of all", "nano"]
 FAR = 4.5  # Monte Carlo errors that chance hardly ever explains

@@ -10,18 +10,18 @@ import statsmodels.api as sm
 import yaml
 
 from nanotarget import estimate
-from nanotarget.config import validate
-from nanotarget.diagnosis import Group
-from nanotarget.diagnosis.ceiling import gain_ceiling
-from nanotarget.diagnosis.dividend import Dividend
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.crossfit import crossfit
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.diagnose import Group
+from nanotarget.diagnose.ceiling import gain_ceiling
+from nanotarget.diagnose.dividend import Dividend
 from nanotarget.explore.pair import Pair
-from nanotarget.learners.base import mean_and_error
-from nanotarget.learners.crossfit import crossfit
-from nanotarget.learners.ridge import fit_ridge
-from nanotarget.policy import overall_best
-from nanotarget.problems import InputError
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import Tables, additive_layout
+from nanotarget.petitions.policy import overall_best
+from nanotarget.petitions.utilities import Tables, additive_layout
+from nanotarget.study.config import validate
+from nanotarget.study.problems import InputError
+from nanotarget.study.seeds import child_rng
 from worlds import answer, as_respondents, factorial, simulate
 
 # The package has functions of the same names.

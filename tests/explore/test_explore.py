@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from nanotarget import estimate, explore, groups
-from nanotarget.config import CovariateConfig, GroupConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.seeds import child_rng
+from nanotarget import estimate, explore
+from nanotarget.clean import groups
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.study.config import CovariateConfig, GroupConfig, SubgroupConfig
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 PRIOR = CovariateConfig("prior", "numeric", range=[0, 10])

@@ -7,11 +7,11 @@ import statsmodels.api as sm
 from scipy import optimize, stats
 
 from nanotarget import estimate, explore
-from nanotarget.config import CovariateConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.explore.shrinkage import shrink
 from nanotarget.explore.subgroups import ODDS_NUMBERS, SHRUNKEN
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 LEVELS = ["opposed", "open", "base", "<b>"]

@@ -8,9 +8,9 @@ import pytest
 import statsmodels.api as sm
 
 from nanotarget import estimate
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.explore.pair import Pair, promised
-from nanotarget.seeds import child_rng
+from nanotarget.study.seeds import child_rng
 
 # The package has a function of the same name.
 v = importlib.import_module("nanotarget.explore.validation")

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from nanotarget import estimate
-from nanotarget.config import CovariateConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.seeds import child_rng
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.seeds import child_rng
 
 # The package has a function of the same name.
 f = importlib.import_module("nanotarget.explore.fairness")

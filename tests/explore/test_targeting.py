@@ -8,10 +8,10 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from nanotarget.config import CovariateConfig, GroupConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.explore.pair import Pair
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig, GroupConfig, SubgroupConfig
+from nanotarget.study.seeds import child_rng
 
 # The package has a function of the same name.
 t = importlib.import_module("nanotarget.explore.targeting")

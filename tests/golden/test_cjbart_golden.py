@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget.clean import read_samples
-from nanotarget.config import BartConfig, StudyConfig, typed, validate
-from nanotarget.design import Design
-from nanotarget.imce import imce
-from nanotarget.learners import TrainingData
-from nanotarget.learners.bart import fit_bart
+from nanotarget.calibrate.imce import imce
+from nanotarget.calibrate.learners import TrainingData
+from nanotarget.calibrate.learners.bart import fit_bart
+from nanotarget.clean.clean import read_samples
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
 
 pytestmark = pytest.mark.golden
 

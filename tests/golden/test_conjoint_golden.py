@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget import conjoint
-from nanotarget.config import StudyConfig, typed, validate
-from nanotarget.design import Design
+from nanotarget.calibrate import conjoint
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import StudyConfig, typed, validate
 
 pytestmark = pytest.mark.golden
 

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget import estimate, explore, regression
-from nanotarget.config import (
+from nanotarget import estimate, explore
+from nanotarget.calibrate import regression
+from nanotarget.estimate import Specification
+from nanotarget.study.config import (
     CovariateConfig,
     OutcomeConfig,
     StudyConfig,
@@ -17,7 +19,6 @@ from nanotarget.config import (
     typed,
     validate,
 )
-from nanotarget.estimate import Specification
 
 pytestmark = pytest.mark.golden
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanotarget.clean import check_design, read_samples
+from nanotarget.clean.clean import check_design, read_samples
 from proposals import HAND_WRITTEN, TABLE, comparisons, page
 
 pytestmark = pytest.mark.golden

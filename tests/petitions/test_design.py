@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from nanotarget.config import AttributeConfig, DesignConfig
-from nanotarget.design import DESIGN_COLUMNS, Design, overview
-from nanotarget.problems import InputError
+from nanotarget.petitions.design import DESIGN_COLUMNS, Design, overview
+from nanotarget.study.config import AttributeConfig, DesignConfig
+from nanotarget.study.problems import InputError
 
 
 def make_design(shape=(2, 3, 4), prohibited=(), randomisation="rejection", probabilities=None, text=None):

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import scipy.interpolate
 
-from nanotarget import artefacts
-from nanotarget.config import CovariateConfig
-from nanotarget.encoding import CURVES, CovariateEncoder, spline_terms
+from nanotarget.petitions.encoding import CURVES, CovariateEncoder, spline_terms
+from nanotarget.study import artefacts
+from nanotarget.study.config import CovariateConfig
 
 X = [CovariateConfig("x", "numeric")]
 

@@ -11,8 +11,8 @@ import stochtree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanotarget.design import Attribute, Design
-from nanotarget.ensemble import (
+from nanotarget.petitions.design import Attribute, Design
+from nanotarget.petitions.ensemble import (
     Draws,
     Ensemble,
     EnsembleUtilities,
@@ -23,8 +23,8 @@ from nanotarget.ensemble import (
     from_stochtree,
     pool,
 )
-from nanotarget.score import best_petitions, landscape
-from nanotarget.utilities import average
+from nanotarget.petitions.score import best_petitions, landscape
+from nanotarget.petitions.utilities import average
 
 REFERENCE = (5, 5, 5, 5, 5, 3, 3)
 
@@ -194,8 +194,8 @@ def test_chunks_change_nothing(monkeypatch):
     utilities = EnsembleUtilities(ensemble, design_of(shape), z)
     whole = best_petitions(utilities)
     mean = landscape(average(utilities, np.ones(150)))
-    monkeypatch.setattr("nanotarget.ensemble.CHUNK_NUMBERS", 400)
-    monkeypatch.setattr("nanotarget.score.GRID_NUMBERS", 400)
+    monkeypatch.setattr("nanotarget.petitions.ensemble.CHUNK_NUMBERS", 400)
+    monkeypatch.setattr("nanotarget.petitions.score.GRID_NUMBERS", 400)
     assert len(list(utilities.chunks())) > 10
     np.testing.assert_array_equal(best_petitions(utilities), whole)
     np.testing.assert_allclose(landscape(average(utilities, np.ones(150))), mean, atol=1e-12)

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from nanotarget import score
-from nanotarget.policy import nano, overall_best, random
-from nanotarget.problems import InputError
-from nanotarget.score import best_petitions, landscape, response, win_probability
-from nanotarget.utilities import Layout, Tables, part_worths
+from nanotarget.petitions import score
+from nanotarget.petitions.policy import nano, overall_best, random
+from nanotarget.petitions.score import best_petitions, landscape, response, win_probability
+from nanotarget.petitions.utilities import Layout, Tables, part_worths
+from nanotarget.study.problems import InputError
 from worlds import factorial, utilities_of_all, utility_of
 
 PROHIBITED = [{"a0": ["l0", "l2"], "a2": ["l1"]}, {"a2": ["l3"], "a3": ["l0"]}]

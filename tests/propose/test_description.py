@@ -8,8 +8,8 @@ import yaml
 from scipy.stats import t
 
 from nanotarget.cli import main
-from nanotarget.config import StudyConfig, typed, validate
-from nanotarget.description import describe
+from nanotarget.propose.description import describe
+from nanotarget.study.config import StudyConfig, typed, validate
 from tiny_study import await_fielding, tiny_study
 
 

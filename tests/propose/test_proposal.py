@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget.clean import check_design, read_samples
+from nanotarget.clean.clean import check_design, read_samples
 from nanotarget.cli import main
-from nanotarget.config import StudyConfig, typed, validate
-from nanotarget.problems import InputError
-from nanotarget.proposal import propose, study_name, write_config
-from nanotarget.proposal.ordering import amount, ordered
-from nanotarget.proposal.written import flow, remark, scalar
+from nanotarget.propose import propose, study_name, write_config
+from nanotarget.propose.ordering import amount, ordered
+from nanotarget.propose.written import flow, remark, scalar
+from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.problems import InputError
 from tiny_study import COSTS, JOBS, SECTORS, await_fielding, tiny_study
 
 HOSTILE = [

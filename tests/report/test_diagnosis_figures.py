@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
+from test_figures import NAMES, faults, points, written
 
 import report_tables as fake
-from nanotarget import artefacts, figures, theme
-from nanotarget.figures import diagnosis
-from test_figures import NAMES, faults, points, written
+from nanotarget.report import figures, theme
+from nanotarget.report.figures import diagnosis
+from nanotarget.study import artefacts
 
 UNIT = "rating points"
 MANY = {

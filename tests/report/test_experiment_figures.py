@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
+from test_figures import faults, points, written
 
 import experiment_tables as made
 import report_tables as fake
-from nanotarget import figures, theme
-from nanotarget.figures import experiment, exploration, participants, study
-from test_figures import faults, points, written
+from nanotarget.report import figures, theme
+from nanotarget.report.figures import experiment, exploration, participants, study
 
 NAMES = theme.Names(
     True,

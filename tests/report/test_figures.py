@@ -17,8 +17,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 import report_tables as fake
-from nanotarget import figures, theme
-from nanotarget.figures import experiment, exploration, participants, study
+from nanotarget.report import figures, theme
+from nanotarget.report.figures import experiment, exploration, participants, study
 
 NAMES = theme.Names(
     True,

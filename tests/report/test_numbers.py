@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_tables as fake
-from nanotarget import artefacts, figures, numbers, paper, tables, theme
+from nanotarget.report import figures, numbers, paper, tables, theme
+from nanotarget.study import artefacts
 
 NAMES = theme.Names(
     True,
@@ -181,7 +182,7 @@ def study(project, tmp_path_factory) -> Path:
     made = sorted(path.relative_to(folder).as_posix() for path in folder.glob("tables/*.tex"))
     artefacts.write_text(paper.parts(shown, made), folder / "paper_parts.tex")
     artefacts.write_text(TEX, folder / "numbers.tex")
-    shutil.copy(project / "workflow" / "report" / "paper.tex", folder)
+    shutil.copy(project / "workflow/nanotarget/report/templates/paper.tex", folder)
     return folder
 
 

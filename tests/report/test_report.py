@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
-from nanotarget import artefacts, outline, report, tables, theme
-from nanotarget.report import Maker, Material, Origin, Picture
+from nanotarget.report import outline, tables, theme
+from nanotarget.report import page as report
+from nanotarget.report.page import Maker, Material, Origin, Picture
+from nanotarget.study import artefacts
 
 NAMES = theme.Names(
     True, {"rating": "Rating"}, {"sign": "Signed", "support": "Support"}, frozenset({"sign"}), fake.ARMS
@@ -78,7 +80,7 @@ def templates(project) -> dict[str, str]:
 
 
 def read_templates(project) -> dict[str, str]:
-    folder = project / "workflow/report"
+    folder = project / "workflow/nanotarget/report/templates"
     files = [*folder.glob("*.j2"), folder / "style.css", folder / "page.js"]
     return {file.name: file.read_text("utf-8") for file in files}
 
@@ -270,9 +272,10 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         """
         import sys
         from pathlib import Path
-        sys.path.insert(0, "tests/unit")
+        sys.path[:0] = ["tests", "tests/report"]
         import report_tables as fake, test_report as t
-        from nanotarget import artefacts, figures, report, tables, theme
+        from nanotarget.report import figures, page as report, tables, theme
+        from nanotarget.study import artefacts
         folder = Path(sys.argv[1])
         drawn = figures.build(fake.drawable(), t.NAMES, profiles=2, analysed="rating")
         for name, figure in drawn.items():

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import test_report as made
 
 import chromium
 import report_tables as fake
-import test_report as made
-from nanotarget import figures, report, theme
-from nanotarget.report import Picture
+from nanotarget.report import figures, theme
+from nanotarget.report import page as report
+from nanotarget.report.page import Picture
 
 pytestmark = pytest.mark.skipif(chromium.binary() is None, reason=chromium.MISSING)
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
-from nanotarget import tables, theme
-from nanotarget.tables import experiment, parts
+from nanotarget.report import tables, theme
+from nanotarget.report.tables import experiment, parts
 
 NAMES = theme.Names(
     True,

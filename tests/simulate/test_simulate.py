@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from nanotarget.config import AttributeConfig, DesignConfig, typed
-from nanotarget.design import Design
-from nanotarget.encoding import split_levels
-from nanotarget.problems import InputError
-from nanotarget.simulate import MARK, Answers, Parameters, People, learn_own, rated, simulate
-from nanotarget.truth import choice_means, describe, landscape
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import split_levels
+from nanotarget.simulate.simulate import MARK, Answers, Parameters, People, learn_own, rated, simulate
+from nanotarget.simulate.truth import choice_means, describe, landscape
+from nanotarget.study.config import AttributeConfig, DesignConfig, typed
+from nanotarget.study.problems import InputError
 from simulated_studies import PANEL, PROJECT, REFERENCE, STUDIES, level_codes
 
 ORACLES = ("covariate_oracle", "answers_oracle", "mind_reader")  # by what they know

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nanotarget import policy
-from nanotarget.diagnosis.dividend import NANO_BEST, Dividend
-from nanotarget.learners.crossfit import crossfit
-from nanotarget.learners.ridge import fit_ridge
+from nanotarget.calibrate.learners.crossfit import crossfit
+from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.diagnose.dividend import NANO_BEST, Dividend
+from nanotarget.petitions import policy
 from worlds import Known, factorial, simulate, utility_of
 
 DESIGN = factorial((5, 5, 4, 3, 3))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanotarget.config import BartConfig, CalibrateConfig
+from nanotarget.study.config import BartConfig, CalibrateConfig
 from recovery import replicate
 
 SETTINGS = {

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from nanotarget.clean import read_samples
-from nanotarget.config import typed
-from nanotarget.design import Design
-from nanotarget.simulate import OUTCOMES, Parameters, simulate
-from nanotarget.truth import describe
+from nanotarget.clean.clean import read_samples
+from nanotarget.petitions.design import Design
+from nanotarget.simulate.simulate import OUTCOMES, Parameters, simulate
+from nanotarget.simulate.truth import describe
+from nanotarget.study.config import typed
 from simulated_studies import REFERENCE, STUDIES, level_codes
 
 pytestmark = pytest.mark.statistical

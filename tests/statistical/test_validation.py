@@ -8,11 +8,11 @@ import pytest
 from scipy import special
 
 import summary
-from nanotarget.diagnosis.evidence import Answers
-from nanotarget.diagnosis.heterogeneity import Heterogeneity
-from nanotarget.learners.crossfit import crossfit
-from nanotarget.learners.ridge import fit_null
-from nanotarget.utilities import Tables
+from nanotarget.calibrate.learners.crossfit import crossfit
+from nanotarget.calibrate.learners.ridge import fit_null
+from nanotarget.diagnose.evidence import Answers
+from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.petitions.utilities import Tables
 from regimes import REGIMES, draw_sample
 from replicate import fit, replicate, run_batch
 from truths import Preferences, gains, stable_variances, variance_over_petitions

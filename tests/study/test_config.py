@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanotarget import config as module
-from nanotarget.config import StudyConfig, normalised, schema, typed, validate
-from nanotarget.problems import InputError
+from nanotarget.study import config as module
+from nanotarget.study.config import StudyConfig, normalised, schema, typed, validate
+from nanotarget.study.problems import InputError
 from tiny_study import tiny_study
 
 KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}

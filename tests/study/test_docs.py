@@ -4,10 +4,10 @@ import re
 
 import pytest
 import yaml
+from test_reference import keys
 
 from nanotarget.cli import read_config
-from nanotarget.problems import InputError
-from test_reference import keys
+from nanotarget.study.problems import InputError
 from tiny_study import await_fielding, tiny_study
 
 

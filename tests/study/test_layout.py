@@ -68,7 +68,7 @@ def test_no_absolute_path_or_registry_in_what_is_committed(project):
         if (
             path.suffix in {".png", ".pdf", ".parquet", ".gz"}
             or not path.exists()
-            or path == project / "tests/unit/test_layout.py"
+            or path == project / "tests/study/test_layout.py"
         ):
             continue
         if pattern.search(path.read_text(encoding="utf-8", errors="replace")):

@@ -9,13 +9,15 @@ import pytest
 import yaml
 from scipy import stats
 
-from nanotarget import config as config_module
-from nanotarget import estimate, explore, preregistration, regression
-from nanotarget.clean import read_samples
-from nanotarget.config import StudyConfig, SubgroupConfig, typed, validate
-from nanotarget.design import Design
-from nanotarget.problems import InputError
-from nanotarget.seeds import child_rng
+from nanotarget import estimate, explore
+from nanotarget.calibrate import regression
+from nanotarget.clean.clean import read_samples
+from nanotarget.petitions.design import Design
+from nanotarget.study import config as config_module
+from nanotarget.study import preregistration
+from nanotarget.study.config import StudyConfig, SubgroupConfig, typed, validate
+from nanotarget.study.problems import InputError
+from nanotarget.study.seeds import child_rng
 from simulated_studies import STUDIES
 
 EFFECTS, EQUIVALENCE = preregistration.EFFECTS, preregistration.EQUIVALENCE

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from nanotarget.problems import InputError, Problem, counted, listed, placed, reporting
+from nanotarget.study.problems import InputError, Problem, counted, listed, placed, reporting
 
 PROBLEM = Problem("data.csv", "row 3", "it is odd", "an even number", "make it even")
 

@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 
-from nanotarget.problems import BARS, reporting
-from nanotarget.progress import EVERY, duration, steps
+from nanotarget.study.problems import BARS, reporting
+from nanotarget.study.progress import EVERY, duration, steps
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 
 def said(caplog, n, seconds):
     clock, seen = Clock(), []
-    with caplog.at_level(logging.INFO, logger="nanotarget.progress"):
+    with caplog.at_level(logging.INFO, logger="nanotarget.study.progress"):
         for item in steps(range(n), "permutations", clock):
             seen.append(item)
             clock.now += seconds
@@ -67,7 +67,7 @@ def test_progress_reaches_the_log_and_a_terminal_without_bars(tmp_path, capsys, 
     clock, log = Clock(), tmp_path / "logs/tiny/permute/1.log"
     for _ in range(2):  # a second script in the same process does not say everything twice
         with reporting(log):
-            logging.getLogger("nanotarget.learners").info("for the log only")
+            logging.getLogger("nanotarget.calibrate.learners").info("for the log only")
             for _ in steps(range(2), "permutations", clock):
                 clock.now += 30
     line = "1 of 2 permutations, about 30 s left for the others"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nanotarget import artefacts, provenance
-from nanotarget.provenance import Rule, manifest, packages, verify
+from nanotarget.study import artefacts, provenance
+from nanotarget.study.provenance import Rule, manifest, packages, verify
 
 
 @pytest.fixture

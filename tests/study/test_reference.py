@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from nanotarget.reference import Origin, list_of_artefacts, put_between, reference
+from nanotarget.study.reference import Origin, list_of_artefacts, put_between, reference
 from running import copy_project
 
 PAGES = ("config", "preregistration")

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import CovariateConfig
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import effects
 from nanotarget.estimate.equivalence import equivalence
 from nanotarget.estimate.ipw import ipw_effects
 from nanotarget.estimate.lee import lee_bounds
 from nanotarget.estimate.randomization import randomization_inference
-from nanotarget.preregistration import contrast_name
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import contrast_name
+from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 ALPHA = 0.05

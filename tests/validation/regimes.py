@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget.design import Design
-from nanotarget.learners.base import TrainingData
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import Tables, additive_layout, part_worths
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.utilities import Tables, additive_layout, part_worths
+from nanotarget.study.seeds import child_rng
 from truths import Preferences
 from worlds import (
     REFERENCE,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nanotarget.config import BartConfig, CalibrateConfig, DiagnoseConfig
-from nanotarget.diagnosis import Group, Material, diagnose
-from nanotarget.learners import FITTERS
-from nanotarget.learners.crossfit import crossfit
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners import FITTERS
+from nanotarget.calibrate.learners.crossfit import crossfit
+from nanotarget.diagnose import Group, Material, diagnose
+from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
+from nanotarget.study.seeds import child_rng
 from regimes import REGIMES, SESOI, draw_sample
 from truths import truths
 from worlds import REFERENCE

@@ -1,6 +1,6 @@
 """Summarise all replications in tables between the markers of docs/validation.md. All data are synthetic.
 
-Usage: PYTHONPATH=tests/unit:tests/benchmark python tests/validation/summary.py [--folder F]
+Usage: PYTHONPATH=tests:tests/benchmark python tests/validation/summary.py [--folder F]
 """
 
 from __future__ import annotations

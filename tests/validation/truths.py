@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from nanotarget import policy
-from nanotarget.diagnosis.ceiling import gain_ceiling
-from nanotarget.score import best_petitions, landscape
-from nanotarget.utilities import Tables, average
+from nanotarget.diagnose.ceiling import gain_ceiling
+from nanotarget.petitions import policy
+from nanotarget.petitions.score import best_petitions, landscape
+from nanotarget.petitions.utilities import Tables, average
 
 # Phi(t / sqrt(2)) = 1/2 + 1/pi int_0^inf sin(w t) exp(-w^2) / w dw: it ends where exp(-w^2) < 1e-15,
 # and its nodes follow the waves of all differences of utility below about 20.

@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget.config import validate
-from nanotarget.problems import InputError
+from nanotarget.study.config import validate
+from nanotarget.study.problems import InputError
 from tiny_study import TinyStudy, await_fielding, tiny_study
 
 STUDY_KEYS = (

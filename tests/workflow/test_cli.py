@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from nanotarget.artefacts import write_json
 from nanotarget.cli import failed_logs, made, read_config
-from nanotarget.problems import InputError
+from nanotarget.study.artefacts import write_json
+from nanotarget.study.problems import InputError
 
 
 @pytest.mark.parametrize(

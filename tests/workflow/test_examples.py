@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget import artefacts
-from nanotarget.config import AttributeConfig, DesignConfig
-from nanotarget.design import Design
-from nanotarget.learners import model_from_data
+from nanotarget.calibrate.learners import model_from_data
+from nanotarget.petitions.design import Design
+from nanotarget.study import artefacts
+from nanotarget.study.config import AttributeConfig, DesignConfig
 from running import copy_project, snakemake, spare
 
 pytestmark = pytest.mark.workflow

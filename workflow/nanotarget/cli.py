@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from nanotarget.artefacts import read_json
-from nanotarget.config import StudyConfig, typed, validate
-from nanotarget.problems import BARS, InputError, Problem
-from nanotarget.provenance import MANIFEST
+from nanotarget.study.artefacts import read_json
+from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.problems import BARS, InputError, Problem
+from nanotarget.study.provenance import MANIFEST
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
@@ -134,7 +134,7 @@ def main() -> int:
         if options.command == "example":
             return write_example(options.out, options.force)
         if options.command == "describe":
-            from nanotarget.description import describe  # seconds of imports that no other command needs
+            from nanotarget.propose.description import describe
 
             sys.stdout.write(describe(typed(StudyConfig, read_config(options.config)), str(options.config)))
             return 0
@@ -205,8 +205,8 @@ def propose_config(files: list[str], out: Path, force: bool) -> int:
     Raises:
         InputError: if a file cannot be understood, or the config would overwrite one.
     """
-    from nanotarget.artefacts import write_text  # seconds of imports that no other command needs
-    from nanotarget.proposal import propose, study_name, write_config
+    from nanotarget.propose import propose, study_name, write_config
+    from nanotarget.study.artefacts import write_text
 
     check_new(out, force)
     proposal = propose(files)
@@ -226,9 +226,9 @@ def write_example(out: Path, force: bool) -> int:
     Raises:
         InputError: if it would overwrite a file.
     """
-    from nanotarget.artefacts import write_csv  # seconds of imports that no other command needs
-    from nanotarget.design import Design
-    from nanotarget.simulate import Parameters, simulate, with_fewer
+    from nanotarget.petitions.design import Design
+    from nanotarget.simulate.simulate import Parameters, simulate, with_fewer
+    from nanotarget.study.artefacts import write_csv
 
     check_new(out, force)
     study = typed(StudyConfig, read_config(ROOT / "config.yaml"))

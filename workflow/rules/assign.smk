@@ -14,7 +14,7 @@ rule choose:
             )
         ),
         population="<results>/clean/calibration_respondents.parquet",
-        library=library("assign.py"),
+        library=library("choose.py"),
     output:
         **(
             {"lookup": "<results>/assign/lookup.csv"}
@@ -49,7 +49,7 @@ rule choose:
     message:
         "Assigning petitions"
     script:
-        "../scripts/assign.py"
+        "../scripts/choose.py"
 
 
 rule concentration:

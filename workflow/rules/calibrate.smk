@@ -2,7 +2,7 @@ rule conjoint:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
-        library=library("amce.py"),
+        library=library("conjoint.py"),
     output:
         amce="<results>/calibrate/amce.csv",
         marginal_means="<results>/calibrate/marginal_means.csv",
@@ -27,7 +27,7 @@ rule conjoint:
     message:
         "Estimating average effects of attribute levels and checking the conjoint's design"
     script:
-        "../scripts/amce.py"
+        "../scripts/conjoint.py"
 
 
 LEARNERS = (

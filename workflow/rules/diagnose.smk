@@ -89,7 +89,7 @@ rule diagnostics:
         permutations=[
             f"<results>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
         ],
-        library=library("diagnose.py"),
+        library=library("diagnostics.py"),
     output:
         **{
             name: f"<results>/diagnose/{name}.csv"
@@ -127,16 +127,16 @@ rule diagnostics:
     message:
         "Diagnosing whether nano-targeting can pay"
     script:
-        "../scripts/diagnose.py"
+        "../scripts/diagnostics.py"
 
 
 rule answer:
     input:
         diagnostics=rules.diagnostics.output.diagnostics,
         verdict=rules.diagnostics.output.verdict,
-        caption=os.path.relpath(WORKFLOW / "report" / "funnel.rst"),
+        caption=os.path.relpath(TEMPLATES / "funnel.rst"),
         templates=[
-            os.path.relpath(WORKFLOW / "report" / "answer.html.j2"),
+            os.path.relpath(TEMPLATES / "answer.html.j2"),
             *PAGE_PARTS,
         ],
         library=library("answer.py"),

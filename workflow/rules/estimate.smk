@@ -55,7 +55,7 @@ rule effects:
         flow="<results>/clean/flow.csv",
         registration=REGISTRATION,
         deviations="<results>/deviations.csv",
-        library=library("estimate.py"),
+        library=library("effects.py"),
     output:
         **{name: f"<results>/estimate/{name}.csv" for name in ESTIMATES},
     log:
@@ -74,7 +74,7 @@ rule effects:
     message:
         "Estimating what the arms of the experiment did"
     script:
-        "../scripts/estimate.py"
+        "../scripts/effects.py"
 
 
 rule randomization:

@@ -23,7 +23,7 @@ if EXPLORATIONS:
         input:
             experiment="<results>/clean/experiment.parquet",
             deviations="<results>/deviations.csv",
-            library=library("explore.py"),
+            library=library("explorations.py"),
         output:
             **{name: f"<results>/explore/{name}.csv" for name in EXPLORATIONS},
         log:
@@ -45,7 +45,7 @@ if EXPLORATIONS:
         message:
             "Estimating effects in groups of respondents"
         script:
-            "../scripts/explore.py"
+            "../scripts/explorations.py"
 
 
 if PROMISES:

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
+TEMPLATES = WORKFLOW / "nanotarget" / "report" / "templates"
 
 
 @cache  # every file is read once, however many rules need it
@@ -42,7 +43,7 @@ def maker(name):
 
 # What the pages of HTML include.
 PAGE_PARTS = [
-    os.path.relpath(WORKFLOW / "report" / name)
+    os.path.relpath(TEMPLATES / name)
     for name in (
         "style.css",
         "page.js",

@@ -167,7 +167,7 @@ rule figures:
         *[
             report(
                 f"<results>/figures/{name}.svg",
-                caption=f"../report/{name.split('_')[0]}.rst",
+                caption=f"../nanotarget/report/templates/{name.split('_')[0]}.rst",
                 category=category,
             )
             for name, (_, category) in FIGURES.items()
@@ -265,19 +265,19 @@ rule page:
         numbers=[f"<results>/figures/{name}.csv" for name in FIGURES],
         descriptions="<results>/figures/descriptions.json",
         captions=[
-            os.path.relpath(WORKFLOW / "report" / f"{name}.rst")
+            os.path.relpath(TEMPLATES / f"{name}.rst")
             for name in dict.fromkeys(name.split("_")[0] for name in FIGURES)
         ],
         files=FILES,
         templates=[
-            os.path.relpath(WORKFLOW / "report" / "report.html.j2"),
+            os.path.relpath(TEMPLATES / "report.html.j2"),
             *PAGE_PARTS,
         ],
-        library=library("report.py"),
+        library=library("page.py"),
     output:
         report(
             "<results>/report.html",
-            caption="../report/report.rst",
+            caption="../nanotarget/report/templates/report.rst",
             category="Report",
         ),
     log:
@@ -297,7 +297,7 @@ rule page:
     message:
         "Writing the report"
     script:
-        "../scripts/report.py"
+        "../scripts/page.py"
 
 
 # Numbers as macros, and a skeleton that shows them with all figures and tables (`make paper` compiles it).
@@ -308,7 +308,7 @@ rule paper:
         pictures=[f"<results>/figures/{name}.pdf" for name in FIGURES],
         tables=[f"<results>/tables/{name}.tex" for name in TABLES],
         captions=rules.page.input.captions,
-        template=os.path.relpath(WORKFLOW / "report" / "paper.tex"),
+        template=os.path.relpath(TEMPLATES / "paper.tex"),
         library=library("paper.py"),
     output:
         numbers="<results>/numbers.tex",

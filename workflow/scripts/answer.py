@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts, report
-from nanotarget.figures.diagnosis import funnel
-from nanotarget.problems import reporting
-from nanotarget.theme import Names, svg
+from nanotarget.report import page as report
+from nanotarget.report.figures.diagnosis import funnel
+from nanotarget.report.theme import Names, svg
+from nanotarget.study import artefacts
+from nanotarget.study.problems import reporting
 
 
 def write_answer(inputs, output, title, makers):

@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
-from nanotarget.artefacts import write_json
-from nanotarget.clean import check_design, read_samples
-from nanotarget.config import StudyConfig, typed
-from nanotarget.problems import Problem, collecting, raise_if_any, reporting
-from nanotarget.randomise import read_ledger
+from nanotarget.assign.randomise import read_ledger
+from nanotarget.clean.clean import check_design, read_samples
+from nanotarget.study.artefacts import write_json
+from nanotarget.study.config import StudyConfig, typed
+from nanotarget.study.problems import Problem, collecting, raise_if_any, reporting
 
 
 def check(study: StudyConfig, source: str) -> dict[str, Any]:

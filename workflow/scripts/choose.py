@@ -1,12 +1,12 @@
 """Assign a petition under every policy to everybody on the roster and audit what was fielded."""
 
-from nanotarget import artefacts
-from nanotarget.assign import assign, audit, lookup_table, petitions_table
-from nanotarget.config import ArmConfig, CovariateConfig, DesignConfig, typed
-from nanotarget.contracts import assignments as contract
-from nanotarget.design import Design
-from nanotarget.learners import model_from_data
-from nanotarget.problems import reporting
+from nanotarget.assign.assign import assign, audit, lookup_table, petitions_table
+from nanotarget.calibrate.learners import model_from_data
+from nanotarget.clean.contracts import assignments as contract
+from nanotarget.petitions.design import Design
+from nanotarget.study import artefacts
+from nanotarget.study.config import ArmConfig, CovariateConfig, DesignConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_assignments(inputs, outputs, design, covariates, settings, arms, seed):

@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from nanotarget.artefacts import write_csv, write_parquet
-from nanotarget.clean import read_samples
-from nanotarget.config import (
+from nanotarget.clean.clean import read_samples
+from nanotarget.petitions.design import Design
+from nanotarget.study.artefacts import write_csv, write_parquet
+from nanotarget.study.config import (
     CalibrationConfig,
     CovariateConfig,
     DesignConfig,
@@ -13,8 +14,7 @@ from nanotarget.config import (
     RosterConfig,
     typed,
 )
-from nanotarget.design import Design
-from nanotarget.problems import reporting
+from nanotarget.study.problems import reporting
 
 
 def clean(

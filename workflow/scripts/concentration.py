@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts
-from nanotarget.assign import concentration_table
-from nanotarget.config import CalibrateConfig, typed
-from nanotarget.learners import FITTERS, TrainingData, model_from_data
-from nanotarget.learners.bart import Chain, combine
-from nanotarget.learners.crossfit import deal_answers, deal_covariates
-from nanotarget.problems import reporting
-from nanotarget.progress import steps
+from nanotarget.assign.assign import concentration_table
+from nanotarget.calibrate.learners import FITTERS, TrainingData, model_from_data
+from nanotarget.calibrate.learners.bart import Chain, combine
+from nanotarget.calibrate.learners.crossfit import deal_answers, deal_covariates
+from nanotarget.study import artefacts
+from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.problems import reporting
+from nanotarget.study.progress import steps
 
 
 def write_concentration(inputs, output, learning, permutations):

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from nanotarget import artefacts, conjoint
-from nanotarget.config import CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design, overview
-from nanotarget.problems import reporting
+from nanotarget.calibrate import conjoint
+from nanotarget.petitions.design import Design, overview
+from nanotarget.study import artefacts
+from nanotarget.study.config import CovariateConfig, DesignConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_task, se_type, seed):

@@ -1,8 +1,8 @@
 """List what the study does differently from its pre-registration."""
 
-from nanotarget import artefacts, preregistration
-from nanotarget.config import StudyConfig, typed
-from nanotarget.problems import reporting
+from nanotarget.study import artefacts, preregistration
+from nanotarget.study.config import StudyConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def deviations(registration, experiment, output, study):

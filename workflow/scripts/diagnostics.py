@@ -2,15 +2,15 @@
 
 import pandas as pd
 
-from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
-from nanotarget.diagnosis import Group, Material, diagnose
-from nanotarget.diagnosis.permutation import ABUNDANCE_COLUMNS, COLUMNS, SHARES, abundance_table
-from nanotarget.diagnosis.refits import from_arrays
-from nanotarget.groups import published_groups
-from nanotarget.learners import TrainingData, models_from_data
-from nanotarget.learners.crossfit import Crossfit, assign_halves
-from nanotarget.problems import reporting
+from nanotarget.calibrate.learners import TrainingData, models_from_data
+from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves
+from nanotarget.clean.groups import published_groups
+from nanotarget.diagnose import Group, Material, diagnose
+from nanotarget.diagnose.permutation import ABUNDANCE_COLUMNS, COLUMNS, SHARES, abundance_table
+from nanotarget.diagnose.refits import from_arrays
+from nanotarget.study import artefacts
+from nanotarget.study.config import CalibrateConfig, CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, synthetic):

@@ -1,13 +1,13 @@
 """Ask on calibration data how far petitions could lower support. No arm ever fields such a petition."""
 
-from nanotarget import artefacts
-from nanotarget.config import CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
-from nanotarget.diagnosis import Group
+from nanotarget.calibrate.learners import TrainingData, models_from_data
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.clean.groups import published_groups
+from nanotarget.diagnose import Group
 from nanotarget.explore import dissuasion
-from nanotarget.groups import published_groups
-from nanotarget.learners import TrainingData, models_from_data
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.problems import reporting
+from nanotarget.study import artefacts
+from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def ask(inputs, output, learning, settings, subgroups, min_cell):

@@ -13,10 +13,10 @@ import yaml
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
-from nanotarget.artefacts import write_text
-from nanotarget.numbers import documentation
-from nanotarget.reference import Origin, list_of_artefacts, put_between, reference
-from nanotarget.tables.study import VIEWS
+from nanotarget.report.numbers import documentation
+from nanotarget.report.tables.study import VIEWS
+from nanotarget.study.artefacts import write_text
+from nanotarget.study.reference import Origin, list_of_artefacts, put_between, reference
 
 SCHEMAS = Path("workflow/schemas")
 INTRODUCTION = """{about}

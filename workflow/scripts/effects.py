@@ -1,8 +1,9 @@
 """Estimate what the arms did, and whether the experiment can be trusted to show it."""
 
-from nanotarget import artefacts, estimate, preregistration
-from nanotarget.config import ArmConfig, CovariateConfig, EstimateConfig, OutcomeConfig, typed
-from nanotarget.problems import reporting
+from nanotarget import estimate
+from nanotarget.study import artefacts, preregistration
+from nanotarget.study.config import ArmConfig, CovariateConfig, EstimateConfig, OutcomeConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def analyse(inputs, outputs, arms, outcomes, covariates, settings):

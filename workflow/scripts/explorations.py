@@ -1,7 +1,8 @@
 """Look into the experiment beyond what was registered: groups of respondents, and the lower end."""
 
-from nanotarget import artefacts, explore
-from nanotarget.config import (
+from nanotarget import explore
+from nanotarget.study import artefacts
+from nanotarget.study.config import (
     ArmConfig,
     CovariateConfig,
     ExploreConfig,
@@ -9,7 +10,7 @@ from nanotarget.config import (
     PrivacyConfig,
     typed,
 )
-from nanotarget.problems import reporting
+from nanotarget.study.problems import reporting
 
 
 def look(inputs, outputs, arms, outcomes, covariates, settings, privacy, alpha, seed):

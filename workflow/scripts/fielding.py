@@ -1,10 +1,10 @@
 """Write everybody's arm and petition in the form that a survey platform imports."""
 
-from nanotarget import artefacts
-from nanotarget.config import DesignConfig, RosterArmConfig, typed
-from nanotarget.design import Design
-from nanotarget.fielding import fielding_table, without_formulas
-from nanotarget.problems import reporting
+from nanotarget.assign.fielding import fielding_table, without_formulas
+from nanotarget.petitions.design import Design
+from nanotarget.study import artefacts
+from nanotarget.study.config import DesignConfig, RosterArmConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_fielding(inputs, output, arms, design):

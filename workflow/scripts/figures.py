@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts, theme
-from nanotarget.figures import build
-from nanotarget.problems import reporting
+from nanotarget.report import theme
+from nanotarget.report.figures import build
+from nanotarget.study import artefacts
+from nanotarget.study.problems import reporting
 
 
 def draw(sources, descriptions, settings, profiles, analysed):

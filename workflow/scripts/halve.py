@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, typed
-from nanotarget.learners import FITTERS, TrainingData, arrays_of
-from nanotarget.learners.bart import chains_by_part, combine
-from nanotarget.learners.crossfit import assign_halves, fit_folds
-from nanotarget.problems import reporting
+from nanotarget.calibrate.learners import FITTERS, TrainingData, arrays_of
+from nanotarget.calibrate.learners.bart import chains_by_part, combine
+from nanotarget.calibrate.learners.crossfit import assign_halves, fit_folds
+from nanotarget.study import artefacts
+from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def halve(inputs, outputs, learning):

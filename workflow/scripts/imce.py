@@ -1,11 +1,11 @@
 """Effects of every level on every respondent, and the covariates that they depend on."""
 
-from nanotarget import artefacts
-from nanotarget.config import CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design
-from nanotarget.imce import distribution, imce, importance
-from nanotarget.learners import model_from_data
-from nanotarget.problems import reporting
+from nanotarget.calibrate.imce import distribution, imce, importance
+from nanotarget.calibrate.learners import model_from_data
+from nanotarget.petitions.design import Design
+from nanotarget.study import artefacts
+from nanotarget.study.config import CovariateConfig, DesignConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_imce(inputs, outputs, design, covariates, confidence, seed):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, typed
-from nanotarget.learners import FITTERS, TrainingData, arrays_of
-from nanotarget.learners.bart import chains_by_part, combine, worst_convergence
-from nanotarget.learners.selection import compare
-from nanotarget.problems import reporting
+from nanotarget.calibrate.learners import FITTERS, TrainingData, arrays_of
+from nanotarget.calibrate.learners.bart import chains_by_part, combine, worst_convergence
+from nanotarget.calibrate.learners.selection import compare
+from nanotarget.study import artefacts
+from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.problems import reporting
 
 LOG = logging.getLogger("nanotarget")
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts
-from nanotarget.problems import reporting
-from nanotarget.provenance import Rule, manifest, packages
+from nanotarget.study import artefacts
+from nanotarget.study.problems import reporting
+from nanotarget.study.provenance import Rule, manifest, packages
 
 
 def write_manifest(files, output, made, study):

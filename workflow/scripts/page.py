@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts, provenance, tables
-from nanotarget.problems import reporting
-from nanotarget.report import Maker, Material, Origin, Picture, render
-from nanotarget.theme import Names
+from nanotarget.report import tables
+from nanotarget.report.page import Maker, Material, Origin, Picture, render
+from nanotarget.report.theme import Names
+from nanotarget.study import artefacts, provenance
+from nanotarget.study.problems import reporting
 
 
 def write_report(inputs, sources, output, study, settings, parts, makers, drawn):

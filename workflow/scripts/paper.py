@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from nanotarget import artefacts, numbers, paper
-from nanotarget.problems import reporting
-from nanotarget.theme import Names
+from nanotarget.report import numbers, paper
+from nanotarget.report.theme import Names
+from nanotarget.study import artefacts
+from nanotarget.study.problems import reporting
 
 
 def write_paper(inputs, sources, outputs, title, settings):

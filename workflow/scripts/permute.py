@@ -1,10 +1,10 @@
 """Refit to covariates dealt anew among respondents: one batch of the permutations."""
 
-from nanotarget import artefacts
-from nanotarget.diagnosis.permutation import permutation_table
-from nanotarget.learners import TrainingData
-from nanotarget.learners.crossfit import assign_folds
-from nanotarget.problems import reporting
+from nanotarget.calibrate.learners import TrainingData
+from nanotarget.calibrate.learners.crossfit import assign_folds
+from nanotarget.diagnose.permutation import permutation_table
+from nanotarget.study import artefacts
+from nanotarget.study.problems import reporting
 
 
 def permute(inputs, output, learning, folds, draws, goal):

@@ -1,11 +1,11 @@
 """Randomise the roster to arms, record new people in the ledger, and compare the arms."""
 
-from nanotarget import artefacts
-from nanotarget.config import CovariateConfig, RosterArmConfig, typed
+from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, randomise, read_ledger
+from nanotarget.clean.people import blocks_of
 from nanotarget.estimate import balance
-from nanotarget.people import blocks_of
-from nanotarget.problems import reporting
-from nanotarget.randomise import LEDGER_COLUMNS, append_to_ledger, randomise, read_ledger
+from nanotarget.study import artefacts
+from nanotarget.study.config import CovariateConfig, RosterArmConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):

@@ -1,9 +1,9 @@
 """Ask what the arms would have seemed to do by chance: randomisation inference."""
 
-from nanotarget import artefacts, preregistration
-from nanotarget.config import ArmConfig, EstimateConfig, OutcomeConfig, typed
 from nanotarget.estimate import randomization_distribution, randomization_inference
-from nanotarget.problems import reporting
+from nanotarget.study import artefacts, preregistration
+from nanotarget.study.config import ArmConfig, EstimateConfig, OutcomeConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def redraw(inputs, outputs, arms, outcomes, settings, seed):

@@ -1,10 +1,10 @@
 """Cross-fit variants of the calibration for the diagnosis."""
 
-from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, DiagnoseConfig, typed
-from nanotarget.diagnosis.refits import Refitting, to_arrays
-from nanotarget.learners import TrainingData
-from nanotarget.problems import reporting
+from nanotarget.calibrate.learners import TrainingData
+from nanotarget.diagnose.refits import Refitting, to_arrays
+from nanotarget.study import artefacts
+from nanotarget.study.config import CalibrateConfig, DiagnoseConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_refits(inputs, output, variants, learning, settings):

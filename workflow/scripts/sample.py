@@ -1,11 +1,11 @@
 """Sample one chain of the learner `bart` for one part of the calibration."""
 
-from nanotarget import artefacts
-from nanotarget.config import CalibrateConfig, typed
-from nanotarget.learners import TrainingData
-from nanotarget.learners.bart import sample_chain
-from nanotarget.learners.crossfit import part_of
-from nanotarget.problems import reporting
+from nanotarget.calibrate.learners import TrainingData
+from nanotarget.calibrate.learners.bart import sample_chain
+from nanotarget.calibrate.learners.crossfit import part_of
+from nanotarget.study import artefacts
+from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def sample(inputs, output, learning, part, chain):

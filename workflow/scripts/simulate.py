@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from nanotarget.artefacts import write_csv, write_json
-from nanotarget.config import CovariateConfig, DesignConfig, SubgroupConfig, typed
-from nanotarget.design import Design
-from nanotarget.problems import reporting
-from nanotarget.simulate import Parameters, simulate
-from nanotarget.truth import describe, respondents
+from nanotarget.petitions.design import Design
+from nanotarget.simulate.simulate import Parameters, simulate
+from nanotarget.simulate.truth import describe, respondents
+from nanotarget.study.artefacts import write_csv, write_json
+from nanotarget.study.config import CovariateConfig, DesignConfig, SubgroupConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nanotarget import artefacts
-from nanotarget.problems import reporting
-from nanotarget.tables import as_latex, as_page, build
-from nanotarget.theme import Names
+from nanotarget.report.tables import as_latex, as_page, build
+from nanotarget.report.theme import Names
+from nanotarget.study import artefacts
+from nanotarget.study.problems import reporting
 
 
 def write_tables(sources, folder, settings):

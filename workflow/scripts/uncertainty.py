@@ -1,12 +1,12 @@
 """Probability that a petition is a respondent's best, over posterior draws."""
 
-from nanotarget import artefacts
-from nanotarget.config import DesignConfig, typed
-from nanotarget.design import Design
-from nanotarget.learners import model_from_data
-from nanotarget.policy import nano, overall_best
-from nanotarget.problems import reporting
-from nanotarget.uncertainty import certainty, find_candidates, summary
+from nanotarget.assign.uncertainty import certainty, find_candidates, summary
+from nanotarget.calibrate.learners import model_from_data
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.policy import nano, overall_best
+from nanotarget.study import artefacts
+from nanotarget.study.config import DesignConfig, typed
+from nanotarget.study.problems import reporting
 
 
 def write_uncertainty(inputs, outputs, design, size):

@@ -1,7 +1,8 @@
 """Hold the experiment against what the calibration promised: who gained, and whom nano would serve."""
 
-from nanotarget import artefacts, explore, preregistration
-from nanotarget.config import (
+from nanotarget import explore
+from nanotarget.study import artefacts, preregistration
+from nanotarget.study.config import (
     ArmConfig,
     CovariateConfig,
     ExploreConfig,
@@ -9,7 +10,7 @@ from nanotarget.config import (
     PrivacyConfig,
     typed,
 )
-from nanotarget.problems import reporting
+from nanotarget.study.problems import reporting
 
 
 def hold(inputs, outputs, arms, outcomes, covariates, settings, privacy, adjust, alpha, goal, seed):

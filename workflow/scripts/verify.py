@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from nanotarget.provenance import MANIFEST, verify
+from nanotarget.study.provenance import MANIFEST, verify
 
 
 def results_of(argument):

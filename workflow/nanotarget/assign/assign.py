@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget import policy
-from nanotarget.config import ArmConfig, CovariateConfig
-from nanotarget.design import Design
-from nanotarget.learners.base import Model
-from nanotarget.score import response
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import in_memory
+from nanotarget.calibrate.learners.base import Model
+from nanotarget.petitions import policy
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.score import response
+from nanotarget.petitions.utilities import in_memory
+from nanotarget.study.config import ArmConfig, CovariateConfig
+from nanotarget.study.seeds import child_rng
 
 
 def assign(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from nanotarget.config import RosterArmConfig
-from nanotarget.design import Design
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import RosterArmConfig
 
 # What a spreadsheet takes for a formula (also in full width, as Japanese ones do). The apostrophe is
 # among them, so that taking one away gives every text back.

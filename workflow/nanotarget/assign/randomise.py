@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget.artefacts import write_csv
-from nanotarget.cells import Report, cells_of, read_ids
-from nanotarget.config import RosterArmConfig
-from nanotarget.problems import InputError, Problem, listed
-from nanotarget.raw import read_raw
-from nanotarget.seeds import child_rng
+from nanotarget.clean.cells import Report, cells_of, read_ids
+from nanotarget.clean.raw import read_raw
+from nanotarget.study.artefacts import write_csv
+from nanotarget.study.config import RosterArmConfig
+from nanotarget.study.problems import InputError, Problem, listed
+from nanotarget.study.seeds import child_rng
 
 LEDGER_COLUMNS = ["respondent_id", "arm", "block"]
 GRID = 2.0**20  # multiples of 1 / GRID are added without error, so that whole numbers stay whole

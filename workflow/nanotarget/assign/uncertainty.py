@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanotarget.learners.base import Model
-from nanotarget.score import best_petitions
+from nanotarget.calibrate.learners.base import Model
+from nanotarget.petitions.score import best_petitions
 
 SEARCHED = 10  # draws whose best petitions are candidates, and as many that measure coverage
 PEOPLE = 500  # respondents, evenly spaced by id, whose best petitions are searched for in these draws

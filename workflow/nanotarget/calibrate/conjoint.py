@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.design import Block, Design
-from nanotarget.regression import SeType, Wald
+from nanotarget.calibrate import regression
+from nanotarget.calibrate.regression import SeType, Wald
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.petitions.design import Block, Design
+from nanotarget.study.config import CovariateConfig
 
 AMCE_COLUMNS = ("outcome", "attribute", "level", *ESTIMATE_COLUMNS, "n_clusters", "estimator", "support")
 MARGINAL_MEAN_COLUMNS = ("outcome", "attribute", "level", *ESTIMATE_COLUMNS, "n_clusters")

@@ -22,12 +22,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import CovariateConfig
-from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder, level_offsets
-from nanotarget.learners.base import LOGIT_NORMAL, Model
-from nanotarget.progress import steps
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners.base import LOGIT_NORMAL, Model
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import CovariateEncoder, level_offsets
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.progress import steps
+from nanotarget.study.seeds import child_rng
 
 PETITIONS = 500  # sampled to measure the variance of a respondent's utilities
 DRAWS = 1000  # posterior draws used at most

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import normalised
-from nanotarget.problems import Problem, listed, placed, raise_if_any
+from nanotarget.study.config import normalised
+from nanotarget.study.problems import Problem, listed, placed, raise_if_any
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanotarget import contracts
-from nanotarget.cells import (
+from nanotarget.clean import contracts
+from nanotarget.clean.cells import (
     Cells,
     Report,
     cells_of,
@@ -26,17 +26,7 @@ from nanotarget.cells import (
     read_numbers,
     require,
 )
-from nanotarget.config import (
-    CalibrationConfig,
-    ColumnValues,
-    CovariateConfig,
-    DesignConfig,
-    ExperimentConfig,
-    OutcomeConfig,
-    RosterConfig,
-)
-from nanotarget.design import Design
-from nanotarget.people import (
+from nanotarget.clean.people import (
     Step,
     check_ids,
     check_unique,
@@ -48,9 +38,19 @@ from nanotarget.people import (
     read_covariates,
     read_weights,
 )
-from nanotarget.problems import InputError, Problem, collecting, counted, listed, placed, raise_if_any
-from nanotarget.quality import calibration_quality, experiment_quality, roster_quality
-from nanotarget.raw import read_raw
+from nanotarget.clean.quality import calibration_quality, experiment_quality, roster_quality
+from nanotarget.clean.raw import read_raw
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import (
+    CalibrationConfig,
+    ColumnValues,
+    CovariateConfig,
+    DesignConfig,
+    ExperimentConfig,
+    OutcomeConfig,
+    RosterConfig,
+)
+from nanotarget.study.problems import InputError, Problem, collecting, counted, listed, placed, raise_if_any
 
 
 @dataclass(frozen=True)

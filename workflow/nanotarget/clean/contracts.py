@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 import pandera.pandas as pa
 
-from nanotarget.config import CovariateConfig, OutcomeConfig
-from nanotarget.design import Design
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import CovariateConfig, OutcomeConfig
 
 # Columns of every table of estimates, in this order, after the columns that say what is estimated.
 ESTIMATE_COLUMNS = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.config import CovariateConfig, SubgroupConfig
 
 
 def group_codes(

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanotarget.cells import Cells, Report, cells_of, holds, match_levels, read_ids, read_numbers
-from nanotarget.config import (
+from nanotarget.clean.cells import Cells, Report, cells_of, holds, match_levels, read_ids, read_numbers
+from nanotarget.study.config import (
     ColumnValues,
     CovariateConfig,
     ExclusionConfig,
     RandomisationConfig,
     normalised,
 )
-from nanotarget.problems import counted, listed
+from nanotarget.study.problems import counted, listed
 
 MISSING = "(missing)"
 FLOW_COLUMNS = ["sample", "step", "rule", "arm", "n_before", "n_excluded", "n_after"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
-from nanotarget.design import Design
+from nanotarget.petitions.design import Design
 
 QUALITY_COLUMNS = ["sample", "check", "item", "level", "n", "share", "expected", "statistic", "p_value"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

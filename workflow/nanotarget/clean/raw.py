@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyreadstat
 
-from nanotarget.problems import InputError, Problem, listed, placed
+from nanotarget.study.problems import InputError, Problem, listed, placed
 
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = "comma, semicolon, tab or |"

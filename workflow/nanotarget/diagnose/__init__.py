@@ -5,6 +5,6 @@
 what would be with other data; `verdict` says it in words, and `assemble` puts all together.
 """
 
-from nanotarget.diagnosis.assemble import Diagnosis, Group, Material, allowed_interactions, diagnose
+from nanotarget.diagnose.assemble import Diagnosis, Group, Material, allowed_interactions, diagnose
 
 __all__ = ["Diagnosis", "Group", "Material", "allowed_interactions", "diagnose"]

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.config import CURVE_SHARES, FAST_LEARNERS, DiagnoseConfig
-from nanotarget.diagnosis.ceiling import ceiling_samples, gain_ceiling
-from nanotarget.diagnosis.crossover import Crossover, Half
-from nanotarget.diagnosis.dividend import (
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
+from nanotarget.diagnose.crossover import Crossover, Half
+from nanotarget.diagnose.dividend import (
     CURVE_COLUMNS,
     FIRST_ORDER,
     FRONTIER_COLUMNS,
@@ -26,12 +27,12 @@ from nanotarget.diagnosis.dividend import (
     median_of_splits,
     two_sided,
 )
-from nanotarget.diagnosis.evidence import Answers
-from nanotarget.diagnosis.heterogeneity import LAGS, Heterogeneity, Interactions, Variances, shares_of
-from nanotarget.diagnosis.permutation import p_value
-from nanotarget.diagnosis.predictability import CALIBRATION_COLUMNS, Predictability
-from nanotarget.diagnosis.refits import Refit
-from nanotarget.diagnosis.rows import (
+from nanotarget.diagnose.evidence import Answers
+from nanotarget.diagnose.heterogeneity import LAGS, Heterogeneity, Interactions, Variances, shares_of
+from nanotarget.diagnose.permutation import p_value
+from nanotarget.diagnose.predictability import CALIBRATION_COLUMNS, Predictability
+from nanotarget.diagnose.refits import Refit
+from nanotarget.diagnose.rows import (
     COLUMNS,
     ONE_SIDED,
     Row,
@@ -41,13 +42,12 @@ from nanotarget.diagnosis.rows import (
     sample_row,
     with_ceiling,
 )
-from nanotarget.diagnosis.verdict import Facts, Stage, answer_of, listed_flags, stage_verdicts, threshold
-from nanotarget.learners.base import mean_and_error
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.policy import effective_number
-from nanotarget.progress import steps
-from nanotarget.seeds import child_rng
-from nanotarget.value import Pairs
+from nanotarget.diagnose.value import Pairs
+from nanotarget.diagnose.verdict import Facts, Stage, answer_of, listed_flags, stage_verdicts, threshold
+from nanotarget.petitions.policy import effective_number
+from nanotarget.study.config import CURVE_SHARES, FAST_LEARNERS, DiagnoseConfig
+from nanotarget.study.progress import steps
+from nanotarget.study.seeds import child_rng
 
 LOG = logging.getLogger(__name__)
 UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}

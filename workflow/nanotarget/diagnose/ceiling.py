@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from nanotarget.design import Block, Design
-from nanotarget.encoding import split_levels
+from nanotarget.petitions.design import Block, Design
+from nanotarget.petitions.encoding import split_levels
 
 # Nodes in standard deviations: the integrand is below 1e-14 outside.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)

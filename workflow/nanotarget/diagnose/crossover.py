@@ -14,16 +14,16 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget import policy
-from nanotarget.diagnosis.evidence import Answers, block_products
-from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnosis.heterogeneity import Heterogeneity
-from nanotarget.diagnosis.predictability import Predictability, person_specific
-from nanotarget.learners.base import Model, ReversedModel, TrainingData
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.learners.ridge import compare
-from nanotarget.score import best_petitions, response
-from nanotarget.utilities import Tables, Utilities, average, in_memory
+from nanotarget.calibrate.learners.base import Model, ReversedModel, TrainingData
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.calibrate.learners.ridge import compare
+from nanotarget.diagnose.evidence import Answers, block_products
+from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
+from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.predictability import Predictability, person_specific
+from nanotarget.petitions import policy
+from nanotarget.petitions.score import best_petitions, response
+from nanotarget.petitions.utilities import Tables, Utilities, average, in_memory
 
 DRAWS = 40  # posterior draws of the model that scores
 LEARNED = 2.0  # standard errors that the slope is above zero where predictions are real

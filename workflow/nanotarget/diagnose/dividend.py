@@ -25,15 +25,15 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import policy
-from nanotarget.diagnosis.crossover import Half
-from nanotarget.diagnosis.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnosis.rows import ONE_SIDED, Row, mean_row, quantile, with_ceiling
-from nanotarget.learners.base import mean_and_error
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import in_memory
-from nanotarget.value import Pairs, Scores, policy_scores, random_scores
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.diagnose.crossover import Half
+from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
+from nanotarget.diagnose.rows import ONE_SIDED, Row, mean_row, quantile, with_ceiling
+from nanotarget.diagnose.value import Pairs, Scores, policy_scores, random_scores
+from nanotarget.petitions import policy
+from nanotarget.petitions.utilities import in_memory
+from nanotarget.study.seeds import child_rng
 
 FIRST_ORDER, PAIRS, SECOND_ORDER = "dr_q1", "dr_pairs", "dr_q2"
 NANO_BEST = "nano - overall_best"

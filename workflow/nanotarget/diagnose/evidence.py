@@ -24,10 +24,10 @@ from functools import cached_property
 
 import numpy as np
 
-from nanotarget.design import Block, Design
-from nanotarget.encoding import level_offsets
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.value import other_task_means
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.diagnose.value import other_task_means
+from nanotarget.petitions.design import Block, Design
+from nanotarget.petitions.encoding import level_offsets
 
 PAIRS_AT_ONCE = 200_000  # pairs of answers whose kernels are in memory
 

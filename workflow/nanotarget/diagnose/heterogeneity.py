@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from nanotarget.design import Design
-from nanotarget.diagnosis.evidence import (
+from nanotarget.calibrate.learners.base import centre_utilities
+from nanotarget.diagnose.evidence import (
     Answers,
     PairList,
     Products,
@@ -27,9 +27,9 @@ from nanotarget.diagnosis.evidence import (
     same_petitions,
     task_positions,
 )
-from nanotarget.learners.base import centre_utilities
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import part_worths
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.study.seeds import child_rng
 
 REPEATS = 30  # repeated tasks from which response error is estimated
 FLIPS = 999  # of the signs of answers

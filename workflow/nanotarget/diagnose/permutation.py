@@ -21,11 +21,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget import policy
-from nanotarget.encoding import ROUNDING, CovariateEncoder, contrasts
-from nanotarget.learners.base import TrainingData
-from nanotarget.learners.crossfit import dealt_order
-from nanotarget.learners.ridge import (
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.crossfit import dealt_order
+from nanotarget.calibrate.learners.ridge import (
     COMMON,
     TINY,
     Equations,
@@ -42,8 +40,10 @@ from nanotarget.learners.ridge import (
     sum_of,
     working_response,
 )
-from nanotarget.progress import steps
-from nanotarget.utilities import Tables, additive_layout
+from nanotarget.petitions import policy
+from nanotarget.petitions.encoding import ROUNDING, CovariateEncoder, contrasts
+from nanotarget.petitions.utilities import Tables, additive_layout
+from nanotarget.study.progress import steps
 
 # Candidates for the penalty of the person-specific part, relative to the mean diagonal of its Gram block,
 # from strong to weak, so that a tie goes to the stronger; infinity is the null.

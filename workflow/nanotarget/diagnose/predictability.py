@@ -16,13 +16,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget.diagnosis.evidence import Answers, block_products
-from nanotarget.diagnosis.heterogeneity import Heterogeneity
-from nanotarget.encoding import CovariateEncoder
-from nanotarget.learners.base import TrainingData
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.learners.ridge import compare
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.calibrate.learners.ridge import compare
+from nanotarget.diagnose.evidence import Answers, block_products
+from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.petitions.encoding import CovariateEncoder
+from nanotarget.study.seeds import child_rng
 
 DEALS = 999  # permutations of covariates for the learner-free variance
 BINS = 10

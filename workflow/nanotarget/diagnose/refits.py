@@ -12,16 +12,16 @@ from functools import cached_property
 
 import numpy as np
 
-from nanotarget.config import FAST_LEARNERS, CalibrateConfig, DiagnoseConfig
-from nanotarget.diagnosis.dividend import Dividend
-from nanotarget.diagnosis.evidence import Answers
-from nanotarget.diagnosis.heterogeneity import Heterogeneity
-from nanotarget.diagnosis.predictability import Predictability
-from nanotarget.learners import FITTERS, Fitter
-from nanotarget.learners.base import Model, TrainingData
-from nanotarget.learners.crossfit import assign_folds, compare_losses, fit_folds, held_out_losses
-from nanotarget.learners.ridge import fit_null
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners import FITTERS, Fitter
+from nanotarget.calibrate.learners.base import Model, TrainingData
+from nanotarget.calibrate.learners.crossfit import assign_folds, compare_losses, fit_folds, held_out_losses
+from nanotarget.calibrate.learners.ridge import fit_null
+from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.evidence import Answers
+from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.predictability import Predictability
+from nanotarget.study.config import FAST_LEARNERS, CalibrateConfig, DiagnoseConfig
+from nanotarget.study.seeds import child_rng
 
 
 @dataclass(frozen=True)

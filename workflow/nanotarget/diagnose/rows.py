@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from nanotarget.learners.base import mean_and_error
+from nanotarget.calibrate.learners.base import mean_and_error
 
 COLUMNS = (
     "diagnostic",

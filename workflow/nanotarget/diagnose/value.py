@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanotarget.design import Block, Design
-from nanotarget.learners.base import TrainingData
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.score import response
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.petitions.design import Block, Design
+from nanotarget.petitions.score import response
 
 Pairs = Sequence[tuple[int, int]]
 

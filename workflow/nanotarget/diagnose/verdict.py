@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.config import DiagnoseConfig
+from nanotarget.study.config import DiagnoseConfig
 
 STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
 OVERALL = {"PASS": "DEPLOY", "FAIL": "DO NOT DEPLOY", "INCONCLUSIVE": "COLLECT MORE"}

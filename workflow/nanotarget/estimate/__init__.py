@@ -13,13 +13,7 @@ from nanotarget.estimate.arms import MISSING, ArmMeans, arm_means, contrasts, co
 from nanotarget.estimate.binary import LOGIT_COLUMNS, PROPORTION_COLUMNS, logit, proportions
 from nanotarget.estimate.compliance import CACE_COLUMNS, CHECK_COLUMNS, cace, checks
 from nanotarget.estimate.effects import EFFECT_COLUMNS, effects
-from nanotarget.estimate.equivalence import (
-    EQUIVALENCE_COLUMNS,
-    POWER_COLUMNS,
-    equivalence,
-    power,
-    sentences,
-)
+from nanotarget.estimate.equivalence import EQUIVALENCE_COLUMNS, POWER_COLUMNS, equivalence, power, sentences
 from nanotarget.estimate.flow import PARTICIPANT_COLUMNS, participant_flow
 from nanotarget.estimate.ipw import IPW_COLUMNS, ipw_effects
 from nanotarget.estimate.kinds import SCALE_COLUMNS, scales
@@ -39,12 +33,7 @@ from nanotarget.estimate.randomization import (
     randomization_inference,
 )
 from nanotarget.estimate.ranks import mann_whitney
-from nanotarget.estimate.robustness import (
-    ROBUSTNESS_COLUMNS,
-    SPECIFICATIONS,
-    Specification,
-    robustness,
-)
+from nanotarget.estimate.robustness import ROBUSTNESS_COLUMNS, SPECIFICATIONS, Specification, robustness
 from nanotarget.estimate.sample import BALANCE_COLUMNS, balance
 from nanotarget.estimate.scales import RATIO_COLUMNS, STANDARDISED_COLUMNS, ratios, standardised
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig
+from nanotarget.calibrate import regression
 from nanotarget.estimate.prognosis import prognostic_score
-from nanotarget.preregistration import contrast_name
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import contrast_name
 
 MISSING = "(missing)"
 # With fewer respondents in an arm the degrees of freedom are Welch's; with more the intervals differ by

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
 from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, pairs, tidied
 from nanotarget.estimate.effects import labelled, observed_rows
-from nanotarget.preregistration import Registration, contrast_name
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import Registration, contrast_name
 
 MARGINAL, ODDS, RISK = "average marginal effect", "log odds ratio", "log risk ratio"
 LOGIT_COLUMNS = (

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import EFFECT_COLUMNS, effects, labelled
 from nanotarget.estimate.influence import covariance, deviations_from, units
-from nanotarget.preregistration import CACE, Registration, contrast_name
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import CACE, Registration, contrast_name
 
 CACE_COLUMNS = (
     "outcome",

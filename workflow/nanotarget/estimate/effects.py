@@ -7,11 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, contrasts
-from nanotarget.preregistration import EFFECTS, SCALES, Registration, families, label_of, marked, own_family
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import (
+    EFFECTS,
+    SCALES,
+    Registration,
+    families,
+    label_of,
+    marked,
+    own_family,
+)
 
 EFFECT_COLUMNS = (
     "outcome",

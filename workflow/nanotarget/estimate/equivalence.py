@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.config import OutcomeConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
-from nanotarget.preregistration import EQUIVALENCE, POWER, Registration, contrast_name, label_of, marked
+from nanotarget.study.config import OutcomeConfig
+from nanotarget.study.preregistration import EQUIVALENCE, POWER, Registration, contrast_name, label_of, marked
 
 # Digits of a standard error that a sentence shows.
 SIGNIFICANT = 2

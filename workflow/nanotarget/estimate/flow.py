@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget.preregistration import marked
+from nanotarget.study.preregistration import marked
 
 PARTICIPANT_COLUMNS = ("stage", "arm", "outcome", "reason", "n", "deviation")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nanotarget.regression import ROUNDING
+from nanotarget.calibrate.regression import ROUNDING
 
 
 def units(table: pd.DataFrame) -> np.ndarray:

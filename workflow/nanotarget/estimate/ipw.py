@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
 from nanotarget.estimate.effects import labelled
 from nanotarget.estimate.influence import covariance, deviations_from, units
-from nanotarget.preregistration import IPW, Registration
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import IPW, Registration
 
 IPW_COLUMNS = (
     "outcome",

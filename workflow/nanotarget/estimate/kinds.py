@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from nanotarget.config import OutcomeConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.binary import logit, proportions
 from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios, standardised
-from nanotarget.preregistration import Registration
+from nanotarget.study.config import OutcomeConfig
+from nanotarget.study.preregistration import Registration
 
 SCALE_COLUMNS = (
     "outcome",

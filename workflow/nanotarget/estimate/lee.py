@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.influence import covariance, units
-from nanotarget.preregistration import LEE, Registration, contrast_name, label_of, marked
+from nanotarget.study.preregistration import LEE, Registration, contrast_name, label_of, marked
 
 LEE_COLUMNS = (
     "outcome",

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig
+from nanotarget.calibrate import regression
 from nanotarget.estimate.arms import adjustable, covariate_columns
-from nanotarget.preregistration import marked
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import marked
 
 ATTRITION_COLUMNS = (
     "outcome",

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
+from nanotarget.calibrate import regression
+from nanotarget.calibrate.regression import Wald
 from nanotarget.estimate.arms import ArmMeans, also, arm_means
 from nanotarget.estimate.effects import observed_rows
-from nanotarget.preregistration import OMNIBUS, Registration, label_of, marked
-from nanotarget.regression import Wald
+from nanotarget.study.preregistration import OMNIBUS, Registration, label_of, marked
 
 OMNIBUS_COLUMNS = (
     "outcome",

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
 from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared
 from nanotarget.estimate.binary import varying_arms
 from nanotarget.estimate.effects import labelled, observed_rows
-from nanotarget.preregistration import Registration
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import Registration
 
 ORDINAL_COLUMNS = (
     "outcome",

@@ -17,11 +17,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import labelled
-from nanotarget.preregistration import RANDOMIZATION_INFERENCE, Registration, contrast_name
-from nanotarget.seeds import child_rng
+from nanotarget.study.preregistration import RANDOMIZATION_INFERENCE, Registration, contrast_name
+from nanotarget.study.seeds import child_rng
 
 RANDOMIZATION_COLUMNS = (
     "outcome",

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
+from nanotarget.calibrate import regression
 from nanotarget.estimate.arms import ArmColumns, arm_columns, pairs, tidied
 from nanotarget.estimate.effects import EFFECT_COLUMNS, labelled, observed_rows
-from nanotarget.preregistration import Registration, contrast_name
+from nanotarget.study.preregistration import Registration, contrast_name
 
 NULL = 0.5
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nanotarget.config import CovariateConfig, OutcomeConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate.regression import SeType
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, cluster_ids, contrasts, pairs
 from nanotarget.estimate.binary import MARGINAL, logit
 from nanotarget.estimate.effects import observed_rows
 from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios
-from nanotarget.preregistration import ROBUSTNESS, Registration, label_of, marked
-from nanotarget.regression import SeType
+from nanotarget.study.config import CovariateConfig, OutcomeConfig
+from nanotarget.study.preregistration import ROBUSTNESS, Registration, label_of, marked
 
 ROBUSTNESS_COLUMNS = (
     "outcome",

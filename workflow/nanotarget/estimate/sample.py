@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import CovariateConfig
 from nanotarget.estimate.arms import MISSING, pairs
-from nanotarget.preregistration import contrast_name, marked
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.preregistration import contrast_name, marked
 
 BALANCE_COLUMNS = (
     "covariate",

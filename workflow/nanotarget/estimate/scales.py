@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import ArmMeans, also, arm_means, pairs, tidied
 from nanotarget.estimate.effects import labelled, observed_rows
-from nanotarget.preregistration import Registration, contrast_name
+from nanotarget.study.preregistration import Registration, contrast_name
 
 RATIO_COLUMNS = (
     "outcome",

@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.design import Design
-from nanotarget.diagnosis import Group, allowed_interactions
-from nanotarget.diagnosis.ceiling import gain_ceiling
-from nanotarget.diagnosis.dividend import Dividend
-from nanotarget.diagnosis.evidence import Answers
-from nanotarget.diagnosis.heterogeneity import Heterogeneity, shares_of
-from nanotarget.encoding import split_levels
-from nanotarget.learners.base import mean_and_error
-from nanotarget.learners.crossfit import Crossfit
-from nanotarget.seeds import child_rng
-from nanotarget.value import Pairs
+from nanotarget.calibrate import regression
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.diagnose import Group, allowed_interactions
+from nanotarget.diagnose.ceiling import gain_ceiling
+from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.evidence import Answers
+from nanotarget.diagnose.heterogeneity import Heterogeneity, shares_of
+from nanotarget.diagnose.value import Pairs
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import split_levels
+from nanotarget.study.seeds import child_rng
 
 DISSUASION_COLUMNS = ("group", "quantity", "attribute", *ESTIMATE_COLUMNS, "label", "note")
 ASYMMETRY = "dissuasion - gain"

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.groups import group_codes, suppressed_groups
 from nanotarget.explore.pair import NO_ATTRIBUTES, Pair, hide, promised, unknown
-from nanotarget.groups import group_codes, suppressed_groups
-from nanotarget.preregistration import marked
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.preregistration import marked
+from nanotarget.study.seeds import child_rng
 
 FAIRNESS = "explore/fairness.csv"
 FAIRNESS_COLUMNS = (

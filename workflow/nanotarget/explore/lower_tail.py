@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import pairs
 from nanotarget.explore.pair import Pair, unknown
-from nanotarget.preregistration import marked
-from nanotarget.seeds import child_rng
+from nanotarget.study.preregistration import marked
+from nanotarget.study.seeds import child_rng
 
 LOWER_TAIL = "explore/lower_tail.csv"
 LOWER_TAIL_COLUMNS = (

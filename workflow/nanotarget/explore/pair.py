@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.contracts import ESTIMATE_COLUMNS
-from nanotarget.preregistration import contrast_name
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.study.preregistration import contrast_name
 
 # Columns of `contracts.assignments` that are no attribute.
 NO_ATTRIBUTES = ("respondent_id", "policy", "petition_id", "predicted", "gain_over_best")

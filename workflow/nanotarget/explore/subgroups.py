@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.calibrate.regression import Wald
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.groups import group_codes, suppressed_groups
 from nanotarget.estimate import ArmMeans, arm_means, contrasts, pairs
 from nanotarget.explore.shrinkage import shrink
-from nanotarget.groups import group_codes, suppressed_groups
-from nanotarget.preregistration import touching
-from nanotarget.regression import Wald
+from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.preregistration import touching
 
 SUBGROUPS = "explore/subgroups.csv"
 ODDS = "explore/odds_ratios.csv"

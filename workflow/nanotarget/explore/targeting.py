@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.config import CovariateConfig, SubgroupConfig
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.groups import group_codes, suppressed_groups
 from nanotarget.estimate import covariate_columns, pairs
 from nanotarget.explore.pair import Pair, hide, unknown
-from nanotarget.groups import group_codes, suppressed_groups
-from nanotarget.preregistration import marked
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.preregistration import marked
+from nanotarget.study.seeds import child_rng
 
 GATE, PROJECTION, RATE, TOC = (
     f"explore/{name}.csv" for name in ("gate", "projection", "rate", "targeting_curve")

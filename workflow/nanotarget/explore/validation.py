@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanotarget import regression
-from nanotarget.contracts import ESTIMATE_COLUMNS
+from nanotarget.calibrate import regression
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.groups import suppressed_groups
 from nanotarget.explore.pair import Pair, hide, promised, unknown
-from nanotarget.groups import suppressed_groups
-from nanotarget.preregistration import Registration, label_of, marked
+from nanotarget.study.preregistration import Registration, label_of, marked
 
 VALIDATION = "explore/validation.csv"
 PREDICTED = ("predicted", "predicted_low", "predicted_high")

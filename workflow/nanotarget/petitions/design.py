@@ -21,9 +21,9 @@ import jinja2.sandbox
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import DesignConfig, normalised
-from nanotarget.problems import InputError, Problem
-from nanotarget.seeds import child_rng
+from nanotarget.study.config import DesignConfig, normalised
+from nanotarget.study.problems import InputError, Problem
+from nanotarget.study.seeds import child_rng
 
 
 @dataclass(frozen=True)

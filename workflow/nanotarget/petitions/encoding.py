@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from nanotarget.config import CovariateConfig
-from nanotarget.design import Design
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import CovariateConfig
 
 # A spread below this share of the largest value is rounding error.
 ROUNDING = 1e-12

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from nanotarget.design import Design
-from nanotarget.utilities import CHUNK_NUMBERS, Chunk, Layout, Utilities
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.utilities import CHUNK_NUMBERS, Chunk, Layout, Utilities
 
 # Bitmasks are signed 64-bit integers (Parquet and numpy both know them).
 MAX_LEVELS = 62

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanotarget.design import Design
-from nanotarget.score import best_petitions
-from nanotarget.utilities import Utilities, average, in_memory
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import Utilities, average, in_memory
 
 
 def random(n: int, design: Design, rng: np.random.Generator) -> np.ndarray:

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.problems import InputError, Problem, listed
-from nanotarget.utilities import Chunk, Layout, Utilities
+from nanotarget.petitions.utilities import Chunk, Layout, Utilities
+from nanotarget.study.problems import InputError, Problem, listed
 
 # Numbers of the expanded tables of some respondents at once: few enough for the cache, in rows long
 # enough for fast loops, and never more than memory bears.

@@ -21,7 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nanotarget.design import Design
+from nanotarget.petitions.design import Design
 
 # Numbers of one chunk of respondents that are in memory at once.
 CHUNK_NUMBERS = 4_000_000

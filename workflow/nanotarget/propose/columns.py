@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget.cells import BINARY, parse_numbers
-from nanotarget.config import normalised
-from nanotarget.problems import InputError, Problem
-from nanotarget.raw import read_raw
+from nanotarget.clean.cells import BINARY, parse_numbers
+from nanotarget.clean.raw import read_raw
+from nanotarget.study.config import normalised
+from nanotarget.study.problems import InputError, Problem
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}", re.IGNORECASE)

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc
 
-from nanotarget.cells import BINARY
-from nanotarget.config import normalised
-from nanotarget.proposal.columns import EMAIL, Column, SeenFile, merged_counts, shared_beginning
-from nanotarget.proposal.ordering import ordered
-from nanotarget.proposal.people import ID_WORDS, Noted, free_name, respondent_column
+from nanotarget.clean.cells import BINARY
+from nanotarget.propose.columns import EMAIL, Column, SeenFile, merged_counts, shared_beginning
+from nanotarget.propose.ordering import ordered
+from nanotarget.propose.people import ID_WORDS, Noted, free_name, respondent_column
+from nanotarget.study.config import normalised
 
 TASK_WORDS = {
     "task",

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget.clean import Calibration, Experiment, Roster, Samples, check_design, read_samples
-from nanotarget.config import RosterConfig, StudyConfig
-from nanotarget.design import Design
+from nanotarget.assign.randomise import shares
+from nanotarget.clean.clean import Calibration, Experiment, Roster, Samples, check_design, read_samples
 from nanotarget.estimate import effects, pairs, power
-from nanotarget.preregistration import contrast_name
-from nanotarget.problems import counted
-from nanotarget.randomise import shares
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import RosterConfig, StudyConfig
+from nanotarget.study.preregistration import contrast_name
+from nanotarget.study.problems import counted
 
 WIDTH = 100
 POWER = 0.8  # with which a smallest detectable difference is found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from nanotarget.config import normalised
+from nanotarget.study.config import normalised
 
 AMOUNT = re.compile(r"(\d[\d,.]*\d|\d)\s*(k|m|bn|thousand|million|billion)?(?![a-z])", re.IGNORECASE)
 TIMES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}

@@ -8,18 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nanotarget.cells import BINARY
-from nanotarget.config import RESERVED, normalised
-from nanotarget.problems import listed, shortened
-from nanotarget.proposal.columns import (
-    ADDRESS,
-    DATE,
-    EMAIL,
-    Column,
-    SeenFile,
-    merged_counts,
-)
-from nanotarget.proposal.ordering import ordered
+from nanotarget.clean.cells import BINARY
+from nanotarget.propose.columns import ADDRESS, DATE, EMAIL, Column, SeenFile, merged_counts
+from nanotarget.propose.ordering import ordered
+from nanotarget.study.config import RESERVED, normalised
+from nanotarget.study.problems import listed, shortened
 
 ID_WORDS = {
     *("id", "ids", "respondent", "respondentid", "responseid", "participant", "subject", "case", "caseid"),

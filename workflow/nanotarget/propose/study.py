@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nanotarget.cells import read_ids
-from nanotarget.config import normalised
-from nanotarget.problems import InputError, Problem, collecting, listed, raise_if_any
-from nanotarget.proposal.columns import Column, SeenFile, see
-from nanotarget.proposal.conjoint import GuessedConjoint, find_conjoint
-from nanotarget.proposal.people import (
+from nanotarget.clean.cells import read_ids
+from nanotarget.propose.columns import Column, SeenFile, see
+from nanotarget.propose.conjoint import GuessedConjoint, find_conjoint
+from nanotarget.propose.people import (
     GuessedCovariate,
     GuessedPeople,
     Noted,
@@ -19,7 +17,9 @@ from nanotarget.proposal.people import (
     read_people,
     respondent_column,
 )
-from nanotarget.proposal.trial import GuessedTrial, find_trial
+from nanotarget.propose.trial import GuessedTrial, find_trial
+from nanotarget.study.config import normalised
+from nanotarget.study.problems import InputError, Problem, collecting, listed, raise_if_any
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanotarget.config import OutcomeKind, normalised
-from nanotarget.proposal.columns import DATE, Column, SeenFile
-from nanotarget.proposal.ordering import ordered
-from nanotarget.proposal.people import (
+from nanotarget.propose.columns import DATE, Column, SeenFile
+from nanotarget.propose.ordering import ordered
+from nanotarget.propose.people import (
     ATTENTION_WORDS,
     DESIGN_WORDS,
     PLATFORM_WORDS,
@@ -20,6 +19,7 @@ from nanotarget.proposal.people import (
     identifying,
     weighs,
 )
+from nanotarget.study.config import OutcomeKind, normalised
 
 ARM_WORDS = {"arm", "arms", "treat", "treatment", "treated", "condition", "experimental", "assignment"}
 MAYBE_ARM_WORDS = {"z", "group", "segment", "variant", "assigned", "version", "cell", "message", "t"}

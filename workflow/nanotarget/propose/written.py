@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from nanotarget.cells import NUMBER
-from nanotarget.config import normalised
-from nanotarget.proposal.conjoint import GuessedAttribute, GuessedConjoint
-from nanotarget.proposal.people import GuessedCovariate, GuessedExclusion, GuessedPeople, Noted
-from nanotarget.proposal.study import GuessedSample, Proposal
-from nanotarget.proposal.trial import GuessedTrial, arm_names
+from nanotarget.clean.cells import NUMBER
+from nanotarget.propose.conjoint import GuessedAttribute, GuessedConjoint
+from nanotarget.propose.people import GuessedCovariate, GuessedExclusion, GuessedPeople, Noted
+from nanotarget.propose.study import GuessedSample, Proposal
+from nanotarget.propose.trial import GuessedTrial, arm_names
+from nanotarget.study.config import normalised
 
 WIDTH = 110
 HEAD = """\

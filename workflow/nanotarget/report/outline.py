@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from nanotarget import theme
+from nanotarget.report import theme
 
 
 @dataclass(frozen=True)

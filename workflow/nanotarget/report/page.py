@@ -21,10 +21,11 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from nanotarget import artefacts, outline, tables, theme
-from nanotarget.outline import Part, Place
-from nanotarget.tables import Column, Table
-from nanotarget.theme import Names
+from nanotarget.report import outline, tables, theme
+from nanotarget.report.outline import Part, Place
+from nanotarget.report.tables import Column, Table
+from nanotarget.report.theme import Names
+from nanotarget.study import artefacts
 
 NO_CALIBRATION = "This study has no calibration survey, so there is nothing to show here."
 NO_EXPERIMENT = "This study has no experiment, so there is nothing to show here."

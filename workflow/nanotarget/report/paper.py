@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nanotarget.tables import latex
+from nanotarget.report.tables import latex
 
 PAGE = 2  # figures a page
 

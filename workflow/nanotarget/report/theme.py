@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nanotarget.artefacts import replacing
-from nanotarget.config import ArmConfig, CalibrationOutcomes, OutcomeConfig, typed
+from nanotarget.study.artefacts import replacing
+from nanotarget.study.config import ArmConfig, CalibrationOutcomes, OutcomeConfig, typed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtr, ndtri
 
-from nanotarget.config import CovariateConfig
-from nanotarget.design import Design
-from nanotarget.encoding import indicators, level_offsets
-from nanotarget.problems import Problem, raise_if_any
-from nanotarget.score import best_petitions
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import part_worths
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import indicators, level_offsets
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.study.config import CovariateConfig
+from nanotarget.study.problems import Problem, raise_if_any
+from nanotarget.study.seeds import child_rng
 
 ARMS = {"control": "Control", "best": "Overall best", "nano": "Nano"}  # name and raw text
 OUTCOMES = ("sign", "support", "share")

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import GroupConfig, SubgroupConfig
-from nanotarget.design import Design
-from nanotarget.encoding import split_levels
-from nanotarget.score import best_petitions
-from nanotarget.simulate import (
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import split_levels
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.simulate.simulate import (
     ARMS,
     OUTCOMES,
     SCALE_TOP,
@@ -30,7 +30,7 @@ from nanotarget.simulate import (
     rating_reaches,
     response,
 )
-from nanotarget.utilities import part_worths
+from nanotarget.study.config import GroupConfig, SubgroupConfig
 
 STEP = 1e-3  # grid of latent responses on which expected ratings are tabulated, in points
 CHUNK = 100  # people whose whole grid of petitions is held at once

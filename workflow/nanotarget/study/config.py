@@ -23,9 +23,9 @@ from typing import Any, Literal
 import jsonschema
 import yaml
 
-from nanotarget.problems import InputError, Problem, listed
+from nanotarget.study.problems import InputError, Problem, listed
 
-SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 
 Level = str | int | float
 OutcomeKind = Literal["binary", "continuous", "ordinal", "count"]

@@ -17,7 +17,7 @@ import jsonschema
 import pandas as pd
 import yaml
 
-from nanotarget.config import (
+from nanotarget.study.config import (
     ExclusionConfig,
     ExperimentConfig,
     OutcomeKind,
@@ -27,9 +27,9 @@ from nanotarget.config import (
     normalised,
     typed,
 )
-from nanotarget.problems import InputError, Problem, listed, raise_if_any
+from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 
-SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "preregistration.schema.yaml"
+SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "preregistration.schema.yaml"
 
 Label = Literal["confirmatory", "secondary", "exploratory"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanotarget import progress
+from nanotarget.study import progress
 
 BARS = "NANOTARGET_BARS"  # set where progress bars fill the terminal, which lines of jobs would tear
 

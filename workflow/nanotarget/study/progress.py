@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-LOG = logging.getLogger("nanotarget.progress")
+LOG = logging.getLogger("nanotarget.study.progress")
 EVERY = 10.0  # seconds that pass at least between two messages of a loop
 Step = TypeVar("Step")
 

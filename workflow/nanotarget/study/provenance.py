@@ -17,7 +17,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from nanotarget.artefacts import read_json, sha256
+from nanotarget.study.artefacts import read_json, sha256
 
 MANIFEST = "manifest.json"
 # A simulation's output is compared with the raw data by `make simulate`; it is not an artefact of the study.

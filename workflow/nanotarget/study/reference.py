@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nanotarget.config import KIND_NAMES
+from nanotarget.study.config import KIND_NAMES
 
 HEADER = "| key | what may stand there | default | meaning |\n|---|---|---|---|\n"
 SHARED = "Shared"  # begins the title of what occurs in several places

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.config import CalibrateConfig
-from nanotarget.design import Design
-from nanotarget.learners.bart import fit_bart
-from nanotarget.learners.base import AdditiveModel, Model, TrainingData
-from nanotarget.learners.boosting import fit_boosting
-from nanotarget.learners.hierarchical import HierarchicalModel, fit_hierarchical
-from nanotarget.learners.ridge import fit_null, fit_ridge
-from nanotarget.learners.trees import EnsembleModel
+from nanotarget.calibrate.learners.bart import fit_bart
+from nanotarget.calibrate.learners.base import AdditiveModel, Model, TrainingData
+from nanotarget.calibrate.learners.boosting import fit_boosting
+from nanotarget.calibrate.learners.hierarchical import HierarchicalModel, fit_hierarchical
+from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
+from nanotarget.calibrate.learners.trees import EnsembleModel
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import CalibrateConfig
 
 Fitter = Callable[[TrainingData, int, CalibrateConfig], Model]
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr
 
-from nanotarget.config import BartConfig
-from nanotarget.encoding import CovariateEncoder
-from nanotarget.ensemble import Ensemble, EnsembleUtilities, from_stochtree, pool
-from nanotarget.learners.base import TrainingData
-from nanotarget.learners.trees import EnsembleModel, tree_rows
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.trees import EnsembleModel, tree_rows
+from nanotarget.petitions.encoding import CovariateEncoder
+from nanotarget.petitions.ensemble import Ensemble, EnsembleUtilities, from_stochtree, pool
+from nanotarget.study.config import BartConfig
+from nanotarget.study.seeds import child_rng
 
 LOG = logging.getLogger(__name__)
 PETITIONS = 500  # sampled to measure the variance of utilities

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget.config import CovariateConfig, DesignConfig, typed
-from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder, split_levels
-from nanotarget.problems import InputError, Problem
-from nanotarget.utilities import Layout, Reversed, Tables, Utilities
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import CovariateEncoder, split_levels
+from nanotarget.petitions.utilities import Layout, Reversed, Tables, Utilities
+from nanotarget.study.config import CovariateConfig, DesignConfig, typed
+from nanotarget.study.problems import InputError, Problem
 
 
 @dataclass(frozen=True)

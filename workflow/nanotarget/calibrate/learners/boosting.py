@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.ensemble import from_lightgbm, pool
-from nanotarget.learners.base import TrainingData
-from nanotarget.learners.trees import EnsembleModel, Rows, tree_rows
-from nanotarget.problems import InputError, Problem
-from nanotarget.seeds import child_rng
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.trees import EnsembleModel, Rows, tree_rows
+from nanotarget.petitions.ensemble import from_lightgbm, pool
+from nanotarget.study.problems import InputError, Problem
+from nanotarget.study.seeds import child_rng
 
 FOLDS = 5
 MAX_ROUNDS = 2000  # for safety only: strong smooth dependence on six covariates takes about 1,000

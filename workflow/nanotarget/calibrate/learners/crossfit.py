@@ -14,12 +14,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from nanotarget.learners.base import Model, ReversedModel, TrainingData, mean_and_error
-from nanotarget.learners.ridge import fit_null
-from nanotarget.progress import steps
-from nanotarget.score import best_petitions
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import Pieces, Tables, Utilities, average
+from nanotarget.calibrate.learners.base import Model, ReversedModel, TrainingData, mean_and_error
+from nanotarget.calibrate.learners.ridge import fit_null
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import Pieces, Tables, Utilities, average
+from nanotarget.study.progress import steps
+from nanotarget.study.seeds import child_rng
 
 
 def assign_folds(

@@ -34,19 +34,25 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder, contrasts
-from nanotarget.learners.base import DRAWS, LOGIT_NORMAL, AdditiveModel, TrainingData, centre_utilities
-from nanotarget.learners.ridge import (
+from nanotarget.calibrate.learners.base import (
+    DRAWS,
+    LOGIT_NORMAL,
+    AdditiveModel,
+    TrainingData,
+    centre_utilities,
+)
+from nanotarget.calibrate.learners.ridge import (
     Moments,
     joint_moments,
     paired_differences,
     rating_moments,
     second_moments,
 )
-from nanotarget.problems import InputError, Problem
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import Tables, additive_layout
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import CovariateEncoder, contrasts
+from nanotarget.petitions.utilities import Tables, additive_layout
+from nanotarget.study.problems import InputError, Problem
+from nanotarget.study.seeds import child_rng
 
 STEPS = 100
 TOLERANCE = 1e-4  # largest change of a variance, relative to its own size or a share of the noise

@@ -25,11 +25,11 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg
 
-from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder, indicators
-from nanotarget.learners.base import DRAWS, AdditiveModel, TrainingData
-from nanotarget.seeds import child_rng
-from nanotarget.utilities import Layout, Tables, additive_layout
+from nanotarget.calibrate.learners.base import DRAWS, AdditiveModel, TrainingData
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import CovariateEncoder, indicators
+from nanotarget.petitions.utilities import Layout, Tables, additive_layout
+from nanotarget.study.seeds import child_rng
 
 FOLDS = 5  # inner folds of respondents for choosing penalties
 # Groups of coefficients, each with a penalty of its own, and their names in `Model.fit`.

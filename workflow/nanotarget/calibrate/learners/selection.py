@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.config import CalibrateConfig
-from nanotarget.learners.base import Model, TrainingData, mean_and_error
-from nanotarget.learners.crossfit import Crossfit, compare_losses, crossfit, held_out_losses
-from nanotarget.learners.ridge import fit_null
+from nanotarget.calibrate.learners.base import Model, TrainingData, mean_and_error
+from nanotarget.calibrate.learners.crossfit import Crossfit, compare_losses, crossfit, held_out_losses
+from nanotarget.calibrate.learners.ridge import fit_null
+from nanotarget.study.config import CalibrateConfig
 
 LOG = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget.design import Design
-from nanotarget.encoding import CovariateEncoder
-from nanotarget.ensemble import Draws, Ensemble, EnsembleUtilities, Inputs
-from nanotarget.learners.base import Model, TrainingData, common_arguments
+from nanotarget.calibrate.learners.base import Model, TrainingData, common_arguments
+from nanotarget.petitions.design import Design
+from nanotarget.petitions.encoding import CovariateEncoder
+from nanotarget.petitions.ensemble import Draws, Ensemble, EnsembleUtilities, Inputs
 
 
 @dataclass(frozen=True)

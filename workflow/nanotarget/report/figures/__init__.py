@@ -14,10 +14,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.figures import diagnosis, experiment, exploration, participants, study
-from nanotarget.figures.page import Drawn
-from nanotarget.theme import Names
+from nanotarget.report import theme
+from nanotarget.report.figures import diagnosis, experiment, exploration, participants, study
+from nanotarget.report.figures.page import Drawn
+from nanotarget.report.theme import Names
 
 __all__ = ["Drawn", "build"]
 

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from nanotarget import theme
-from nanotarget.figures.page import (
+from nanotarget.report import theme
+from nanotarget.report.figures.page import (
     DASHED,
     DOTTED,
     GAP,
@@ -45,7 +45,7 @@ from nanotarget.figures.page import (
     write,
     write_lines,
 )
-from nanotarget.theme import LINE, Names
+from nanotarget.report.theme import LINE, Names
 
 BLUE, ORANGE, SKY = "#0072B2", "#E69F00", "#56B4E9"
 BOUNDS = "one-sided 95% bounds"

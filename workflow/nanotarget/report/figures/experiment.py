@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.figures.page import (
+from nanotarget.report import theme
+from nanotarget.report.figures.page import (
     Bar,
     Block,
     Drawn,
@@ -23,7 +23,7 @@ from nanotarget.figures.page import (
     forest,
     grid,
 )
-from nanotarget.theme import Names
+from nanotarget.report.theme import Names
 
 LABELS = {"confirmatory": "#0072B2", "secondary": "#E69F00", "exploratory": "white"}
 SKY = "#56B4E9"

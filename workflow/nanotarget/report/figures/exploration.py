@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.figures.experiment import difference_axis
-from nanotarget.figures.page import (
+from nanotarget.report import theme
+from nanotarget.report.figures.experiment import difference_axis
+from nanotarget.report.figures.page import (
     DASHED,
     Block,
     Drawn,
@@ -23,7 +23,7 @@ from nanotarget.figures.page import (
     forest,
     grid,
 )
-from nanotarget.theme import Names
+from nanotarget.report.theme import Names
 
 BLUE, ORANGE, SKY = "#0072B2", "#E69F00", "#56B4E9"
 HIDDEN = "too few people to show"

@@ -20,8 +20,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from nanotarget import theme
-from nanotarget.theme import LINE, TEXT_SIZE, Names
+from nanotarget.report import theme
+from nanotarget.report.theme import LINE, TEXT_SIZE, Names
 
 MARGIN = 0.12
 GAP = 0.16

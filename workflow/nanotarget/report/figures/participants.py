@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nanotarget import theme
 from nanotarget.estimate.flow import EVERYBODY, OBSERVED
-from nanotarget.figures.page import GAP, MARGIN, Canvas, Drawn, empty, write_lines
-from nanotarget.theme import LINE, TEXT_SIZE, Names
+from nanotarget.report import theme
+from nanotarget.report.figures.page import GAP, MARGIN, Canvas, Drawn, empty, write_lines
+from nanotarget.report.theme import LINE, TEXT_SIZE, Names
 
 NO_PARTICIPANTS = "No participants: the experiment's table of participants is empty."
 ABREAST = 4  # arms in a line

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nanotarget import theme
-from nanotarget.figures.page import (
+from nanotarget.report import theme
+from nanotarget.report.figures.page import (
     GAP,
     MARGIN,
     Bar,
@@ -34,7 +34,7 @@ from nanotarget.figures.page import (
     write,
     write_lines,
 )
-from nanotarget.theme import LINE, Names
+from nanotarget.report.theme import LINE, Names
 
 NO_IMCES = "No individual effects: the learner gives none."
 NO_DESIGN = "No design: the study has no petitions of attributes and levels."

@@ -4,7 +4,7 @@
 `calibration`, `experiment` and `exploratory` make the tables, `study` all of them.
 """
 
-from nanotarget.tables.calibration import (
+from nanotarget.report.tables.calibration import (
     BOUNDS,
     NEVER_FIELDED,
     amce,
@@ -12,11 +12,11 @@ from nanotarget.tables.calibration import (
     diagnostics_attributes,
     diagnostics_groups,
 )
-from nanotarget.tables.experiment import effects
-from nanotarget.tables.participants import flow
-from nanotarget.tables.parts import Column, Table, chosen
-from nanotarget.tables.study import SIMULATED_NOTE, build, deviations
-from nanotarget.tables.writing import as_html, as_latex, as_page, latex
+from nanotarget.report.tables.experiment import effects
+from nanotarget.report.tables.participants import flow
+from nanotarget.report.tables.parts import Column, Table, chosen
+from nanotarget.report.tables.study import SIMULATED_NOTE, build, deviations
+from nanotarget.report.tables.writing import as_html, as_latex, as_page, latex
 
 __all__ = [
     "BOUNDS",

@@ -7,9 +7,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.tables.parts import LOOKS, Column, Shown, Table, chosen, counts, estimates, share, texts
-from nanotarget.theme import Names
+from nanotarget.report import theme
+from nanotarget.report.tables.parts import (
+    LOOKS,
+    Column,
+    Shown,
+    Table,
+    chosen,
+    counts,
+    estimates,
+    share,
+    texts,
+)
+from nanotarget.report.theme import Names
 
 
 def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.tables.parts import (
+from nanotarget.report import theme
+from nanotarget.report.tables.parts import (
     Column,
     Shown,
     Table,
@@ -23,7 +23,7 @@ from nanotarget.tables.parts import (
     texts,
     together,
 )
-from nanotarget.theme import Names
+from nanotarget.report.theme import Names
 
 HOLM = "p, adjusted: for the number of tests in the family (Holm)."
 TESTED: Shown = {"p_value": "p", "p_adjusted": "p, adjusted", "n": "n", "label": "Label"}

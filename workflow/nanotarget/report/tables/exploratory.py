@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from nanotarget.tables.calibration import NEVER_FIELDED
-from nanotarget.tables.parts import LOOKS, Shown, Table, estimated
-from nanotarget.theme import Names
+from nanotarget.report.tables.calibration import NEVER_FIELDED
+from nanotarget.report.tables.parts import LOOKS, Shown, Table, estimated
+from nanotarget.report.theme import Names
 
 BY_CONTRAST = ("outcome", "contrast")
 GROUPS: Shown = {"grouping": "Grouping", "group": "Group"}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.tables.parts import (
+from nanotarget.report import theme
+from nanotarget.report.tables.parts import (
     Column,
     Shown,
     Table,
@@ -22,7 +22,7 @@ from nanotarget.tables.parts import (
     texts,
     together,
 )
-from nanotarget.theme import Names
+from nanotarget.report.theme import Names
 
 OTHER_ARMS = {"all": "everybody", "none": "in no arm"}
 AUDIT: Shown = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.theme import Names
+from nanotarget.report import theme
+from nanotarget.report.theme import Names
 
 LOOKS = "Exploratory: not adjusted for the number of looks."
 SUPPRESSED = "Suppressed: too few people to publish, or needed to hide a cell that has too few."

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from nanotarget import theme
-from nanotarget.tables import calibration, experiment, exploratory, participants
-from nanotarget.tables.parts import Column, Table, texts
-from nanotarget.theme import Names
+from nanotarget.report import theme
+from nanotarget.report.tables import calibration, experiment, exploratory, participants
+from nanotarget.report.tables.parts import Column, Table, texts
+from nanotarget.report.theme import Names
 
 SIMULATED_NOTE = f"{theme.SIMULATED}: made by a generator with known truth, not measured on people."
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import unicodedata
 
-from nanotarget.tables.parts import Column, Table
+from nanotarget.report.tables.parts import Column, Table
 
 
 def as_html(table: Table) -> str:

@@ -1,0 +1,1 @@
+"""A petition for everyone: assignment under each policy, how sure it is, randomisation and fielding."""

@@ -1,0 +1,1 @@
+"""From raw files to tidy tables: reading, cells, people, exclusions, quality and contracts."""

@@ -1,0 +1,1 @@
+"""Simulated studies and their truth; no stage of a study."""

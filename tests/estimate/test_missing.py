@@ -1,6 +1,7 @@
 """Attrition, bounds and weights for missing outcomes against brute force, statsmodels and known truth."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -207,6 +208,24 @@ def test_bounds_neither_depend_on_row_order_nor_on_the_order_of_arms(table, chan
         np.testing.assert_allclose(b["std_error"], a["std_error"][::-1], rtol=1e-9)
         np.testing.assert_allclose(b["effect_low"], -a["effect_high"][::-1], rtol=1e-9)
         assert b["trimmed_arm"].tolist() == a["trimmed_arm"][::-1].tolist()
+
+
+@pytest.mark.parametrize("people", [40, 60, 70, 90, 110])
+@pytest.mark.parametrize("answers", [10, 20, 30])
+def test_whole_people_are_trimmed_by_exact_counts(people, answers):
+    """Where Q times the answers is a whole number, no person more or less is trimmed by rounding."""
+    rng = child_rng(5, "exact counts")
+    more = pd.Series(rng.normal(size=70)).where(np.arange(70) < 60)
+    fewer = pd.Series(rng.normal(size=people)).where(np.arange(people) < answers)
+    data = pd.concat([fewer, more], keys=["a", "b"], names=["arm"]).rename("y").reset_index("arm")
+    share = 1 - Fraction(answers, people) / Fraction(60, 70)
+    y, rank = np.sort(more.dropna()), [Fraction(i, 60) for i in range(1, 61)]
+    sides = [r < 1 - share for r in rank], [r > share for r in rank]
+    expected = [y[kept].mean() - fewer.mean() for kept in sides]
+    for seed in range(3):
+        shuffled = data.assign(weight=1.0).sample(frac=1, random_state=seed)
+        rows = pick(estimate.lee_bounds(shuffled, ["a", "b"], ["y"]), trimming="whole")
+        np.testing.assert_allclose(rows["estimate"], expected, rtol=1e-9)
 
 
 def test_imbens_manski_intervals_solve_their_equation(table):

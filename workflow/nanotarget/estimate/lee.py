@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import optimize, special
 
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
@@ -36,7 +36,6 @@ LEE_COLUMNS = (
 
 # Response rates that differ by less are equal; weights below this share are rounding error.
 EQUAL = 1e-12
-BISECTIONS = 60
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class _Arm:
     @property
     def plain(self) -> bool:
         """Whether everybody counts the same and was randomised alone."""
-        return bool(np.ptp(self.weight) < EQUAL) and len(np.unique(self.unit)) == len(self.unit)
+        even = np.ptp(self.weight) <= EQUAL * self.weight.max(initial=0)
+        return bool(even) and len(np.unique(self.unit)) == len(self.unit)
 
 
 # The lower and the upper bound, and their variances.
@@ -263,12 +263,15 @@ def _whole(more: _Arm, fewer: _Arm) -> Bounds:
     if not (more.plain and fewer.plain):
         return bounds, variances
     share = _trim_share(more, fewer)
-    y = np.sort(more.y[more.answered])
-    rank = np.arange(1, len(y) + 1) / len(y)
-    other = fewer.y[fewer.answered]
+    y, other = np.sort(more.y[more.answered]), fewer.y[fewer.answered]
+    # F(y) > Q and F(y) < 1 - Q in whole numbers, times the answers of `more` and the people of `fewer`:
+    # as floats, quotients that are equal on paper differ, and a person more is trimmed on one machine.
+    remaining, size = len(other) * len(more.y), len(fewer.y)
+    trimmed = len(y) * size - remaining
+    rank = size * np.arange(1, len(y) + 1)
     of_share = sum((1 - arm.rate) / (arm.rate * len(arm.y)) for arm in (more, fewer))
-    for i, (kept, end) in enumerate(((rank < 1 - share, -1), (rank > share, 0))):
-        stays = y[kept] if share else y
+    for i, (kept, end) in enumerate(((rank < remaining, -1), (rank > trimmed, 0))):
+        stays = y[kept] if trimmed > 0 else y
         if len(stays):
             squared = (stays[end] - stays.mean()) ** 2
             bounds[i] = stays.mean() - other.mean()
@@ -281,18 +284,13 @@ METHODS: dict[str, Method] = {"fraction": _fraction, "whole": _whole}
 
 
 def _imbens_manski(bounds: np.ndarray, errors: np.ndarray, alpha: float) -> float:
-    """Solve Phi(c + width / larger error) - Phi(-c) = 1 - alpha for c by bisection.
-
-    The solution lies between the one-sided and the two-sided critical value.
-    """
+    """Solve Phi(c + width / larger error) - Phi(-c) = 1 - alpha for c, for an alpha below one half."""
     if np.isnan(errors).any():
         return np.nan
     width = (bounds[1] - bounds[0]) / errors.max()
-    low, high = special.ndtri(1 - alpha), special.ndtri(1 - alpha / 2)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if special.ndtr(middle + width) - special.ndtr(-middle) < 1 - alpha:
-            low = middle
-        else:
-            high = middle
-    return float(high)
+
+    def coverage_gap(c: float) -> float:
+        return float(special.ndtr(c + width) - special.ndtr(-c) - (1 - alpha))
+
+    # The solution is at most the two-sided critical value.
+    return float(optimize.brentq(coverage_gap, 0, 1 + special.ndtri(1 - alpha / 2), xtol=1e-15))

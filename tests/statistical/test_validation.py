@@ -78,8 +78,8 @@ def test_true_gains_are_those_of_the_whole_grid():
     grid = sample.data.design.petition_levels(np.arange(np.prod(SHAPE)))
     true = sample.utilities.utilities_of_all(grid)
     found = gains(sample, fitted, halves, sample.preferences, worst=False)
-    assert found["mind-reader"] == pytest.approx(true.max(axis=1) - true[:, true.mean(axis=0).argmax()])
-    worst = gains(sample, fitted, halves, sample.preferences, worst=True)["mind-reader"]
+    assert found["oracle"] == pytest.approx(true.max(axis=1) - true[:, true.mean(axis=0).argmax()])
+    worst = gains(sample, fitted, halves, sample.preferences, worst=True)["oracle"]
     assert worst == pytest.approx(true[:, true.mean(axis=0).argmin()] - true.min(axis=1))
     own = true - true.mean(axis=0)
     own -= own.mean(axis=1, keepdims=True)
@@ -115,7 +115,7 @@ def test_a_verdict_is_a_mistake_if_the_truth_of_its_replication_contradicts_it(t
         numbers = {
             "nano - overall_best": gain,
             "cross-half gain": 0.2,
-            "mind-reader": 0.2,
+            "oracle": 0.2,
             "covariate oracle": 0.2,
         }
         stages = dict.fromkeys(summary.STAGES[:3], "FAIL") | {"dividend": "PASS"}

@@ -51,7 +51,7 @@ KNOWN = {
     "person x message variance": "variance of person x message",
     "predictable variance": "predictable",
     "G1": "G1",
-    "mind-reader": "mind-reader",
+    "oracle": "oracle",
     "G2": "G2",
     "covariate oracle": "covariate oracle",
     "cross-half gain": "half-sample rules",
@@ -65,7 +65,7 @@ ROUNDING = 1e-9  # structurally zero gains are met exactly
 # Verdicts that are wrong where the true gain is on the other side of the smallest one that matters: stage or
 # overall, verdict, whose gain.
 MISTAKES = {
-    "heterogeneity fails, a mind-reader gains": ("heterogeneity", "FAIL", "mind-reader"),
+    "heterogeneity fails, an oracle gains": ("heterogeneity", "FAIL", "oracle"),
     "predictability fails, the covariate oracle gains": ("predictability", "FAIL", "covariate oracle"),
     "crossover fails, half-sample rules gain": ("crossover", "FAIL", "cross-half gain"),
     "dividend fails, nano gains": ("dividend", "FAIL", "nano - overall_best"),

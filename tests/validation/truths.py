@@ -241,7 +241,7 @@ def gains(sample, fitted, halves, others, worst):
         for model, common in zip(halves.models, halves.common, strict=True)
     ]
     found = {
-        "mind-reader": gain(sample.preferences, best_petitions(true, worst), best),
+        "oracle": gain(sample.preferences, best_petitions(true, worst), best),
         "covariate oracle": gain(sample.preferences, best_petitions(sample.predictable, worst), best),
         "cross-half gain": np.mean(of_halves, axis=0),
         "nano - overall_best": gain(sample.preferences, nano, overall),

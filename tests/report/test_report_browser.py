@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import test_report as made
+from playwright.sync_api import sync_playwright
 
-import chromium
 import report_tables as fake
 from nanotarget.report import figures, theme
 from nanotarget.report import page as report
 from nanotarget.report.page import Picture
 
-pytestmark = pytest.mark.skipif(chromium.binary() is None, reason=chromium.MISSING)
-
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
 PAGES = ("report", "answer")
@@ -49,26 +49,59 @@ def pages(project, tmp_path_factory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in texts}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
-    started = chromium.Browser(chromium.binary())
-    yield started
-    started.close()
+    """One headless Chromium of this machine for all tests."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium on the PATH; on Debian: apt-get install chromium-headless-shell")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Give a function that opens a file in a page of its own, `width` CSS pixels wide, light or dark."""
+    contexts = []
+
+    def visit(file: Path, width: int = 1280, scheme: str = "light", script: bool = True):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            is_mobile=width < 600,
+            color_scheme=scheme,
+            java_script_enabled=script,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(file.resolve().as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def complaints(page) -> list[str]:
+    """What the console was told in earnest: errors, warnings, exceptions."""
+    told = [said.text for said in page.console_messages() if said.type in ("error", "warning")]
+    return told + [str(error) for error in page.page_errors()]
 
 
 UNFOLD = "document.querySelectorAll('details').forEach(details => details.open = true)"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_console_is_quiet_and_nothing_is_asked_of_the_network(browser, pages, name):
-    with browser.page(pages[name]) as page:
-        page.ask(UNFOLD)
-        assert page.ask("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
-        asked = [address for address in page.requests() if not address.startswith("data:")]
-        assert page.complaints() == [] and asked == [pages[name].as_uri()]
+def test_the_console_is_quiet_and_nothing_is_asked_of_the_network(visit, pages, name):
+    page = visit(pages[name])
+    page.evaluate(UNFOLD)
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    asked = [request.url for request in page.requests() if not request.url.startswith("data:")]
+    assert complaints(page) == [] and asked == [pages[name].as_uri()]
 
 
-def test_what_a_page_must_not_do_would_be_noticed(browser, pages, tmp_path):
+def test_what_a_page_must_not_do_would_be_noticed(visit, pages, tmp_path):
     """The checks of this file can fail: a page with a stranger's script, style and image is found out."""
     bad = pages["report"].read_text("utf-8").replace(
         "</main>",
@@ -76,63 +109,63 @@ def test_what_a_page_must_not_do_would_be_noticed(browser, pages, tmp_path):
         '<p style="width: 900px">wide</p></main>',
     )  # fmt: skip
     (tmp_path / "bad.html").write_text(bad, "utf-8")
-    with browser.page(tmp_path / "bad.html") as page:
-        complaints = " ".join(page.complaints())
-        assert complaints.count("Content Security Policy") >= 3  # script, style and image were refused
-        assert "ran" not in complaints.split()
+    page = visit(tmp_path / "bad.html")
+    told = " ".join(complaints(page))
+    assert told.count("Content Security Policy") >= 3  # script, style and image were refused
+    assert "ran" not in told.split()
 
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_never_scrolls_sideways(browser, pages, name, width):
-    with browser.page(pages[name], width) as page:
-        page.ask(UNFOLD)
-        assert page.ask("document.documentElement.scrollWidth") <= width
-        # What is wider than the screen scrolls in a box of its own that the keyboard reaches.
-        beyond = page.ask(
-            """[...document.querySelectorAll("main *, header *")].filter(element => {
-                const box = element.getBoundingClientRect();
-                return box.width > 1 && box.right > innerWidth + 1
-                    && !element.closest("[tabindex='0'], .skip");
-            }).map(element => element.outerHTML.slice(0, 80))"""
-        )
-        assert beyond == []
+def test_the_page_never_scrolls_sideways(visit, pages, name, width):
+    page = visit(pages[name], width)
+    page.evaluate(UNFOLD)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # What is wider than the screen scrolls in a box of its own that the keyboard reaches.
+    beyond = page.evaluate(
+        """[...document.querySelectorAll("main *, header *")].filter(element => {
+            const box = element.getBoundingClientRect();
+            return box.width > 1 && box.right > innerWidth + 1
+                && !element.closest("[tabindex='0'], .skip");
+        }).map(element => element.outerHTML.slice(0, 80))"""
+    )
+    assert beyond == []
 
 
-def test_wide_tables_do_scroll_on_a_phone_in_a_box_with_a_name(browser, pages):
-    with browser.page(pages["report"], 390) as page:
-        page.ask(UNFOLD)
-        boxes = page.ask(
-            """[...document.querySelectorAll(".table, .picture")]
-                .filter(box => box.scrollWidth > box.clientWidth)
-                .map(box => [box.tabIndex, getComputedStyle(box).overflowX, box.ariaLabel])"""
-        )
-        assert len(boxes) > 10
-        assert all(index == 0 and overflow == "auto" and label for index, overflow, label in boxes)
+def test_wide_tables_do_scroll_on_a_phone_in_a_box_with_a_name(visit, pages):
+    page = visit(pages["report"], 390)
+    page.evaluate(UNFOLD)
+    boxes = page.evaluate(
+        """[...document.querySelectorAll(".table, .picture")]
+            .filter(box => box.scrollWidth > box.clientWidth)
+            .map(box => [box.tabIndex, getComputedStyle(box).overflowX, box.ariaLabel])"""
+    )
+    assert len(boxes) > 10
+    assert all(index == 0 and overflow == "auto" and label for index, overflow, label in boxes)
 
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing_wrong(browser, pages, name, scheme):
+def test_axe_finds_nothing_wrong(visit, pages, name, scheme):
     """All rules of axe-core, with everything unfolded; of a dark page only the contrast, which differs."""
     package = pytest.importorskip(
         "axe_core_python", reason="axe-core is a development requirement: `make test`"
     )
     axe = resources.files(package).joinpath("axe.min.js").read_text("utf-8")
-    with browser.page(pages[name], 1280, scheme) as page:
-        page.ask(UNFOLD)
-        page.ask(axe + "; 0")
-        rules = "{}" if scheme == "light" else "{runOnly: ['color-contrast']}"
-        found = page.ask(f"axe.run({rules}).then(({{violations, passes}}) => ({{violations, passes}}))")
-        said = [
-            (rule["id"], rule["impact"], node["html"][:120])
-            for rule in found["violations"]
-            for node in rule["nodes"]
-        ]
-        assert said == []
-        passed = {rule["id"] for rule in found["passes"]}
-        assert "color-contrast" in passed
-        assert scheme == "dark" or {"image-alt", "heading-order", "region", "html-has-lang"} <= passed
+    page = visit(pages[name], 1280, scheme)
+    page.evaluate(UNFOLD)
+    page.evaluate(axe + "; 0")
+    rules = "{}" if scheme == "light" else "{runOnly: ['color-contrast']}"
+    found = page.evaluate(f"axe.run({rules}).then(({{violations, passes}}) => ({{violations, passes}}))")
+    said = [
+        (rule["id"], rule["impact"], node["html"][:120])
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+    assert said == []
+    passed = {rule["id"] for rule in found["passes"]}
+    assert "color-contrast" in passed
+    assert scheme == "dark" or {"image-alt", "heading-order", "region", "html-has-lang"} <= passed
 
 
 CONTRAST = """(() => {
@@ -159,58 +192,56 @@ CONTRAST = """(() => {
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_text_stands_out_from_its_ground(browser, pages, name, scheme):
-    with browser.page(pages[name], 1280, scheme) as page:
-        page.ask(UNFOLD)
-        ratios = page.ask(CONTRAST)
-        assert len(ratios) > 20 and min(ratios) >= 4.5  # WCAG 2.2, AA
-        ground = page.ask("getComputedStyle(document.body).backgroundColor")
-        assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+def test_every_text_stands_out_from_its_ground(visit, pages, name, scheme):
+    page = visit(pages[name], 1280, scheme)
+    page.evaluate(UNFOLD)
+    ratios = page.evaluate(CONTRAST)
+    assert len(ratios) > 20 and min(ratios) >= 4.5  # WCAG 2.2, AA
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
 
 
-def test_figures_are_dark_on_a_dark_page_and_light_on_paper(browser, pages):
-    with browser.page(pages["report"], 1280, "dark") as page:
-        look = "getComputedStyle(document.querySelector('.picture img')).filter"
-        assert "invert" in page.ask(look)
-        page.show("dark", "print")
-        assert page.ask(look) == "none"
-        assert page.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+def test_figures_are_dark_on_a_dark_page_and_light_on_paper(visit, pages):
+    page = visit(pages["report"], 1280, "dark")
+    look = "getComputedStyle(document.querySelector('.picture img')).filter"
+    assert "invert" in page.evaluate(look)
+    page.emulate_media(media="print")
+    assert page.evaluate(look) == "none"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_names_and_structure_are_there_for_those_who_do_not_see(browser, pages, name):
-    with browser.page(pages[name]) as page:
-        page.ask(UNFOLD)
-        assert page.ask("document.documentElement.lang") == "en"
-        assert page.ask("document.title").strip() != ""
-        assert page.ask("['header', 'main', 'footer'].map(tag => document.querySelectorAll(tag).length)") == [
-            1, 1, 1,
-        ]  # fmt: skip
-        assert page.ask("[...document.images].every(image => image.alt.trim().length > 10)")
-        assert page.ask(
-            """[...document.querySelectorAll("table")].every(table => table.caption.textContent.trim()
-                && [...table.querySelectorAll("th")].every(cell => cell.scope)
-                && [...table.tHead.querySelectorAll("th")].every(cell => cell.textContent.trim()))"""
-        )
-        assert page.ask(
-            """[...document.querySelectorAll("a, button, summary")].every(item => item.textContent.trim())"""
-        )
-        ids = page.ask("[...document.querySelectorAll('[id]')].map(element => element.id)")
-        assert len(set(ids)) == len(ids)
-        names = page.ask("[...document.querySelectorAll('.table, .picture')].map(box => box.ariaLabel)")
-        assert len(set(names)) == len(names)
+def test_names_and_structure_are_there_for_those_who_do_not_see(visit, pages, name):
+    page = visit(pages[name])
+    page.evaluate(UNFOLD)
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.evaluate("document.title").strip() != ""
+    assert [page.locator(tag).count() for tag in ("header", "main", "footer")] == [1, 1, 1]
+    assert page.evaluate("[...document.images].every(image => image.alt.trim().length > 10)")
+    assert page.evaluate(
+        """[...document.querySelectorAll("table")].every(table => table.caption.textContent.trim()
+            && [...table.querySelectorAll("th")].every(cell => cell.scope)
+            && [...table.tHead.querySelectorAll("th")].every(cell => cell.textContent.trim()))"""
+    )
+    assert page.evaluate(
+        """[...document.querySelectorAll("a, button, summary")].every(item => item.textContent.trim())"""
+    )
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    assert len(set(ids)) == len(ids)
+    names = page.evaluate("[...document.querySelectorAll('.table, .picture')].map(box => box.ariaLabel)")
+    assert len(set(names)) == len(names)
 
 
-def test_the_keyboard_skips_to_the_report_and_unfolds(browser, pages):
-    with browser.page(pages["report"]) as page:
-        page.press("Tab", 9)
-        assert page.ask("document.activeElement.className") == "skip"
-        assert page.ask("document.activeElement.getBoundingClientRect().left") >= 0
-        page.press("Enter", 13)
-        assert page.ask("location.hash") == "#report"
-        page.ask("document.querySelector('details summary').focus()")
-        page.press("Enter", 13)
-        assert page.ask("document.querySelector('details').open")
+def test_the_keyboard_skips_to_the_report_and_unfolds(visit, pages):
+    page = visit(pages["report"])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#report"
+    page.evaluate("document.querySelector('details summary').focus()")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector('details').open")
 
 
 def sorting(rows: list[list[str]], header: str, numeric: list[bool]) -> str:
@@ -233,7 +264,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def test_a_table_sorts_within_its_groups_by_keyboard_and_tells_the_order(browser, pages, tmp_path):
+def test_a_table_sorts_within_its_groups_by_keyboard_and_tells_the_order(visit, pages, tmp_path):
     text = pages["report"].read_text("utf-8")
     changed = text.replace("</main>", sorting(ROWS, "To sort", [False, True]) + "</main>")
     file = tmp_path / "sorting.html"
@@ -242,41 +273,39 @@ def test_a_table_sorts_within_its_groups_by_keyboard_and_tells_the_order(browser
     cells = f"[...{table}.querySelectorAll('tr:not(.group) td:first-child')].map(cell => cell.textContent)"
     state = f"[...{table}.tHead.rows[0].cells].map(cell => cell.getAttribute('aria-sort'))"
     original = [row[0] for row in ROWS]
-    with browser.page(file) as page:
-        assert page.ask(cells) == original and page.ask(state) == [None, None]
-        page.ask(f"{table}.tHead.rows[0].cells[1].querySelector('button').focus()")
-        page.press("Enter", 13)
-        assert page.ask(cells) == ["a", "C", "b10", "b9", "x", "z", "y"]
-        assert page.ask(state) == [None, "ascending"]
-        page.press(" ", 32)
-        assert page.ask(cells) == ["b10", "C", "a", "b9", "y", "z", "x"]
-        assert page.ask(state) == [None, "descending"]
-        page.press("Enter", 13)
-        assert page.ask(cells) == original and page.ask(state) == [None, None]
-        page.ask(f"{table}.tHead.rows[0].cells[0].querySelector('button').focus()")
-        page.press("Enter", 13)
-        assert page.ask(cells) == ["a", "b9", "b10", "C", "x", "y", "z"]
-        assert page.ask(state) == ["ascending", None]
-        heads = f"[...{table}.querySelectorAll('tr.group')].map(row => row.previousElementSibling)"
-        assert page.ask(heads) == [None, None]
+    page = visit(file)
+    assert page.evaluate(cells) == original and page.evaluate(state) == [None, None]
+    page.evaluate(f"{table}.tHead.rows[0].cells[1].querySelector('button').focus()")
+    page.keyboard.press("Enter")
+    assert page.evaluate(cells) == ["a", "C", "b10", "b9", "x", "z", "y"]
+    assert page.evaluate(state) == [None, "ascending"]
+    page.keyboard.press(" ")
+    assert page.evaluate(cells) == ["b10", "C", "a", "b9", "y", "z", "x"]
+    assert page.evaluate(state) == [None, "descending"]
+    page.keyboard.press("Enter")
+    assert page.evaluate(cells) == original and page.evaluate(state) == [None, None]
+    page.evaluate(f"{table}.tHead.rows[0].cells[0].querySelector('button').focus()")
+    page.keyboard.press("Enter")
+    assert page.evaluate(cells) == ["a", "b9", "b10", "C", "x", "y", "z"]
+    assert page.evaluate(state) == ["ascending", None]
+    heads = f"[...{table}.querySelectorAll('tr.group')].map(row => row.previousElementSibling)"
+    assert page.evaluate(heads) == [None, None]
 
 
-def test_the_page_works_without_script(browser, pages):
-    with browser.page(pages["report"], 390, script=False) as page:
-        shown = page.call("Page.getLayoutMetrics")["cssContentSize"]
-        assert shown["width"] <= 390 and shown["height"] > 5000
-        root = page.call("DOM.getDocument")["root"]["nodeId"]
-        buttons = page.call("DOM.querySelectorAll", nodeId=root, selector="button")["nodeIds"]
-        folded = page.call("DOM.querySelectorAll", nodeId=root, selector="details > summary")["nodeIds"]
-        assert buttons == [] and len(folded) > 10
+def test_the_page_works_without_script(visit, pages):
+    page = visit(pages["report"], 390, script=False)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.documentElement.scrollHeight") > 5000
+    assert page.locator("button").count() == 0
+    assert page.locator("details > summary").count() > 10
 
 
-def test_on_paper_tables_are_unfolded_and_nothing_runs_off_the_sheet(browser, pages, tmp_path):
-    with browser.page(pages["report"]) as page:
-        page.ask("dispatchEvent(new Event('beforeprint'))")
-        assert page.ask("[...document.querySelectorAll('details.tables')].every(details => details.open)")
-        assert not page.ask("[...document.querySelectorAll('details.source')].some(details => details.open)")
-        page.ask("dispatchEvent(new Event('afterprint'))")
-        assert not page.ask("[...document.querySelectorAll('details')].some(details => details.open)")
-        printed = page.pdf()
+def test_on_paper_tables_are_unfolded_and_nothing_runs_off_the_sheet(visit, pages):
+    page = visit(pages["report"])
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("[...document.querySelectorAll('details.tables')].every(details => details.open)")
+    assert not page.evaluate("[...document.querySelectorAll('details.source')].some(details => details.open)")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not page.evaluate("[...document.querySelectorAll('details')].some(details => details.open)")
+    printed = page.pdf(format="A4", prefer_css_page_size=True)
     assert printed.startswith(b"%PDF") and printed.count(b"/Type /Page\n") >= 5

@@ -13,6 +13,7 @@ from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import randomization
 from nanotarget.estimate.randomization import Scheme, randomization_distribution, randomization_inference
+from nanotarget.estimate.tables import Table
 from nanotarget.study.seeds import child_rng
 
 ARMS = ["control <br>", "best - of all", "nano"]
@@ -439,7 +440,7 @@ def test_the_distribution_is_that_of_the_test(table):
 
 def test_labels_and_deviations_are_those_of_every_estimate(table):
     deviations = pd.DataFrame(
-        [("D1", "alpha", "0.05", "0.1", randomization.RANDOMIZATION_INFERENCE, "sign", "")],
+        [("D1", "alpha", "0.05", "0.1", Table.RANDOMIZATION_INFERENCE, "sign", "")],
         columns=["deviation", "what", "registered", "done", "outputs", "outcome", "estimator"],
     )
     found = randomization_inference(table, ARMS, ["y", "sign"], 1, 20, deviations=deviations)

@@ -1,7 +1,6 @@
 """Labels follow from the registration alone, and what was done differently is listed."""
 
 import copy
-import typing
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,9 @@ from scipy import stats
 from nanotarget import estimate, explore
 from nanotarget.calibrate import regression
 from nanotarget.clean.clean import read_samples
+from nanotarget.estimate import deviations as deviations_module
+from nanotarget.estimate import labels, tables
+from nanotarget.estimate.tables import Table
 from nanotarget.petitions.design import Design
 from nanotarget.study import config as config_module
 from nanotarget.study import preregistration
@@ -20,8 +22,7 @@ from nanotarget.study.problems import InputError
 from nanotarget.study.seeds import child_rng
 from simulated_studies import STUDIES
 
-EFFECTS, EQUIVALENCE = preregistration.EFFECTS, preregistration.EQUIVALENCE
-CHECKS = preregistration.CHECKS
+EFFECTS, EQUIVALENCE, CHECKS, ROBUSTNESS = Table.EFFECTS, Table.EQUIVALENCE, Table.CHECKS, Table.ROBUSTNESS
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def settings(project):
 
 def deviations(settings, registration):
     config = typed(StudyConfig, validate(copy.deepcopy(settings), "config.yaml"))
-    return preregistration.deviations(config, registration)
+    return deviations_module.deviations(config, registration)
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=str)
@@ -53,8 +54,8 @@ def test_the_simulated_studies_do_what_they_registered(study, project, monkeypat
     design = Design.from_config(config.design)
     people = read_samples("new", design, config.covariates, None, config.experiment).experiment.respondents
     registration = preregistration.parse(text, "preregistration.yaml")
-    table = preregistration.deviations(config, registration, people["arm"].value_counts().to_dict())
-    assert table.empty and list(table.columns) == list(preregistration.DEVIATION_COLUMNS)
+    table = deviations_module.deviations(config, registration, people["arm"].value_counts().to_dict())
+    assert table.empty and list(table.columns) == list(deviations_module.DEVIATION_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +79,8 @@ def test_the_simulated_studies_do_what_they_registered(study, project, monkeypat
     ],
 )
 def test_labels(registration, outcome, estimator, contrast, label):
-    assert preregistration.label_of(registration, outcome, estimator, contrast) == label
-    assert preregistration.label_of(None, outcome, estimator, contrast) == "exploratory"
+    assert labels.label_of(registration, outcome, estimator, contrast) == label
+    assert labels.label_of(None, outcome, estimator, contrast) == "exploratory"
 
 
 def test_arms_whose_names_look_like_contrasts(text):
@@ -91,8 +92,8 @@ def test_arms_whose_names_look_like_contrasts(text):
         hypothesis["contrast"] = contrast
     del content["secondary"], content["primary"]
     registration = preregistration.parse(yaml.safe_dump(content), "p.yaml")
-    assert preregistration.label_of(registration, "sign", "dim", "a - b - a") == "confirmatory"
-    assert preregistration.label_of(registration, "sign", "dim", "a - b - b - a") == "exploratory"
+    assert labels.label_of(registration, "sign", "dim", "a - b - a") == "confirmatory"
+    assert labels.label_of(registration, "sign", "dim", "a - b - b - a") == "exploratory"
 
 
 def test_a_robustness_estimator_answers_registered_questions_only(text):
@@ -100,7 +101,7 @@ def test_a_robustness_estimator_answers_registered_questions_only(text):
     content["secondary"] = [{"id": "S1", "outcome": "support", "contrast": ["nano", "best"]}]
     content["hypotheses"][0]["estimator"] = "ri"
     found = preregistration.parse(yaml.safe_dump(content), "p.yaml")
-    label_of = preregistration.label_of
+    label_of = labels.label_of
     assert label_of(found, "sign", "ri", "nano - best") == "confirmatory"
     assert label_of(found, "sign", "dim", "nano - best") == "exploratory"
     assert label_of(found, "sign", "ri", "nano - control") == "secondary"
@@ -160,14 +161,11 @@ def test_each_difference_is_listed_and_marks_what_it_touches(
     assert table["deviation"].tolist() == [f"D{i}" for i in range(1, len(table) + 1)]
     assert (table["registered"] != table["done"]).all()
     outputs = {"dim": EFFECTS, "lin": EFFECTS, "tost": EQUIVALENCE}
-    marked = {
-        e for e, o in outputs.items() if "D1" in preregistration.touching(table, o, "sign", e).split("; ")
-    }
+    marked = {e for e, o in outputs.items() if "D1" in labels.touching(table, o, "sign", e).split("; ")}
     assert marked == touched
 
 
-ESTIMATES = set(preregistration.ALL_ESTIMATES)
-ROBUSTNESS = preregistration.ROBUSTNESS
+ESTIMATES = set(tables.ESTIMATES)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +214,8 @@ def test_an_added_estimator_touches_its_own_rows_only(settings, registration):
     assert table["what"].tolist() == ["robustness: cace"]
     rows = pd.DataFrame({"outcome": "sign", "estimator": ["ri", "cace"], "contrast": "nano - best"})
     for output in ("estimate/cace.csv", ROBUSTNESS):
-        assert preregistration.marked(rows, output, table)["deviation"].tolist() == ["", "D1"]
-    assert preregistration.marked(rows, EFFECTS, table)["deviation"].tolist() == ["", ""]
+        assert labels.marked(rows, output, table)["deviation"].tolist() == ["", "D1"]
+    assert labels.marked(rows, EFFECTS, table)["deviation"].tolist() == ["", ""]
 
 
 def test_a_registered_design_is_compared_whatever_the_order_of_blocks(settings, text):
@@ -239,8 +237,8 @@ def test_planned_and_realised_sizes(settings, text):
     config = typed(StudyConfig, validate(copy.deepcopy(settings), "config.yaml"))
 
     def sizes(**realised):
-        table = preregistration.deviations(config, registration, realised)
-        everything = {*ESTIMATES, *preregistration.SAMPLE_TABLES}
+        table = deviations_module.deviations(config, registration, realised)
+        everything = {*ESTIMATES, *tables.SAMPLE_TABLES}
         assert all(set(outputs.split("; ")) == everything for outputs in table["outputs"])
         return table[["what", "registered", "done"]].to_numpy().tolist()
 
@@ -253,10 +251,10 @@ def test_planned_and_realised_sizes(settings, text):
         ["sample size", "3113", "2075"],
         ["sample size of nano", "1038", "0"],
     ]
-    assert preregistration.deviations(config, registration).empty
+    assert deviations_module.deviations(config, registration).empty
     del content["sample_size"]
     silent = preregistration.parse(yaml.safe_dump(content), "p.yaml")
-    assert preregistration.deviations(config, silent, {"control": 1}).empty
+    assert deviations_module.deviations(config, silent, {"control": 1}).empty
 
 
 # Families ----------------------------------------------------------------------------------------
@@ -346,9 +344,9 @@ def test_an_arm_that_is_not_registered_is_in_no_registered_family(text):
         },
         index=[3, 1, 4, 2],
     )
-    found = preregistration.families(registration, table)
+    found = labels.families(registration, table)
     assert found.to_dict() == {3: "f", 1: "f", 4: "support, dim", 2: "support, logit"}
-    assert preregistration.families(registration, table.iloc[:0]).empty
+    assert labels.families(registration, table.iloc[:0]).empty
 
 
 def test_a_family_that_lost_a_member_marks_those_that_are_left(settings, text):
@@ -368,9 +366,7 @@ def test_a_family_that_lost_a_member_marks_those_that_are_left(settings, text):
             "contrast": "nano - best",
         }
     )
-    marks = {
-        output: preregistration.marked(rows, output, table)["deviation"].tolist() for output in ESTIMATES
-    }
+    marks = {output: labels.marked(rows, output, table)["deviation"].tolist() for output in ESTIMATES}
     assert marks.pop(EFFECTS) == marks.pop("estimate/power.csv") == ["D2", "", "D3"]
     assert set(map(tuple, marks.values())) == {("", "", "")}
 
@@ -527,7 +523,9 @@ def test_schema_and_dataclasses_have_the_same_keys():
 
 def test_estimators_have_the_same_names_everywhere():
     schema, names = preregistration.schema(), set(preregistration.ESTIMATORS)
-    assert set(typing.get_args(preregistration.Estimator)) == names
+    assert set(tables.TABLE_OF) == names
+    adjusted = [estimator for estimator, table in tables.TABLE_OF.items() if table == EFFECTS]
+    assert adjusted == list(preregistration.FAMILY_ESTIMATORS)
     assert set(schema["$defs"]["analyses"]["items"]["properties"]["estimator"]["enum"]) == names | {None}
     registered = schema["properties"]["robustness"]["items"]["enum"]
     configured = config_module.schema()["properties"]["estimate"]["properties"]["robustness"]["items"]["enum"]
@@ -535,7 +533,7 @@ def test_estimators_have_the_same_names_everywhere():
 
 
 def test_an_arm_that_is_not_registered_is_exploratory_even_where_every_contrast_was(registration):
-    label_of = preregistration.label_of
+    label_of = labels.label_of
     assert label_of(registration, "support", "dim", "nano - best") == "secondary"
     assert label_of(registration, "support", "dim", "nano - random") == "exploratory"
     assert label_of(registration, "support", "ordinal", "nano - best") == "exploratory"

@@ -1,20 +1,21 @@
 """List what the study does differently from its pre-registration."""
 
+from nanotarget.estimate.deviations import deviations
 from nanotarget.study import artefacts, preregistration
 from nanotarget.study.config import StudyConfig, typed
 from nanotarget.study.problems import reporting
 
 
-def deviations(registration, experiment, output, study):
+def compare(registration, experiment, output, study):
     """Write the deviations; without a pre-registration there are none."""
     realised = artefacts.read_parquet(experiment)["arm"].value_counts().to_dict()
     registered = preregistration.read(registration)
-    artefacts.write_csv(preregistration.deviations(typed(StudyConfig, study), registered, realised), output)
+    artefacts.write_csv(deviations(typed(StudyConfig, study), registered, realised), output)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        deviations(
+        compare(
             snakemake.input.registration,
             snakemake.input.experiment,
             snakemake.output.deviations,

@@ -14,8 +14,9 @@ from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import EFFECT_COLUMNS, effects, labelled
 from nanotarget.estimate.influence import covariance, deviations_from, units
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import CACE, Registration, contrast_name
+from nanotarget.study.preregistration import Registration, contrast_name
 
 CACE_COLUMNS = (
     "outcome",
@@ -114,12 +115,12 @@ def cace(
         for pair in pairs(arms)
     ]
     if not rows:
-        return labelled([], CACE_COLUMNS, registration, deviations, CACE)
+        return labelled([], CACE_COLUMNS, registration, deviations, Table.CACE)
     found = pd.DataFrame(rows).assign(estimator="cace")
     numbers = [found.pop(column).to_numpy(np.float64) for column in ("estimate", "std_error", "df")]
     found = found.join(regression.tidy(numbers[0], numbers[1], numbers[2], alpha))
     tables = [part for _, part in found.groupby("outcome", sort=False)]
-    return labelled(tables, CACE_COLUMNS, registration, deviations, CACE)
+    return labelled(tables, CACE_COLUMNS, registration, deviations, Table.CACE)
 
 
 def _cace(

@@ -10,16 +10,10 @@ import pandas as pd
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, contrasts
+from nanotarget.estimate.labels import families, label_of, marked, own_family
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import (
-    EFFECTS,
-    SCALES,
-    Registration,
-    families,
-    label_of,
-    marked,
-    own_family,
-)
+from nanotarget.study.preregistration import Registration
 
 EFFECT_COLUMNS = (
     "outcome",
@@ -59,7 +53,7 @@ def effects(
         adjust: covariates of the Lin adjustment; without any there is no `lin`.
         alpha: intervals have level 1 - alpha.
         registration: gives labels and families; without one all estimates are exploratory.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `EFFECT_COLUMNS`, sorted by outcome, estimator and contrast as they were given. What cannot
@@ -74,7 +68,7 @@ def effects(
             means = arm_means(observed, arms, outcome, covariates)
             rows = contrasts(means, arms, alpha)
             tables.append(rows.assign(outcome=outcome, estimator=estimator, se_type=means.se_type))
-    return labelled(tables, EFFECT_COLUMNS, registration, deviations, EFFECTS)
+    return labelled(tables, EFFECT_COLUMNS, registration, deviations, Table.EFFECTS)
 
 
 def observed_rows(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
@@ -87,7 +81,7 @@ def labelled(
     columns: Sequence[str],
     registration: Registration | None,
     deviations: pd.DataFrame | None,
-    output: str = SCALES,
+    output: str = Table.SCALES,
 ) -> pd.DataFrame:
     """Put estimates together: Holm within families, labels and deviations.
 

@@ -11,8 +11,10 @@ from scipy import special
 
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
+from nanotarget.estimate.labels import label_of, marked
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import OutcomeConfig
-from nanotarget.study.preregistration import EQUIVALENCE, POWER, Registration, contrast_name, label_of, marked
+from nanotarget.study.preregistration import Registration, contrast_name
 
 # Digits of a standard error that a sentence shows.
 SIGNIFICANT = 2
@@ -101,7 +103,7 @@ def equivalence(
     table["label"] = [
         label_of(registration, o, "tost", c) for o, c in zip(table["outcome"], table["contrast"], strict=True)
     ]
-    return marked(table, EQUIVALENCE, deviations)[list(EQUIVALENCE_COLUMNS)]
+    return marked(table, Table.EQUIVALENCE, deviations)[list(EQUIVALENCE_COLUMNS)]
 
 
 def sentences(
@@ -207,4 +209,4 @@ def power(
     table["equivalence_margin"] = (
         special.stdtrit(df, 1 - alpha) + special.stdtrit(df, (1 + target) / 2)
     ) * error
-    return marked(table, POWER, deviations)[list(POWER_COLUMNS)]
+    return marked(table, Table.POWER, deviations)[list(POWER_COLUMNS)]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget.study.preregistration import marked
+from nanotarget.estimate.labels import marked
+from nanotarget.estimate.tables import Table
 
 PARTICIPANT_COLUMNS = ("stage", "arm", "outcome", "reason", "n", "deviation")
 
@@ -37,7 +38,7 @@ def participant_flow(
         outcomes: columns.
         flow: `clean/flow.csv` (`people.FLOW_COLUMNS`). The raw file already has the arm, so that
             exclusions are told by arm; people without one are in the arm `none`.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `PARTICIPANT_COLUMNS`: first all arms together (`all`), then each; `outcome` and `reason` are empty
@@ -45,7 +46,7 @@ def participant_flow(
     """
     rows = [*_before(flow[flow["sample"] == "experiment"]), *_after(table, arms, outcomes)]
     found = pd.DataFrame(rows, columns=[c for c in PARTICIPANT_COLUMNS if c != "deviation"])
-    return marked(found, "estimate/participants.csv", deviations)[list(PARTICIPANT_COLUMNS)]
+    return marked(found, Table.PARTICIPANTS, deviations)[list(PARTICIPANT_COLUMNS)]
 
 
 Row = tuple[str, str, str, str, int]

@@ -13,8 +13,9 @@ from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
 from nanotarget.estimate.effects import labelled
 from nanotarget.estimate.influence import covariance, deviations_from, units
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import IPW, Registration
+from nanotarget.study.preregistration import Registration
 
 IPW_COLUMNS = (
     "outcome",
@@ -107,7 +108,7 @@ def ipw_effects(
         rows = contrasts(means, arms, alpha)
         rows["naive"] = contrasts(naive, arms, alpha)["estimate"]
         tables.append(rows.join(_weights(found, arms)).assign(outcome=outcome, estimator="ipw"))
-    return labelled(tables, IPW_COLUMNS, registration, deviations, IPW)
+    return labelled(tables, IPW_COLUMNS, registration, deviations, Table.IPW)
 
 
 def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> np.ndarray:

@@ -13,7 +13,9 @@ from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.influence import covariance, units
-from nanotarget.study.preregistration import LEE, Registration, contrast_name, label_of, marked
+from nanotarget.estimate.labels import label_of, marked
+from nanotarget.estimate.tables import Table
+from nanotarget.study.preregistration import Registration, contrast_name
 
 LEE_COLUMNS = (
     "outcome",
@@ -137,7 +139,7 @@ def lee_bounds(
     found["label"] = [
         label_of(registration, o, "lee", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
     ]
-    return marked(found, LEE, deviations)[list(LEE_COLUMNS)]
+    return marked(found, Table.LEE, deviations)[list(LEE_COLUMNS)]
 
 
 def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) -> Iterator[dict[str, object]]:

@@ -10,8 +10,9 @@ from scipy import special
 
 from nanotarget.calibrate import regression
 from nanotarget.estimate.arms import adjustable, covariate_columns
+from nanotarget.estimate.labels import marked
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import marked
 
 ATTRITION_COLUMNS = (
     "outcome",
@@ -81,7 +82,7 @@ def attrition(
             share = lost[i] / assigned[i] if assigned[i] else np.nan
             rows.append((outcome, name, assigned[i], assigned[i] - lost[i], lost[i], share, *tests))
     found = pd.DataFrame(rows, columns=list(ATTRITION_COLUMNS[:-1]))
-    return marked(found, "estimate/attrition.csv", deviations)
+    return marked(found, Table.ATTRITION, deviations)
 
 
 def differential_attrition(
@@ -104,7 +105,7 @@ def differential_attrition(
         arms: names in order; arms without people are left out.
         outcomes: columns.
         covariates: the allow-list; missing values enter as in `covariate_columns`.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `DIFFERENTIAL_COLUMNS`; what cannot be tested is NaN, and `note` says why. Columns of a covariate
@@ -127,7 +128,7 @@ def differential_attrition(
             rows.append((outcome, name, *numbers, len(table), int(missing.sum()), note))
     columns = [column for column in DIFFERENTIAL_COLUMNS if column != "deviation"]
     found = pd.DataFrame(rows, columns=columns)
-    return marked(found, "estimate/differential_attrition.csv", deviations)[list(DIFFERENTIAL_COLUMNS)]
+    return marked(found, Table.DIFFERENTIAL_ATTRITION, deviations)[list(DIFFERENTIAL_COLUMNS)]
 
 
 def _interactions(

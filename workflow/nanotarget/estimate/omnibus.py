@@ -12,7 +12,9 @@ from nanotarget.calibrate import regression
 from nanotarget.calibrate.regression import Wald
 from nanotarget.estimate.arms import ArmMeans, also, arm_means
 from nanotarget.estimate.effects import observed_rows
-from nanotarget.study.preregistration import OMNIBUS, Registration, label_of, marked
+from nanotarget.estimate.labels import label_of, marked
+from nanotarget.estimate.tables import Table
+from nanotarget.study.preregistration import Registration
 
 OMNIBUS_COLUMNS = (
     "outcome",
@@ -62,7 +64,7 @@ def omnibus(
             numbers = (test.statistic, test.df1, test.df2, test.p_value)
             rows.append((outcome, name, *numbers, means.n, label, "; ".join([*said, *why])))
     found = pd.DataFrame(rows, columns=[c for c in OMNIBUS_COLUMNS if c != "deviation"])
-    return marked(found, OMNIBUS, deviations)[list(OMNIBUS_COLUMNS)]
+    return marked(found, Table.OMNIBUS, deviations)[list(OMNIBUS_COLUMNS)]
 
 
 def _wald(means: ArmMeans, usable: Sequence[str]) -> Wald:

@@ -20,7 +20,8 @@ import pandas as pd
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import labelled
-from nanotarget.study.preregistration import RANDOMIZATION_INFERENCE, Registration, contrast_name
+from nanotarget.estimate.tables import Table
+from nanotarget.study.preregistration import Registration, contrast_name
 from nanotarget.study.seeds import child_rng
 
 RANDOMIZATION_COLUMNS = (
@@ -223,7 +224,7 @@ def randomization_inference(
         columns=list(RANDOMIZATION_COLUMNS),
     ).astype(dict.fromkeys((*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"), np.float64))
     tables = [part for _, part in found.assign(estimator="ri").groupby("outcome", sort=False)]
-    return labelled(tables, RANDOMIZATION_COLUMNS, registration, deviations, RANDOMIZATION_INFERENCE)
+    return labelled(tables, RANDOMIZATION_COLUMNS, registration, deviations, Table.RANDOMIZATION_INFERENCE)
 
 
 def randomization_distribution(

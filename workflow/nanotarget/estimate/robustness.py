@@ -12,11 +12,13 @@ from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, cluster_ids, contrasts, pairs
 from nanotarget.estimate.binary import MARGINAL, logit
 from nanotarget.estimate.effects import observed_rows
+from nanotarget.estimate.labels import label_of, marked
 from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import CovariateConfig, OutcomeConfig
-from nanotarget.study.preregistration import ROBUSTNESS, Registration, label_of, marked
+from nanotarget.study.preregistration import Registration
 
 ROBUSTNESS_COLUMNS = (
     "outcome",
@@ -148,7 +150,7 @@ def robustness(
             )
     if not tables:
         return pd.DataFrame(columns=list(ROBUSTNESS_COLUMNS))
-    return marked(_ordered(pd.concat(tables, ignore_index=True), outcomes), ROBUSTNESS, deviations)[
+    return marked(_ordered(pd.concat(tables, ignore_index=True), outcomes), Table.ROBUSTNESS, deviations)[
         list(ROBUSTNESS_COLUMNS)
     ]
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.estimate.arms import MISSING, pairs
+from nanotarget.estimate.labels import marked
+from nanotarget.estimate.tables import Table
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import contrast_name, marked
+from nanotarget.study.preregistration import contrast_name
 
 BALANCE_COLUMNS = (
     "covariate",
@@ -51,7 +53,7 @@ def balance(
                 sizes = [len(group) for group in groups]
                 rows.append((covariate.name, level, name, *means, difference, *sizes))
     found = pd.DataFrame(rows, columns=list(BALANCE_COLUMNS[:-1]))
-    return marked(found, "estimate/balance.csv", deviations)
+    return marked(found, Table.BALANCE, deviations)
 
 
 def _balanced(values: pd.Series, covariate: CovariateConfig) -> Iterator[tuple[str, np.ndarray]]:

@@ -13,12 +13,12 @@ import pandas as pd
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import group_codes, suppressed_groups
+from nanotarget.estimate.labels import marked
+from nanotarget.estimate.tables import Table
 from nanotarget.explore.pair import NO_ATTRIBUTES, Pair, hide, promised, unknown
 from nanotarget.study.config import CovariateConfig, SubgroupConfig
-from nanotarget.study.preregistration import marked
 from nanotarget.study.seeds import child_rng
 
-FAIRNESS = "explore/fairness.csv"
 FAIRNESS_COLUMNS = (
     "grouping",
     "group",
@@ -62,7 +62,7 @@ def fairness(
         min_cell: groups with fewer respondents are left out (in an arm, for the realised gain).
         seed: root seed of the permutations.
         alpha: intervals have level 1 - alpha.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `FAIRNESS_COLUMNS`. By grouping and attribute the divergence of assignment: Cramer's V of group by
@@ -94,7 +94,7 @@ def fairness(
     if not parts:
         return pd.DataFrame(columns=list(FAIRNESS_COLUMNS))
     found = pd.concat(parts, ignore_index=True).assign(label="exploratory")
-    found = marked(found.reindex(columns=list(FAIRNESS_COLUMNS)), FAIRNESS, deviations)
+    found = marked(found.reindex(columns=list(FAIRNESS_COLUMNS)), Table.FAIRNESS, deviations)
     texts = ["group", "attribute", "outcome", "contrast", "note"]
     found[texts] = found[texts].fillna("")
     return found[list(FAIRNESS_COLUMNS)]

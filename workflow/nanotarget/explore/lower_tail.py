@@ -13,11 +13,11 @@ import pandas as pd
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import pairs
+from nanotarget.estimate.labels import marked
+from nanotarget.estimate.tables import Table
 from nanotarget.explore.pair import Pair, unknown
-from nanotarget.study.preregistration import marked
 from nanotarget.study.seeds import child_rng
 
-LOWER_TAIL = "explore/lower_tail.csv"
 LOWER_TAIL_COLUMNS = (
     "outcome",
     "contrast",
@@ -52,7 +52,7 @@ def lower_tail(
             answer that anybody gave.
         seed: root seed of the bootstrap.
         alpha: intervals have level 1 - alpha.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `LOWER_TAIL_COLUMNS`: for every outcome and contrast the difference in the share that refused (HC2,
@@ -75,7 +75,7 @@ def lower_tail(
     if not parts:
         return pd.DataFrame(columns=list(LOWER_TAIL_COLUMNS))
     found = pd.concat(parts, ignore_index=True).assign(label="exploratory")
-    return marked(found, LOWER_TAIL, deviations)[list(LOWER_TAIL_COLUMNS)]
+    return marked(found, Table.LOWER_TAIL, deviations)[list(LOWER_TAIL_COLUMNS)]
 
 
 def _share(pair: Pair, alpha: float) -> pd.DataFrame:

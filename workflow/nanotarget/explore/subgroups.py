@@ -14,13 +14,11 @@ from nanotarget.calibrate.regression import Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import group_codes, suppressed_groups
 from nanotarget.estimate import ArmMeans, arm_means, contrasts, pairs
+from nanotarget.estimate.labels import touching
+from nanotarget.estimate.tables import Table
 from nanotarget.explore.shrinkage import shrink
 from nanotarget.study.config import CovariateConfig, SubgroupConfig
-from nanotarget.study.preregistration import touching
 
-SUBGROUPS = "explore/subgroups.csv"
-ODDS = "explore/odds_ratios.csv"
-MOBILISATION = "explore/mobilisation.csv"
 SHRUNKEN = ("shrunken", "shrunken_error", "shrunken_low", "shrunken_high")
 SUBGROUP_COLUMNS = (
     "grouping",
@@ -104,7 +102,7 @@ def subgroups(
         min_cell: groups with fewer observed respondents in an arm are suppressed, and enough
             others to hide them (see `suppressed_groups`).
         alpha: intervals have level 1 - alpha.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `SUBGROUP_COLUMNS`, sorted as the config lists groupings, groups, outcomes and contrasts.
@@ -114,7 +112,16 @@ def subgroups(
         `shrink`, over the same groups (NaN with fewer than three). Every row is exploratory.
     """
     found = _tables(
-        table, arms, outcomes, groupings, covariates, min_cell, alpha, deviations, SUBGROUPS, _as_they_are
+        table,
+        arms,
+        outcomes,
+        groupings,
+        covariates,
+        min_cell,
+        alpha,
+        deviations,
+        Table.SUBGROUPS,
+        _as_they_are,
     )
     return found[list(SUBGROUP_COLUMNS)]
 
@@ -144,7 +151,16 @@ def odds_ratios(
         `odds_ratio` with its interval. NaN with a note where nobody or everybody in an arm has a 1.
     """
     found = _tables(
-        table, arms, outcomes, groupings, covariates, min_cell, alpha, deviations, ODDS, _in_log_odds
+        table,
+        arms,
+        outcomes,
+        groupings,
+        covariates,
+        min_cell,
+        alpha,
+        deviations,
+        Table.ODDS_RATIOS,
+        _in_log_odds,
     )
     for ratio, log in (("odds_ratio", "estimate"), ("odds_low", "conf_low"), ("odds_high", "conf_high")):
         found[ratio] = np.exp(found[log].astype(np.float64))
@@ -196,7 +212,7 @@ def mobilisation(
             (inside, outside, _difference(inside, outside, alpha)),
             strict=True,
         ):
-            mark = "" if deviations is None else touching(deviations, MOBILISATION, outcome, "dim")
+            mark = "" if deviations is None else touching(deviations, Table.MOBILISATION, outcome, "dim")
             part = _blanked(part.assign(suppressed=hidden))
             parts.append(part.assign(group=name, quantity=quantity, outcome=outcome, deviation=mark))
     if not parts:

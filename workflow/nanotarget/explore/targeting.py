@@ -19,14 +19,12 @@ from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import group_codes, suppressed_groups
 from nanotarget.estimate import covariate_columns, pairs
+from nanotarget.estimate.labels import marked
+from nanotarget.estimate.tables import Table
 from nanotarget.explore.pair import Pair, hide, unknown
 from nanotarget.study.config import CovariateConfig, SubgroupConfig
-from nanotarget.study.preregistration import marked
 from nanotarget.study.seeds import child_rng
 
-GATE, PROJECTION, RATE, TOC = (
-    f"explore/{name}.csv" for name in ("gate", "projection", "rate", "targeting_curve")
-)
 TAIL = ("label", "suppressed", "deviation", "note")
 JOINT = ("interaction_f", "interaction_df1", "interaction_df2", "interaction_p")
 GATE_COLUMNS = ("grouping", "group", "outcome", "contrast", *ESTIMATE_COLUMNS, *JOINT, *TAIL)
@@ -34,6 +32,7 @@ PROJECTION_COLUMNS = ("outcome", "contrast", "term", *ESTIMATE_COLUMNS, *JOINT, 
 RATE_COLUMNS = ("outcome", "contrast", "target", *ESTIMATE_COLUMNS, "label", "deviation", "note")
 TOC_COLUMNS = ("outcome", "contrast", "share", *ESTIMATE_COLUMNS, "label", "deviation", "note")
 
+TABLES = (Table.GATE, Table.PROJECTION, Table.RATE, Table.TARGETING_CURVE)
 PREDICTED = "predicted gain"  # the grouping by quantiles of it
 QUANTILES = 5
 FOLDS = 5
@@ -102,7 +101,7 @@ def targeting(
         seed: root seed.
         alpha: intervals have level 1 - alpha.
         shares: of the arms by design; without them those among the people randomised, in every block.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         gate: mean score of all, of every configured group and of quantiles of predicted gain (equal gains
@@ -111,33 +110,33 @@ def targeting(
         an F test of all slopes. rate and curve: see `rank_weighted`. Errors are HC2 (CR2 where
         clusters were randomised). Every row is exploratory.
     """
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in (GATE, PROJECTION, RATE, TOC)}
+    parts: dict[Table, list[pd.DataFrame]] = {name: [] for name in TABLES}
     for outcome in outcomes:
         for later, earlier in pairs(arms):
             scores = contrast_scores(table, later, earlier, outcome, adjust, seed, shares)
             ranked = scores.pair.table["respondent_id"].map(gain).to_numpy(np.float64)
             rate, curve = _ranked(scores, ranked, min_cell, seed, alpha)
             found = {
-                GATE: _gates(scores, groupings, covariates, ranked, min_cell, alpha),
-                PROJECTION: _projection(scores, adjust, min_cell, alpha),
-                RATE: rate,
-                TOC: curve,
+                Table.GATE: _gates(scores, groupings, covariates, ranked, min_cell, alpha),
+                Table.PROJECTION: _projection(scores, adjust, min_cell, alpha),
+                Table.RATE: rate,
+                Table.TARGETING_CURVE: curve,
             }
             for name, rows in found.items():
                 rows = rows.assign(outcome=outcome, contrast=scores.pair.contrast, label="exploratory")
                 parts[name].append(rows)
 
-    def whole(name: str, columns: Sequence[str]) -> pd.DataFrame:
+    def whole(name: Table, columns: Sequence[str]) -> pd.DataFrame:
         if not parts[name]:
             return pd.DataFrame(columns=list(columns))
         rows = pd.concat(parts[name], ignore_index=True)
         return marked(rows, name, deviations)[list(columns)]
 
     return Targeting(
-        whole(GATE, GATE_COLUMNS),
-        whole(PROJECTION, PROJECTION_COLUMNS),
-        whole(RATE, RATE_COLUMNS),
-        whole(TOC, TOC_COLUMNS),
+        whole(Table.GATE, GATE_COLUMNS),
+        whole(Table.PROJECTION, PROJECTION_COLUMNS),
+        whole(Table.RATE, RATE_COLUMNS),
+        whole(Table.TARGETING_CURVE, TOC_COLUMNS),
     )
 
 

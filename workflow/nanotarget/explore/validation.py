@@ -16,10 +16,11 @@ import pandas as pd
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import suppressed_groups
+from nanotarget.estimate.labels import label_of, marked
+from nanotarget.estimate.tables import Table
 from nanotarget.explore.pair import Pair, hide, promised, unknown
-from nanotarget.study.preregistration import Registration, label_of, marked
+from nanotarget.study.preregistration import Registration
 
-VALIDATION = "explore/validation.csv"
 PREDICTED = ("predicted", "predicted_low", "predicted_high")
 VALIDATION_COLUMNS = (
     "outcome",
@@ -94,7 +95,7 @@ def validation(
             be held against the predicted one, nor lambda against 1.
         dividend: of the calibration.
         registration: gives the labels; estimators that it does not know are exploratory.
-        deviations: from `preregistration.deviations`.
+        deviations: from `deviations.deviations`.
 
     Returns:
         `VALIDATION_COLUMNS`. Errors are HC2, CR2 where clusters were randomised. By outcome and estimator:
@@ -135,7 +136,7 @@ def validation(
         label_of(registration, o, e, c)
         for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)
     ]
-    return marked(found, VALIDATION, deviations)[list(VALIDATION_COLUMNS)]
+    return marked(found, Table.VALIDATION, deviations)[list(VALIDATION_COLUMNS)]
 
 
 def _joined(*notes: str) -> str:

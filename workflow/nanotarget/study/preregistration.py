@@ -1,30 +1,23 @@
-"""The frozen pre-registration: the label of every estimate, and what was done differently.
-
-Labels follow from the registration alone; there is no way to set one by hand.
-"""
+"""The frozen pre-registration of a study: what it registers, read and checked."""
 
 from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jsonschema
-import pandas as pd
 import yaml
 
 from nanotarget.study.config import (
     ExclusionConfig,
-    ExperimentConfig,
     OutcomeKind,
     RandomisationConfig,
-    StudyConfig,
     explain,
-    normalised,
     typed,
 )
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
@@ -33,70 +26,12 @@ SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "preregistration.schema.ya
 
 Label = Literal["confirmatory", "secondary", "exploratory"]
 
-DEVIATION_COLUMNS = ("deviation", "what", "registered", "done", "outputs", "outcome", "estimator")
-
-# Artefacts that an analysis of the experiment's outcomes goes into.
-EFFECTS = "estimate/effects.csv"
-EQUIVALENCE = "estimate/equivalence.csv"
-SCALES = "estimate/scales.csv"
-OMNIBUS = "estimate/omnibus.csv"
-RANDOMIZATION_INFERENCE = "estimate/randomization_inference.csv"
-LEE = "estimate/lee_bounds.csv"
-IPW = "estimate/ipw.csv"
-CACE = "estimate/cace.csv"
-CHECKS = "estimate/checks.csv"
-ROBUSTNESS = "estimate/robustness.csv"
-POWER = "estimate/power.csv"
-ALL_ESTIMATES = (
-    EFFECTS,
-    EQUIVALENCE,
-    SCALES,
-    OMNIBUS,
-    RANDOMIZATION_INFERENCE,
-    LEE,
-    IPW,
-    CACE,
-    CHECKS,
-    ROBUSTNESS,
-    POWER,
-    *(
-        f"explore/{name}.csv"
-        for name in (
-            "subgroups",
-            "odds_ratios",
-            "mobilisation",
-            "lower_tail",
-            "gate",
-            "projection",
-            "rate",
-            "targeting_curve",
-            "validation",
-            "fairness",
-        )
-    ),
-)
-SAMPLE_TABLES = tuple(
-    f"estimate/{name}.csv" for name in ("attrition", "differential_attrition", "balance", "participants")
-)
-
-# Estimator -> where its rows are beside the specification curve in ROBUSTNESS.
-TABLE_OF = {
-    "dim": EFFECTS,
-    "lin": EFFECTS,
-    "tost": EQUIVALENCE,
-    "logit": SCALES,
-    "ordinal": SCALES,
-    "mann_whitney": SCALES,
-    "ri": RANDOMIZATION_INFERENCE,
-    "lee": LEE,
-    "ipw": IPW,
-    "cace": CACE,
-}
-ESTIMATORS = tuple(TABLE_OF)
+Estimator = Literal["dim", "lin", "tost", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
+ESTIMATORS = get_args(Estimator)
 # What an analysis is done with that registers no estimator; the others must be registered by name.
 MAIN_ESTIMATORS = ("dim", "lin", "tost")
-
-Estimator = Literal["dim", "lin", "tost", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
+# Those whose p values are adjusted within registered families.
+FAMILY_ESTIMATORS = ("dim", "lin")
 
 
 @dataclass(frozen=True)
@@ -374,12 +309,12 @@ def _check_families(registration: Registration, source: str) -> Iterator[Problem
                     f"one of {listed(analyses)}",
                     "correct it",
                 )
-            elif EFFECTS not in map(TABLE_OF.__getitem__, analyses[name].estimators):
+            elif not set(FAMILY_ESTIMATORS) & set(analyses[name].estimators):
                 yield Problem(
                     source,
                     where,
                     f"the p value of '{name}' ({analyses[name].estimator}) is not adjusted",
-                    f"analyses by {listed(e for e, table in TABLE_OF.items() if table == EFFECTS)}",
+                    f"analyses by {listed(FAMILY_ESTIMATORS)}",
                     "take it out",
                 )
             if owner.setdefault(name, family.name) != family.name:
@@ -395,300 +330,3 @@ def _check_families(registration: Registration, source: str) -> Iterator[Problem
         yield Problem(
             source, "key families", f"the family '{twice}' is there twice", "every name once", "rename one"
         )
-
-
-def own_family(table: pd.DataFrame) -> pd.Series:
-    """Name the family of each estimate where none is registered: its outcome and estimator."""
-    return table["outcome"].astype("str") + ", " + table["estimator"].astype("str")
-
-
-def families(registration: Registration | None, table: pd.DataFrame) -> pd.Series:
-    """Name the family of tests in which the p value of each estimate is adjusted.
-
-    What no registered family lists is adjusted over the contrasts of its outcome and estimator.
-
-    Args:
-        registration: the study's, or None.
-        table: with outcome, estimator and contrast.
-
-    Returns:
-        Texts with the index of the table.
-    """
-    members = [
-        (family.name, analysis)
-        for family in (registration.families if registration else [])
-        for analysis in registration.analyses  # type: ignore[union-attr]
-        if analysis.id in family.analyses
-    ]
-
-    def family_of(own: str, *estimate: str) -> str:
-        if registration is not None and registration.knows(estimate[-1]):
-            for name, analysis in members:
-                if analysis.covers(*estimate):
-                    return name
-        return own
-
-    rows = zip(own_family(table), table["outcome"], table["estimator"], table["contrast"], strict=True)
-    return pd.Series([family_of(*row) for row in rows], index=table.index, dtype="str", name="family")
-
-
-def label_of(registration: Registration | None, outcome: str, estimator: str, contrast: str) -> Label:
-    """Return the label of an estimate; without a registration everything is exploratory.
-
-    Args:
-        registration: the study's, or None.
-        outcome: name of the outcome.
-        estimator: one of ESTIMATORS (or any other, which is exploratory). One of the registered
-            robustness set is secondary wherever it answers the question of a registered analysis.
-        contrast: as `contrast_name` writes it. With an arm that is not registered it is exploratory,
-            even where an analysis was registered for every contrast.
-    """
-    if registration is None or estimator not in ESTIMATORS:
-        return "exploratory"
-    if not registration.knows(contrast):
-        return "exploratory"
-    if any(hypothesis.covers(outcome, estimator, contrast) for hypothesis in registration.hypotheses):
-        return "confirmatory"
-    if any(analysis.covers(outcome, estimator, contrast) for analysis in registration.secondary):
-        return "secondary"
-    if estimator in registration.robustness and any(
-        analysis.asks(outcome, contrast) for analysis in registration.analyses
-    ):
-        return "secondary"
-    return "exploratory"
-
-
-def deviations(
-    config: StudyConfig, registration: Registration | None, realised: Mapping[str, int] | None = None
-) -> pd.DataFrame:
-    """List what the study does differently from its registration.
-
-    Args:
-        config: the study; parts without data (no calibration, no experiment) cannot deviate.
-        registration: the study's; without one there is nothing to deviate from.
-        realised: arm -> people randomised to it and left after the exclusions; None = not known, and
-            not compared with what was planned.
-
-    Returns:
-        deviation (D1, D2, ...), what, registered, done, outputs (artefacts touched) and estimator
-        (which of their rows; empty = all), both joined by "; ", and outcome (empty = all).
-    """
-    found = [] if registration is None else list(_differences(config, registration))
-    if registration and config.experiment and realised is not None:
-        found += _sizes(registration, realised)
-    rows = [(f"D{i}", *difference) for i, difference in enumerate(found, 1)]
-    return pd.DataFrame(rows, columns=list(DEVIATION_COLUMNS), dtype="str")
-
-
-def touching(deviations: pd.DataFrame, output: str, outcome: str, estimator: str) -> str:
-    """Return the ids of the deviations that touch a row of an artefact, joined by "; ".
-
-    Args:
-        deviations: from `deviations`.
-        output: path of the artefact inside the study's results.
-        outcome: of the row.
-        estimator: of the row.
-    """
-    table = deviations.fillna("")
-    touched = [
-        row.deviation
-        for row in table.itertuples()
-        if output in row.outputs.split("; ")
-        and row.outcome in ("", outcome)
-        and (row.estimator == "" or estimator in row.estimator.split("; "))
-    ]
-    return "; ".join(touched)
-
-
-def marked(table: pd.DataFrame, output: str, deviations: pd.DataFrame | None) -> pd.DataFrame:
-    """Add the ids of the deviations that touch each row."""
-    if deviations is None or deviations.empty:
-        return table.assign(deviation="")
-    blank = [""] * len(table)
-    outcomes, estimators = table.get("outcome", blank), table.get("estimator", blank)
-    marks = [touching(deviations, output, o, e) for o, e in zip(outcomes, estimators, strict=True)]
-    return table.assign(deviation=marks)
-
-
-Difference = tuple[str, str, str, str, str, str]
-
-
-def _difference(
-    what: str,
-    registered: str,
-    done: str,
-    outputs: Sequence[str],
-    outcome: str = "",
-    estimators: Sequence[str] = (),
-) -> Difference:
-    return what, registered, done, "; ".join(outputs), outcome, "; ".join(estimators)
-
-
-def _differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
-    if config.calibration:
-        yield from _steps(
-            "exclusions from the calibration",
-            registration.exclusions.calibration,
-            config.calibration.exclusions,
-            ("calibrate/amce.csv", "calibrate/marginal_means.csv", "diagnose/diagnostics.csv"),
-        )
-    if config.experiment is None:
-        return
-    estimates = (*ALL_ESTIMATES, *SAMPLE_TABLES)
-    yield from _steps(
-        "exclusions from the experiment",
-        registration.exclusions.experiment,
-        config.experiment.exclusions,
-        estimates,
-    )
-    arms = [arm.name for arm in config.experiment.arms]
-    if sorted(arms) != sorted(registration.arms):
-        yield _difference("arms", ", ".join(registration.arms), ", ".join(arms), estimates)
-    done = config.estimate
-    if done.alpha != registration.alpha:
-        yield _difference("alpha", f"{registration.alpha:g}", f"{done.alpha:g}", ALL_ESTIMATES)
-    if sorted(done.adjust) != sorted(registration.adjust):
-        yield _difference(
-            "adjust",
-            ", ".join(registration.adjust) or "nothing",
-            ", ".join(done.adjust) or "nothing",
-            (EFFECTS, POWER, ROBUSTNESS, IPW),
-            estimators=("lin", "ipw"),
-        )
-    yield from _design_differences(config.experiment, registration)
-    yield from _robustness_differences(config, registration)
-    yield from _outcome_differences(config, registration)
-    yield from _untested(config, registration)
-
-
-def _design_differences(experiment: ExperimentConfig, registration: Registration) -> Iterator[Difference]:
-    if registration.randomisation is not None:
-        texts = [_scheme_text(drawn) for drawn in (registration.randomisation, experiment.randomisation)]
-        if texts[0] != texts[1]:
-            yield _difference("randomisation", texts[0], texts[1], ALL_ESTIMATES)
-    if registration.weight != experiment.weight:
-        texts = [column or "none" for column in (registration.weight, experiment.weight)]
-        yield _difference("survey weights", texts[0], texts[1], ALL_ESTIMATES)
-    yield from _steps(
-        "post-treatment checks", registration.post_checks, experiment.post_checks, (ROBUSTNESS, CHECKS)
-    )
-
-
-def _scheme_text(randomisation: RandomisationConfig) -> str:
-    by = f" by {randomisation.cluster}" if randomisation.cluster else ""
-    blocks = listed(sorted(randomisation.blocks), len(randomisation.blocks))
-    return f"{randomisation.scheme}{by}" + (f" within {blocks}" if blocks else "")
-
-
-def _robustness_differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
-    """An estimator left out thins the whole specification curve, one added touches its own rows."""
-    done = config.estimate.robustness
-    for name in registration.robustness:
-        if name not in done:
-            yield _difference(f"robustness: {name}", "in the set", "left out", (ROBUSTNESS,))
-    for name in done:
-        if name not in registration.robustness:
-            outputs = (TABLE_OF[name], ROBUSTNESS)
-            yield _difference(f"robustness: {name}", "not in the set", "added", outputs, estimators=(name,))
-
-
-def _sizes(registration: Registration, realised: Mapping[str, int]) -> Iterator[Difference]:
-    if registration.sample_size is None:
-        return
-    planned = {"sample size": registration.sample_size.planned}
-    planned |= {f"sample size of {arm}": n for arm, n in registration.sample_size.arms.items()}
-    found = {"sample size": sum(realised.values())}
-    found |= {f"sample size of {arm}": n for arm, n in realised.items()}
-    for what, n in planned.items():
-        if found.get(what, 0) != n:
-            outputs = (*ALL_ESTIMATES, *SAMPLE_TABLES)
-            yield _difference(what, str(n), str(found.get(what, 0)), outputs)
-
-
-def _steps(
-    what: str,
-    registered: Sequence[ExclusionConfig],
-    done: Sequence[ExclusionConfig],
-    outputs: Sequence[str],
-) -> Iterator[Difference]:
-    """Steps are compared by what they do, in order, not by their names."""
-    if [_rule_text(step) for step in registered] != [_rule_text(step) for step in done]:
-        texts = ["; then ".join(f"{s.step} ({_rule_text(s)})" for s in steps) for steps in (registered, done)]
-        yield _difference(what, texts[0] or "none", texts[1] or "none", outputs)
-
-
-def _rule_text(step: ExclusionConfig) -> str:
-    match step.rule:
-        case "in" | "not_in":
-            values = sorted({normalised(value) for value in step.values})
-            return f"{step.column} {step.rule.replace('_', ' ')} {listed(values, len(values))}"
-        case "below" | "above":
-            return f"{step.column} {step.rule} {step.value:g}"
-        case _:
-            return f"{step.column} {step.rule}"
-
-
-def _outcome_differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
-    assert config.experiment is not None
-    done = {outcome.name: outcome for outcome in config.experiment.outcomes}
-    for registered in registration.outcomes:
-        outcome = done.get(registered.name)
-        if outcome is None:
-            yield _difference("outcome", registered.name, "not analysed", (), outcome=registered.name)
-            continue
-        texts = [
-            o.kind + (f", 1 if at least {o.at_least:g}" if o.at_least is not None else "")
-            for o in (registered, outcome)
-        ]
-        if texts[0] != texts[1]:
-            what = f"measurement of {registered.name}"
-            yield _difference(what, texts[0], texts[1], ALL_ESTIMATES, outcome=registered.name)
-        bounds = [sesoi.get(registered.name) for sesoi in (registration.sesoi, config.estimate.sesoi)]
-        if bounds[0] != bounds[1]:
-            texts = ["none" if bound is None else f"{bound:g}" for bound in bounds]
-            what = f"smallest effect of interest of {registered.name}"
-            outputs = (EQUIVALENCE, POWER)
-            yield _difference(what, texts[0], texts[1], outputs, outcome=registered.name)
-
-
-def _untested(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
-    """Registered analyses that the config makes impossible, and the families that they are missing from."""
-    reasons = {a.id: _reason_untested(config, a) for a in registration.analyses}
-    outcomes = {outcome.name for outcome in config.experiment.outcomes} if config.experiment else set()
-    for analysis in registration.analyses:
-        if reasons[analysis.id] and analysis.outcome in outcomes:  # a missing outcome is listed itself
-            yield _difference(
-                f"analysis {analysis.id}",
-                analysis.text or f"{analysis.outcome}, {analysis.estimator}",
-                f"not tested: {reasons[analysis.id]}",
-                (),
-                outcome=analysis.outcome,
-            )
-    for family in registration.families:
-        left = [a for a in registration.analyses if a.id in family.analyses and not reasons[a.id]]
-        if len(left) < len(family.analyses):
-            texts = (", ".join(family.analyses), ", ".join(a.id for a in left))
-            for outcome in dict.fromkeys(a.outcome for a in left):
-                estimators = dict.fromkeys(e for a in left if a.outcome == outcome for e in a.estimators)
-                what = f"family {family.name}"
-                yield _difference(what, *texts, (EFFECTS, POWER), outcome, tuple(estimators))
-
-
-def _reason_untested(config: StudyConfig, analysis: Analysis) -> str:
-    """Say why an analysis cannot be done; empty if it can."""
-    assert config.experiment is not None
-    arms = {arm.name for arm in config.experiment.arms}
-    if analysis.outcome not in {outcome.name for outcome in config.experiment.outcomes}:
-        return f"no outcome '{analysis.outcome}'"
-    if missing := [arm for arm in analysis.contrast or [] if arm not in arms]:
-        return f"no arm {listed(missing)}"
-    match analysis.estimator:
-        case None | "dim":
-            return ""
-        case "lin":
-            return "" if config.estimate.adjust else "no covariates to adjust for"
-        case "tost":
-            return "" if analysis.outcome in config.estimate.sesoi else "no smallest effect of interest"
-        case estimator:
-            done = estimator in config.estimate.robustness
-            return "" if done else f"'{estimator}' is not in estimate.robustness"

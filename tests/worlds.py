@@ -12,6 +12,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import best_petitions
 from nanotarget.petitions.utilities import Layout, Tables, additive_layout, part_worths
 from nanotarget.study.config import AttributeConfig, CovariateConfig, DesignConfig
+from nanotarget.study.response import RESPONSES
 
 REFERENCE = (5, 5, 5, 5, 5, 3, 3)  # levels of the reference study: 28,125 petitions
 
@@ -103,7 +104,7 @@ def answer(utilities, respondents, covariates, tasks, rng, *, baseline=0.8, nois
         first = response[::2] > response[1::2]
         response = np.column_stack([first, ~first]).ravel().astype(float)
     task = np.tile(np.repeat(np.arange(tasks), 2), utilities.n)
-    return TrainingData(design, outcome, levels, response, who, task, respondents, covariates)
+    return TrainingData(design, RESPONSES[outcome], levels, response, who, task, respondents, covariates)
 
 
 @dataclass(frozen=True)

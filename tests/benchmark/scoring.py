@@ -36,6 +36,7 @@ from nanotarget.petitions.score import best_petitions, landscape
 from nanotarget.petitions.utilities import part_worths
 from nanotarget.study import artefacts
 from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
+from nanotarget.study.response import Choice
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = (PROJECT / os.environ.get("NANOTARGET_REFERENCE", "../shared")).resolve()
@@ -197,7 +198,7 @@ def conjoint():
     design = Design.from_config(config.design)
     sample = read_samples("new", design, config.covariates, config.calibration, None).calibration
     covariates = tuple(config.covariates)
-    return TrainingData.from_tables(sample.profiles, sample.respondents, design, "choice", covariates)
+    return TrainingData.from_tables(sample.profiles, sample.respondents, design, Choice, covariates)
 
 
 def fit(folder):

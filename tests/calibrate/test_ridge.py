@@ -31,6 +31,7 @@ from nanotarget.petitions.score import best_petitions, landscape
 from nanotarget.petitions.utilities import Layout, Tables, additive_layout, average, part_worths
 from nanotarget.study.config import AttributeConfig, CalibrateConfig, CovariateConfig, DesignConfig
 from nanotarget.study.problems import InputError
+from nanotarget.study.response import RESPONSES, Rating
 from worlds import Known, factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 3))
@@ -83,7 +84,7 @@ def interacting(design, n, tasks, rng, strength, outcome="rating", **world):
         response = np.column_stack([first, ~first]).ravel().astype(float)
     layout = Layout(design, (*additive_layout(design).subsets, *pairs))
     common = Tables(layout, np.append(truth.mean(axis=0), strength * cells)[None])
-    return replace(data, outcome_kind=outcome, outcome=response), common
+    return replace(data, response=RESPONSES[outcome], outcome=response), common
 
 
 @pytest.fixture
@@ -256,7 +257,14 @@ def test_utilities_follow_permuted_rows_and_relabelled_levels(outcome):
     relabel = [np.random.default_rng(8).permutation(size) for size in DESIGN.shape]
     levels = np.column_stack([relabel[a][data.levels[:, a]] for a in range(3)])
     renamed = TrainingData(
-        DESIGN, outcome, levels, data.outcome, data.respondent, data.task, data.respondents, data.covariates
+        DESIGN,
+        RESPONSES[outcome],
+        levels,
+        data.outcome,
+        data.respondent,
+        data.task,
+        data.respondents,
+        data.covariates,
     )
     relabelled = utilities(renamed)[np.ix_(np.arange(80), *relabel)]
     assert np.allclose(base, relabelled, atol=1e-7)
@@ -278,7 +286,7 @@ def test_a_constant_added_to_ratings_changes_only_the_intercept():
     data, _ = simulate(DESIGN, 50, 3, np.random.default_rng(9), specific=0.6)
     moved = TrainingData(
         DESIGN,
-        "rating",
+        Rating,
         data.levels,
         data.outcome + 5,
         data.respondent,
@@ -371,7 +379,7 @@ def test_nobody_is_predicted_by_a_model_that_has_seen_her():
     outcome = data.outcome.copy()
     outcome[data.respondent == 7] = np.random.default_rng(15).normal(size=6) * 100
     wild = TrainingData(
-        DESIGN, "rating", data.levels, outcome, data.respondent, data.task, data.respondents, data.covariates
+        DESIGN, Rating, data.levels, outcome, data.respondent, data.task, data.respondents, data.covariates
     )
     moved = cross(wild)
     before, after = (fitted.utilities.level_means() for fitted in (base, moved))
@@ -422,7 +430,7 @@ def test_data_nobody_can_learn_from_are_refused(kept):
     )
     rows = rows[rows["respondent_id"].isin(kept) & ((len(kept) == 1) | (rows["profile"] == 1))]
     with pytest.raises(InputError, match="left to learn from"):
-        TrainingData.from_tables(rows, data.respondents, DESIGN, "rating", data.covariates)
+        TrainingData.from_tables(rows, data.respondents, DESIGN, Rating, data.covariates)
 
 
 def test_a_training_fold_with_one_rating_each_teaches_nothing():
@@ -431,7 +439,7 @@ def test_a_training_fold_with_one_rating_each_teaches_nothing():
     rows = np.arange(12) % 2 == 0
     one = TrainingData(
         DESIGN,
-        "rating",
+        Rating,
         data.levels[rows],
         data.outcome[rows],
         data.respondent[rows],
@@ -583,7 +591,9 @@ def test_curves_help_new_people_where_the_truth_bends_and_cost_nothing_where_it_
         people[[f"z{j}" for j in range(4)]] = z[:500]
         new = people.copy()
         new[[f"z{j}" for j in range(4)]] = z[500:]
-        fitted = fit_ridge(replace(data, outcome_kind=outcome, outcome=response, respondents=people), 1)
+        fitted = fit_ridge(
+            replace(data, response=RESPONSES[outcome], outcome=response, respondents=people), 1
+        )
         known = part_worths(truth[500:], design)
         lost = known.utility_of(best_petitions(known)) - known.utility_of(
             best_petitions(fitted.utilities(new))

@@ -24,6 +24,7 @@ from nanotarget.petitions.score import best_petitions, landscape
 from nanotarget.petitions.utilities import part_worths
 from nanotarget.study.config import BartConfig, CalibrateConfig
 from nanotarget.study.problems import InputError
+from nanotarget.study.response import Choice
 from worlds import factorial, simulate
 
 REFERENCE = factorial((5, 5, 5, 5, 5, 3, 3))
@@ -142,7 +143,7 @@ def logit_choices(design, n, tasks, scale, seed):
     eta = part_worths(truth, design).utility_of_rows(data.levels, data.respondent)
     first = rng.random(len(eta) // 2) < 1 / (1 + np.exp(eta[1::2] - eta[::2]))
     outcome = np.column_stack([first, ~first]).ravel().astype(float)
-    return type(data)(**{**vars(data), "outcome": outcome, "outcome_kind": "choice"}), truth
+    return type(data)(**{**vars(data), "outcome": outcome, "response": Choice}), truth
 
 
 @pytest.mark.statistical

@@ -16,6 +16,7 @@ from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
 from nanotarget.diagnose.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
 from nanotarget.study.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
+from nanotarget.study.response import Rating
 from worlds import factorial, simulate
 
 DESIGN = factorial((4, 3, 3))
@@ -148,7 +149,7 @@ def test_the_order_of_rows_changes_nothing(base):
         profiles.sample(frac=1, random_state=1),
         respondents.sample(frac=1, random_state=2),
         DESIGN,
-        "rating",
+        Rating,
         world().covariates,
     )
     found = diagnose(material(shuffled))

@@ -16,6 +16,7 @@ from nanotarget.calibrate.learners.bart import fit_bart
 from nanotarget.clean.clean import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
+from nanotarget.study.response import Choice
 
 pytestmark = pytest.mark.golden
 
@@ -32,7 +33,7 @@ def effects(reference, project):
     design = Design.from_config(config.design)
     sample = read_samples("new", design, config.covariates, config.calibration, None).calibration
     data = TrainingData.from_tables(
-        sample.profiles, sample.respondents, design, "choice", tuple(config.covariates)
+        sample.profiles, sample.respondents, design, Choice, tuple(config.covariates)
     )
     model = fit_bart(data, 1, BartConfig(trees=50, draws=400, burn_in=100, chains=1))
     ours = imce(model, data.respondents, 0.95, 1)

@@ -11,7 +11,7 @@ import pandas as pd
 from nanotarget.calibrate.learners.base import Model
 from nanotarget.petitions import policy
 from nanotarget.petitions.design import Design
-from nanotarget.petitions.score import response
+from nanotarget.petitions.score import predicted_response
 from nanotarget.petitions.utilities import in_memory
 from nanotarget.study.config import ArmConfig, CovariateConfig
 from nanotarget.study.seeds import child_rng
@@ -48,7 +48,7 @@ def assign(
     opted_out = roster["opt_out"].to_numpy() if "opt_out" in roster else np.zeros(n, dtype=bool)
 
     def predict(petitions: np.ndarray) -> np.ndarray:
-        return response(utilities, petitions, model.intercept, model.outcome_kind)
+        return predicted_response(utilities, petitions, model.intercept, model.response)
 
     predicted_best = predict(best)
     names = list(policies) if "overall_best" in policies else ["overall_best", *policies]

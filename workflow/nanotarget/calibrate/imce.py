@@ -22,11 +22,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nanotarget.calibrate.learners.base import LOGIT_NORMAL, Model
+from nanotarget.calibrate.learners.base import Model
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder, level_offsets
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.progress import steps
+from nanotarget.study.response import Response
 from nanotarget.study.seeds import child_rng
 
 PETITIONS = 500  # sampled to measure the variance of a respondent's utilities
@@ -48,12 +49,12 @@ DISTRIBUTION_COLUMNS = (
 TREES, REPEATS = 100, 5  # of the forest that explains effects, and its permutations
 
 
-def effects(means: np.ndarray, design: Design, outcome_kind: str, variance: np.ndarray) -> np.ndarray:
+def effects(means: np.ndarray, design: Design, response: type[Response], variance: np.ndarray) -> np.ndarray:
     """Turn mean utilities given each level into effects against the reference level.
 
     Args:
         means: (n, total levels) from `Utilities.level_means`.
-        variance: (n,) variance of the utilities of each respondent; of choices only.
+        variance: (n,) variance of the utilities of each respondent, where answers compare petitions.
 
     Returns:
         (n, total levels) effects in outcome units; zero at reference levels.
@@ -62,10 +63,9 @@ def effects(means: np.ndarray, design: Design, outcome_kind: str, variance: np.n
     offsets = level_offsets(design)
     for a in range(len(design.shape)):
         own = means[:, offsets[a] : offsets[a + 1]]
-        if outcome_kind == "choice":
-            share = design.level_probabilities(a).astype(means.dtype)
-            others = np.maximum(variance - (own**2 @ share - (own @ share) ** 2), 0)
-            own = 1 / (1 + np.exp(-own / np.sqrt(1 + LOGIT_NORMAL * (variance + others))[:, None]))
+        share = design.level_probabilities(a).astype(means.dtype)
+        others = np.maximum(variance - (own**2 @ share - (own @ share) ** 2), 0)
+        own = response.mean_of_levels(own, others, variance)
         out[:, offsets[a] : offsets[a + 1]] = own - own[:, :1]
     return out
 
@@ -93,22 +93,22 @@ def imce(model: Model, respondents: pd.DataFrame, confidence: float, seed: int) 
 
 def _imce_of(model: Model, respondents: pd.DataFrame, confidence: float, seed: int) -> pd.DataFrame:
     """Estimate the effects for few enough respondents to hold all draws in memory."""
-    design, kind = model.design, model.outcome_kind
+    design, response = model.design, model.response
     utilities = model.utilities(respondents)
     variance = np.zeros(utilities.n)
-    if kind == "choice":
+    if response.paired:
         petitions = design.draw(PETITIONS, child_rng(seed, "imce/petitions"))
         variance = utilities.utilities_of_all(petitions).var(axis=1)
     offsets = level_offsets(design)
     reported = np.setdiff1d(np.arange(offsets[-1]), offsets[:-1])
-    estimate = effects(utilities.level_means(), design, kind, variance)[:, reported]
+    estimate = effects(utilities.level_means(), design, response, variance)[:, reported]
     drawn = np.empty((min(model.n_draws, DRAWS), *estimate.shape), dtype=np.float32)
     kept = np.unique(np.linspace(0, model.n_draws - 1, len(drawn)).astype(int))
     place = dict(zip(kept.tolist(), range(len(kept)), strict=True))
     narrow = variance.astype(np.float32)
     for d, means in enumerate(model.draws_of_level_means(respondents)):
         if d in place:
-            drawn[place[d]] = effects(means.astype(np.float32), design, kind, narrow)[:, reported]
+            drawn[place[d]] = effects(means.astype(np.float32), design, response, narrow)[:, reported]
     # In place and one level at a time: quantiles would copy all draws otherwise.
     tail = (1 - confidence) / 2
     low, high, error = np.empty((3, *estimate.shape))

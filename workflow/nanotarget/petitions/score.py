@@ -28,6 +28,7 @@ import numpy as np
 
 from nanotarget.petitions.utilities import Chunk, Layout, Utilities
 from nanotarget.study.problems import InputError, Problem, listed
+from nanotarget.study.response import RESPONSES, Response
 
 # Numbers of the expanded tables of some respondents at once: few enough for the cache, in rows long
 # enough for fast loops, and never more than memory bears.
@@ -199,23 +200,30 @@ def landscape(utilities: Utilities) -> np.ndarray:
     return out
 
 
-def response(
-    utilities: Utilities, petitions: np.ndarray, intercept: np.ndarray | float, outcome_kind: str
+def predicted_response(
+    utilities: Utilities, petitions: np.ndarray, intercept: np.ndarray | float, response: type[Response]
 ) -> np.ndarray:
-    """Return the predicted response to one petition a respondent, in the unit of the outcome.
+    """Return the predicted response to one petition per respondent, in the unit of the outcome.
 
-    Rating: intercept plus utility. Choice: probability to be chosen against an opponent drawn from
-    the design, E L(eta - eta') with L the logistic function.
+    Intercept plus utility; where answers compare petitions, the probability to be chosen over an opponent
+    drawn from the design, E L(eta - eta') with L the logistic function.
 
     Args:
         petitions: (n, n_attributes) level indices.
 
     Returns:
-        (n,) rating points or probabilities.
+        (n,) in the unit of the outcome.
     """
-    if outcome_kind == "rating":
-        return intercept + utilities.utility_of(petitions)
-    return win_probability(utilities, petitions)
+    if response.paired:
+        return win_probability(utilities, petitions)
+    return intercept + utilities.utility_of(petitions)
+
+
+def response(
+    utilities: Utilities, petitions: np.ndarray, intercept: np.ndarray | float, outcome_kind: str
+) -> np.ndarray:
+    """Return `predicted_response` of an outcome by name."""
+    return predicted_response(utilities, petitions, intercept, RESPONSES[outcome_kind])
 
 
 EXACT_GRID = 100_000  # combinations of attributes up to which a mean over opponents is exact

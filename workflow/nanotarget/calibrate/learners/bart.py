@@ -79,7 +79,7 @@ def sample_chain(
     import stochtree  # heavy, and needed nowhere else
 
     rows = tree_rows(data)
-    choice = data.outcome_kind == "choice"
+    probit = data.response.paired  # whether a profile was chosen; other outcomes are Gaussian
     kept = settings.draws // settings.chains
     # The sampler tells nothing before it is through.
     LOG.info(
@@ -98,10 +98,10 @@ def sample_chain(
             "random_seed": int(child_rng(seed, f"bart/{name}").integers(2**31)),
             "num_threads": 1,
             "outcome_model": stochtree.OutcomeModel(
-                outcome="binary" if choice else "continuous", link="probit" if choice else "identity"
+                outcome="binary" if probit else "continuous", link="probit" if probit else "identity"
             ),
         },
-        mean_forest_params={"num_trees": settings.trees, **(_probit_prior(settings.trees) if choice else {})},
+        mean_forest_params={"num_trees": settings.trees, **(_probit_prior(settings.trees) if probit else {})},
     )
     LOG.info("reading the trees of %d draws", kept)
     ensemble = from_stochtree(model, rows.inputs, data.design.shape, len(rows.encoder.features))
@@ -109,7 +109,7 @@ def sample_chain(
     if held_out is not None:
         LOG.info("predicting %d rows that the chain has not seen", len(held_out.outcome))
         new = tree_rows(held_out, rows.encoder)
-        if choice:
+        if probit:
             latent = model.predict(new.matrix, terms="y_hat", scale="linear")
             loss = -log_ndtr((2 * new.outcome - 1)[:, None] * latent)
         else:
@@ -122,19 +122,16 @@ def combine(data: TrainingData, chains: Sequence[Chain], seed: int) -> EnsembleM
     """Pool the draws of chains sampled from `data` into one model."""
     encoder = CovariateEncoder.fit(data.respondents, data.covariates)
     ensemble = pool([chain.ensemble for chain in chains])
-    intercept = 0.0
-    if data.outcome_kind == "rating":
-        intercept = float(np.average(data.outcome, weights=data.weight[data.respondent]))
-    else:
+    if data.response.paired:
         utilities = EnsembleUtilities(ensemble, data.design, encoder.encode(data.respondents))
         petitions = data.design.draw(PETITIONS, child_rng(seed, "bart/petitions"))
         variance = float(data.weight @ utilities.utilities_of_all(petitions).var(axis=1) / data.weight.sum())
         ensemble = ensemble.scaled(LOGIT_OF_PROBIT / np.sqrt(1 - min(variance, MAX_VARIANCE)))
     return EnsembleModel(
         design=data.design,
-        outcome_kind=data.outcome_kind,
+        response=data.response,
         encoder=encoder,
-        intercept=intercept,
+        intercept=data.response.intercept(data),
         fit={"chains": len(chains), "leaves_a_draw": len(ensemble.draw) / ensemble.n_draws},
         ensemble=ensemble,
     )

@@ -15,6 +15,7 @@ from nanotarget.petitions.encoding import CovariateEncoder, split_levels
 from nanotarget.petitions.utilities import Layout, Reversed, Tables, Utilities
 from nanotarget.study.config import CovariateConfig, DesignConfig, typed
 from nanotarget.study.problems import InputError, Problem
+from nanotarget.study.response import RESPONSES, Response
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class TrainingData:
 
     Attributes:
         design: the petitions.
-        outcome_kind: "rating" or "choice".
+        response: what was measured on each profile.
         levels: (n_rows, n_attributes) level indices of the profiles.
-        outcome: (n_rows,) rating, or 0/1 chosen; no missing values.
+        outcome: (n_rows,) answers; no missing values.
         respondent: (n_rows,) index into `respondents`, non-decreasing.
         task: (n_rows,) number of the task; rows of a respondent are sorted by it.
         respondents: one row a respondent: respondent_id, covariates, weight.
@@ -33,7 +34,7 @@ class TrainingData:
     """
 
     design: Design
-    outcome_kind: str
+    response: type[Response]
     levels: np.ndarray
     outcome: np.ndarray
     respondent: np.ndarray
@@ -47,30 +48,30 @@ class TrainingData:
         profiles: pd.DataFrame,
         respondents: pd.DataFrame,
         design: Design,
-        outcome_kind: str,
+        response: type[Response],
         covariates: Sequence[CovariateConfig],
     ) -> TrainingData:
         """Build training data from the cleaned tables.
 
-        Profiles without an outcome are left out, of a choice the whole task; so are respondents
-        who have nothing left.
+        Profiles without an outcome are left out, where answers compare petitions the whole task; so are
+        respondents who have nothing left.
 
         Raises:
-            InputError: if fewer than two respondents are left, or nobody rated two petitions.
+            InputError: if fewer than two respondents are left, or nobody answered about two petitions.
         """
         rows = profiles.sort_values(["respondent_id", "task", "profile"], ignore_index=True)
-        observed = rows[outcome_kind].notna()
-        if outcome_kind == "choice":
+        observed = rows[response.name].notna()
+        if response.paired:
             observed &= observed.groupby([rows["respondent_id"], rows["task"]]).transform("all")
         rows = rows[observed]
         answers = rows.groupby("respondent_id").size()
-        # Ratings are compared within a respondent only.
+        # Answers are compared within a respondent only.
         if len(answers) < 2 or answers.max() < 2:
             raise InputError(
                 [
                     Problem(
                         "calibration",
-                        f"column {outcome_kind}",
+                        f"column {response.name}",
                         f"{len(answers)} respondents with at most {answers.max() if len(answers) else 0} "
                         "answered petitions each are left to learn from",
                         "at least two respondents, and somebody with two petitions",
@@ -84,9 +85,9 @@ class TrainingData:
         index = pd.Index(people["respondent_id"]).get_indexer(rows["respondent_id"])
         return cls(
             design=design,
-            outcome_kind=outcome_kind,
+            response=response,
             levels=design.codes(rows),
-            outcome=rows[outcome_kind].to_numpy(dtype=float),
+            outcome=rows[response.name].to_numpy(dtype=float),
             respondent=index,
             task=rows["task"].to_numpy(),
             respondents=people,
@@ -104,7 +105,12 @@ class TrainingData:
         """
         design = Design.from_config(typed(DesignConfig, settings["design"]))
         covariates = typed(list[CovariateConfig], settings["covariates"])
-        return cls.from_tables(profiles, respondents, design, settings["outcome"], covariates)
+        return cls.from_tables(profiles, respondents, design, RESPONSES[settings["outcome"]], covariates)
+
+    @property
+    def outcome_kind(self) -> str:
+        """Name of the outcome."""
+        return self.response.name
 
     @property
     def n_respondents(self) -> int:
@@ -124,8 +130,11 @@ class TrainingData:
 
     def reversed(self) -> TrainingData:
         """Return the data with the opposite outcome: less support, or not chosen."""
-        opposite = -self.outcome if self.outcome_kind == "rating" else 1 - self.outcome
-        return replace(self, outcome=opposite)
+        return replace(self, outcome=self.response.opposite(self.outcome))
+
+    def compared(self, values: np.ndarray) -> np.ndarray:
+        """Return what answers compare of (n_rows, ...) values of profiles, see `Response.compare`."""
+        return self.response.compare(values, self)
 
     def respondent_means(self, values: np.ndarray) -> np.ndarray:
         """Average values over each respondent's rows: (n_rows, ...) to (n_respondents, ...)."""
@@ -142,7 +151,7 @@ class TrainingData:
         new_index = np.cumsum(chosen) - 1
         return TrainingData(
             self.design,
-            self.outcome_kind,
+            self.response,
             self.levels[rows],
             self.outcome[rows],
             new_index[self.respondent[rows]],
@@ -158,15 +167,15 @@ class Model(ABC):
 
     Attributes:
         design: the petitions.
-        outcome_kind: "rating": utilities are in rating points; "choice": in log-odds of the choice
-            between two petitions.
+        response: what utilities are of: in units of the outcome, or in log-odds of a choice between two
+            petitions.
         encoder: covariates to features.
-        intercept: mean rating of a random petition (0 for choice).
+        intercept: mean response to a random petition (`Response.intercept`).
         fit: facts about the fit (penalties), plain numbers.
     """
 
     design: Design
-    outcome_kind: str
+    response: type[Response]
     encoder: CovariateEncoder
     intercept: float
     fit: Mapping[str, float]
@@ -199,7 +208,7 @@ class Model(ABC):
     def settings(self) -> dict[str, Any]:
         """Return what the arrays mean, for JSON."""
         return {
-            "outcome": self.outcome_kind,
+            "outcome": self.response.name,
             "intercept": self.intercept,
             "features": self.encoder.to_data(),
             "attributes": [{"name": a.name, "levels": list(a.levels)} for a in self.design.attributes],
@@ -218,7 +227,7 @@ def common_arguments(settings: Mapping[str, Any], design: Design) -> dict[str, A
         raise ValueError("the model belongs to a design with other attributes or levels")
     return {
         "design": design,
-        "outcome_kind": settings["outcome"],
+        "response": RESPONSES[settings["outcome"]],
         "encoder": CovariateEncoder.from_data(settings["features"]),
         "intercept": settings["intercept"],
         "fit": settings["fit"],
@@ -343,9 +352,6 @@ class ReversedModel:
             yield Reversed(utilities)
 
 
-# A logit averaged over a normal utility of variance v is close to a logit with slope
-# 1 / sqrt(1 + LOGIT_NORMAL v) (Zeger, Liang & Albert 1988).
-LOGIT_NORMAL = (16 * np.sqrt(3) / (15 * np.pi)) ** 2
 DRAWS = 200  # posterior draws of the coefficients that an additive model keeps
 
 

@@ -11,7 +11,6 @@ gains nothing, and without sampling of rows no tree would ever begin with one. E
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,36 +58,23 @@ def _lightgbm() -> Any:
     return lightgbm
 
 
-def _gradient(choice: bool, outcome: np.ndarray, weight: np.ndarray) -> Callable[..., Any]:
-    """Return LightGBM's objective: gradient and curvature of the loss by the scores."""
+def _boost(
+    rows: Rows, inside: np.ndarray, weight: np.ndarray, rounds: int, seed: int
+) -> tuple[Any, np.ndarray]:
+    """Boost on the rows inside; also return the (rounds,) loss on the others (empty without any)."""
+    lightgbm, response = _lightgbm(), rows.response
+    own, weight = rows.outcome[inside], weight[inside]
+    data = lightgbm.Dataset(rows.matrix[inside], own, free_raw_data=False)
 
     def objective(score: np.ndarray, _: Any) -> tuple[np.ndarray, np.ndarray]:
-        if not choice:
-            return weight * (score - outcome), weight
-        rival = score.reshape(-1, 2)[:, ::-1].ravel()
-        probability = 1 / (1 + np.exp(rival - score))
-        return weight * (probability - outcome), weight * probability * (1 - probability)
+        return response.gradient(own, score, weight)
 
-    return objective
-
-
-def _boost(
-    rows: Rows,
-    chosen: np.ndarray,
-    weight: np.ndarray,
-    choice: bool,
-    rounds: int,
-    seed: int,
-) -> tuple[Any, np.ndarray]:
-    """Boost on the chosen rows; also return the (rounds,) loss on the others (empty without any)."""
-    lightgbm = _lightgbm()
-    weight = weight[chosen]
-    data = lightgbm.Dataset(rows.matrix[chosen], rows.outcome[chosen], free_raw_data=False)
-    parameters = {**PARAMETERS, "seed": seed, "objective": _gradient(choice, rows.outcome[chosen], weight)}
+    parameters = {**PARAMETERS, "seed": seed, "objective": objective}
     losses: list[float] = []
-    if chosen.all():
+    if inside.all():
         return lightgbm.train(parameters, data, num_boost_round=rounds), np.array(losses)
-    outside, outcome, out_weight = rows.matrix[~chosen], rows.outcome[~chosen], rows.weight[~chosen]
+    outside, outcome = rows.matrix[~inside], rows.outcome[~inside]
+    held_out_weight = rows.weight[~inside][response.answers]
     score = np.zeros(len(outside))
     best = 0
 
@@ -96,11 +82,7 @@ def _boost(
         nonlocal best
         k = environment.iteration
         score[:] += environment.model.predict(outside, start_iteration=k, num_iteration=1, raw_score=True)
-        if choice:
-            loss = np.logaddexp(0, (1 - 2 * outcome[::2]) * (score[::2] - score[1::2]))
-            losses.append(float(np.average(loss, weights=out_weight[::2])))
-        else:
-            losses.append(float(np.average((outcome - score) ** 2, weights=out_weight)))
+        losses.append(float(np.average(response.losses(outcome, score), weights=held_out_weight)))
         best = int(np.argmin(losses))
         if k - best >= PATIENCE:
             raise lightgbm.callback.EarlyStopException(best, [])
@@ -108,13 +90,13 @@ def _boost(
     return lightgbm.train(parameters, data, num_boost_round=rounds, callbacks=[watch]), np.array(losses)
 
 
-def choose_rounds(rows: Rows, choice: bool, seed: int) -> int:
+def choose_rounds(rows: Rows, seed: int) -> int:
     """Return the number of rounds with the lowest mean held-out loss over folds of respondents."""
     n = rows.respondent.max() + 1
     rng = child_rng(seed, "boosting/inner folds")
     fold = rng.permutation(np.arange(n) % min(FOLDS, n))[rows.respondent]
     curves = [
-        _boost(rows, fold != f, rows.weight, choice, MAX_ROUNDS, int(rng.integers(2**31)))[1]
+        _boost(rows, fold != f, rows.weight, MAX_ROUNDS, int(rng.integers(2**31)))[1]
         for f in range(fold.max() + 1)
     ]
     # A fold that stopped early keeps its last loss: it would not have become better.
@@ -134,24 +116,22 @@ def fit_boosting(data: TrainingData, seed: int) -> EnsembleModel:
         InputError: if LightGBM is not installed.
     """
     rows = tree_rows(data)
-    choice = data.outcome_kind == "choice"
-    rounds = choose_rounds(rows, choice, seed)
+    rounds = choose_rounds(rows, seed)
     rng = child_rng(seed, "boosting/bags")
     n = data.n_respondents
     everybody = np.ones(len(rows.outcome), dtype=bool)
     ensembles = []
     for _ in range(BAGS):
         times = np.bincount(rng.integers(n, size=n), minlength=n)[rows.respondent]
-        booster, _ = _boost(rows, everybody, rows.weight * times, choice, rounds, int(rng.integers(2**31)))
+        booster, _ = _boost(rows, everybody, rows.weight * times, rounds, int(rng.integers(2**31)))
         ensembles.append(
             from_lightgbm(booster.dump_model(), rows.inputs, data.design.shape, len(rows.encoder.features))
         )
-    intercept = 0.0 if choice else float(np.average(data.outcome, weights=data.weight[data.respondent]))
     return EnsembleModel(
         design=data.design,
-        outcome_kind=data.outcome_kind,
+        response=data.response,
         encoder=rows.encoder,
-        intercept=intercept,
+        intercept=data.response.intercept(data),
         fit={"rounds": rounds, "bags": BAGS},
         ensemble=pool(ensembles),
     )

@@ -68,20 +68,13 @@ def deal_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
 def deal_answers(data: TrainingData, draw: int, seed: int, interactions: bool = False) -> TrainingData:
     """Return the data as if nobody differed from anybody in what they like, beside covariates dealt anew.
 
-    Ratings are the common response plus the residuals of all ratings, dealt anew (a respondent's level
-    drops out); choices are drawn anew from the common preferences. For policies that look at people's own
-    answers: these, too, then tell nothing.
+    See `Response.redraw`. For policies that look at people's own answers: these, too, then tell nothing.
     """
     rng = child_rng(seed, f"permuted answers/{draw}")
     dealt = deal_covariates(data, draw, seed)
     null = fit_null(data, seed, interactions).utilities(data.respondents)
     common = null.utility_of_rows(data.levels, data.respondent)
-    if data.outcome_kind == "rating":
-        residual = data.outcome - common
-        residual -= data.respondent_means(residual)[data.respondent]
-        return replace(dealt, outcome=common + rng.permutation(residual))
-    first = rng.random(len(common) // 2) < 1 / (1 + np.exp(common[1::2] - common[::2]))
-    return replace(dealt, outcome=np.column_stack([first, ~first]).ravel().astype(float))
+    return replace(dealt, outcome=data.response.redraw(common, data, rng))
 
 
 def part_of(
@@ -128,6 +121,8 @@ class Crossfit:
         if goal == "support":
             return self
         models = [ReversedModel(model) for model in self.models if isinstance(model, Model)]
+        if len(models) < len(self.models):
+            raise ValueError("only fitted models of the outcome itself can be reversed")
         return Crossfit(self.data.reversed(), self.fold, models)
 
     @cached_property
@@ -247,22 +242,10 @@ def fit_folds(
 
 
 def held_out_losses(fitted: Crossfit) -> np.ndarray:
-    """Return the (n_respondents,) mean held-out loss of each respondent.
-
-    Rating: squared error of the rating within the respondent and fold (points squared), as the level of
-    her ratings is hers. Choice: negative log-likelihood of the choice between the petitions of a task
-    (nats).
-    """
+    """Return the (n_respondents,) mean held-out loss of each respondent, see `Response.held_out_losses`."""
     data = fitted.data
     eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
-    if data.outcome_kind == "rating":
-        error = data.outcome - eta
-        counts = np.bincount(fitted.unit)
-        error -= (np.bincount(fitted.unit, weights=error) / counts)[fitted.unit]
-        return data.respondent_means(error**2)
-    sign = 2 * data.outcome[::2] - 1
-    loss = np.logaddexp(0, -sign * (eta[::2] - eta[1::2]))
-    return data.respondent_means(np.repeat(loss, 2))
+    return data.respondent_means(data.response.held_out_losses(data.outcome, eta, fitted.unit))
 
 
 def compare_losses(losses: np.ndarray, losses_null: np.ndarray, weight: np.ndarray) -> dict[str, float]:

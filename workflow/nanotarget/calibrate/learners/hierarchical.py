@@ -21,7 +21,7 @@ the logit gives it, so that the same equations hold with G_i = sum l x x', c_i =
 (l, n); at its fixed point the gradient of the approximate evidence is that of the Gaussian model.
 Unlike a Laplace approximation it is accurate for few binary answers a person. theta_i is then on the
 scale of one person's log-odds; `utilities` of people of whom only covariates are known are flattened
-to the log-odds of the choice averaged over e_i (see `flatten`).
+to the log-odds of the choice averaged over e_i (`Response.flattening`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ import scipy.linalg
 
 from nanotarget.calibrate.learners.base import (
     DRAWS,
-    LOGIT_NORMAL,
     AdditiveModel,
     TrainingData,
     centre_utilities,
@@ -414,10 +413,10 @@ class OwnAnswers:
 class HierarchicalModel(AdditiveModel):
     """An additive model that also knows how much people differ and, in a panel, what each has answered.
 
-    Utilities of people known by covariates are those of `AdditiveModel`. For choices they and own
-    utilities are flattened (see `flatten`). Draws are on the scale of a person's own log-odds and include
-    the part e_i that covariates do not show; the learned variances are taken as known. The same person
-    has the same draws on whatever roster.
+    Utilities of people known by covariates are those of `AdditiveModel`. They and own utilities are
+    flattened (`Response.flattening`). Draws are on the scale of a person's own log-odds and include the part
+    e_i that covariates do not show; the learned variances are taken as known. The same person has the same
+    draws on whatever roster.
 
     Attributes:
         between: (K,) variance of a contrast of e_i.
@@ -441,10 +440,9 @@ class HierarchicalModel(AdditiveModel):
         prior = self._contrasts(tables.cells[known]) / self.scale
         shrunk, _ = shrinkage(self.own.gram[rows[known]], self.between)
         utilities = _posterior_mean(self.own, rows[known], prior, shrunk) @ self._part_worths
-        if self.outcome_kind == "choice":
-            variance = np.einsum("kl,ikm,ml->il", self._part_worths, shrunk, self._part_worths)
-            shares = [self.design.level_probabilities(a) for a in range(len(self.design.shape))]
-            utilities *= flatten(variance @ np.concatenate(shares))[:, None]
+        variance = np.einsum("kl,ikm,ml->il", self._part_worths, shrunk, self._part_worths)
+        shares = [self.design.level_probabilities(a) for a in range(len(self.design.shape))]
+        utilities *= self.response.flattening(variance @ np.concatenate(shares))[:, None]
         cells = tables.cells.copy()
         cells[known] = utilities
         return Tables(tables.layout, cells)
@@ -525,16 +523,6 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
-def flatten(variance: np.ndarray | float) -> np.ndarray:
-    """Return the factor from a person's log-odds to those of the average choice of people like her.
-
-    Args:
-        variance: of the utility of a random petition between these people; two petitions differ by
-            twice as much. Zeger, Liang & Albert (1988).
-    """
-    return 1 / np.sqrt(1 + LOGIT_NORMAL * 2 * np.asarray(variance))
-
-
 def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -> HierarchicalModel:
     """Fit person-specific part-worths; all variances are learned from the data.
 
@@ -548,12 +536,11 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
     basis = contrasts(data.design)
     attribute, unit = coordinates(data.design)
     count, q = len(unit), features.shape[1]
-    if data.outcome_kind == "rating":
+    if not data.response.paired:
         moments = rating_moments(data).projected(basis)
         counts = np.bincount(data.respondent)
         problem = prepare(moments, features, weight, attribute, float(weight @ (counts - 1)), False)
         variances, found = learn_rating(problem, count)
-        intercept = float(np.average(data.outcome, weights=weight[data.respondent]))
     else:
         difference, chosen, respondent = paired_differences(data)
         difference = difference @ basis
@@ -564,7 +551,6 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
         # log-odds, a large one, keeps it from running away and weighs nothing where data speak.
         problem = replace(problem, rate=1 / unit)
         variances, found, moments = learn_choice(difference, chosen, starts, problem, count)
-        intercept = 0.0
     if q > 0:
         variances, found = drop_weak(replace(problem, moments=moments), variances, found)
     learned = np.where(variances > FLOOR, variances, 0.0)
@@ -573,7 +559,7 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
     coefficients[1:, nothing] = 0.0
     tau, gamma = np.sqrt(learned * found.noise / unit)
     gamma *= q > 0
-    scale = 1.0 if data.outcome_kind == "rating" else float(flatten(np.sum(tau**2)))
+    scale = float(data.response.flattening(np.sum(tau**2)))
     centring = centre_utilities(basis.T, data.design)
     root = scipy.linalg.cholesky(found.covariance * found.noise, lower=True)
     root[np.append(np.zeros(len(attribute), dtype=bool), np.tile(nothing, q))] = 0.0
@@ -588,9 +574,9 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
     )
     return HierarchicalModel(
         design=data.design,
-        outcome_kind=data.outcome_kind,
+        response=data.response,
         encoder=encoder,
-        intercept=intercept,
+        intercept=data.response.intercept(data),
         fit={
             "noise": float(np.sqrt(found.noise)),
             "scale": scale,

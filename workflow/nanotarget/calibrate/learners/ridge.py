@@ -77,35 +77,19 @@ class Moments:
 
 
 def compare(values: np.ndarray, data: TrainingData) -> np.ndarray:
-    """Return what answers compare: ratings with their respondent's mean, the chosen petition with the other.
-
-    Args:
-        values: (n_rows, ...) of profiles.
-
-    Returns:
-        (n_rows, ...) less the mean of the respondent's rows, or (n_tasks, ...) first less second profile.
-
-    Raises:
-        ValueError: if a task of choices does not have exactly two profiles (cleaned forced choices have).
-    """
-    if data.outcome_kind == "rating":
-        return values - data.respondent_means(values)[data.respondent]
-    first, second = slice(0, None, 2), slice(1, None, 2)
-    same = np.array_equal(data.respondent[first], data.respondent[second])
-    if len(data.outcome) % 2 or not same or not np.array_equal(data.task[first], data.task[second]):
-        raise ValueError("the paired-difference logit needs exactly two profiles in every task")
-    return values[first] - values[second]
+    """Return what answers compare."""
+    return data.compared(values)
 
 
 def rating_moments(data: TrainingData) -> Moments:
     """Moments of ratings and indicators after subtracting each respondent's means."""
-    encoded = compare(indicators(data.levels, data.design), data)
-    return second_moments(encoded, compare(data.outcome, data), np.ones(len(encoded)), data.starts)
+    encoded = data.compared(indicators(data.levels, data.design))
+    return second_moments(encoded, data.compared(data.outcome), np.ones(len(encoded)), data.starts)
 
 
 def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return difference of indicators, whether the first was chosen, and respondent, a row a task."""
-    encoded = compare(indicators(data.levels, data.design), data)
+    encoded = data.compared(indicators(data.levels, data.design))
     return encoded, data.outcome[::2], data.respondent[::2]
 
 
@@ -363,7 +347,7 @@ class Regression:
     @cached_property
     def respondent(self) -> np.ndarray:
         """(n_comparisons,) respondent of each comparison."""
-        return self.data.respondent if self.data.outcome_kind == "rating" else self.data.respondent[::2]
+        return self.data.respondent[self.data.response.answers]
 
     @cached_property
     def singles(self) -> np.ndarray:
@@ -375,7 +359,7 @@ class Regression:
         layout = replace(self.layout, subsets=self.layout.subsets[tables])
         cells = layout.cells_of(data.levels) - layout.offsets[:-1]
         columns = [table[cell] for table, cell in zip(self.contrasts[tables], cells.T, strict=True)]
-        return compare(np.hstack(columns), data)
+        return data.compared(np.hstack(columns))
 
     def equations(self, response: np.ndarray, precision: np.ndarray, members: np.ndarray) -> Equations:
         """Return the normal equations of some respondents.
@@ -463,7 +447,7 @@ class Regression:
     def utility(self, coefficients: np.ndarray) -> np.ndarray:
         """Return the (n_comparisons,) compared utilities."""
         tables = Tables(self.layout, self.z @ self.tables(coefficients))
-        return compare(tables.utility_of_rows(self.data.levels, self.data.respondent), self.data)
+        return self.data.compared(tables.utility_of_rows(self.data.levels, self.data.respondent))
 
     def kept_features(self, penalties: np.ndarray) -> np.ndarray:
         """(q,) which features have a finite penalty."""
@@ -507,16 +491,15 @@ def _fit(
         np.arange(data.n_respondents) % min(FOLDS, data.n_respondents)
     )
     members = [np.flatnonzero(fold == f) for f in range(fold.max() + 1)]
-    fit = _fit_rating if data.outcome_kind == "rating" else _fit_choice
+    fit = _fit_choice if data.response.paired else _fit_rating
     penalties, solution, gram, noise = fit(problem, members)
     found = problem.restricted(penalties)
     spread = posterior_draws(gram, penalties[found.group], noise, child_rng(seed, "ridge/draws"))
-    rating = data.outcome_kind == "rating"
     return AdditiveModel(
         design=data.design,
-        outcome_kind=data.outcome_kind,
+        response=data.response,
         encoder=encoder.restricted(problem.kept_features(penalties)),
-        intercept=float(np.average(data.outcome, weights=data.weight[data.respondent])) if rating else 0.0,
+        intercept=data.response.intercept(data),
         fit=dict(zip(PENALTY_NAMES, penalties.tolist(), strict=True)),
         layout=found.layout,
         coefficients=found.tables(solution),
@@ -548,7 +531,7 @@ Fit = tuple[np.ndarray, np.ndarray, np.ndarray, float]
 
 def _fit_rating(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     data, weight = problem.data, problem.data.weight
-    response = compare(data.outcome, data)
+    response = data.compared(data.outcome)
     turned, axes = problem.in_principal_axes()
     shares = [turned.equations(response, np.ones(len(response)), members) for members in folds]
     penalties = choose_penalties(shares, turned.group)

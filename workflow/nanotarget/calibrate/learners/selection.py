@@ -54,7 +54,7 @@ def compare(
         fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))  # type: ignore[misc]
         losses[name] = held_out_losses(fitted[name])
         found = compare_losses(losses[name], null, data.weight)
-        rows.append({"learner": name, "outcome": data.outcome_kind, **found})
+        rows.append({"learner": name, "outcome": data.response.name, **found})
     chosen, reason = choose(losses, data.weight)
     if settings.learner != "auto":
         reason = "named in the config"

@@ -1,12 +1,11 @@
 """What tree ensembles share: the rows they are trained on, and the model that is made of trees.
 
-Trees see a profile as one 0/1 column a level, beside the respondent's covariate features. Ratings are
-learned as the difference from the mean of the respondent's other ratings,
+Trees see a profile as one 0/1 column a level, beside the respondent's covariate features. What they learn of
+it is `Response.single`: of ratings the difference from the mean of the respondent's other ratings,
 
     y_it - mean of y_is, s != t,
 
-whose expectation given petition and covariates is the response to the petition up to its mean over all
-petitions: the level of her ratings, the largest part of their variance, drops out.
+so that the level of her ratings, the largest part of their variance, drops out.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from nanotarget.calibrate.learners.base import Model, TrainingData, common_argum
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.petitions.ensemble import Draws, Ensemble, EnsembleUtilities, Inputs
+from nanotarget.study.response import Response
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,16 @@ class Rows:
     """Training data as trees see them.
 
     Attributes:
+        response: what was measured.
         encoder: covariates to features.
         inputs: what the columns of `matrix` mean.
         matrix: (n_rows, n_columns).
-        outcome: (n_rows,) difference of ratings, or 0/1 chosen.
+        outcome: (n_rows,) what is learned of a profile (`Response.single`).
         weight: (n_rows,) survey weight of the respondent.
         respondent: (n_rows,) index of the respondent.
     """
 
+    response: type[Response]
     encoder: CovariateEncoder
     inputs: Inputs
     matrix: np.ndarray
@@ -54,14 +56,10 @@ def tree_rows(data: TrainingData, encoder: CovariateEncoder | None = None) -> Ro
     encoder = encoder or CovariateEncoder.fit(data.respondents, data.covariates)
     features = encoder.encode(data.respondents)
     inputs = Inputs.indicators(data.design.shape, features.shape[1])
-    counts = np.bincount(data.respondent)[data.respondent]
-    outcome, kept = data.outcome, np.ones(len(counts), dtype=bool)
-    if data.outcome_kind == "rating":
-        kept = counts > 1  # a lone rating cannot be compared
-        difference = data.outcome - data.respondent_means(data.outcome)[data.respondent]
-        outcome = difference * counts / np.maximum(counts - 1, 1)
+    outcome, kept = data.response.single(data)
     who = data.respondent[kept]
     return Rows(
+        response=data.response,
         encoder=encoder,
         inputs=inputs,
         matrix=inputs.matrix(features[who], data.levels[kept]),

@@ -15,7 +15,7 @@ from nanotarget.assign.randomise import (
     shares,
     wanted,
 )
-from nanotarget.clean.people import blocks_of
+from nanotarget.clean.blocks import blocks_of
 from nanotarget.study import artefacts
 from nanotarget.study.config import RosterArmConfig
 from nanotarget.study.problems import InputError

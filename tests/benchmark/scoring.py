@@ -22,7 +22,7 @@ import yaml
 from nanotarget.calibrate.imce import imce
 from nanotarget.calibrate.learners import TrainingData, model_from_data
 from nanotarget.calibrate.learners.bart import fit_bart
-from nanotarget.clean.clean import read_samples
+from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Attribute, Design
 from nanotarget.petitions.ensemble import (
     Ensemble,

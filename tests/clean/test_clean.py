@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nanotarget.clean.cells import parse_numbers
-from nanotarget.clean.clean import check_design, read_samples
+from nanotarget.clean.samples import read_samples
+from nanotarget.clean.shown import check_design
 from nanotarget.study import artefacts
 from nanotarget.study.config import StudyConfig, typed, validate
 from nanotarget.study.problems import InputError

@@ -13,7 +13,7 @@ import yaml
 from nanotarget.calibrate.imce import imce
 from nanotarget.calibrate.learners import TrainingData
 from nanotarget.calibrate.learners.bart import fit_bart
-from nanotarget.clean.clean import read_samples
+from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
 from nanotarget.study.response import Choice

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nanotarget.clean.clean import check_design, read_samples
+from nanotarget.clean.samples import read_samples
+from nanotarget.clean.shown import check_design
 from proposals import HAND_WRITTEN, TABLE, comparisons, page
 
 pytestmark = pytest.mark.golden

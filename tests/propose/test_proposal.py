@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget.clean.clean import check_design, read_samples
+from nanotarget.clean.samples import read_samples
+from nanotarget.clean.shown import check_design
 from nanotarget.cli import main
 from nanotarget.propose import propose, study_name, write_config
 from nanotarget.propose.ordering import amount, ordered

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from nanotarget.clean.clean import read_samples
+from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.simulate.simulate import OUTCOMES, Parameters, simulate
 from nanotarget.simulate.truth import describe

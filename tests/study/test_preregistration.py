@@ -10,7 +10,7 @@ from scipy import stats
 
 from nanotarget import estimate, explore
 from nanotarget.calibrate import regression
-from nanotarget.clean.clean import read_samples
+from nanotarget.clean.samples import read_samples
 from nanotarget.estimate import deviations as deviations_module
 from nanotarget.estimate import labels, tables
 from nanotarget.estimate.tables import Table

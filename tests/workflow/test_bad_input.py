@@ -520,7 +520,7 @@ CELL_CASES = [
     Case(
         "one profile of a task is missing",
         change("calibration", lambda table: table.drop(index=10)),
-        (f"{CALIBRATION}: column 'choice', row 12", "fewer than the 2 profiles", "2 rows a task"),
+        (f"{CALIBRATION}: column 'choice', row 12", "fewer than the 2 profiles", "2 rows per task"),
     ),
     Case(
         "more tasks than declared",
@@ -701,7 +701,7 @@ CELL_CASES = [
         ),
         (
             f"{EXPERIMENT}: column 'village', rows 2, 3: 1 cluster in more than one arm",
-            "one arm a cluster, because the config says 'scheme: clustered'",
+            "one arm per cluster, because the config says 'scheme: clustered'",
             f"{EXPERIMENT}: column 'village', rows 2, 3: 1 cluster in more than one block",
             f"{EXPERIMENT}: column 'village', row 61: the cluster is missing",
         ),

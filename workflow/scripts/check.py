@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from nanotarget.assign.randomise import read_ledger
-from nanotarget.clean.clean import check_design, read_samples
+from nanotarget.clean.samples import read_samples
+from nanotarget.clean.shown import check_design
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.config import StudyConfig, typed
 from nanotarget.study.problems import Problem, collecting, raise_if_any, reporting

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from nanotarget.clean.clean import read_samples
+from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.artefacts import write_csv, write_parquet
 from nanotarget.study.config import (

@@ -1,7 +1,7 @@
 """Randomise the roster to arms, record new people in the ledger, and compare the arms."""
 
 from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, randomise, read_ledger
-from nanotarget.clean.people import blocks_of
+from nanotarget.clean.blocks import blocks_of
 from nanotarget.estimate import balance
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, RosterArmConfig, typed

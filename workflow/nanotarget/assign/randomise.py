@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget.clean.cells import Report, cells_of, read_ids
+from nanotarget.clean.cells import Table
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.artefacts import write_csv
 from nanotarget.study.config import RosterArmConfig
-from nanotarget.study.problems import InputError, Problem, listed
+from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.seeds import child_rng
 
 LEDGER_COLUMNS = ["respondent_id", "arm", "block"]
@@ -160,24 +160,21 @@ def read_ledger(path: str, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
     if missing := [column for column in LEDGER_COLUMNS if column not in raw.columns]:
         what = f"the ledger lacks {listed(missing)}"
         raise InputError([Problem(path, "header", what, f"columns {listed(LEDGER_COLUMNS)}", restore)])
-    report = Report(path)
-    ids, drawn = cells_of(raw, ["respondent_id"]), cells_of(raw, ["arm"])
-    respondent, arm = read_ids(ids.text), drawn.text.str.strip()
+    table = Table(raw, path)
+    ids, drawn = table.cells("respondent_id"), table.cells("arm")
+    respondent, arm = ids.ids, drawn.text.str.strip()
     names = [a.name for a in arms]
-    empty = respondent.isna().to_numpy()
-    report.add(ids, empty, "the respondent's id is missing", "an id in every row", restore)
-    twice = respondent.duplicated(keep=False).to_numpy() & ~empty
-    report.add(ids, twice, "a respondent is in the ledger more than once", "everybody once", restore)
-    report.add(drawn, arm.isna().to_numpy(), "the arm is missing", f"one of {listed(names)}", restore)
-    report.texts(
-        drawn,
+    ids.refuse(ids.empty, "the respondent's id is missing", "an id in every row", restore)
+    twice = respondent.duplicated(keep=False).to_numpy() & ~ids.empty
+    ids.refuse(twice, "a respondent is in the ledger more than once", "everybody once", restore)
+    drawn.refuse(drawn.empty, "the arm is missing", f"one of {listed(names)}", restore)
+    drawn.refuse_texts(
         (arm.notna() & ~arm.isin(names)).to_numpy(),
         "no arm of the config, but people were randomised to it",
         f"one of {listed(names)}",
         f"put the arm back into key roster.arms (a ledger serves one study), or {restore}",
     )
-    if report.problems:
-        raise InputError(report.problems)
+    raise_if_any(table.problems)
     return raw.assign(
         respondent_id=respondent.to_numpy(), arm=arm.to_numpy(), block=raw["block"].fillna("")
     ).reset_index(drop=True)

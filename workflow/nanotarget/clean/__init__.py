@@ -1,1 +1,15 @@
-"""From raw files to tidy tables: reading, cells, people, exclusions, quality and contracts."""
+"""Raw tables to tidy tables: columns located, people excluded in order, contents checked, quality described.
+
+A raw file takes one way through the modules (`FLOW`; a test keeps them to it): text as it is in the file,
+cells with their places, people and who of them is left, what was known about them and shown to them, and
+the tidy table of a sample.
+
+Two kinds of problems stop a file. What concerns its columns comes first; what concerns its cells is
+checked after the exclusions, so that nobody has to correct the answers of people who are left out
+anyway, and is reported all at once.
+"""
+
+FLOW = (
+    *("raw", "cells", "people", "exclusions", "covariates", "blocks", "shown", "profiles", "outcomes"),
+    *("contracts", "quality", "calibration", "experiment", "roster", "samples", "groups"),
+)

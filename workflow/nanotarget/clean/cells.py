@@ -1,4 +1,4 @@
-"""Cells of raw files: find the columns, read levels and numbers, say where a problem is."""
+"""Cells of raw files: find the columns, read levels, numbers and ids, say where a problem is."""
 
 from __future__ import annotations
 
@@ -18,6 +18,56 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 BINARY = {"1": 1.0, "0": 0.0, "yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
+UNKNOWN = -2  # index of a text that is no level
+
+
+@dataclass(frozen=True)
+class Table:
+    """A raw file that is being read.
+
+    Attributes:
+        raw: what `read_raw` returned.
+        source: name of the file for messages.
+        problems: of its cells, so far.
+    """
+
+    raw: pd.DataFrame
+    source: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def require(self, wanted: Iterable[tuple[str, Sequence[str]]]) -> None:
+        """Raise one problem for each config key that names columns which the file does not have."""
+        folded = {normalised(column): column for column in self.raw.columns}
+        problems = []
+        for key, columns in wanted:
+            missing = [column for column in dict.fromkeys(columns) if column not in self.raw.columns]
+            if missing:
+                close = difflib.get_close_matches(normalised(missing[0]), folded, n=3)
+                similar = listed(folded[c] for c in close)
+                known = f"similar: {similar}" if close else listed(self.raw.columns, 12)
+                problems.append(
+                    Problem(
+                        self.source,
+                        f"column{'s' if len(missing) > 1 else ''} {listed(missing)}",
+                        f"the file has no such column, but key {key} names it",
+                        f"one of the file's columns ({known})",
+                        "correct the name in the config or in the file's header",
+                    )
+                )
+        raise_if_any(problems)
+
+    def cells(self, *columns: str) -> Cells:
+        """Return the cells of columns, one column below the other."""
+        codes: dict[str, str] = {}
+        for column in columns:
+            codes |= self.raw.attrs["codes"].get(column, {})
+        return Cells(
+            pd.concat([self.raw[column] for column in columns], ignore_index=True),
+            np.tile(self.raw.index.to_numpy(), len(columns)),
+            np.repeat(np.array(columns, dtype=object), len(self.raw)),
+            codes,
+            self,
+        )
 
 
 @dataclass(frozen=True)
@@ -29,17 +79,31 @@ class Cells:
         rows: row of the file.
         columns: column of the file.
         codes: code of each value label that these columns have.
+        table: the file, which gets the problems.
     """
 
     text: pd.Series
     rows: np.ndarray
     columns: np.ndarray
     codes: Mapping[str, str]
+    table: Table
 
     def at(self, keep: np.ndarray) -> Cells:
         """Return the cells where `keep` is true, or at these positions."""
         text = self.text.loc[keep] if keep.dtype == bool else self.text.iloc[keep]
-        return Cells(text.reset_index(drop=True), self.rows[keep], self.columns[keep], self.codes)
+        return dataclasses.replace(
+            self, text=text.reset_index(drop=True), rows=self.rows[keep], columns=self.columns[keep]
+        )
+
+    @property
+    def empty(self) -> np.ndarray:
+        """Is each cell empty?"""
+        return self.text.isna().to_numpy()
+
+    @property
+    def ids(self) -> pd.Series:
+        """The cells as respondents' ids."""
+        return read_ids(self.text)
 
     @property
     def coded(self) -> Cells:
@@ -53,95 +117,110 @@ class Cells:
             return self
         return dataclasses.replace(self, text=self.text.map(lambda t: self.codes.get(t, t)).astype("str"))
 
-
-def cells_of(raw: pd.DataFrame, columns: Sequence[str]) -> Cells:
-    """Return the cells of columns one below the other."""
-    codes: dict[str, str] = {}
-    for column in columns:
-        codes |= raw.attrs["codes"].get(column, {})
-    return Cells(
-        pd.concat([raw[column] for column in columns], ignore_index=True),
-        np.tile(raw.index.to_numpy(), len(columns)),
-        np.repeat(np.array(columns, dtype=object), len(raw)),
-        codes,
-    )
-
-
-@dataclass
-class Report:
-    """Problems found in one raw file."""
-
-    source: str
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, cells: Cells, bad: np.ndarray, what: str, expected: str, remedy: str) -> None:
+    def refuse(self, bad: np.ndarray, what: str, expected: str, remedy: str) -> None:
         """Add one problem for all bad cells, if there are any."""
         if bad.any():
-            columns = list(dict.fromkeys(cells.columns[bad]))
-            rows = sorted(set(cells.rows[bad].tolist()))
+            columns = list(dict.fromkeys(self.columns[bad]))
+            rows = sorted(set(self.rows[bad].tolist()))
             where = f"column{'s' if len(columns) > 1 else ''} {listed(columns, 3)}, {placed(rows)}"
-            self.problems.append(Problem(self.source, where, what, expected, remedy))
+            self.table.problems.append(Problem(self.table.source, where, what, expected, remedy))
 
-    def texts(self, cells: Cells, bad: np.ndarray, wrong: str, expected: str, remedy: str) -> None:
+    def refuse_texts(self, bad: np.ndarray, wrong: str, expected: str, remedy: str) -> None:
         """Add one problem for all bad cells that quotes their distinct texts."""
         if bad.any():
-            texts = list(dict.fromkeys(cells.text[bad]))
-            self.add(
-                cells,
+            texts = list(dict.fromkeys(self.text[bad]))
+            what = f"{listed(texts, 5)} {'is' if len(texts) == 1 else 'are'} {wrong}"
+            self.refuse(bad, what, expected, remedy)
+
+    def among(self, values: Iterable[object]) -> np.ndarray:
+        """Is each text one of these values? An empty cell is none."""
+        wanted = set(map(normalised, values))
+        return self.text.map(lambda t: normalised(t) in wanted, na_action="ignore").isin([True]).to_numpy()
+
+    def index(self, levels: Iterable[object], missing: Iterable[object] = ()) -> np.ndarray:
+        """Return the index of each cell's level; -1 where it is empty or `missing`, UNKNOWN where wrong."""
+        known = {normalised(level): i for i, level in enumerate(levels)}
+        known |= dict.fromkeys(map(normalised, missing), -1)
+        which, texts = pd.factorize(self.text)
+        return np.array([known.get(normalised(text), UNKNOWN) for text in texts] + [-1])[which]
+
+    def levels(
+        self, name: str, levels: Sequence[object], key: str, missing: Sequence[object] = ()
+    ) -> np.ndarray:
+        """Return `index` with -1 for wrong cells too, which are refused.
+
+        Args:
+            name: of the variable, for messages.
+            levels: in the order of their index.
+            key: of the config that names the levels.
+            missing: texts that mean that there is no answer.
+        """
+        index = self.index(levels, missing)
+        bad = index == UNKNOWN
+        if bad.any():
+            spelled = {normalised(level): level for level in levels}
+            close = difflib.get_close_matches(normalised(self.text[bad].iloc[0]), spelled, n=1)
+            hint = f"did you mean '{spelled[close[0]]}'? " if close else ""
+            self.refuse_texts(
                 bad,
-                f"{listed(texts, 5)} {'is' if len(texts) == 1 else 'are'} {wrong}",
-                expected,
-                remedy,
+                f"no level of '{name}'",
+                f"one of {listed(map(str, levels), 12)}",
+                f"{hint}Correct the file, or add the level to key {key}",
             )
+        return np.maximum(index, -1)
 
-
-def require(raw: pd.DataFrame, wanted: Iterable[tuple[str, Sequence[str]]], source: str) -> None:
-    """Raise one problem for each config key that names columns which the file does not have."""
-    folded = {normalised(column): column for column in raw.columns}
-    problems = []
-    for key, columns in wanted:
-        missing = [column for column in dict.fromkeys(columns) if column not in raw.columns]
-        if missing:
-            close = difflib.get_close_matches(normalised(missing[0]), folded, n=3)
-            similar = f"similar: {listed(folded[c] for c in close)}" if close else listed(raw.columns, 12)
-            problems.append(
-                Problem(
-                    source,
-                    f"column{'s' if len(missing) > 1 else ''} {listed(missing)}",
-                    f"the file has no such column, but key {key} names it",
-                    f"one of the file's columns ({similar})",
-                    "correct the name in the config or in the file's header",
-                )
-            )
-    raise_if_any(problems)
-
-
-def match_levels(
-    cells: Cells,
-    name: str,
-    levels: Sequence[object],
-    report: Report,
-    key: str,
-    missing: Sequence[object] = (),
-) -> np.ndarray:
-    """Return for each cell the index of its level; -1 where the cell is empty, `missing`, or wrong."""
-    known = {normalised(level): i for i, level in enumerate(levels)}
-    known |= dict.fromkeys(map(normalised, missing), -1)
-    which, texts = pd.factorize(cells.text)
-    index = np.array([known.get(normalised(text), -2) for text in texts] + [-1])[which]
-    bad = index == -2
-    if bad.any():
-        spelled = {normalised(level): level for level in levels}
-        close = difflib.get_close_matches(normalised(cells.text[bad].iloc[0]), spelled, n=1)
-        hint = f"did you mean '{spelled[close[0]]}'? " if close else ""
-        report.texts(
-            cells,
-            bad,
-            f"no level of '{name}'",
-            f"one of {listed(map(str, levels), 12)}",
-            f"{hint}Correct the file, or add the level to key {key}",
+    def numbers(
+        self, name: str, limits: Sequence[float] | None = None, missing: Sequence[object] = ()
+    ) -> np.ndarray:
+        """Return the cells as numbers; NaN where a cell is empty or `missing`, or is refused."""
+        cells = self.coded
+        which, texts = pd.factorize(cells.text)
+        gone = set(map(normalised, missing))
+        answered = np.array([normalised(text) not in gone for text in texts] + [False])
+        values = np.full(len(texts) + 1, np.nan)
+        values[answered] = parse_numbers([text for text, ok in zip(texts, answered, strict=False) if ok])
+        cells.refuse_texts(
+            (answered & np.isnan(values))[which],
+            f"no number, but '{name}' holds numbers",
+            "numbers such as 12 or 12.5, without units or separators of thousands",
+            "correct the cells, or empty them where the answer is missing",
         )
-    return np.maximum(index, -1)
+        if limits:
+            low, high = limits
+            cells.refuse_texts(
+                ((values < low) | (values > high))[which],
+                f"outside the range of '{name}'",
+                f"{low} to {high}",
+                "correct the cells, or 'range' in the config",
+            )
+        return values[which]
+
+    def binary(self, name: str) -> np.ndarray:
+        """Return the cells as 0 and 1; NaN where a cell is empty or is refused."""
+        cells = self.coded if self._neither.any() and not self.coded._neither.any() else self
+        cells.refuse_texts(
+            cells._neither,
+            f"neither yes nor no, but '{name}' is binary",
+            "0 or 1 (also No/Yes, False/True)",
+            "correct the cells, or the column that the config names",
+        )
+        return cells.text.map(lambda t: BINARY.get(normalised(t), np.nan), na_action="ignore").to_numpy(float)
+
+    @property
+    def _neither(self) -> np.ndarray:
+        """Is each text something other than yes or no?"""
+        return ~self.empty & ~self.among(BINARY)
+
+
+def stacked(cells: Sequence[Cells]) -> Cells:
+    """Put cells of several variables of one file one below the other."""
+    return Cells(
+        pd.concat([c.text for c in cells], ignore_index=True),
+        np.concatenate([c.rows for c in cells]),
+        np.concatenate([c.columns for c in cells]),
+        {},
+        cells[0].table,
+    )
 
 
 def parse_numbers(texts: Sequence[str]) -> np.ndarray:
@@ -159,69 +238,6 @@ def parse_numbers(texts: Sequence[str]) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def read_numbers(
-    cells: Cells,
-    name: str,
-    report: Report,
-    limits: Sequence[float] | None = None,
-    missing: Sequence[object] = (),
-) -> np.ndarray:
-    """Return the cells as numbers; NaN where a cell is empty, `missing`, or wrong."""
-    cells = cells.coded
-    which, texts = pd.factorize(cells.text)
-    gone = set(map(normalised, missing))
-    answered = np.array([normalised(text) not in gone for text in texts] + [False])
-    values = np.full(len(texts) + 1, np.nan)
-    values[answered] = parse_numbers([text for text, ok in zip(texts, answered, strict=False) if ok])
-    bad = (answered & np.isnan(values))[which]
-    report.texts(
-        cells,
-        bad,
-        f"no number, but '{name}' holds numbers",
-        "numbers such as 12 or 12.5, without units or separators of thousands",
-        "correct the cells, or empty them where the answer is missing",
-    )
-    if limits:
-        low, high = limits
-        report.texts(
-            cells,
-            ((values < low) | (values > high))[which],
-            f"outside the range of '{name}'",
-            f"{low} to {high}",
-            "correct the cells, or 'range' in the config",
-        )
-    return values[which]
-
-
-def read_binary(cells: Cells, name: str, report: Report) -> np.ndarray:
-    """Return the cells as 0 and 1; NaN where a cell is empty or wrong."""
-    bad = _neither(cells)
-    if bad.any() and not _neither(cells.coded).any():
-        cells, bad = cells.coded, np.zeros(len(bad), dtype=bool)
-    report.texts(
-        cells,
-        bad,
-        f"neither yes nor no, but '{name}' is binary",
-        "0 or 1 (also No/Yes, False/True)",
-        "correct the cells, or the column that the config names",
-    )
-    return cells.text.map(lambda text: BINARY.get(normalised(text), np.nan), na_action="ignore").to_numpy(
-        float
-    )
-
-
-def _neither(cells: Cells) -> np.ndarray:
-    """Is each text something else than yes or no?"""
-    known = cells.text.map(lambda text: normalised(text) in BINARY, na_action="ignore")
-    return known.isin([False]).to_numpy()
-
-
 def read_ids(texts: pd.Series) -> pd.Series:
     """Respondents' ids as they are compared: trimmed, "12.0" equals "12"; case counts."""
     return texts.str.strip().str.replace(r"^(\d+)\.0+$", r"\1", regex=True)
-
-
-def holds(texts: pd.Series, values: Sequence[object]) -> np.ndarray:
-    """Is each text one of these values? A missing text is none."""
-    wanted = set(map(normalised, values))
-    return texts.map(lambda text: normalised(text) in wanted, na_action="ignore").isin([True]).to_numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,13 @@ from nanotarget.petitions.design import Design
 
 QUALITY_COLUMNS = ["sample", "check", "item", "level", "n", "share", "expected", "statistic", "p_value"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class Tasks(NamedTuple):
+    """Tasks shown in a conjoint survey, and those with a choice recorded for some profiles only."""
+
+    n_shown: int
+    n_incomplete: int
 
 
 def _quality(sample: str, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
@@ -52,16 +60,16 @@ def calibration_quality(
     respondents: pd.DataFrame,
     design: Design,
     compared: Mapping[str, np.ndarray],
-    n_shown: int,
-    incomplete: int,
+    tasks: Tasks,
 ) -> pd.DataFrame:
+    """Describe the calibration: profiles and respondents as in `contracts`, the rest as in `_quality`."""
     outcomes = [name for name in ("choice", "rating") if name in profiles]
     names = [name for name in respondents if name not in ("respondent_id", "weight")]
     rows = _missing(profiles, outcomes) + _missing(respondents, names)
     n_tasks = len(profiles[["respondent_id", "task"]].drop_duplicates())
-    rows.append(_share("unanswered_tasks", "tasks", n_shown - n_tasks, n_shown))
+    rows.append(_share("unanswered_tasks", "tasks", tasks.n_shown - n_tasks, tasks.n_shown))
     if "choice" in profiles:
-        rows.append(_share("incomplete_choices", "tasks", incomplete, n_shown))
+        rows.append(_share("incomplete_choices", "tasks", tasks.n_incomplete, tasks.n_shown))
         chosen = (
             profiles[profiles["choice"] == 1].groupby("respondent_id")["profile"].agg(["size", "nunique"])
         )

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.assign.randomise import shares
-from nanotarget.clean.clean import Calibration, Experiment, Roster, Samples, check_design, read_samples
+from nanotarget.clean.calibration import Calibration
+from nanotarget.clean.people import Sample
+from nanotarget.clean.samples import Samples, read_samples
+from nanotarget.clean.shown import check_design
 from nanotarget.estimate import effects, pairs, power
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import RosterConfig, StudyConfig
@@ -130,7 +133,7 @@ def _hypothetical(rows: Sequence[tuple[str, float, float, int]]) -> pd.DataFrame
     return table.assign(outcome="outcome", estimator="dim", family="all")
 
 
-def _experiment(study: StudyConfig, experiment: Experiment) -> list[str]:
+def _experiment(study: StudyConfig, experiment: Sample) -> list[str]:
     config, people = study.experiment, experiment.respondents
     assert config is not None
     lines = [f"Experiment: {config.file}", *_people(experiment.flow, "experiment")]
@@ -179,7 +182,7 @@ def _spread(people: pd.DataFrame, outcome: str) -> float:
 
 
 def _roster(
-    study: StudyConfig, config: RosterConfig, roster: Roster, calibration: Calibration | None
+    study: StudyConfig, config: RosterConfig, roster: Sample, calibration: Calibration | None
 ) -> list[str]:
     n = len(roster.respondents)
     lines = [f"Roster: {config.file}", *_people(roster.flow, "roster")]

@@ -1,0 +1,140 @@
+"""The calibration: the raw file of a conjoint survey to tidy profiles and respondents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.clean import contracts
+from nanotarget.clean.covariates import read_covariates, read_weights
+from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
+from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table
+from nanotarget.clean.profiles import Profiles, profile_columns, read_profiles
+from nanotarget.clean.quality import Tasks, calibration_quality
+from nanotarget.clean.shown import read_petitions
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import CalibrationConfig, CovariateConfig
+from nanotarget.study.problems import InputError, Problem, raise_if_any
+
+
+@dataclass(frozen=True)
+class Calibration(Sample):
+    """The tidy calibration.
+
+    Attributes:
+        profiles: `contracts.calibration_profiles`.
+        everyone: ids of all respondents of the raw file.
+    """
+
+    profiles: pd.DataFrame
+    everyone: frozenset[str]
+
+
+def read_calibration(
+    config: CalibrationConfig, design: Design, covariates: Sequence[CovariateConfig]
+) -> Calibration:
+    """Turn the raw calibration into tidy tables.
+
+    Tasks without any answer are dropped, and respondents without any task with them. A choice
+    that is recorded for some profiles of a task only is missing for the whole task. A covariate
+    with ``target: false`` may be absent from the file; it is missing then.
+
+    Args:
+        config: the section `calibration`.
+        design: the petitions.
+        covariates: the allow-list.
+
+    Raises:
+        InputError: with all problems of the file.
+    """
+    optional = {c.name for c in covariates if not c.target}
+    table = read_table("calibration", config, covariates, profile_columns(config, design), optional)
+    everyone = (one_per_row if config.layout == "wide" else one_per_id)(table, config.respondent)
+    people = check_left(leave_out_opt_outs(exclude(everyone, config.exclusions), config.opt_out))
+    shown = read_profiles(people, config, design)
+    answered = shown.at(shown.answered)
+    answered.check_levels(design)
+    petitions = read_petitions(answered.attributes, design)
+    answered.check_choices(config.profiles)
+    people = _answering(people, answered)
+    respondents = _respondents(people, config, covariates)
+    raise_if_any(table.problems)
+    _check_two_answer(people)
+    profiles = _tidy(answered, petitions, design, config, respondents)
+    contracts.calibration_profiles(design, _outcomes(config)).validate(profiles, lazy=True)
+    contracts.calibration_respondents(covariates).validate(respondents, lazy=True)
+    tasks = Tasks(shown.n_tasks, answered.n_incomplete)
+    return Calibration(
+        respondents,
+        people.flow("calibration", {}),
+        calibration_quality(profiles, respondents, design, people.compared, tasks),
+        people.identities(config.exclusions),
+        profiles,
+        frozenset(everyone.ids.ids.dropna()),
+    )
+
+
+def _answering(people: People, answered: Profiles) -> People:
+    """Let those leave who answered no task."""
+    silent = ~np.isin(people.person, answered.table["person"])
+    return people.without("No task answered", "no choice and no rating", silent)
+
+
+def _respondents(
+    people: People, config: CalibrationConfig, covariates: Sequence[CovariateConfig]
+) -> pd.DataFrame:
+    """Describe who is left, one row per respondent."""
+    respondents = pd.DataFrame(
+        {
+            "respondent_id": pd.array(people.ids.ids.iloc[people.first], dtype="str"),
+            **read_covariates(people, covariates),
+            "weight": read_weights(people, config.weight),
+        }
+    )
+    return respondents.sort_values("respondent_id", kind="stable", ignore_index=True)
+
+
+def _check_two_answer(people: People) -> None:
+    """Raise a problem if fewer than two respondents are left."""
+    if (n := len(people.first)) < 2:
+        raise InputError(
+            [
+                Problem(
+                    people.table.source,
+                    "whole file",
+                    f"after the exclusions {'one respondent' if n else 'nobody'} is left with an answer",
+                    "at least two respondents: each is scored by what the others answered",
+                    "check the columns of the outcomes and the exclusions in the config against the file",
+                )
+            ]
+        )
+
+
+def _outcomes(config: CalibrationConfig) -> list[str]:
+    return [name for name in ("choice", "rating") if getattr(config.outcomes, name)]
+
+
+def _tidy(
+    answered: Profiles,
+    petitions: np.ndarray,
+    design: Design,
+    config: CalibrationConfig,
+    respondents: pd.DataFrame,
+) -> pd.DataFrame:
+    """Put profiles and the weights of their respondents together, one row per profile."""
+    table = answered.without_incomplete_choices().table
+    weight = respondents.set_index("respondent_id")["weight"]
+    profiles = pd.DataFrame(
+        {
+            "respondent_id": pd.array(table["respondent_id"], dtype="str"),
+            "task": table["task"].astype("int64"),
+            "profile": table["profile"].astype("int64"),
+            **design.frame(petitions),
+            **{name: table[name] for name in _outcomes(config)},
+            "weight": weight.loc[table["respondent_id"]].to_numpy(),
+        }
+    )
+    return profiles.sort_values(["respondent_id", "task", "profile"], kind="stable", ignore_index=True)

@@ -1,0 +1,282 @@
+"""Profiles of a conjoint survey, out of a long or a wide file: who was shown what, and what she answered."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.clean.cells import Cells
+from nanotarget.clean.people import People, check_unique
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import CalibrationConfig
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Profiles shown, one per row.
+
+    Attributes:
+        table: person (as in `People`), respondent_id, task, profile, choice and rating (NaN where not
+            measured).
+        attributes: cells of each attribute in the design's order.
+        choices: cells of the choice, or of the respondent's id without a choice.
+    """
+
+    table: pd.DataFrame
+    attributes: list[Cells]
+    choices: Cells
+
+    def at(self, keep: np.ndarray) -> Profiles:
+        """Return the profiles where `keep` is true."""
+        table = self.table.loc[keep].reset_index(drop=True)
+        return Profiles(table, [cells.at(keep) for cells in self.attributes], self.choices.at(keep))
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks of all people."""
+        return len(self.table[["person", "task"]].drop_duplicates())
+
+    @property
+    def answered(self) -> np.ndarray:
+        """Does each profile belong to a task with at least one answer?"""
+        answer = self.table["choice"].notna() | self.table["rating"].notna()
+        by_task = answer.groupby([self.table["person"], self.table["task"]])
+        return by_task.transform("any").to_numpy(dtype=bool)
+
+    @property
+    def incomplete(self) -> np.ndarray:
+        """Does each profile belong to a task with a choice recorded for some of its profiles only?"""
+        return ((self._choice("count") < self._choice("size")) & (self._choice("count") > 0)).to_numpy()
+
+    @property
+    def n_incomplete(self) -> int:
+        """Tasks with a choice recorded for some of their profiles only."""
+        return int((self.incomplete & (self.table["profile"] == 1)).sum())
+
+    def without_incomplete_choices(self) -> Profiles:
+        """Return the profiles with a missing choice in incomplete tasks."""
+        choice = self.table["choice"].mask(self.incomplete)
+        return dataclasses.replace(self, table=self.table.assign(choice=choice))
+
+    def check_levels(self, design: Design) -> None:
+        """Refuse attributes without a level."""
+        for attribute, cells in zip(design.attributes, self.attributes, strict=True):
+            cells.refuse(
+                cells.empty,
+                f"'{attribute.name}' is missing in a task that was answered",
+                "a level in every profile shown",
+                "complete the file; a level of its own, such as 'Not shown', says that it was hidden",
+            )
+
+    def check_choices(self, profiles: int) -> None:
+        """Refuse tasks with other than one chosen profile among so many."""
+        size, there, chosen = (self._choice(what) for what in ("size", "count", "sum"))
+        self.choices.refuse(
+            ((size < profiles) & (there > 0)).to_numpy(),
+            f"a task has fewer than the {profiles} profiles between which the respondent chose",
+            f"{profiles} rows per task",
+            "complete or remove these tasks, or correct 'profiles' in the config",
+        )
+        none = (there == size) & (size == profiles) & (chosen == 0)
+        for bad, count in ((chosen > 1, "more than one profile is"), (none, "no profile is")):
+            self.choices.refuse(
+                bad.to_numpy(),
+                f"{count} chosen in a task",
+                "exactly one chosen profile in every task",
+                "correct the file; empty the cells of the whole task if the answer is missing",
+            )
+
+    def _choice(self, what: str) -> pd.Series:
+        """Aggregate the choice over each profile's task."""
+        return self.table.groupby(["person", "task"])["choice"].transform(what)
+
+
+def read_profiles(people: People, config: CalibrationConfig, design: Design) -> Profiles:
+    """Read all profiles that a file records, answered or not.
+
+    Args:
+        people: who is left.
+        config: the section `calibration`.
+        design: the petitions.
+    """
+    return (_from_wide if config.layout == "wide" else _from_long)(people, config, design)
+
+
+def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str, list[str]]]:
+    """Raw columns of profiles by the config key that names them."""
+    if config.layout == "wide":
+        pattern = config.attribute_columns or ""
+        wanted = [
+            ("calibration.attribute_columns", _columns(pattern, config, a.column)) for a in design.attributes
+        ]
+    else:
+        wanted = [
+            (f"design.attributes[{i}] ('{a.name}')", [a.column]) for i, a in enumerate(design.attributes)
+        ]
+        numbers = (("task", config.task), ("profile", config.profile))
+        wanted += [(f"calibration.{key}", [column]) for key, column in numbers if column]
+    for name, outcome in (("choice", config.outcomes.choice), ("rating", config.outcomes.rating)):
+        if outcome:
+            wanted.append((f"calibration.outcomes.{name}.column", _columns(outcome.column, config)))
+    return wanted
+
+
+def _numbers(config: CalibrationConfig) -> list[tuple[int, int]]:
+    """All (task, profile) of the wide layout."""
+    tasks = range(1, (config.tasks or 0) + 1)
+    return [(task, profile) for task in tasks for profile in range(1, config.profiles + 1)]
+
+
+def _columns(pattern: str, config: CalibrationConfig, attribute: str = "") -> list[str]:
+    """Fill a pattern for every task and profile; in the long layout it is the column itself.
+
+    By plain replacement: `str.format` would evaluate what else the pattern contains.
+    """
+    if config.layout == "long":
+        return [pattern]
+    named = pattern.replace("{attribute}", attribute)
+    return [named.replace("{task}", str(t)).replace("{profile}", str(p)) for t, p in _numbers(config)]
+
+
+def _from_wide(people: People, config: CalibrationConfig, design: Design) -> Profiles:
+    """Turn rows of respondents into rows of profiles, task by task and profile by profile."""
+    check_unique(people)
+    numbers, n = _numbers(config), len(people.rows)
+    choices, choice = _wide_choice(people, config)
+    rating = np.full(n * len(numbers), np.nan)
+    if config.outcomes.rating:
+        cells = people.cells(*_columns(config.outcomes.rating.column, config))
+        rating = cells.numbers("rating", config.outcomes.rating.range)
+    table = pd.DataFrame(
+        {
+            "person": np.tile(people.person, len(numbers)),
+            "respondent_id": np.tile(people.ids.ids, len(numbers)),
+            "task": np.repeat([task for task, _ in numbers], n),
+            "profile": np.repeat([profile for _, profile in numbers], n),
+            "choice": choice,
+            "rating": rating,
+        }
+    )
+    pattern = config.attribute_columns or ""
+    attributes = [people.cells(*_columns(pattern, config, a.column)) for a in design.attributes]
+    return Profiles(table, attributes, choices)
+
+
+def _wide_choice(people: People, config: CalibrationConfig) -> tuple[Cells, np.ndarray]:
+    """Return for each profile the cell of its task's choice and whether the profile is the one chosen."""
+    numbers, outcome = _numbers(config), config.outcomes.choice
+    if outcome is None:
+        return people.cells(*[people.respondent] * len(numbers)), np.full(
+            len(people.rows) * len(numbers), np.nan
+        )
+    cells = people.cells(*_columns(outcome.column, config))
+    values = outcome.chosen_values or range(1, config.profiles + 1)
+    chosen = cells.levels("choice", list(values), "calibration.outcomes.choice.chosen_values")
+    profile = np.repeat([profile for _, profile in numbers], len(people.rows))
+    return cells, np.where(chosen < 0, np.nan, (chosen == profile - 1).astype(float))
+
+
+def _from_long(people: People, config: CalibrationConfig, design: Design) -> Profiles:
+    """Take rows of profiles as they are and number tasks and profiles where the file does not."""
+    choices = people.ids
+    choice = rating = np.full(len(people.rows), np.nan)
+    if config.outcomes.choice:
+        choices = people.cells(config.outcomes.choice.column)
+        choice = choices.binary("choice")
+    if config.outcomes.rating:
+        rating = people.cells(config.outcomes.rating.column).numbers("rating", config.outcomes.rating.range)
+    table = pd.DataFrame({"person": people.person, "respondent_id": people.ids.ids})
+    table = table.assign(choice=choice, rating=rating)
+    table["task"] = _task_numbers(people, config)
+    table["profile"] = _profile_numbers(people, config, table)
+    profiles = Profiles(table, [people.cells(a.column) for a in design.attributes], choices)
+    return profiles.at(_once(people, table))
+
+
+def _once(people: People, table: pd.DataFrame) -> np.ndarray:
+    """Refuse rows that repeat respondent, task and profile; return which rows are numbered and the first."""
+    usable = ((table["task"] > 0) & (table["profile"] > 0) & table["respondent_id"].notna()).to_numpy()
+    key = ["respondent_id", "task", "profile"]
+    people.ids.refuse(
+        table.duplicated(key, keep=False).to_numpy() & usable,
+        "the same respondent, task and profile more than once",
+        "one row for each of them",
+        "remove the repetitions, or correct the numbers of tasks and profiles",
+    )
+    return usable & ~table.duplicated(key).to_numpy()
+
+
+def _task_numbers(people: People, config: CalibrationConfig) -> np.ndarray:
+    """Read the number of each row's task, 0 where wrong; without them tasks are consecutive rows."""
+    if config.task:
+        return _positions(people.cells(config.task), "task", config.tasks)
+    return _consecutive_tasks(people, config)
+
+
+def _profile_numbers(people: People, config: CalibrationConfig, table: pd.DataFrame) -> np.ndarray:
+    """Read the number of each row's profile, 0 where wrong; without them rows of a task are counted."""
+    if config.profile:
+        return _positions(people.cells(config.profile), "profile", config.profiles)
+    counted = table.groupby(["person", "task"]).cumcount().to_numpy() + 1
+    many = (counted > config.profiles) & (table["task"] > 0).to_numpy()
+    people.ids.refuse(
+        many,
+        f"a task has more than the {config.profiles} profiles that the config declares",
+        f"at most {config.profiles} rows per task",
+        "correct 'profiles' in the config, or the numbers of the tasks in the file",
+    )
+    return np.where(many, 0, counted)
+
+
+def _positions(cells: Cells, name: str, largest: int | None) -> np.ndarray:
+    """Read numbers of tasks or profiles: 1, 2, ...; 0 where wrong."""
+    numbers = cells.numbers(name)
+    cells.refuse(
+        cells.empty,
+        f"the number of the {name} is missing",
+        "1, 2, ... in every row",
+        "add the numbers, or exclude these rows",
+    )
+    broken = ~np.isnan(numbers) & ((numbers < 1) | (numbers % 1 != 0))
+    cells.refuse_texts(broken, f"no number of a {name}", "1, 2, ...", f"number every {name} from 1")
+    large = ~broken & (numbers > (largest or np.inf))
+    cells.refuse_texts(
+        large,
+        f"more than the {largest} {name}s that the config declares",
+        f"1 to {largest}",
+        f"correct '{name}s' in the config, or the file",
+    )
+    return np.where(broken | large | np.isnan(numbers), 0, numbers).astype(np.int64)
+
+
+def _consecutive_tasks(people: People, config: CalibrationConfig) -> np.ndarray:
+    """Number tasks where the file does not: consecutive rows of a respondent, `profiles` a task."""
+    profiles, person, ids = config.profiles, people.person, people.ids
+    order = pd.Series(person).groupby(person).cumcount().to_numpy()
+    size = np.bincount(person)[person]
+    begins = np.append(True, person[1:] != person[:-1])
+    ids.refuse(
+        begins & (order > 0),
+        "rows of a respondent are interrupted by another respondent's",
+        "all rows of a respondent one after the other, in the order of the tasks",
+        "sort the file, or name the column of the tasks' numbers in key calibration.task",
+    )
+    last = order == size - 1
+    ids.refuse(
+        last & (size % profiles != 0),
+        f"the respondent's rows are no multiple of {profiles}, so they are not whole tasks",
+        f"{profiles} consecutive rows per task",
+        "complete the tasks in the file, or name the column of their numbers in key calibration.task",
+    )
+    task = order // profiles + 1
+    if config.tasks:
+        ids.refuse(
+            last & (task > config.tasks),
+            f"the respondent has more than the {config.tasks} tasks that the config declares",
+            f"at most {config.tasks * profiles} rows per respondent",
+            "correct 'tasks' in the config, or the file",
+        )
+    return task

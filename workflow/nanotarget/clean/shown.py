@@ -1,0 +1,78 @@
+"""Petitions that can be shown and that were shown: the design tried out, levels and prohibitions checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from nanotarget.clean.cells import Cells, stacked
+from nanotarget.petitions.design import Design
+from nanotarget.study.config import DesignConfig
+from nanotarget.study.problems import Problem, collecting, counted, listed, raise_if_any
+
+
+def check_design(config: DesignConfig, source: str) -> Design:
+    """Build the design and try out what the config's schema cannot see.
+
+    Args:
+        config: the section `design`.
+        source: name of the config file for messages.
+
+    Raises:
+        InputError: if no petition is feasible, a level can never be shown, or the template of the
+            petition text fails.
+    """
+    design = Design.from_config(config)
+    problems: list[Problem] = []
+    with collecting(problems):
+        for i, attribute in enumerate(design.attributes):
+            shares = design.level_probabilities(i)
+            if never := [level for level, share in zip(attribute.levels, shares, strict=True) if share == 0]:
+                problems.append(
+                    Problem(
+                        source,
+                        "key design.prohibited",
+                        f"the prohibitions leave no petition with {attribute.name}: {listed(never)}",
+                        "every level in at least one petition",
+                        "remove a prohibition, or the level from design.attributes",
+                    )
+                )
+    with collecting(problems):  # a template may fail for some levels only, so each is tried once
+        levels = [[min(k, n - 1) for n in design.shape] for k in range(max(design.shape))]
+        design.texts(np.array(levels))
+    raise_if_any(dataclasses.replace(problem, file=source) for problem in problems)
+    return design
+
+
+def read_petitions(cells: Sequence[Cells], design: Design) -> np.ndarray:
+    """Return (n, n_attributes) level indices, -1 where a level is missing or unknown; refuse prohibited ones.
+
+    Args:
+        cells: of each attribute, in the design's order.
+        design: the petitions.
+    """
+    codes = [
+        c.levels(a.name, a.levels, f"design.attributes[{i}].levels")
+        for i, (c, a) in enumerate(zip(cells, design.attributes, strict=True))
+    ]
+    petitions = np.column_stack(codes)
+    _refuse_prohibited(cells, petitions, design)
+    return petitions
+
+
+def _refuse_prohibited(cells: Sequence[Cells], codes: np.ndarray, design: Design) -> None:
+    """Refuse petitions with a prohibited combination."""
+    for combination in design.prohibited:
+        hit = np.all([np.isin(codes[:, a], list(levels)) for a, levels in combination], axis=0)
+        if hit.any():
+            first = codes[np.flatnonzero(hit)[0]]
+            parts = [f"{design.names[a]} = '{design.attributes[a].levels[first[a]]}'" for a, _ in combination]
+            stacked([cells[a] for a, _ in combination]).refuse(
+                np.tile(hit, len(combination)),
+                f"a prohibited combination in {counted(int(hit.sum()), 'petition')}, "
+                f"first {' with '.join(parts)}",
+                "no petition that key design.prohibited rules out",
+                "correct the file, or design.prohibited in the config",
+            )

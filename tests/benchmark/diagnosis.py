@@ -12,7 +12,7 @@ import numpy as np
 
 from nanotarget.calibrate.learners.crossfit import assign_halves, crossfit, fit_folds
 from nanotarget.calibrate.learners.ridge import fit_ridge
-from nanotarget.diagnose import Material, diagnose
+from nanotarget.diagnose import Inputs, diagnose
 from nanotarget.diagnose.permutation import permutation_table
 from nanotarget.study.config import DiagnoseConfig
 from worlds import REFERENCE, factorial, simulate
@@ -40,7 +40,7 @@ def measure(n):
     times = [time.process_time()]
     fitted, halves = crossfit(data, fit, 5, 1), fit_folds(data, assign_halves(data, 1), fit, "half")
     times.append(time.process_time())
-    diagnose(Material(fitted, halves, SETTINGS, 1))
+    diagnose(Inputs(fitted, halves, SETTINGS, 1))
     times.append(time.process_time())
     permutation_table(data, fitted.fold, range(1, DRAWS + 1), 1)
     times.append(time.process_time())

@@ -9,12 +9,14 @@ import pytest
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
 from nanotarget.calibrate.learners.ridge import fit_ridge
-from nanotarget.diagnose import Group, Material, diagnose
+from nanotarget.diagnose import Group, Inputs, diagnose
 from nanotarget.diagnose.crossover import Crossover
 from nanotarget.diagnose.dividend import Dividend, learning_curve, median_of_splits
 from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Quantity
 from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
-from nanotarget.diagnose.verdict import STAGES, Stage, overall_verdict, stage_verdicts, threshold
+from nanotarget.diagnose.rows import Sample, Stage
+from nanotarget.diagnose.verdict import overall_verdict, stage_verdicts, threshold
 from nanotarget.study.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
 from nanotarget.study.response import Rating
 from worlds import factorial, simulate
@@ -28,11 +30,11 @@ def world(seed=1, n=240, tasks=4, **more):
     return simulate(DESIGN, n, tasks, np.random.default_rng(seed), **options)[0]
 
 
-def material(data, settings=SETTINGS, **more):
+def inputs(data, settings=SETTINGS, **more):
     def fit(train, part):
         return fit_ridge(train, 1)
 
-    return Material(
+    return Inputs(
         crossfit(data, fit, 4, 1),
         fit_folds(data, assign_halves(data, 1), fit, "half"),
         settings,
@@ -49,7 +51,7 @@ def estimates(found, column="estimate"):
 
 @pytest.fixture(scope="module")
 def base():
-    return diagnose(material(world()))
+    return diagnose(inputs(world()))
 
 
 def tables_of(data):
@@ -67,20 +69,20 @@ def tables_of(data):
 def test_the_pair_of_attributes_that_interacts_is_found_and_allowed_for():
     data = world(n=400)
     together = (data.levels[:, 0] == 0) & (data.levels[:, 2] == 1)
-    found = material(replace(data, outcome=data.outcome + 2.0 * together))
+    found = inputs(replace(data, outcome=data.outcome + 2.0 * together))
     assert found.interactions.p_value < 0.01
     assert found.allowed == (1, ((0, 2),))
     table = diagnose(found).diagnostics
-    decisive = table[(table["quantity"] == "nano - overall_best") & table["ceiling"].notna()]
+    decisive = table[(table["quantity"] == Quantity.GAIN) & table["ceiling"].notna()]
     assert set(decisive["estimator"]) == {"dr_pairs"}
     assert set(table.loc[table["quantity"] == "cross-half gain", "estimator"]) == {"dr_pairs"}
-    assert material(data).allowed == (1, ())
+    assert inputs(data).allowed == (1, ())
 
 
 def test_what_folds_share_is_nothing_for_a_rule_of_signal_and_all_for_one_of_noise():
     """Halves with one and the same model agree; halves whose rules are noise do not."""
     data = world()
-    found = material(data)
+    found = inputs(data)
     same = Crossfit(data, found.halves.fold, [found.fitted.models[0]] * 2)
     everybody, largest = data.weight, np.sqrt(1 + LINEAR_PART_OF_CHOICE)
     assert Dividend(found.fitted, Crossover(same, everybody).halves).shared_noise(everybody) == pytest.approx(
@@ -133,7 +135,7 @@ def reshuffled(data, rng):
 
 def test_a_constant_added_to_ratings_changes_levels_only(base):
     data = world()
-    found = diagnose(material(replace(data, outcome=data.outcome + 5)))
+    found = diagnose(inputs(replace(data, outcome=data.outcome + 5)))
     values = {"random", "nano", "overall_best"}
     for key, before in estimates(base).items():
         after = estimates(found)[key]
@@ -152,7 +154,7 @@ def test_the_order_of_rows_changes_nothing(base):
         Rating,
         world().covariates,
     )
-    found = diagnose(material(shuffled))
+    found = diagnose(inputs(shuffled))
     pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
 
 
@@ -162,7 +164,7 @@ def test_a_covariate_without_variation_changes_nothing(base):
     more = replace(
         data, respondents=people, covariates=(*data.covariates, CovariateConfig("same", "numeric"))
     )
-    found = diagnose(material(more))
+    found = diagnose(inputs(more))
     pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
 
 
@@ -170,7 +172,7 @@ def test_relabelled_levels_change_nothing_but_names(base):
     """Reverse the levels of every attribute; errors that come from posterior draws are simulated."""
     data = world()
     flipped = np.array(DESIGN.shape) - 1 - data.levels
-    found = diagnose(material(replace(data, levels=flipped)))
+    found = diagnose(inputs(replace(data, levels=flipped)))
     assert estimates(found).to_numpy() == pytest.approx(estimates(base).to_numpy(), abs=1e-7, nan_ok=True)
     drawn = estimates(base).index.get_level_values("diagnostic") == "crossover"
     errors = [estimates(table, "std_error")[~drawn].to_numpy() for table in (found, base)]
@@ -183,7 +185,7 @@ def test_relabelled_levels_change_nothing_but_names(base):
 
 def test_the_scale_of_weights_changes_nothing(base):
     data = world()
-    found = diagnose(material(replace(data, respondents=data.respondents.assign(weight=3.5))))
+    found = diagnose(inputs(replace(data, respondents=data.respondents.assign(weight=3.5))))
     pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
 
 
@@ -207,7 +209,7 @@ def doubled(fitted):
 
 def test_people_counted_twice_with_half_weights_change_no_mean(base):
     """Not so products of different people, which cannot tell a person from her copy, and what uses them."""
-    original = material(world())
+    original = inputs(world())
     copied = replace(original, fitted=doubled(original.fitted), halves=doubled(original.halves))
     found = estimates(diagnose(copied))
     between = ("person x", "common", "noise", "interaction share", "predictable", "cross-message")
@@ -223,8 +225,8 @@ def test_people_counted_twice_with_half_weights_change_no_mean(base):
 def test_both_goals_are_mirror_images():
     """Dissuasion of an outcome is support of its opposite."""
     data = world()
-    found = diagnose(material(data, replace(SETTINGS, goal="dissuade")))
-    mirrored = diagnose(material(replace(data, outcome=-data.outcome)))
+    found = diagnose(inputs(data, replace(SETTINGS, goal="dissuade")))
+    mirrored = diagnose(inputs(replace(data, outcome=-data.outcome)))
     for key, value in estimates(mirrored).items():
         other = (*key[:3], "dissuade" if key[3] == "support" else "support", key[4])
         if key[1] not in ("matching gain", "quality loss"):
@@ -257,7 +259,7 @@ def test_refits_are_scored_for_the_goal(variant):
 def test_a_group_of_all_is_the_whole():
     data = world()
     everybody = Group("g: all", np.ones(data.n_respondents, dtype=bool))
-    table = diagnose(material(data), [everybody]).diagnostics
+    table = diagnose(inputs(data), [everybody]).diagnostics
     for goal in ("support", "dissuade"):
         own = table[(table["group"] == "g: all") & (table["goal"] == goal)]
         for line in own.itertuples():
@@ -277,9 +279,9 @@ def test_identities(base):
     def of(quantity, estimator="dr_q1", diagnostic="dividend"):
         return row[(diagnostic, quantity, estimator, "support", "all")]
 
-    gain = of("nano - overall_best")
+    gain = of(Quantity.GAIN)
     assert of("matching gain") - of("quality loss") == pytest.approx(gain)
-    assert of("order 2 - order 1", "dr") == pytest.approx(of("nano - overall_best", "dr_q2") - gain)
+    assert of("order 2 - order 1", "dr") == pytest.approx(of(Quantity.GAIN, "dr_q2") - gain)
     parts = [
         of(name, "cross_task", "heterogeneity")
         for name in (
@@ -297,7 +299,7 @@ def test_identities(base):
 
 def test_without_covariates_heterogeneity_still_answers():
     data = replace(world(), covariates=())
-    found = diagnose(material(data), [Group("g: half", np.arange(data.n_respondents) % 2 == 0)])
+    found = diagnose(inputs(data), [Group("g: half", np.arange(data.n_respondents) % 2 == 0)])
     assert found.answer["stages"] == {
         "heterogeneity": "PASS",
         "predictability": "NOT EVALUATED",
@@ -313,7 +315,7 @@ def test_without_covariates_heterogeneity_still_answers():
 
 def test_choices_are_in_probabilities():
     data = world(n=300, outcome="choice", common=0.3, specific=0.6, idiosyncratic=0)
-    found = diagnose(material(data))
+    found = diagnose(inputs(data))
     row = estimates(found)
     assert ("heterogeneity", "baseline variance", "cross_task", "support", "all") not in row.index
     total = sum(
@@ -326,7 +328,7 @@ def test_choices_are_in_probabilities():
 
 
 def stages(**changes):
-    found = {name: Stage(name, 0.3, 0.2, 0.4, found=True, learned=True) for name in STAGES}
+    found = {name: Stage(name, 0.3, 0.2, 0.4, significant=True, learned=True) for name in DIAGNOSTICS}
     return found | {name: replace(found[name], **change) for name, change in changes.items()}
 
 
@@ -339,7 +341,7 @@ def stages(**changes):
         # A rule that learned nothing proves nothing ...
         (
             {
-                "predictability": {"found": False, "learned": False},
+                "predictability": {"significant": False, "learned": False},
                 "crossover": {"low": 0, "high": 0},
                 "dividend": {"low": 0, "high": 0},
             },
@@ -348,13 +350,13 @@ def stages(**changes):
         # ... unless there is nothing to learn.
         (
             {
-                "predictability": {"found": False, "learned": False, "high": 0.05},
+                "predictability": {"significant": False, "learned": False, "high": 0.05},
                 "crossover": {"low": 0, "high": 0},
                 "dividend": {"low": 0, "high": 0},
             },
             ("PASS", "FAIL", "FAIL", "FAIL"),
         ),
-        ({"heterogeneity": {"found": False}}, ("INCONCLUSIVE", "PASS", "PASS", "PASS")),
+        ({"heterogeneity": {"significant": False}}, ("INCONCLUSIVE", "PASS", "PASS", "PASS")),
         (
             {
                 "predictability": {"evaluated": False},
@@ -381,7 +383,7 @@ def test_verdicts_of_stages(changes, expected):
     ],
 )
 def test_overall_verdicts(said, overall):
-    assert overall_verdict(dict(zip(STAGES, said, strict=True))) == overall
+    assert overall_verdict(dict(zip(DIAGNOSTICS, said, strict=True))) == overall
 
 
 def test_the_gain_that_breaks_even_counts_where_it_is_larger():
@@ -397,7 +399,7 @@ def test_the_learning_curve_finds_its_limit():
     rng = np.random.default_rng(1)
     limit, loss = 0.4 + rng.normal(size=50), 0.1 + rng.normal(size=50)
     gains = {share: limit - loss / share for share in (0.25, 0.5, 0.75, 1.0)}
-    table = learning_curve(gains, np.ones(50), 800, 0.95)
+    table = pd.DataFrame(learning_curve(gains, Sample.of(np.ones(50)), 800))
     last = table[table["n"].isna()].iloc[0]
     assert last["gain"] == pytest.approx(limit.mean())
     assert last["std_error"] == pytest.approx(limit.std(ddof=1) / np.sqrt(50))

@@ -1,25 +1,26 @@
 """The dividend on worlds with known truth: honest where the learner's own promise is not."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.calibrate.learners.ridge import fit_ridge
-from nanotarget.diagnose.dividend import NANO_BEST, Dividend
+from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.quantities import Quantity
+from nanotarget.diagnose.rows import Sample, table_of
 from nanotarget.petitions import policy
 from worlds import Known, factorial, simulate, utility_of
 
 DESIGN = factorial((5, 5, 4, 3, 3))
 
 
-def headline(table, estimator="dr_q1", quantity=NANO_BEST):
+def headline(table, estimator="dr_q1", quantity=Quantity.GAIN):
     return table[(table["quantity"] == quantity) & (table["estimator"] == estimator)].iloc[0]
 
 
 def dividend(fitted, confidence=0.95):
-    return pd.DataFrame(Dividend(fitted).rows(fitted.data.weight, confidence))
+    return table_of(Dividend(fitted).rows(Sample.of(fitted.data.weight, confidence)))
 
 
 def true_gain(truth, fitted):
@@ -77,7 +78,7 @@ def test_differences_are_differences_and_intervals_surround_them():
     values = table[table["estimator"] == "dr_q1"].set_index("quantity")["estimate"]
     random = table[table["quantity"] == "random"]["estimate"].iloc[0]
     assert random == pytest.approx(data.outcome.mean())
-    assert values[NANO_BEST] == pytest.approx(values["nano"] - values["overall_best"])
+    assert values[Quantity.GAIN] == pytest.approx(values["nano"] - values["overall_best"])
     assert values["nano - random"] == pytest.approx(values["nano"] - random)
     row = headline(table)
     assert row["conf_low"] == pytest.approx(row["ceiling_low"])  # two-sided 90 % = one-sided 95 %

@@ -12,7 +12,7 @@ import numpy as np
 
 from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
-from nanotarget.diagnose import Group, Material, diagnose
+from nanotarget.diagnose import Group, Inputs, diagnose
 from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 from regimes import REGIMES, SESOI, draw_sample
@@ -68,8 +68,8 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=REFERENC
     learned = time.process_time()
     settings = DiagnoseConfig(sesoi=SESOI[regime.outcome], bootstraps=bootstraps)
     groups = [Group(label, who) for label, who in sample.groups.items() if label != "all"]
-    material = Material(fitted, halves, settings, seed, LEARNERS[learner].learner, sizes=(1,))
-    diagnosis = diagnose(material, groups)
+    inputs = Inputs(fitted, halves, settings, seed, LEARNERS[learner].learner, sizes=(1,))
+    diagnosis = diagnose(inputs, groups)
     ended = time.process_time()
     answer = diagnosis.answer
     return {

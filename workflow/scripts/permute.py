@@ -1,4 +1,4 @@
-"""Refit to covariates dealt anew among respondents: one batch of the permutations."""
+"""Refit to covariates permuted across respondents: one batch of the permutations."""
 
 from nanotarget.calibrate.learners import TrainingData
 from nanotarget.calibrate.learners.crossfit import assign_folds

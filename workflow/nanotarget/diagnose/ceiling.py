@@ -4,9 +4,9 @@ G = E max_x {m(x) + h(x)} - max_x m(x),
 
 m the common utilities, h what a person adds: independent normal deviations of the levels of an attribute,
 whose variance under the design is the attribute's share of the variance of h. With exchangeable levels this
-is the sum over attributes of E_L {sqrt(s^2 + tau^2) - s} (methods.md, section 1); here the estimated gaps
-between the levels stay as they are. Attributes that prohibitions tie together are maximised over feasible
-combinations.
+is the sum over attributes of E_L {sqrt(s^2 + tau^2) - s} (docs/methods.md, section 5); here the estimated
+gaps between the levels stay as they are. Attributes that prohibitions tie together are maximised over
+feasible combinations.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def ceiling_samples(
 
     Of levels that are nearly alike the luckiest looks best, so max m is too high and the gain over it too
     low. How much, the samples show (bootstrap estimate of bias; Efron & Tibshirani 1993, section 10.2), the
-    variance held where it is: only its part that stems from m is taken out, because a variance near
+    variance kept at its estimate: only its part that stems from m is taken out, because a variance near
     zero has a bias of its own kind. A sample of the data has it twice.
 
     Args:
@@ -67,8 +67,8 @@ def ceiling_samples(
         (1 + n_samples,) gains, not below zero.
     """
     gains = gain_ceiling(design, part_worths, variance, shares)
-    held = gain_ceiling(design, part_worths, np.full(len(variance), variance[0]), shares)
-    bias = held[1:].mean() - held[0] if len(held) > 1 else 0.0
+    fixed = gain_ceiling(design, part_worths, np.full(len(variance), variance[0]), shares)
+    bias = fixed[1:].mean() - fixed[0] if len(fixed) > 1 else 0.0
     gains[0] -= bias
     gains[1:] -= 2 * bias
     return np.maximum(gains, 0)

@@ -1,4 +1,4 @@
-"""Crossover: does what is predicted change which petition is best, and does it do so again in other data?
+"""Crossover: does what is predicted change which petition is best, and does that replicate in other data?
 
 Two models are fitted to disjoint halves of the calibration. One chooses everybody's petitions, the other,
 which has not seen the answers that led to the choice, says what they are worth. Scored by the model that
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,14 +20,43 @@ from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.calibrate.learners.ridge import compare
 from nanotarget.diagnose.evidence import Answers, block_products
 from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances
+from nanotarget.diagnose.permutation import Permutations
 from nanotarget.diagnose.predictability import Predictability, person_specific
+from nanotarget.diagnose.quantities import Estimator, Quantity
+from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions import policy
 from nanotarget.petitions.score import best_petitions, response
 from nanotarget.petitions.utilities import Tables, Utilities, average, in_memory
 
 DRAWS = 40  # posterior draws of the model that scores
 LEARNED = 2.0  # standard errors that the slope is above zero where predictions are real
+
+
+class Switch(NamedTuple):
+    """A row of switches.csv: shares of respondents to whom nano gives a level, by a half, and by both."""
+
+    attribute: str
+    level: str
+    overall_best: bool
+    share_nano: float
+    share_replicated: float
+
+
+class Agreement(NamedTuple):
+    """What the halves say of an attribute.
+
+    Attributes:
+        attribute: its name.
+        divergence: share of respondents to whom a half gives another level than its overall-best one.
+        replicated: to whom both give the same, other than both overall-best ones.
+        kappa: agreement of the halves beyond chance (Cohen 1960), NaN where both give everybody one level.
+    """
+
+    attribute: str
+    divergence: float
+    replicated: float
+    kappa: float
 
 
 @dataclass(frozen=True)
@@ -126,18 +156,18 @@ class Crossover:
 
     @cached_property
     def halves(self) -> tuple[Half, Half]:
-        """The models; what each adds for a person is scaled by how much it is too timid or too bold.
+        """The models; what each adds for a person is scaled by how much it shrinks or overstates.
 
-        Model B predicts d_B = s h + error, shrunken by s. On average over its errors d_B / s is right
+        Model B predicts d_B = s h + error, shrunken by s. On average over its errors d_B / s is unbiased
         wherever the other half puts its petitions. With r answers that B has not seen, and d_A of the other
-        half, whose errors are its own, s = E[d_A d_B] / E[r d_A] = E[d_A d_B] / E[r d_B] if both shrink
+        half, whose errors are independent, s = E[d_A d_B] / E[r d_A] = E[d_A d_B] / E[r d_B] if both shrink
         alike. (The calibration slope, E[r d_B] / E[d_B^2], counts the errors of d_B and is too small.)
         """
         fitted, data = self.fitted, self._data
-        predictability = Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
+        predictability = Predictability(fitted, Heterogeneity(self._answers))
         mass = self._mass(self.weight)
         shared = float(mass @ np.prod(self._predictions, axis=0))
-        found = []
+        halves = []
         for f, (model, utilities, own) in enumerate(
             zip(fitted.models, self._everybody, self._predictions, strict=True)
         ):
@@ -148,8 +178,13 @@ class Crossover:
             elif shared > 0 and slope > LEARNED * error:
                 ratio = float(mass @ own**2) / shared
                 slope, error = slope * ratio, error * ratio
-            found.append(Half(model, utilities, fitted.common[f], slope, error))
-        return found[0], found[1]
+            halves.append(Half(model, utilities, fitted.common[f], slope, error))
+        return halves[0], halves[1]
+
+    @cached_property
+    def _answers(self) -> Answers:
+        """The answers, the common part of the other half's model taken out."""
+        return Answers.from_crossfit(self.fitted)
 
     @cached_property
     def _everybody(self) -> list[Utilities]:
@@ -168,11 +203,11 @@ class Crossover:
         return (weight / np.bincount(comparison, minlength=data.n_respondents))[comparison]
 
     def shared_noise(self, weight: np.ndarray, folds: int) -> float:
-        """Return the factor on the error of a slope that was cross-fitted in some number of folds.
+        """Return the factor on the error of a slope that was cross-fitted in `folds` folds.
 
         Args:
             weight: (n_respondents,).
-            folds: their number (`folds.shared_noise`).
+            folds: their number, see `folds.shared_noise`.
         """
         one, other = self._predictions
         return shared_noise(one, other, self._mass(weight), folds)
@@ -208,24 +243,21 @@ class Crossover:
             for chooser, scorer in ((one, other), (other, one))
         ]
 
-    def gain(self, weight: np.ndarray) -> tuple[float, float]:
-        """Return the mean gain and its standard error.
+    def gain(self, sample: Sample) -> Estimate:
+        """Return the mean gain.
 
         The error is that of the scoring models (their posterior draws) and slopes; the two directions have in
         common that the answers that score one rule have made the other (`folds`).
-
-        Args:
-            weight: (n_respondents,).
         """
-        share = weight / weight.sum()
-        estimate = float(self.individual_gains.mean(axis=0) @ share)
+        share = sample.share
+        gain = float(self.individual_gains.mean(axis=0) @ share)
         errors = []
         for drawn, by_slope in self._uncertain:
             errors.append(np.std(drawn @ share, ddof=1) if len(drawn) > 1 else 0.0)
             errors.append(by_slope @ share)
         one, other = (half.change for half in self.halves)
-        together = shared_noise(one, other, weight, 2, LINEAR_PART_OF_CHOICE)
-        return estimate, float(np.linalg.norm(errors) / 2 * self._unit * together)
+        together = shared_noise(one, other, sample.weight, 2, LINEAR_PART_OF_CHOICE)
+        return Estimate(gain, float(np.linalg.norm(errors) / 2 * self._unit * together))
 
     @cached_property
     def _unit(self) -> float:
@@ -242,18 +274,10 @@ class Crossover:
         one, other = self.halves
         return np.where(one.nano == other.nano, one.nano, one.best)
 
-    def agreement(self, weight: np.ndarray) -> pd.DataFrame:
-        """Compare the halves attribute by attribute.
-
-        Returns:
-            attribute; divergence: share of people to whom a half gives another level than its overall-best
-            one;
-            replicated: to whom both give the same, other than both overall-best ones; kappa: agreement of the
-            halves beyond chance (Cohen 1960), NaN where both give everybody one level.
-        """
+    def agreement(self, sample: Sample) -> list[Agreement]:
+        """Compare the halves attribute by attribute."""
         one, other = self.halves
-        share = weight / weight.sum()
-        rows = []
+        share, out = sample.share, []
         for a, attribute in enumerate(self._data.design.attributes):
             first, second = one.nano[:, a], other.nano[:, a]
             same = first == second
@@ -262,27 +286,37 @@ class Crossover:
                 np.bincount(levels, weights=share, minlength=len(attribute)) for levels in (first, second)
             ]
             chance = counts[0] @ counts[1]
-            rows.append(
-                (
-                    attribute.name,
-                    float(share @ (one.divergent[:, a] + other.divergent[:, a]) / 2),
-                    float(share @ again),
-                    float((share @ same - chance) / (1 - chance)) if chance < 1 - 1e-12 else np.nan,
-                )
-            )
-        return pd.DataFrame(rows, columns=["attribute", "divergence", "replicated", "kappa"])
+            kappa = float((share @ same - chance) / (1 - chance)) if chance < 1 - 1e-12 else np.nan
+            divergence = float(share @ (one.divergent[:, a] + other.divergent[:, a]) / 2)
+            out.append(Agreement(attribute.name, divergence, float(share @ again), kappa))
+        return out
 
-    def intensity(self, weight: np.ndarray) -> float:
-        """Return the share of the predicted variance that is more or less of the common response.
+    def switches(self, sample: Sample) -> list[Switch]:
+        """Return how often nano gives each level."""
+        one, other = self.halves
+        share, out = sample.share, []
+        for a, attribute in enumerate(self._data.design.attributes):
+            first, second = (
+                np.bincount(half.nano[:, a], weights=share, minlength=len(attribute)) for half in (one, other)
+            )
+            same = one.nano[:, a] == other.nano[:, a]
+            both = np.bincount(one.nano[same, a], weights=share[same], minlength=len(attribute))
+            for k, level in enumerate(attribute.levels):
+                best = k in (one.best[a], other.best[a])
+                out.append(Switch(attribute.name, level, best, (first[k] + second[k]) / 2, both[k]))
+        return out
+
+    def intensity(self, sample: Sample) -> float:
+        """Return the share of the predicted variance that is parallel to the common response.
 
         Differences of this kind change nobody's best petition. The product of the two halves' predictions has
-        no noise in common; NaN where they do not agree that there is anything.
+        no noise in common; NaN where the product of predictions is not positive.
         """
         one, other = self.halves
         design = self._data.design
         common = [half.common.level_means() for half in (one, other)]
         own = [half.utilities.level_means() - c for half, c in zip((one, other), common, strict=True)]
-        share = weight / weight.sum()
+        share = sample.share
         length = block_products(common[0], common[1], design).sum()
         both = share @ block_products(own[0], own[1], design).sum(axis=1)
         along = [
@@ -292,3 +326,45 @@ class Crossover:
         if both <= 0 or length <= 0:
             return np.nan
         return float(share @ (along[0] * along[1]) / (length * both))
+
+    def fit(self, sample: Sample) -> Stage:
+        """Return the stage: the gain of what one half has chosen, as the other half scores it."""
+        gain = self.gain(sample)
+        row = sample.row(Quantity.CROSS_HALF_GAIN, Estimator.CROSS_HALF, gain)
+        return Stage.of(row.with_ceiling(gain.value, *gain.interval(ONE_SIDED)))
+
+    def rows(
+        self, sample: Sample, variances: Variances, smallest: float, permutations: Permutations
+    ) -> list[Row]:
+        """Return how many petitions there are, in how many again, and what kind of differences they follow.
+
+        Args:
+            variances: of the sample.
+            smallest: gain that matters.
+            permutations: what the same learner finds where covariates predict nothing.
+        """
+        dominated = (self.individual_gains <= smallest).mean(axis=0) @ sample.share
+        number, intensity = Quantity.EFFECTIVE_NUMBER, self.intensity(sample)
+        halves = float(np.mean([self._effective(half.nano, sample.weight) for half in self.halves]))
+        replicated = self._effective(self.replicated, sample.weight)
+        rows = [
+            sample.row(Quantity.SHARE_DOMINATED, Estimator.CROSS_HALF, dominated),
+            sample.row(number, Estimator.HALVES, halves),
+            sample.row(number, Estimator.REPLICATED, replicated),
+            *permutations.numbers(sample),
+        ]
+        if self._answers.has_baseline and np.isfinite(variances.correlation):
+            rows.append(sample.row(Quantity.CROSS_MESSAGE, Estimator.CROSS_TASK, variances.correlation))
+        if np.isfinite(intensity):
+            rows.append(sample.row(Quantity.INTENSITY, Estimator.CROSS_HALF, intensity))
+        for name, divergence, again, kappa in self.agreement(sample):
+            rows.append(sample.row(Quantity.DIVERGENCE, Estimator.HALVES, divergence, name))
+            rows.append(sample.row(Quantity.REPLICATED_DIVERGENCE, Estimator.REPLICATED, again, name))
+            if np.isfinite(kappa):
+                rows.append(sample.row(Quantity.KAPPA, Estimator.REPLICATED, kappa, name))
+        return rows
+
+    def _effective(self, petitions: np.ndarray, weight: np.ndarray) -> float:
+        """Effective number of (n_respondents, n_attributes) petitions."""
+        _, kind = np.unique(self._data.design.petition_ids(petitions), return_inverse=True)
+        return policy.effective_number(np.bincount(kind, weights=weight))

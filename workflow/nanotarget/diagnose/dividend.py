@@ -1,12 +1,12 @@
 """Dividend: what nano gains over overall-best, honestly estimated.
 
-Every respondent is scored under petitions that were chosen by a model fitted without her, the
+Every respondent is scored under petitions that were chosen by a model fitted without this respondent, the
 overall-best petition included, with doubly robust scores (`value`).
 
 The gain is a sum over those to whom nano gives another petition; for everybody else it is exactly
 zero. Its intervals are therefore Student's with (divergent respondents - 1) degrees of freedom: with
-a dozen of them or fewer, one of the two normal bounds misses the true gain in 7 % to 16 % of samples
-instead of 5 % and would decide too often.
+a dozen of them or fewer, one of the two normal bounds misses the true gain in 7% to 16% of samples
+instead of 5% and would decide too often.
 
 Folds share answers, which makes errors larger than those of independent scores (`folds`).
 
@@ -20,28 +20,55 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from scipy import special
 
-from nanotarget.calibrate.learners.base import mean_and_error
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose.crossover import Half
 from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnose.rows import ONE_SIDED, Row, mean_row, quantile, with_ceiling
-from nanotarget.diagnose.value import Pairs, Scores, policy_scores, random_scores
+from nanotarget.diagnose.quantities import OVER_RANDOM, Estimator, Quantity
+from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
+from nanotarget.diagnose.value import Pairs, PolicyScores, policy_scores, random_scores
 from nanotarget.petitions import policy
 from nanotarget.petitions.utilities import in_memory
+from nanotarget.study.config import CostsConfig
 from nanotarget.study.seeds import child_rng
 
-FIRST_ORDER, PAIRS, SECOND_ORDER = "dr_q1", "dr_pairs", "dr_q2"
-NANO_BEST = "nano - overall_best"
 SHUFFLES = 5  # of petitions among respondents
 SIZES = (1, 2, 3, 5, 8, 13, 21)  # numbers of petitions on the frontier
 LARGER = (2, 4, np.inf)  # calibrations that the learning curve looks ahead to, times the present one
-FRONTIER_COLUMNS = ("k", "value", "std_error", "gain", "gain_std_error", "gain_low", "gain_high")
-CURVE_COLUMNS = ("share", "n", "gain", "std_error", "conf_low", "conf_high", "kind")
+
+
+class FrontierPoint(NamedTuple):
+    """A row of frontier.csv: value of k petitions, gain over overall-best with one-sided bounds."""
+
+    k: int
+    value: float
+    std_error: float
+    gain: float
+    gain_std_error: float
+    gain_low: float
+    gain_high: float
+
+
+class CurvePoint(NamedTuple):
+    """A row of learning_curve.csv.
+
+    Attributes:
+        share: of the training respondents; NaN for an infinite calibration.
+        n: their number; NaN for an infinite calibration.
+        gain, std_error, conf_low, conf_high: of nano over overall-best.
+        kind: measured or extrapolated.
+    """
+
+    share: float
+    n: float
+    gain: float
+    std_error: float
+    conf_low: float
+    conf_high: float
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -60,21 +87,27 @@ class Dividend:
     pairs: Pairs = ()
 
     @property
-    def estimator(self) -> str:
-        """Name of the estimator on which the verdict stands."""
-        return PAIRS if self.pairs else f"dr_q{self.order}"
-
-    @cached_property
-    def petitions(self) -> Mapping[str, np.ndarray]:
-        """(n_units, n_attributes) petitions of the policies."""
-        return {"nano": policy.nano(self.fitted.utilities), "overall_best": self.fitted.overall_best}
-
-    @cached_property
-    def scores(self) -> Mapping[str, Mapping[str, Scores]]:
-        """Scores by estimator and policy."""
-        weights: dict[str, tuple[int, Pairs]] = {FIRST_ORDER: (1, ()), SECOND_ORDER: (2, ())}
+    def estimator(self) -> Estimator:
+        """Estimator that the verdict is based on."""
         if self.pairs:
-            weights[PAIRS] = (1, self.pairs)
+            return Estimator.INTERACTING_PAIRS
+        return Estimator.FIRST_ORDER if self.order == 1 else Estimator.SECOND_ORDER
+
+    @cached_property
+    def petitions(self) -> Mapping[Quantity, np.ndarray]:
+        """(n_units, n_attributes) petitions of the policies."""
+        nano, best = policy.nano(self.fitted.utilities), self.fitted.overall_best
+        return {Quantity.NANO: nano, Quantity.OVERALL_BEST: best}
+
+    @cached_property
+    def scores(self) -> Mapping[Estimator, Mapping[Quantity, PolicyScores]]:
+        """Scores by estimator and policy."""
+        weights: dict[Estimator, tuple[int, Pairs]] = {
+            Estimator.FIRST_ORDER: (1, ()),
+            Estimator.SECOND_ORDER: (2, ()),
+        }
+        if self.pairs:
+            weights[Estimator.INTERACTING_PAIRS] = (1, self.pairs)
         return {
             estimator: {
                 name: policy_scores(self.fitted, shown, *allowed) for name, shown in self.petitions.items()
@@ -92,185 +125,187 @@ class Dividend:
     @cached_property
     def divergent(self) -> np.ndarray:
         """(n_respondents,) share of a respondent's rows in which nano differs from overall-best."""
-        apart = (self.petitions["nano"] != self.petitions["overall_best"]).any(axis=1)
+        apart = (self.petitions[Quantity.NANO] != self.petitions[Quantity.OVERALL_BEST]).any(axis=1)
         return self.fitted.respondent_means(apart.astype(float))
 
-    def gains(self, estimator: str = FIRST_ORDER) -> np.ndarray:
+    def gains(self, estimator: Estimator = Estimator.FIRST_ORDER) -> np.ndarray:
         """Return the (n_respondents,) scores of nano less those of overall-best."""
         scores = self.scores[estimator]
-        return scores["nano"].value - scores["overall_best"].value
+        return scores[Quantity.NANO].value - scores[Quantity.OVERALL_BEST].value
+
+    def predicted_gains(self) -> np.ndarray:
+        """Return the (n_respondents,) gain that the learner itself predicts."""
+        scores = self.scores[Estimator.FIRST_ORDER]
+        return scores[Quantity.NANO].plug_in - scores[Quantity.OVERALL_BEST].plug_in
+
+    def room(self, sample: Sample) -> float:
+        """Return how far overall-best is from the end of the scale: nobody can gain more."""
+        value, weight = self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value, sample.weight
+        return float(max(self.fitted.data.outcome.max() - weight @ value / weight.sum(), 0))
 
     def degrees(self, weight: np.ndarray) -> int:
         """Return the degrees of freedom of the gain."""
         return max(int(((self.divergent > 0) & (weight > 0)).sum()) - 1, 1)
 
     def shuffled(self, seed: int) -> np.ndarray:
-        """Return the (n_respondents,) scores if a fold's nano petitions were dealt anew among its people."""
+        """Return the (n_respondents,) scores if a fold's nano petitions were permuted within it."""
         rng, fitted = child_rng(seed, "diagnose/shuffled petitions"), self.fitted
         total = np.zeros(fitted.data.n_respondents)
         for _ in range(SHUFFLES):
-            dealt = self.petitions["nano"].copy()
+            shuffled = self.petitions[Quantity.NANO].copy()
             for f in range(len(fitted.models)):
                 units = np.flatnonzero(fitted.unit_fold == f)
-                dealt[units] = dealt[rng.permutation(units)]
-            total += policy_scores(fitted, dealt, 1).value
+                shuffled[units] = shuffled[rng.permutation(units)]
+            total += policy_scores(fitted, shuffled, 1).value
         return total / SHUFFLES
 
-    def _gain(self, weight: np.ndarray, confidence: float, estimator: str) -> Row:
-        """Return the gain of nano over overall-best with an error that knows what folds share."""
-        scores, df = self.gains(estimator), self.degrees(weight)
-        found = mean_row(
-            "dividend", NANO_BEST, scores, weight, estimator=estimator, confidence=confidence, df=df
-        )
-        error = found["std_error"] * self.shared_noise(weight)
-        margin = quantile(df, (1 + confidence) / 2) * error
-        gain = found["estimate"]
-        return found | {"std_error": error, "conf_low": gain - margin, "conf_high": gain + margin}
+    def gain(self, sample: Sample, estimator: Estimator) -> Estimate:
+        """Return the gain of nano over overall-best, its error inflated for what folds share."""
+        plain = Estimate.mean(self.gains(estimator), sample.weight, self.degrees(sample.weight))
+        return plain.times(self.shared_noise(sample.weight))
 
-    def headline(self, weight: np.ndarray, confidence: float) -> Row:
-        """Return the gain of nano over overall-best with its one-sided bounds as ceiling."""
-        found = self._gain(weight, confidence, self.estimator)
-        margin = quantile(self.degrees(weight), ONE_SIDED) * found["std_error"]
-        gain = found["estimate"]
-        return with_ceiling(found, gain, gain - margin, gain + margin)
+    def fit(self, sample: Sample) -> Stage:
+        """Return the stage: the gain of nano over overall-best."""
+        gain = self.gain(sample, self.estimator)
+        row = sample.row(Quantity.GAIN, self.estimator, gain)
+        return Stage.of(row.with_ceiling(gain.value, *gain.interval(ONE_SIDED)))
 
-    def rows(self, weight: np.ndarray, confidence: float) -> list[Row]:
-        """Return the values of the policies and their differences, by every estimator."""
+    def values(self, sample: Sample) -> list[Row]:
+        """Return the values of the policies and what they gain over a random petition, by every estimator."""
         random = random_scores(self.fitted.data)
         estimators = {
             estimator: {name: scores.value for name, scores in policies.items()}
             for estimator, policies in self.scores.items()
-        } | {"plug_in": {name: scores.plug_in for name, scores in self.scores[FIRST_ORDER].items()}}
-
-        def of(quantity: str, estimator: str, scores: np.ndarray) -> Row:
-            df = self.degrees(weight) if quantity in (NANO_BEST, "order 2 - order 1") else None
-            return mean_row(
-                "dividend", quantity, scores, weight, estimator=estimator, confidence=confidence, df=df
-            )
-
-        found = [of("random", "observed", random)]
+        }
+        first = self.scores[Estimator.FIRST_ORDER]
+        estimators[Estimator.PLUG_IN] = {name: scores.plug_in for name, scores in first.items()}
+        rows = [sample.mean_row(Quantity.RANDOM, Estimator.OBSERVED, random)]
         for estimator, values in estimators.items():
-            found += [of(name, estimator, score) for name, score in values.items()]
-            if estimator == self.estimator:
-                found.append(self.headline(weight, confidence))
-            elif estimator in self.scores:
-                found.append(self._gain(weight, confidence, estimator))
-            else:
-                found.append(of(NANO_BEST, estimator, values["nano"] - values["overall_best"]))
-            found += [of(f"{name} - random", estimator, score - random) for name, score in values.items()]
-        found.append(of("share divergent", "observed", self.divergent))
-        disagreement = of("order 2 - order 1", "dr", self.gains(SECOND_ORDER) - self.gains(FIRST_ORDER))
-        if disagreement["std_error"] > 0:
-            statistic = abs(disagreement["estimate"]) / disagreement["std_error"]
-            disagreement["p_value"] = two_sided(statistic, self.degrees(weight))
-        return [*found, disagreement]
+            rows += [sample.mean_row(name, estimator, score) for name, score in values.items()]
+            rows.append(self._gain_row(sample, estimator))
+            for name, score in values.items():
+                rows.append(sample.mean_row(OVER_RANDOM[name], estimator, score - random))
+        return rows
 
-    def matching(self, weight: np.ndarray, confidence: float, seed: int) -> list[Row]:
+    def _gain_row(self, sample: Sample, estimator: Estimator) -> Row:
+        if estimator == self.estimator:
+            return self.fit(sample).headline
+        if estimator in self.scores:
+            return sample.row(Quantity.GAIN, estimator, self.gain(sample, estimator))
+        return sample.mean_row(Quantity.GAIN, estimator, self.predicted_gains(), self.degrees(sample.weight))
+
+    def rows(self, sample: Sample) -> list[Row]:
+        """Return the values of the policies, and where nano and the orders of the weights differ."""
+        change = self.gains(Estimator.SECOND_ORDER) - self.gains(Estimator.FIRST_ORDER)
+        estimate = Estimate.mean(change, sample.weight, self.degrees(sample.weight)).tested()
+        orders = sample.row(Quantity.ORDER_DIFFERENCE, Estimator.ORDERS, estimate)
+        return [*self.values(sample), self.share_divergent(sample), orders]
+
+    def share_divergent(self, sample: Sample) -> Row:
+        """Return the share of respondents to whom nano gives another petition than overall-best."""
+        return sample.mean_row(Quantity.SHARE_DIVERGENT, Estimator.OBSERVED, self.divergent)
+
+    def matching(self, sample: Sample, seed: int) -> list[Row]:
         """Split the gain: matching petitions to people, less the quality lost by leaving the best one.
 
-        V(nano) - V(best) = [V(nano) - V(dealt anew)] - [V(best) - V(dealt anew)] (methods.md, section 3.6).
+        V(nano) - V(best) = [V(nano) - V(permuted)] - [V(best) - V(permuted)] (Imai & Li 2023).
         """
-        dealt = self.shuffled(seed)
+        shuffled, scores = self.shuffled(seed), self.scores[Estimator.FIRST_ORDER]
+        parts = {Quantity.MATCHING_GAIN: Quantity.NANO, Quantity.QUALITY_LOSS: Quantity.OVERALL_BEST}
         return [
-            mean_row(
-                "dividend",
-                quantity,
-                self.scores[FIRST_ORDER][name].value - dealt,
-                weight,
-                estimator="dr_q1",
-                confidence=confidence,
-            )
-            for quantity, name in (("matching gain", "nano"), ("quality loss", "overall_best"))
+            sample.mean_row(quantity, Estimator.FIRST_ORDER, scores[name].value - shuffled)
+            for quantity, name in parts.items()
         ]
 
-    def frontier(self, weight: np.ndarray, sizes: Sequence[int] = SIZES) -> pd.DataFrame:
-        """Value k petitions, each respondent given the best of them, all chosen without her.
+    def costs(self, sample: Sample, gain: Stage, costs: CostsConfig | None, petitions: int) -> list[Row]:
+        """Return how many people a unit of the outcome takes, and how many pay back the costs.
 
         Args:
-            weight: (n_respondents,).
-            sizes: numbers k of petitions.
-
-        Returns:
-            `FRONTIER_COLUMNS`, bounds of the gain over overall-best one-sided; k = 1 is overall-best.
+            gain: the dividend.
+            costs: of calibration and petitions, if they are known.
+            petitions: number of petitions that nano would field.
         """
-        fitted, best = self.fitted, self.scores[FIRST_ORDER]["overall_best"].value
-        training = [(in_memory(utilities), w) for utilities, w in fitted.training]
+        rows = []
+        if gain.ceiling > 0:
+            rows.append(sample.row(Quantity.NUMBER_NEEDED, self.estimator, 1 / gain.ceiling))
+        if costs is not None and gain.low > 0:
+            audience = (costs.calibration + costs.message * (petitions - 1)) / (costs.value * gain.low)
+            rows.append(sample.row(Quantity.BREAK_EVEN_AUDIENCE, self.estimator, audience))
+        return rows
+
+    def frontier(self, sample: Sample, sizes: Sequence[int] = SIZES) -> list[FrontierPoint]:
+        """Value k petitions, each respondent given the best of them, all chosen without the respondent.
+
+        Args:
+            sizes: numbers k of petitions; k = 1 is overall-best.
+        """
+        fitted, best = self.fitted, self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value
+        training = [(in_memory(utilities), weight) for utilities, weight in fitted.training]
         own_best = [policy.nano(utilities) for utilities, _ in training]
         held_out = [np.flatnonzero(fitted.unit_fold == f) for f in range(len(training))]
         own = [
             model.utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
             for model, units in zip(fitted.models, held_out, strict=True)
         ]
-        rows = []
+        points = []
         for k in sizes:
             petitions = fitted.overall_best.copy()
-            if k > 1:
-                for f, (utilities, w) in enumerate(training):
-                    chosen = policy.best_set(utilities, w, k, 1, own_best[f])
-                    petitions[held_out[f]] = policy.segment(own[f], chosen)
-            value = policy_scores(fitted, petitions, 1).value
-            inside = weight > 0
-            mean, error = mean_and_error(value[inside], weight[inside])
-            gain, gain_error = mean_and_error((value - best)[inside], weight[inside])
+            for f, (utilities, weight) in enumerate(training if k > 1 else ()):
+                chosen = policy.best_set(utilities, weight, k, 1, own_best[f])
+                petitions[held_out[f]] = policy.segment(own[f], chosen)
+            scores = policy_scores(fitted, petitions, 1).value
+            value = Estimate.mean(scores, sample.weight)
             apart = fitted.respondent_means((petitions != fitted.overall_best).any(axis=1).astype(float))
-            margin = quantile(max((apart[inside] > 0).sum() - 1, 1), ONE_SIDED) * gain_error
-            rows.append((k, mean, error, gain, gain_error, gain - margin, gain + margin))
-        return pd.DataFrame(rows, columns=list(FRONTIER_COLUMNS))
+            df = max(((apart > 0) & (sample.weight > 0)).sum() - 1, 1)
+            gain = Estimate.mean(scores - best, sample.weight, df)
+            points.append(FrontierPoint(k, *value.pair, *gain.pair, *gain.interval(ONE_SIDED)))
+        return points
 
 
-def two_sided(statistic: float, df: float) -> float:
-    """Return the two-sided p-value of Student's t."""
-    return float(2 * special.stdtr(df, -abs(statistic)))
+def petitions_needed(frontier: Sequence[FrontierPoint], gain: Stage) -> float:
+    """Return how few petitions reach 90% of nano's gain; NaN where it is not shown to be positive."""
+    enough = (point.k for point in frontier if point.gain >= 0.9 * gain.ceiling)
+    return float(next(enough, np.nan)) if gain.low > 0 else np.nan
 
 
-def learning_curve(
-    gains: Mapping[float, np.ndarray], weight: np.ndarray, training: int, confidence: float
-) -> pd.DataFrame:
-    """Extrapolate the gain from parts of the calibration: gain(n) = limit - c / n (methods.md, section 4).
+def learning_curve(gains: Mapping[float, np.ndarray], sample: Sample, training: int) -> list[CurvePoint]:
+    """Extrapolate the gain from parts of the calibration: gain(n) = limit - c / n.
+
+    The loss of a learned rule is second order in the error of its part-worths, whose variance falls as 1 / n
+    (docs/methods.md, section 3).
 
     Args:
         gains: by share of the training respondents, the (n_respondents,) scores of nano less overall-best,
-        for
-            the same people and folds.
-        weight: (n_respondents,).
+            for the same people and folds.
         training: number of respondents in a training set at share 1.
 
     Returns:
-        `CURVE_COLUMNS`: measured, then extrapolated to `LARGER` calibrations; n is empty for an infinite one.
-        Errors of the extrapolation are over respondents: it is linear in their scores.
+        Points measured, then extrapolated to `LARGER` calibrations. Errors of the extrapolation are over
+        respondents: it is linear in their scores.
     """
     shares = sorted(gains)
     scores = np.column_stack([gains[share] for share in shares])
-    basis = np.column_stack([np.ones(len(shares)), 1 / np.array(shares)])
-    rows = []
+    to_line = np.linalg.pinv(np.column_stack([np.ones(len(shares)), 1 / np.array(shares)]))
+    ahead = LARGER if len(shares) > 2 else ()
+    lines = [(share, scores[:, j], "measured") for j, share in enumerate(shares)]
+    lines += [(share, scores @ (np.array([1, 1 / share]) @ to_line), "extrapolated") for share in ahead]
+    points = []
+    for share, values, kind in lines:
+        gain = Estimate.mean(values, sample.weight, np.inf)
+        interval = gain.interval((1 + sample.confidence) / 2)
+        n = round(share * training) if np.isfinite(share) else np.nan
+        share = share if np.isfinite(share) else np.nan
+        points.append(CurvePoint(share, n, gain.value, gain.std_error, *interval, kind))
+    return points
 
-    def add(share: float, values: np.ndarray, kind: str) -> None:
-        estimate, error = mean_and_error(values, weight)
-        margin = quantile(np.inf, (1 + confidence) / 2) * error
-        n = np.nan if np.isinf(share) else round(share * training)
-        rows.append(
-            (
-                share if np.isfinite(share) else np.nan,
-                n,
-                estimate,
-                error,
-                estimate - margin,
-                estimate + margin,
-                kind,
-            )
-        )
 
-    for j, share in enumerate(shares):
-        add(share, scores[:, j], "measured")
-    if len(shares) > 2:
-        to_line = np.linalg.pinv(basis)
-        for share in LARGER:
-            add(share, scores @ (np.array([1, 1 / share]) @ to_line), "extrapolated")
-    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+def limit_of(curve: Sequence[CurvePoint]) -> float:
+    """Return the gain in an infinite calibration; NaN where it is not extrapolated."""
+    return next((point.gain for point in curve if np.isnan(point.n)), np.nan)
 
 
 def median_of_splits(estimates: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
-    """Combine estimates from several divisions into folds.
+    """Combine estimates from several divisions into folds; return estimate and standard error.
 
     The median, with variance median of (error^2 + (estimate - median)^2) (Chernozhukov et al. 2018,
     "Double/debiased machine learning", definition 3.3).

@@ -375,6 +375,11 @@ def level_columns(block: Block, design: Design) -> np.ndarray:
     return np.concatenate([offsets[a] + np.arange(design.shape[a]) for a in block.attributes])
 
 
+def block_name(block: Block, design: Design) -> str:
+    """Return the names of a block's attributes."""
+    return " x ".join(design.names[a] for a in block.attributes)
+
+
 def cell_indicators(block: Block, design: Design) -> np.ndarray:
     """Return the (n_cells, levels of the block's attributes) indicators of the levels of each cell."""
     return np.hstack([np.eye(design.shape[a])[block.cells[:, j]] for j, a in enumerate(block.attributes)])

@@ -1,24 +1,29 @@
-"""Heterogeneity: do respondents differ, stably, in what they like? Answers alone tell, without a learner.
+"""Heterogeneity: do respondents differ, stably, in what they like? Estimated from answers, without a learner.
 
-The variance of a person's deviations h_i from the common response is estimated by regressing products of
-her answers in two tasks on the likeness of the petitions (`evidence`). Noise is independent between tasks
-and drops out; so does her level, the mean of her other tasks being taken from both answers.
+The variance of a respondent's deviations h_i from the common response is estimated by regressing products of
+the answers to two tasks on the likeness of the petitions (`evidence`; Haseman & Elston 1972). Noise is
+independent between tasks and drops out; so does the respondent's level, the mean of the other tasks being
+taken from both answers. The ceiling is what an oracle that knows h_i gains.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import special
 
 from nanotarget.calibrate.learners.base import centre_utilities
+from nanotarget.diagnose.ceiling import ceiling_samples
 from nanotarget.diagnose.evidence import (
     Answers,
     PairList,
     Products,
     Vectors,
+    block_name,
     cell_indicators,
     level_columns,
     pairs_within,
@@ -27,15 +32,18 @@ from nanotarget.diagnose.evidence import (
     same_petitions,
     task_positions,
 )
+from nanotarget.diagnose.quantities import LAGS, Estimator, Quantity
+from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.utilities import part_worths
 from nanotarget.study.seeds import child_rng
 
+Part = tuple[Quantity, Estimate, str]  # with the attribute, if it is of one
 REPEATS = 30  # repeated tasks from which response error is estimated
 FLIPS = 999  # of the signs of answers
 STANDS_OUT = 3.0  # standard deviations above no interaction at which a pair of attributes counts as one
 FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
-LAGS = ("lag 1", "lag 2", "lag 3 or more")
+PAIRS_PER_BLOCK = 10  # of answers of one lag, without which its variance is not estimated
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,18 @@ class Variances:
 
     @property
     def shares(self) -> np.ndarray:
-        """(n_blocks,) parts of the variance of person x message; equal a function where nothing was found."""
+        """(n_blocks,) parts of the variance of person x message; alike where no block has any."""
         return shares_of(self.by_block[0])
+
+    @property
+    def correlation(self) -> float:
+        """Correlation of a respondent's responses to two petitions, response noise apart; NaN without any."""
+        baseline, person = max(self.baseline[0], 0), max(self.person_by_message[0], 0)
+        return baseline / (baseline + person) if baseline + person > 0 else np.nan
+
+    def seen_from(self, goal: str) -> Variances:
+        """Return those of the goal's outcome: to dissuade, the common response has the opposite sign."""
+        return self if goal == "support" else replace(self, part_worths=-self.part_worths)
 
 
 @dataclass(frozen=True)
@@ -202,7 +220,7 @@ class Heterogeneity:
         out = np.full((len(weights), len(LAGS)), np.nan)
         for k in range(len(LAGS)):
             chosen = self.pairs.lag == k + 1 if k < len(LAGS) - 1 else self.pairs.lag > k
-            if chosen.sum() > 10 * len(self.answers.ranks):
+            if chosen.sum() > PAIRS_PER_BLOCK * len(self.answers.ranks):
                 moments = products(self.answers, self.pairs, self.regressors, chosen)
                 out[:, k] = self.coefficients(moments, weights)[:, 2:-1].sum(axis=1) - error
         return out
@@ -210,8 +228,8 @@ class Heterogeneity:
     def sign_flip_p(self, weight: np.ndarray, seed: int) -> float:
         """Return the p-value of the variance under random signs of the answers of every task.
 
-        Were there no person x message, answers would not hang together between tasks beside the respondent's
-        level, and a task's residuals could as well have the other sign.
+        Without person x message, answers to different tasks are correlated through the respondent's level
+        alone, and a task's residuals could as well have the other sign.
 
         Args:
             weight: (n_respondents,).
@@ -275,7 +293,6 @@ class Heterogeneity:
 
         Args:
             weight: (n_respondents,).
-
         """
         answers = self.answers
         own = self.variances(weight[None]).part_worths
@@ -297,11 +314,90 @@ class Heterogeneity:
                 np.reshape(functions, (len(residual), -1)) * (residual * share[answers.respondent])[:, None]
             )
             vectors = np.add.reduceat(rows, starts) / answers.n_sides
-            found = (np.vstack([np.ones(len(weight)), signs]) @ vectors) ** 2
-            own = found.sum(axis=1) - (vectors**2).sum()
-            if own[0] > STANDS_OUT * own[1:].std():
+            squares = (np.vstack([np.ones(len(weight)), signs]) @ vectors) ** 2
+            lengths = squares.sum(axis=1) - (vectors**2).sum()
+            if lengths[0] > STANDS_OUT * lengths[1:].std():
                 interacting.append((a, b))
-            totals += own
+            totals += lengths
         mass = 1 - ((weight / weight.sum()) ** 2).sum()
         p_value = (1 + (totals[1:] >= totals[0]).sum()) / (1 + FLIPS)
         return Interactions(float(totals[0] / mass), float(p_value), tuple(interacting))
+
+    def noise_of_respondents(self, weight: np.ndarray, variances: Variances) -> np.ndarray:
+        """(n_blocks,) noise variance of the estimates of a respondent's coordinates from own answers."""
+        vectors = self.residual_vectors
+        mass = weight[vectors.respondent] * vectors.share
+        squares = mass @ vectors.by_block(vectors.value**2) / mass.sum()
+        return np.maximum(squares - variances.by_block[0], 1e-12)
+
+    def fit(self, sample: Sample, variances: Variances, room: float) -> Stage:
+        """Return the stage: the variance of person x message, and what an oracle that knows it gains.
+
+        Args:
+            variances: of the sample and the goal.
+            room: how far overall-best is from the end of the scale, beyond which nobody gains.
+        """
+        total = variances.person_by_message
+        p = np.nan if sample.seed is None else self.sign_flip_p(sample.weight, sample.seed)
+        estimate = Estimate.bootstrapped(total, p)
+        gains = ceiling_samples(self.design, variances.part_worths, total, variances.shares)
+        gains = np.minimum(gains, room)
+        low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
+        row = sample.row(Quantity.PERSON_BY_MESSAGE, Estimator.CROSS_TASK, estimate)
+        return replace(
+            Stage.of(row.with_ceiling(float(gains[0]), float(low), float(high))),
+            significant=estimate.interval(ONE_SIDED)[0] > 0,
+            evaluated=bool(((self.products.pairs > 0) & (sample.weight > 0)).any()),
+        )
+
+    def rows(self, sample: Sample, variances: Variances, common: Interactions | None) -> list[Row]:
+        """Return what stands beside the headline: parts of the variance, and what could distort them.
+
+        Args:
+            variances: of the sample.
+            common: interactions that are common to all; None where attributes cannot interact.
+        """
+        estimates = [*self._parts(variances), *self._interacting(variances, common)]
+        estimates += [*self._lags(sample.weights), *self._errors(sample.weights, variances)]
+        return [
+            sample.row(quantity, Estimator.CROSS_TASK, estimate, attribute)
+            for quantity, estimate, attribute in estimates
+        ]
+
+    def _parts(self, variances: Variances) -> Iterator[Part]:
+        person = variances.person_by_message
+        if self.answers.has_baseline:
+            yield Quantity.BASELINE, Estimate.bootstrapped(variances.baseline), ""
+        yield Quantity.COMMON, Estimate.bootstrapped(variances.common), ""
+        # A choice compares two petitions, each of which adds its variance: all variances are by petition.
+        within = (variances.total - variances.baseline) / self.answers.n_sides
+        yield Quantity.NOISE, Estimate.bootstrapped(within - variances.common - person), ""
+        share = person / np.maximum(variances.common + person, 1e-12)
+        yield Quantity.INTERACTION_SHARE, Estimate.bootstrapped(share), ""
+        for b, block in enumerate(self.design.blocks):
+            own = Estimate.bootstrapped(variances.by_block[:, b])
+            yield Quantity.PERSON_BY_MESSAGE, own, block_name(block, self.design)
+
+    def _interacting(self, variances: Variances, common: Interactions | None) -> Iterator[Part]:
+        if common is not None:
+            yield Quantity.PAIRS_OF_ATTRIBUTES, Estimate.bootstrapped(variances.pairs), ""
+            yield Quantity.COMMON_INTERACTIONS, Estimate(common.variance, p_value=common.p_value), ""
+
+    def _lags(self, weights: np.ndarray) -> Iterator[Part]:
+        lags = self.by_lag(weights)
+        for quantity, samples in zip(LAGS, lags.T, strict=True):
+            if np.isfinite(samples[0]):
+                yield quantity, Estimate.bootstrapped(samples), ""
+        if np.isfinite(lags[0, [0, -1]]).all():
+            difference = lags[:, 0] - lags[:, -1]
+            # One-sided: moods and carry-over fade with distance.
+            statistic = difference[0] / difference[1:].std(ddof=1)
+            p = float(special.ndtr(-statistic))
+            yield Quantity.LAG_DIFFERENCE, Estimate.bootstrapped(difference, p), ""
+
+    def _errors(self, weights: np.ndarray, variances: Variances) -> Iterator[Part]:
+        error = self.response_error(weights)
+        if error is not None:
+            yield Quantity.RESPONSE_ERROR, Estimate.bootstrapped(error), ""
+            corrected = variances.person_by_message / np.maximum(1 - 2 * error, 1e-6) ** 2
+            yield Quantity.CORRECTED, Estimate.bootstrapped(corrected), ""

@@ -1,6 +1,6 @@
-"""Covariates dealt anew among respondents, with full refit: what does a learner find in noise?
+"""Covariates randomly permuted across respondents, with full refit: what does a learner find in noise?
 
-The learner is an additive ridge regression with straight covariate features, which shares all but its
+The learner is an additive ridge regression with linear covariate features, which shares all but its
 covariates between permutations. Respondents keep their answers and survey weights, hence their moments G_i
 and c_i (see `learners.ridge`); a permutation only decides which features z go with which of them. Choices
 are judged by the quadratic approximation of their log-likelihood at the common preferences, which no
@@ -8,8 +8,8 @@ permutation changes either, so that one linear solution a fold and penalty is al
 
 The penalty of the person-specific part is the one with the smallest loss in the same folds whose loss is
 then reported. That makes the improvement too good, but in every permutation alike: the choice is part of
-the statistic, and comparing it with its permutations is an exact test, without the price of nested folds,
-of covariates that tell nothing about answers and weights (Phipson & Smyth 2010).
+the statistic, and comparing it with its permutations is an exact test, without the cost of nested folds,
+that covariates are independent of answers and weights (Phipson & Smyth 2010).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,8 @@ from nanotarget.calibrate.learners.ridge import (
     sum_of,
     working_response,
 )
+from nanotarget.diagnose.quantities import Estimator, Quantity
+from nanotarget.diagnose.rows import Estimate, Row, Sample
 from nanotarget.petitions import policy
 from nanotarget.petitions.encoding import ROUNDING, CovariateEncoder, contrasts
 from nanotarget.petitions.utilities import Tables, additive_layout
@@ -55,15 +58,74 @@ COLUMNS = ("draw", "improvement", "distinct", "effective", "share_divergent", "p
 ABUNDANCE_COLUMNS = ("source", "rank", "share", "share_low", "share_high")
 
 
+class Draw(NamedTuple):
+    """What a refit finds; the columns of `permutation_table` after the draw."""
+
+    improvement: float
+    distinct: float
+    effective: float
+    share_divergent: float
+    penalty: float
+    shares: np.ndarray
+
+
+@dataclass(frozen=True)
+class Permutations:
+    """Refits to the data and to permuted covariates, compared.
+
+    Attributes:
+        table: a `permutation_table` in the order of draws, of which the first is 0.
+    """
+
+    table: pd.DataFrame
+
+    @classmethod
+    def of(cls, batches: Sequence[pd.DataFrame]) -> Permutations:
+        """Put batches of draws together; none at all is no draw."""
+        empty = pd.DataFrame(columns=[*COLUMNS, *SHARES])
+        table = pd.concat(batches) if batches else empty
+        return cls(table.sort_values("draw", ignore_index=True))
+
+    @property
+    def _compared(self) -> bool:
+        """Whether there is anything to compare the data with."""
+        return len(self.table) > 1
+
+    def numbers(self, sample: Sample) -> list[Row]:
+        """Return how many petitions nano gives, in the data and on average over permutations."""
+        quantities = {Quantity.EFFECTIVE_NUMBER: "effective", Quantity.DISTINCT_PETITIONS: "distinct"}
+        rows = []
+        for quantity, column in quantities.items() if self._compared else ():
+            values = self.table[column]
+            rows.append(sample.row(quantity, Estimator.OBSERVED, values.iloc[0]))
+            rows.append(sample.row(quantity, Estimator.PERMUTED, values.iloc[1:].mean()))
+        return rows
+
+    def improvement(self, sample: Sample) -> list[Row]:
+        """Return by how much covariates lower the held-out loss, with the p-value of the permutations."""
+        if not self._compared:
+            return []
+        values = self.table["improvement"].to_numpy()
+        estimate = Estimate(values[0], p_value=p_value(values))
+        return [sample.row(Quantity.RIDGE_IMPROVEMENT, Estimator.PERMUTATION, estimate)]
+
+    def abundance(self) -> pd.DataFrame:
+        """Return abundance.csv; without any draw it has no row."""
+        shares = self.table[SHARES].to_numpy(np.float64)
+        if not len(shares):
+            return pd.DataFrame(columns=list(ABUNDANCE_COLUMNS))
+        return abundance_table(shares[0], shares[1:])
+
+
 def permutation_table(
     data: TrainingData, fold: np.ndarray, draws: Sequence[int], seed: int, worst: bool = False
 ) -> pd.DataFrame:
-    """Refit to the data (draw 0) and to covariates dealt anew among respondents (draws 1, 2, ...).
+    """Refit to the data (draw 0) and to covariates permuted across respondents (draws 1, 2, ...).
 
     Args:
         data: the calibration.
         fold: (n_rows,) fold of each row; a respondent's rows are in one fold.
-        draws: which; draw d deals the covariates as `crossfit.deal_covariates` does.
+        draws: which; draw d permutes the covariates as `crossfit.deal_covariates` does.
         seed: root seed.
         worst: nano is to find each respondent's worst petition (dissuasion).
 
@@ -86,9 +148,10 @@ def permutation_table(
     """
     refit = _Refit.of(data, fold)
     rows = []
-    for draw in steps(draws, "fits to covariates dealt anew"):
+    for draw in steps(draws, "fits to permuted covariates"):
         order = dealt_order(data.n_respondents, draw, seed) if draw else np.arange(data.n_respondents)
-        rows.append({"draw": draw, **refit.statistics(order, worst)})
+        *numbers, shares = refit.statistics(order, worst)
+        rows.append((draw, *numbers, *shares))
     return pd.DataFrame(rows, columns=[*COLUMNS, *SHARES])
 
 
@@ -108,11 +171,11 @@ def ranked_shares(petition_ids: np.ndarray) -> np.ndarray:
 
 
 def abundance_table(observed: np.ndarray, permuted: np.ndarray) -> pd.DataFrame:
-    """Compare how often the most frequent petitions are assigned with what noise would do.
+    """Compare how often the most frequent petitions are assigned with a null of no predictable differences.
 
     Args:
         observed: (30,) `ranked_shares`.
-        permuted: (n_permutations, 30) those of covariates dealt anew.
+        permuted: (n_permutations, 30) those of permuted covariates.
 
     Returns:
         source ("observed", "permuted"), rank from 1, share (of permutations: the median), share_low and
@@ -156,7 +219,7 @@ class _Refit:
         """Find what no permutation changes; raises as `permutation_table`."""
         fold_of = fold[data.starts]
         if (fold_of[data.respondent] != fold).any():
-            raise ValueError("covariates are dealt among respondents, whose rows must be in one fold")
+            raise ValueError("covariates are permuted across respondents, whose rows must be in one fold")
         moments = rating_moments(data) if data.outcome_kind == "rating" else choice_moments(data)
         basis = contrasts(data.design)
         basis = basis @ np.linalg.eigh(basis.T @ moments.gram.sum(axis=0) @ basis)[1]
@@ -215,7 +278,7 @@ class _Refit:
         r = self.basis.shape[1]
         penalties = CANDIDATES * max(np.diag(gram)[r:].mean(), TINY) if len(cross) > r else CANDIDATES[:1]
         solution = np.zeros((len(shares), len(cross)))
-        found: list[np.ndarray] = []
+        tried: list[np.ndarray] = []
         losses: list[float] = []
         for candidate in penalties:
             for own, (train, right) in zip(solution, training, strict=True):
@@ -224,17 +287,17 @@ class _Refit:
                 else:
                     penalty = np.repeat([self.penalty_common, candidate], [r, len(right) - r])
                     own[:] = conjugate_gradients(train, right, penalty, own)
-            found.append(solution.reshape(len(shares), z.shape[1], r).copy())
-            losses.append(self.loss(z, found[-1]))
+            tried.append(solution.reshape(len(shares), z.shape[1], r).copy())
+            losses.append(self.loss(z, tried[-1]))
             if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
                 break
-        return penalties, found, losses
+        return penalties, tried, losses
 
     def loss(self, z: np.ndarray, solutions: np.ndarray) -> float:
         """Return the mean held-out loss up to a constant."""
         total = 0.0
-        for own, found in zip(self.members, solutions, strict=True):
-            utility = np.tensordot(z[own], found, 1)
+        for own, solution in zip(self.members, solutions, strict=True):
+            utility = np.tensordot(z[own], solution, 1)
             image = np.einsum("njk,nk->nj", self.moments.gram[own], utility)
             total += self.unit[own] @ (utility * (image - 2 * self.moments.cross[own])).sum(axis=1)
         return float(total)
@@ -250,16 +313,16 @@ class _Refit:
         layout = additive_layout(self.data.design)
         cells = np.empty((len(z), layout.n_cells))
         average = np.empty((len(solutions), layout.n_cells))
-        for f, (own, found) in enumerate(zip(self.members, solutions, strict=True)):
-            tables = found @ self.basis.T
+        for f, (own, solution) in enumerate(zip(self.members, solutions, strict=True)):
+            tables = solution @ self.basis.T
             cells[own] = z[own] @ tables
             others = np.delete(np.arange(len(z)), own)
             average[f] = np.average(z[others], axis=0, weights=self.weight[others]) @ tables
         nano, best = (policy.nano(Tables(layout, values), worst) for values in (cells, average))
         return nano, best[np.unique(self.fold, return_inverse=True)[1]]
 
-    def statistics(self, order: np.ndarray, worst: bool) -> dict[str, float]:
-        """Return the row of `permutation_table` if (n,) respondents have the covariates of others."""
+    def statistics(self, order: np.ndarray, worst: bool) -> Draw:
+        """Return what is found if (n,) respondents have the covariates of others."""
         z = self.z[order]
         penalties, solutions, losses = self.solutions(z)
         best = int(np.argmin(losses))
@@ -267,14 +330,14 @@ class _Refit:
         ids = self.data.design.petition_ids(nano)
         number = policy.concentration(ids)
         divergent = (nano != overall_best).any(axis=1)
-        return {
-            "improvement": float(losses[0] - losses[best]),
-            "distinct": number["distinct"],
-            "effective": number["effective"],
-            "share_divergent": float(np.average(divergent, weights=self.weight)),
-            "penalty": float(penalties[best]),
-            **dict(zip(SHARES, ranked_shares(ids).tolist(), strict=True)),
-        }
+        return Draw(
+            float(losses[0] - losses[best]),
+            number["distinct"],
+            number["effective"],
+            float(np.average(divergent, weights=self.weight)),
+            float(penalties[best]),
+            ranked_shares(ids),
+        )
 
 
 def choice_moments(data: TrainingData) -> Moments:

@@ -1,33 +1,48 @@
-"""Predictability: can what a policy looks at tell who likes what?
+"""Predictability: can what a policy may use predict who likes what?
 
-Two answers. *Learner-free*: products of two different respondents' answers, times how alike their
-covariates are, estimate the variance of h that is linear in covariates without bias and without any fit; no
-learner of straight lines can see more, however large the calibration. *The learner's*: its predictions d of
-what a
-person adds are compared with her answers r, which it has not seen: slope b = sum r d / sum d^2 (Chernozhukov,
-Demirer, Duflo & Fernandez-Val 2018, best linear predictor), so that d explains the variance b^2 Var(d).
+Two answers. *Learner-free*: products of two different respondents' answers, times the likeness of their
+covariates, estimate the variance of h that is linear in covariates without bias and without any fit; no
+linear learner can explain more, however large the calibration. *The learner's*: its predictions d of what a
+respondent adds are compared with held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov, Demirer,
+Duflo & Fernandez-Val 2018, best linear predictor), so that d explains the variance b^2 Var(d). The ceiling
+is the gain of perfect use of the larger of the two.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.calibrate.learners.ridge import compare
+from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
 from nanotarget.diagnose.evidence import Answers, block_products
-from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances, shares_of
+from nanotarget.diagnose.quantities import Estimator, Quantity
+from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.study.seeds import child_rng
 
-DEALS = 999  # permutations of covariates for the learner-free variance
+PERMUTATIONS = 999  # of covariates, for the learner-free variance
 BINS = 10
-NOTHING = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
-CALIBRATION_COLUMNS = ("bin", "predicted", "observed", "std_error", "n")
+NEGLIGIBLE = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
+MOST_TASKS = 200  # a respondent, up to which own answers are asked whether they could pay
+
+
+class CalibrationBin(NamedTuple):
+    """A row of calibration.csv: means of predictions and of held-out residuals in a bin of predictions."""
+
+    bin: int
+    predicted: float
+    observed: float
+    std_error: float
+    n: int
+    conf_low: float
+    conf_high: float
 
 
 def whitened(features: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -68,10 +83,17 @@ class Predictability:
     Attributes:
         fitted: the cross-fitted learner.
         heterogeneity: the answers, with the same learner's common part taken out.
+        own_answers: whether policies use respondents' own answers beside covariates.
     """
 
     fitted: Crossfit
     heterogeneity: Heterogeneity
+    own_answers: bool = False
+
+    @classmethod
+    def of(cls, fitted: Crossfit) -> Predictability:
+        """Take the common part of a learner from the answers and judge the rest of it."""
+        return cls(fitted, Heterogeneity(Answers.from_crossfit(fitted)))
 
     @property
     def answers(self) -> Answers:
@@ -103,16 +125,16 @@ class Predictability:
         if likeness <= 0:
             return np.zeros((len(weights), len(self.answers.ranks)))
         correction = mass * features.shape[1] / likeness
-        found = vectors.between_people(weights, features) * correction
-        spread, total = vectors.between_people_error(weights[0], features), found.sum(axis=1)
+        samples = vectors.between_people(weights, features) * correction
+        spread, total = vectors.between_people_error(weights[0], features), samples.sum(axis=1)
         if len(weights) < 3 or not np.isfinite(spread):
-            return found
+            return samples
         # Bootstrap samples keep their shape, but get the spread of `between_people_error`.
         scale = spread * correction / max(total[1:].std(ddof=1), 1e-300)
-        return np.vstack([found[:1], found[:1] + (found[1:] - found[:1]) * scale])
+        return np.vstack([samples[:1], samples[:1] + (samples[1:] - samples[:1]) * scale])
 
-    def dealt_p(self, weight: np.ndarray, seed: int) -> float:
-        """Return the p-value of the learner-free variance when covariates are dealt anew within folds.
+    def permuted_p(self, weight: np.ndarray, seed: int) -> float:
+        """Return the p-value of the learner-free variance when covariates are permuted within folds.
 
         Args:
             weight: (n_respondents,); only those with a positive one take part.
@@ -120,16 +142,16 @@ class Predictability:
         vectors = self.heterogeneity.residual_vectors
         features = whitened(self.features, weight)
         rng = child_rng(seed, "diagnose/dealt covariates")
-        totals = np.zeros(DEALS + 1)
+        totals = np.zeros(PERMUTATIONS + 1)
         for members, people in vectors.folds():
             units, who = members[weight[people] > 0], people[weight[people] > 0]
             w = weight[who] * vectors.share[units]
             value, z = vectors.value[units] * w[:, None], features[who]
             own, length = (value**2).sum(axis=1), (z**2).sum(axis=1)
-            for d in range(DEALS + 1):
+            for d in range(PERMUTATIONS + 1):
                 order = rng.permutation(len(who)) if d else np.arange(len(who))
                 totals[d] += ((z[order].T @ value) ** 2).sum() - own @ length[order]
-        return float((1 + (totals[1:] >= totals[0]).sum()) / (1 + DEALS))
+        return float((1 + (totals[1:] >= totals[0]).sum()) / (1 + PERMUTATIONS))
 
     @cached_property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +183,7 @@ class Predictability:
         """Return the calibration slope and its standard error over respondents; NaN if d is zero for all."""
         product, square = self.moments.T
         total = weight @ square
-        if total <= NOTHING * (weight @ self._spread):
+        if total <= NEGLIGIBLE * (weight @ self._spread):
             return np.nan, np.nan
         slope = (weight @ product) / total
         n = (weight > 0).sum()
@@ -213,16 +235,16 @@ class Predictability:
         counts = [np.bincount(who, weights=v, minlength=n) for v in (apart, apart & (own == truth))]
         return np.column_stack(counts), np.bincount(who, minlength=n)
 
-    def calibration(self, weight: np.ndarray) -> pd.DataFrame:
-        """Average residuals in bins of the prediction: `CALIBRATION_COLUMNS`, no row if d is zero for all."""
+    def calibration(self, sample: Sample) -> list[CalibrationBin]:
+        """Average residuals in bins of the prediction; no bin if nothing is predicted for anybody."""
         residual, predicted = self._rows
         if not np.any(predicted):
-            return pd.DataFrame(columns=list(CALIBRATION_COLUMNS))
-        who = self.answers.respondent
+            return []
+        who, weight = self.answers.respondent, sample.weight
         w = (weight / np.bincount(who, minlength=len(weight)))[who]
         edges = np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1])
         place = np.searchsorted(edges, predicted, side="right")
-        rows = []
+        bins = []
         for k in np.unique(place):
             inside = place == k
             mass = w[inside].sum()
@@ -230,7 +252,112 @@ class Predictability:
                 continue
             mean = (w[inside] @ residual[inside]) / mass
             by_person = np.bincount(who[inside], weights=w[inside] * (residual[inside] - mean))
-            error = np.sqrt((by_person**2).sum()) / mass
-            average = (w[inside] @ predicted[inside]) / mass
-            rows.append((int(k) + 1, average, mean, error, int(inside.sum())))
-        return pd.DataFrame(rows, columns=list(CALIBRATION_COLUMNS))
+            observed = Estimate(mean, np.sqrt((by_person**2).sum()) / mass)
+            average, n = (w[inside] @ predicted[inside]) / mass, int(inside.sum())
+            interval = observed.interval((1 + sample.confidence) / 2)
+            bins.append(CalibrationBin(int(k) + 1, average, mean, observed.std_error, n, *interval))
+        return bins
+
+    def fit(self, sample: Sample, variances: Variances, above: Stage, inflation: float) -> Stage:
+        """Return the stage: how well predictions hold, and what perfect use of what is known gains.
+
+        Args:
+            variances: of the sample and the goal.
+            above: heterogeneity, whose ceiling and significance limit what is said here.
+            inflation: of the error of the slope, for what folds share.
+        """
+        slope, error = self.slope(sample.weight)
+        estimate = Estimate(slope, error * inflation, max(sample.n - 1, 1)).tested()
+        by_block, learned = self.learner_free(sample.weights), self.learned(sample.weights)
+        p = np.nan if sample.seed is None else self.permuted_p(sample.weight, sample.seed)
+        known, shares = self._known(sample, variances, by_block, learned)
+        gains = ceiling_samples(self.answers.design, variances.part_worths, known, shares)
+        low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
+        gain = float(gains[0])
+        if above.evaluated:
+            gain = float(min(gain, above.ceiling))
+            low, high = min(low, gain), max(min(high, above.high), gain)
+        free = Estimate.bootstrapped(by_block.sum(axis=1), p)
+        headline = sample.row(Quantity.SLOPE, Estimator.CROSSFIT, estimate)
+        rows = [
+            headline.with_ceiling(gain, float(low), float(high)),
+            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, free),
+            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSSFIT, Estimate.bootstrapped(learned)),
+        ]
+        if above.significant:
+            rows.append(_share_row(sample, known, variances.person_by_message))
+        is_learned = replace(estimate, df=np.inf).interval(ONE_SIDED)[0] > 0
+        return replace(Stage.of(*rows), significant=is_learned or p < ALPHA, learned=is_learned)
+
+    def _known(
+        self, sample: Sample, variances: Variances, by_block: np.ndarray, learned: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the (n_samples,) variance that can be predicted and the (n_blocks,) shares of its blocks."""
+        free = by_block.sum(axis=1)
+        known, shares = np.maximum(free, learned), shares_of(by_block[0])
+        if learned[0] > free[0]:
+            shares = shares_of(self.learned_shares(sample.weight))
+        if self.own_answers:
+            noise = self.heterogeneity.noise_of_respondents(sample.weight, variances)
+            own = own_answers_variance(variances, noise, 1.0)
+            known = np.maximum(known, own)
+            shares = variances.shares if own[0] >= known[0] else shares
+        return known, shares
+
+    def rows(self, sample: Sample) -> list[Row]:
+        """Compare nano and the common part where they predict different choices between two petitions."""
+        counts, pairs = self.discordance()
+        apart, won = counts.T
+        weight, rows = sample.weight, []
+        mass, total = weight @ apart, weight @ pairs
+        if mass > 0:
+            rate = (weight @ won) / mass
+            error = float(np.sqrt((weight**2) @ (won - rate * apart) ** 2) / mass)
+            estimate = Estimate(rate, error).tested(0.5)
+            rows.append(sample.row(Quantity.WIN_RATE, Estimator.PAIRS_OF_PETITIONS, estimate))
+        if total > 0:
+            uplift = (weight @ (2 * won - apart)) / total
+            error = float(np.sqrt((weight**2) @ (2 * won - apart - uplift * pairs) ** 2) / total)
+            estimate = Estimate(uplift, error)
+            rows.append(sample.row(Quantity.ACCURACY_UPLIFT, Estimator.PAIRS_OF_PETITIONS, estimate))
+        return rows
+
+    def tasks_needed(self, sample: Sample, variances: Variances, smallest: float) -> float:
+        """Return how many tasks a respondent must answer for these to promise a gain; NaN if none do.
+
+        Of block b a respondent's answers to T tasks explain tau_b^2 / (tau_b^2 + noise_b / T) of the variance
+        (docs/methods.md, section 9).
+
+        Args:
+            variances: of the sample and the goal.
+            smallest: the gain.
+        """
+        answers, heterogeneity = self.answers, self.heterogeneity
+        answered = np.unique(np.column_stack([answers.respondent, answers.task]), axis=0)
+        tasks = len(answered) / answers.n_respondents
+        noise = heterogeneity.noise_of_respondents(sample.weight, variances)
+        ahead = np.arange(1, MOST_TASKS + 1)
+        known = np.array([own_answers_variance(variances, noise, t / tasks)[0] for t in ahead])
+        part_worths = np.repeat(variances.part_worths[:1], MOST_TASKS, axis=0)
+        gains = gain_ceiling(answers.design, part_worths, known, variances.shares)
+        reached = ahead[gains >= smallest]
+        return float(reached[0]) if len(reached) and smallest > 0 else np.nan
+
+
+def _share_row(sample: Sample, known: np.ndarray, total: np.ndarray) -> Row:
+    """Return the row of a ratio, with percentiles of its bootstrap samples for an interval."""
+    share = known / np.where(total > 0, total, np.nan)
+    tail = (1 - sample.confidence) / 2
+    low, high = np.nanquantile(share[1:], [tail, (1 + sample.confidence) / 2])
+    row = sample.row(Quantity.PREDICTABLE_SHARE, Estimator.RATIO, share[0])
+    return replace(row, conf_low=low, conf_high=high)
+
+
+def own_answers_variance(variances: Variances, noise: np.ndarray, times: float) -> np.ndarray:
+    """Return the (n_samples,) variance that own answers explain, were there `times` as many tasks.
+
+    Args:
+        noise: (n_blocks,) variance of noise in a respondent's own estimates with the present number of tasks.
+    """
+    positive = np.maximum(variances.by_block, 0)
+    return (positive**2 / (positive + noise / times)).sum(axis=1)

@@ -16,11 +16,11 @@ from nanotarget.calibrate.learners import FITTERS, Fitter
 from nanotarget.calibrate.learners.base import Model, TrainingData
 from nanotarget.calibrate.learners.crossfit import assign_folds, compare_losses, fit_folds, held_out_losses
 from nanotarget.calibrate.learners.ridge import fit_null
-from nanotarget.diagnose.dividend import Dividend
-from nanotarget.diagnose.evidence import Answers
-from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.dividend import Dividend, median_of_splits
 from nanotarget.diagnose.predictability import Predictability
-from nanotarget.study.config import FAST_LEARNERS, CalibrateConfig, DiagnoseConfig
+from nanotarget.diagnose.quantities import Estimator, Quantity
+from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample
+from nanotarget.study.config import CURVE_SHARES, FAST_LEARNERS, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 
 
@@ -72,9 +72,65 @@ class Refit:
         )
 
 
+@dataclass(frozen=True)
+class Refits:
+    """The cross-fits of a study, scored for its goal, and what they say beside that of the calibration.
+
+    Attributes:
+        by_variant: by name, see `DiagnoseConfig.variants`; may be empty.
+        slow: whether they are by ridge, because the learner is slow; the calibration's own division into
+            folds is then the first of them.
+    """
+
+    by_variant: Mapping[str, Refit]
+    slow: bool = False
+
+    def __getitem__(self, variant: str) -> Refit:
+        """Return a cross-fit."""
+        return self.by_variant[variant]
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.by_variant)
+
+    def rung(self, place: int) -> Refit:
+        """Return the cross-fit of a rung of the ladder, from 0."""
+        return self[f"rung_{place + 1}"]
+
+    def parts(self, dividend: Dividend) -> dict[float, np.ndarray]:
+        """Return (n_respondents,) gains by share of the respondents learned from."""
+        parts = {share / 100: self[f"share_{share}"].gains for share in CURVE_SHARES}
+        return parts | {1.0: self["split_1"].gains if self.slow else dividend.gains()}
+
+    def median(self, dividend: Dividend, sample: Sample) -> list[Row]:
+        """Return the gain as the median of several divisions into folds, if there are any.
+
+        Of a fast learner it decides; of a slow one it is the gain of ridge.
+        """
+        divisions = [
+            refit
+            for name, refit in self.by_variant.items()
+            if name.startswith("split_") and (self.slow or name != "split_1")
+        ]
+        if not divisions or dividend.estimator != Estimator.FIRST_ORDER:
+            return []
+        gains = [refit.gains for refit in divisions]
+        estimates = [
+            Estimate.mean(scores, sample.weight).times(dividend.shared_noise(sample.weight))
+            for scores in (gains if self.slow else [dividend.gains(), *gains])
+        ]
+        middle, error = median_of_splits([e.value for e in estimates], [e.std_error for e in estimates])
+        apart = [(refit.divergent > 0).sum() for refit in divisions]
+        gain = Estimate(middle, error, max(int(np.median(apart)) - 1, 1))
+        if self.slow:
+            return [sample.row(Quantity.GAIN_OF_RIDGE, Estimator.FIRST_ORDER, gain)]
+        row = sample.row(Quantity.GAIN, Estimator.FIRST_ORDER, gain)
+        return [row.with_ceiling(middle, *gain.interval(ONE_SIDED))]
+
+
 def to_arrays(refits: Mapping[str, Refit]) -> dict[str, np.ndarray]:
     """Return the numbers of refits for a file: "<variant>.<name>"."""
-    return {f"{variant}.{name}": v for variant, found in refits.items() for name, v in vars(found).items()}
+    return {f"{variant}.{name}": v for variant, refit in refits.items() for name, v in vars(refit).items()}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Refit]:
@@ -125,7 +181,7 @@ class Refitting:
         return Refit(dividend.gains(), dividend.divergent, *(np.full(size, np.nan) for size in (2, 2, 3)))
 
     def _part(self, train: TrainingData, percent: int) -> TrainingData:
-        """Leave a part of the calibration's respondents, the same in all folds."""
+        """Return a part of the calibration's respondents, the same in all folds."""
         if percent == 100:
             return train
         n = self.data.n_respondents
@@ -157,9 +213,9 @@ class Refitting:
             return self._fitter(train, self.seed, calibrate)
 
         fitted = fit_folds(replace(self.data, covariates=covariates), self._fold_of_rungs, fit, "fold")
-        found = compare_losses(held_out_losses(fitted), self._null_losses, self.data.weight)
+        compared = compare_losses(held_out_losses(fitted), self._null_losses, self.data.weight)
         return Refit.of(
             Dividend(fitted.towards(self.settings.goal)),
-            Predictability(fitted, Heterogeneity(Answers.from_crossfit(fitted))),
-            (found["improvement"], found["std_error"]),
+            Predictability.of(fitted),
+            (compared["improvement"], compared["std_error"]),
         )

@@ -71,7 +71,7 @@ def policy_weights(
 
 
 @dataclass(frozen=True)
-class Scores:
+class PolicyScores:
     """Respondent-level scores of one policy; their mean estimates its value.
 
     Attributes:
@@ -83,12 +83,12 @@ class Scores:
     plug_in: np.ndarray
 
 
-def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = ()) -> Scores:
+def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = ()) -> PolicyScores:
     """Score a policy for every respondent with models that have not seen the answers they are scored on.
 
     psi_i = mean over profiles of [ f(p_i) + u_i(-t) + w_q(x, p_i) (y - f(x) - u_i(-t)) ],
     u_i(-t) the respondent's mean residual in her *other* tasks: petitions of different tasks are
-    independent, so it removes her baseline without bias (methods.md section 3.4 has u = 0). For a
+    independent, so it removes her baseline without bias (docs/methods.md, section 3). For a
     choice f(x) is the probability given the opponent shown, and no baseline is needed. In a panel f and p_i
     are those of the profile's fold, learned from the respondent's tasks in the other folds.
 
@@ -107,7 +107,7 @@ def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pa
         baseline = np.zeros(len(residual))
     weight = policy_weights(data.levels, petitions[unit], data.design, order, pairs)
     correction = baseline + weight * (residual - baseline)
-    return Scores(data.respondent_means(plug_in[unit] + correction), fitted.respondent_means(plug_in))
+    return PolicyScores(data.respondent_means(plug_in[unit] + correction), fitted.respondent_means(plug_in))
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:

@@ -22,8 +22,9 @@ from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.diagnose import Group, allowed_interactions
 from nanotarget.diagnose.ceiling import gain_ceiling
 from nanotarget.diagnose.dividend import Dividend
-from nanotarget.diagnose.evidence import Answers
+from nanotarget.diagnose.evidence import Answers, block_name
 from nanotarget.diagnose.heterogeneity import Heterogeneity, shares_of
+from nanotarget.diagnose.quantities import POLICIES, Quantity
 from nanotarget.diagnose.value import Pairs
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import split_levels
@@ -32,7 +33,7 @@ from nanotarget.study.seeds import child_rng
 DISSUASION_COLUMNS = ("group", "quantity", "attribute", *ESTIMATE_COLUMNS, "label", "note")
 ASYMMETRY = "dissuasion - gain"
 BOOTSTRAPS = 200
-TESTED = ("nano - overall_best", "overall_worst - nano_worst", ASYMMETRY)
+TESTED = (str(Quantity.GAIN), "overall_worst - nano_worst", ASYMMETRY)
 
 Row = dict[str, Any]
 
@@ -137,10 +138,8 @@ class Ends:
         """Yield values of the policies, their differences and the room left at either end."""
         up, down, outcome = self.up, self.down, self.fitted.data.outcome
         opposite = 0.0 if self.fitted.data.outcome_kind == "rating" else 1.0
-        best, nano = (up.scores[up.estimator][name].value for name in ("overall_best", "nano"))
-        worst, nano_worst = (
-            opposite - down.scores[down.estimator][name].value for name in ("overall_best", "nano")
-        )
+        nano, best = (up.scores[up.estimator][name].value for name in POLICIES)
+        nano_worst, worst = (opposite - down.scores[down.estimator][name].value for name in POLICIES)
         everybody = int((weight > 0).sum()) - 1
         for name, scores in (
             ("nano", nano),
@@ -190,7 +189,7 @@ class Ends:
         # Every sample has its own shares: which attributes people differ in is estimated, too.
         shares = np.array([shares_of(own) for own in found.by_block])
         for b, block in enumerate(design.blocks):
-            name = " x ".join(design.names[a] for a in block.attributes)
+            name = block_name(block, design)
             own = found.person_by_message * shares[:, b]
             alone = np.eye(len(design.blocks))[b]
             up, down = (gain_ceiling(design, sign * found.part_worths, own, alone) for sign in (1, -1))

@@ -1,0 +1,508 @@
+"""The four diagnostics of one calibration, for both goals and for groups, as tables and in words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.diagnose import words
+from nanotarget.diagnose.crossover import Crossover, Half, Switch
+from nanotarget.diagnose.dividend import (
+    SIZES,
+    CurvePoint,
+    Dividend,
+    FrontierPoint,
+    learning_curve,
+    limit_of,
+    petitions_needed,
+)
+from nanotarget.diagnose.evidence import Answers
+from nanotarget.diagnose.heterogeneity import Heterogeneity, Interactions, Variances
+from nanotarget.diagnose.ladder import ALL_COVARIATES, COVARIATES, OWN_ANSWERS, LadderRow, Rung, ladder_row
+from nanotarget.diagnose.permutation import Permutations
+from nanotarget.diagnose.predictability import CalibrationBin, Predictability
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
+from nanotarget.diagnose.refits import Refit, Refits
+from nanotarget.diagnose.rows import ALPHA, Estimate, Row, Sample, Stage, table_of
+from nanotarget.diagnose.value import Pairs
+from nanotarget.diagnose.verdict import overall_verdict, stage_verdicts, threshold
+from nanotarget.study.config import FAST_LEARNERS, DiagnoseConfig
+from nanotarget.study.progress import steps
+from nanotarget.study.seeds import child_rng
+
+LOG = logging.getLogger(__name__)
+UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
+INTERACTION_ALPHA = 0.01  # p-value below which interactions of attributes are taken for certain
+MIN_DIVERGENT = 30  # respondents with another petition than overall-best, fewer than which are warned of
+TABLES = (  # columns of those after diagnostics and answer
+    CalibrationBin._fields,
+    Switch._fields,
+    FrontierPoint._fields,
+    CurvePoint._fields,
+    LadderRow._fields,
+)
+OF_OVERALL_BEST = (Quantity.RANDOM, Quantity.OVERALL_BEST, Quantity.BEST_OVER_RANDOM)
+
+
+class Group(NamedTuple):
+    """A subgroup of respondents: "<grouping>: <group>" and (n_respondents,) who is in it."""
+
+    name: str
+    members: np.ndarray
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the stage leaves: the table of diagnostics, the answer, and the tables of the figures."""
+
+    diagnostics: pd.DataFrame
+    answer: dict[str, Any]
+    calibration: pd.DataFrame
+    switches: pd.DataFrame
+    frontier: pd.DataFrame
+    learning_curve: pd.DataFrame
+    ladder: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a diagnosis is made from.
+
+    Attributes:
+        fitted: the cross-fitted learner.
+        halves: models fitted to disjoint halves.
+        settings: of the stage.
+        seed: root seed.
+        learner: name of the learner.
+        improvement: of its held-out loss over the null, and the standard error (learners.csv).
+        own_answers: whether policies use respondents' own answers.
+        refitted: cross-fits by variant (`DiagnoseConfig.variants`), scored for the study's goal; all or none.
+        permutations: refits to permuted covariates.
+        sizes: numbers of petitions on the frontier.
+    """
+
+    fitted: Crossfit
+    halves: Crossfit
+    settings: DiagnoseConfig
+    seed: int
+    learner: str = "ridge"
+    improvement: tuple[float, float] = (np.nan, np.nan)
+    own_answers: bool = False
+    refitted: Mapping[str, Refit] = field(default_factory=dict)
+    permutations: Permutations = field(default_factory=lambda: Permutations.of([]))
+    sizes: Sequence[int] = SIZES
+
+    @property
+    def refits(self) -> Refits:
+        """The cross-fits to variants."""
+        return Refits(self.refitted, self.learner not in FAST_LEARNERS)
+
+    @property
+    def n_covariates(self) -> int:
+        """Number of covariates that a policy may use."""
+        return sum(covariate.target for covariate in self.fitted.data.covariates)
+
+    @property
+    def has_information(self) -> bool:
+        """Whether a policy has anything to use."""
+        return self.n_covariates > 0 or self.own_answers
+
+    @cached_property
+    def heterogeneity(self) -> Heterogeneity:
+        """The answers."""
+        return Heterogeneity(Answers.from_crossfit(self.fitted))
+
+    @cached_property
+    def predictability(self) -> Predictability:
+        """The predictions."""
+        return Predictability(self.fitted, self.heterogeneity, self.own_answers)
+
+    @cached_property
+    def interactions(self) -> Interactions | None:
+        """Interactions of attributes that are common to all; None where there is one block of attributes."""
+        if len(self.fitted.data.design.blocks) < 2:
+            return None
+        return self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
+
+    @cached_property
+    def allowed(self) -> tuple[int, Pairs]:
+        """Order of the weights that the dividend is based on, and the pairs allowed to interact."""
+        return allowed_interactions(self.fitted, self.interactions)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(1 + bootstraps, n_respondents) how often a respondent is in a sample; the first is the data."""
+        n = self.fitted.data.n_respondents
+        rng = child_rng(self.seed, "diagnose/bootstrap")
+        drawn = rng.multinomial(n, np.full(n, 1 / n), size=self.settings.bootstraps)
+        return np.vstack([np.ones(n), drawn]).astype(float)
+
+    def sample(self, members: np.ndarray | float = 1.0, seed: int | None = None) -> Sample:
+        """Return (n_respondents,) members of a group, everybody by default, and bootstrap samples of them."""
+        weight = self.fitted.data.weight * members
+        return Sample(self.counts * weight, self.settings.confidence, seed)
+
+    @cached_property
+    def everybody(self) -> Sample:
+        """All respondents, with permutation tests."""
+        return self.sample(seed=self.seed)
+
+
+def diagnose(inputs: Inputs, groups: Sequence[Group] = ()) -> Diagnosis:
+    """Run the four diagnostics for the goal of the study, the other goal and groups of respondents.
+
+    Args:
+        inputs: what there is.
+        groups: of respondents.
+
+    Returns:
+        Tables and answer. What needs covariates is empty, and its stages not evaluated, without any.
+    """
+    goal: str = inputs.settings.goal
+    views = {goal: View.of(inputs, goal)}
+    main = views[goal]
+    rows, facts = main.whole()
+    answer = answer_of(facts) | _more(facts, inputs.settings.sesoi, main.flags(rows))
+    rows = [replace(row, goal=goal) for row in rows]
+    if inputs.has_information:
+        other = "dissuade" if goal == "support" else "support"
+        views[other] = View.of(inputs, other)
+        everybody = Group("all", np.ones(inputs.fitted.data.n_respondents, dtype=bool))
+        parts = [(other, everybody), *((g, group) for g in (goal, other) for group in groups)]
+        for of_goal, group in steps(parts, "goals and groups"):
+            brief, brief_facts = views[of_goal].brief(group, facts.smallest)
+            rows += [replace(row, goal=of_goal, group=group.name) for row in brief]
+            answer["others"].append(_other_answer(brief_facts, group.name))
+    return Diagnosis(table_of(rows), answer, *main.tables())
+
+
+@dataclass(frozen=True)
+class View:
+    """A calibration seen from one goal: to dissuade, the outcome and all utilities have the opposite sign.
+
+    Attributes:
+        inputs: what there is.
+        goal: support or dissuade.
+        fitted, halves: of the goal's outcome.
+    """
+
+    inputs: Inputs
+    goal: str
+    fitted: Crossfit
+    halves: Crossfit
+
+    @classmethod
+    def of(cls, inputs: Inputs, goal: str) -> View:
+        """See the calibration from a goal."""
+        return cls(inputs, goal, inputs.fitted.towards(goal), inputs.halves.towards(goal))
+
+    @property
+    def _rules(self) -> Sequence[Half]:
+        """The rules of the two halves, where a policy has anything to use."""
+        return self.crossover.halves if self.inputs.has_information else ()
+
+    @cached_property
+    def dividend(self) -> Dividend:
+        """Scores under the policies."""
+        return Dividend(self.fitted, self._rules, *self.inputs.allowed)
+
+    @cached_property
+    def crossover(self) -> Crossover:
+        """The two halves."""
+        return Crossover(self.halves, self.inputs.fitted.data.weight)
+
+    def variances(self, sample: Sample) -> Variances:
+        """Return the variances of the goal's outcome."""
+        return self.inputs.heterogeneity.variances(sample.weights).seen_from(self.goal)
+
+    def _heterogeneity(self, sample: Sample, variances: Variances) -> Stage:
+        return self.inputs.heterogeneity.fit(sample, variances, self.dividend.room(sample))
+
+    def _predictability(self, sample: Sample, variances: Variances, above: Stage) -> Stage:
+        inflation = self.crossover.shared_noise(sample.weight, len(self.fitted.models))
+        return self.inputs.predictability.fit(sample, variances, above, inflation)
+
+    def _crossover(self, sample: Sample) -> Stage:
+        if self.inputs.allowed == (1, ()):
+            return self.crossover.fit(sample)
+        # Where attributes clearly interact no learner is trusted to score; the other half's answers do.
+        scored = Dividend(self.halves, self._rules, *self.inputs.allowed).fit(sample).headline
+        return Stage.of(replace(scored, quantity=Quantity.CROSS_HALF_GAIN))
+
+    def brief(self, group: Group, smallest: float) -> tuple[list[Row], words.Facts]:
+        """Return the headline rows of a group of respondents and what there is to say.
+
+        Args:
+            group: of respondents.
+            smallest: gain that matters.
+        """
+        sample = self.inputs.sample(group.members)
+        variances = self.variances(sample)
+        heterogeneity = self._heterogeneity(sample, variances)
+        predictability = self._predictability(sample, variances, heterogeneity)
+        stages = [heterogeneity, predictability, self._crossover(sample), self.dividend.fit(sample)]
+        facts = self._facts(sample, variances, stages, smallest)
+        rows = [*(stage.headline for stage in stages), self.dividend.share_divergent(sample)]
+        return judged(rows, facts), facts
+
+    def whole(self) -> tuple[list[Row], words.Facts]:
+        """Return all rows of the sample and what there is to say."""
+        inputs, sample = self.inputs, self.inputs.everybody
+        LOG.info("how much people differ, in %d bootstrap samples", inputs.settings.bootstraps)
+        variances = self.variances(sample)
+        heterogeneity = self._heterogeneity(sample, variances)
+        rows = [heterogeneity.headline]
+        rows += inputs.heterogeneity.rows(sample, variances, inputs.interactions)
+        if inputs.has_information:
+            more, facts = self._targeted(sample, variances, heterogeneity)
+        else:
+            more, facts = self._untargeted(sample, variances, heterogeneity)
+        return judged([*self._thresholds(sample), *rows, *more], facts), facts
+
+    def _untargeted(
+        self, sample: Sample, variances: Variances, heterogeneity: Stage
+    ) -> tuple[list[Row], words.Facts]:
+        """Return what can be said where a policy has nothing to use."""
+        stages = [heterogeneity, *(Stage(name, evaluated=False) for name in DIAGNOSTICS[1:])]
+        rows = [row for row in self.dividend.values(sample) if row.quantity in OF_OVERALL_BEST]
+        facts = self._facts(sample, variances, stages, self._smallest[0])
+        return rows, replace(facts, best=_gain_of_best(rows))
+
+    def _targeted(
+        self, sample: Sample, variances: Variances, heterogeneity: Stage
+    ) -> tuple[list[Row], words.Facts]:
+        """Return what predictability, crossover and dividend say."""
+        inputs, settings = self.inputs, self.inputs.settings
+        LOG.info("how much of it can be predicted, in %d bootstrap samples", settings.bootstraps)
+        predictability = self._predictability(sample, variances, heterogeneity)
+        LOG.info("whether it changes the best petition, and whether that pays")
+        crossover, smallest = self._crossover(sample), self._smallest[0]
+        crossing = self.crossover.rows(sample, variances, smallest, inputs.permutations)
+        values = self._values(sample)
+        dividend = Stage.of(next(row for row in values if row.decides))
+        rows = [
+            *predictability.rows,
+            *inputs.predictability.rows(sample),
+            crossover.headline,
+            *crossing,
+            *inputs.permutations.improvement(sample),
+            *values,
+            *self.dividend.matching(sample, inputs.seed),
+            *self.dividend.costs(sample, dividend, settings.costs, self._petitions),
+        ]
+        facts = self._facts(sample, variances, [heterogeneity, predictability, crossover, dividend], smallest)
+        facts = replace(
+            facts,
+            best=_gain_of_best(values),
+            intensity=Stage.of(crossover.headline, *crossing).value(Quantity.INTENSITY),
+            tasks_needed=inputs.predictability.tasks_needed(sample, variances, smallest),
+            limit=limit_of(self.curve),
+            petitions_90=petitions_needed(self.frontier, dividend),
+            learned=_learned(predictability),
+        )
+        return rows, facts
+
+    @property
+    def _petitions(self) -> int:
+        """Number of petitions that nano would field."""
+        return len(np.unique(self.crossover.halves[0].nano, axis=0))
+
+    @cached_property
+    def _smallest(self) -> tuple[float, float | None]:
+        """The smallest gain that matters, and the gain that breaks even."""
+        return threshold(self.inputs.settings, self._petitions if self.inputs.has_information else 1)
+
+    def _thresholds(self, sample: Sample) -> list[Row]:
+        smallest, breaks_even = self._smallest
+        values = {Quantity.SMALLEST_GAIN: smallest, Quantity.SESOI: self.inputs.settings.sesoi}
+        if breaks_even is not None and self.inputs.has_information:
+            values[Quantity.BREAK_EVEN] = breaks_even
+        return [sample.row(name, Estimator.CONFIG, value) for name, value in values.items()]
+
+    def _values(self, sample: Sample) -> list[Row]:
+        """Return values of policies; what decides is the median of several divisions if there are any."""
+        rows, median = self.dividend.rows(sample), self.inputs.refits.median(self.dividend, sample)
+        if not any(row.decides for row in median):
+            return [*rows, *median]
+        place = next(k for k, row in enumerate(rows) if row.decides)
+        undecided = rows[place].with_ceiling(np.nan, np.nan, np.nan)
+        rows[place] = replace(undecided, quantity=Quantity.GAIN_OF_FIRST_DIVISION)
+        return [*median, *rows]
+
+    def _facts(
+        self, sample: Sample, variances: Variances, stages: Sequence[Stage], smallest: float
+    ) -> words.Facts:
+        inputs, by_name = self.inputs, {stage.name: stage for stage in stages}
+        person, within = variances.person_by_message[0], variances.total[0] - variances.baseline[0]
+        sides = inputs.heterogeneity.answers.n_sides
+        facts = words.Facts(
+            goal=self.goal,
+            unit=UNITS[self.fitted.data.outcome_kind],
+            smallest=smallest,
+            stages=by_name,
+            verdicts=stage_verdicts(by_name, smallest),
+            known=words.information(inputs.n_covariates > 0, inputs.own_answers),
+            respondents=sample.n,
+            within=max(person, 0) * sides / within if within > 0 else np.nan,
+            predictable=by_name[Diagnostic.PREDICTABILITY].value(Quantity.PREDICTABLE_SHARE),
+        )
+        if not inputs.has_information:
+            return facts
+        divergent, gains = self.dividend.divergent, self.dividend.predicted_gains()
+        return replace(
+            facts,
+            divergent=Estimate.mean(divergent, sample.weight).value,
+            plug_in=Estimate.mean(gains, sample.weight).value,
+        )
+
+    def flags(self, rows: Sequence[Row]) -> list[str]:
+        """Return what a reader must be warned of."""
+        p = {row.quantity: row.p_value for row in rows}
+        some = int((self.dividend.divergent > 0).sum()) if self.inputs.has_information else 0
+        warnings = {
+            words.UNSTABLE: p.get(Quantity.LAG_DIFFERENCE, 1) < ALPHA,
+            words.INTERACTING.format(words.WEIGHTS[self.dividend.estimator]): (
+                p.get(Quantity.COMMON_INTERACTIONS, 1) < ALPHA
+            ),
+            words.ORDERS: p.get(Quantity.ORDER_DIFFERENCE, 1) < ALPHA,
+            words.FEW_DIVERGENT.format(some): 0 < some < MIN_DIVERGENT,
+        }
+        return [text for text, applies in warnings.items() if applies]
+
+    # --- tables of the figures ---
+
+    @cached_property
+    def frontier(self) -> list[FrontierPoint]:
+        """Value of k petitions."""
+        return self.dividend.frontier(self.inputs.everybody, self.inputs.sizes)
+
+    @cached_property
+    def curve(self) -> list[CurvePoint]:
+        """The learning curve; empty without refits."""
+        if not self.inputs.refits:
+            return []
+        training = round(self.fitted.data.n_respondents * (1 - 1 / len(self.fitted.models)))
+        return learning_curve(self.inputs.refits.parts(self.dividend), self.inputs.everybody, training)
+
+    def rungs(self) -> list[Rung]:
+        """Return what each set of covariates adds, then all, then own answers; empty without refits."""
+        inputs, refits = self.inputs, self.inputs.refits
+        if not refits:
+            return []
+        simple, everything = "ridge" if refits.slow else inputs.learner, inputs.n_covariates
+        rungs = [
+            Rung(rung.name, simple, COVARIATES, len(rung.covariates), refits.rung(place))
+            for place, rung in enumerate(inputs.settings.ladder)
+        ]
+        if refits.slow:
+            rungs.append(Rung(ALL_COVARIATES, simple, COVARIATES, everything, refits["split_1"]))
+        own = Refit.of(self.dividend, inputs.predictability, inputs.improvement)
+        if inputs.own_answers:
+            return [*rungs, Rung(OWN_ANSWERS, inputs.learner, OWN_ANSWERS, everything, own)]
+        return [*rungs, Rung(ALL_COVARIATES, inputs.learner, COVARIATES, everything, own)]
+
+    def tables(self) -> tuple[pd.DataFrame, ...]:
+        """Return the tables of a `Diagnosis`, without rows if a policy has nothing to use."""
+        sample = self.inputs.everybody
+        rows: list[Sequence[tuple[Any, ...]]] = [()] * len(TABLES)
+        if self.inputs.has_information:
+            rows = [
+                self.inputs.predictability.calibration(sample),
+                self.crossover.switches(sample),
+                self.frontier,
+                self.curve,
+                [ladder_row(rung, sample) for rung in self.rungs()],
+            ]
+        return tuple(
+            pd.DataFrame(part, columns=list(columns)) for columns, part in zip(TABLES, rows, strict=True)
+        )
+
+
+def judged(rows: Sequence[Row], facts: words.Facts) -> list[Row]:
+    """Write verdicts on the headline rows."""
+    return [
+        replace(row, verdict=facts.verdicts[row.quantity.diagnostic]) if row.decides else row for row in rows
+    ]
+
+
+def allowed_interactions(fitted: Crossfit, common: Interactions | None) -> tuple[int, Pairs]:
+    """Return the order of the weights that a value should be based on, and the pairs allowed to interact.
+
+    First-order weights leave interactions of attributes to the learner, whose shrinkage leaves a part of
+    them out. Where they are clearly there, the weights allow for the pairs that stand out. Where none
+    does and the learner has no interactions, second-order weights, with all their noise, are the honest
+    ones.
+
+    Args:
+        fitted: the cross-fitted learner.
+        common: `Heterogeneity.interactions`; None where there is nothing to interact.
+    """
+    if common is None or common.p_value >= INTERACTION_ALPHA:
+        return 1, ()
+    additive = all(len(subset) < 2 for tables in fitted.common for subset in tables.layout.subsets)
+    return (2 if additive and not common.pairs else 1), common.pairs
+
+
+def _learned(predictability: Stage) -> float:
+    """Share of the variance that covariates explain without a learner that was learned."""
+    free = predictability.value(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON)
+    learned = predictability.value(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSSFIT)
+    return max(learned, 0) / free if free > 0 else np.nan
+
+
+def _gain_of_best(rows: Sequence[Row]) -> float:
+    """Return what overall-best gains over a random petition, by first-order weights."""
+    wanted = (Quantity.BEST_OVER_RANDOM, Estimator.FIRST_ORDER)
+    return float(next(row.estimate for row in rows if (row.quantity, row.estimator) == wanted))
+
+
+def answer_of(facts: words.Facts) -> dict[str, Any]:
+    """Return overall verdict, what binds, the stages and the text of one goal and group."""
+    overall, binding = overall_verdict(facts.verdicts)
+    return {
+        "overall": overall,
+        "goal": facts.goal,
+        "binding": binding,
+        "stages": dict(facts.verdicts),
+        "ceilings": {name: _ceiling(stage) for name, stage in facts.stages.items()},
+        "text": words.headline(facts),
+        "reasons": words.reasons(facts),
+        "advice": words.advice(facts, overall, binding),
+    }
+
+
+def _ceiling(stage: Stage) -> dict[str, float | None]:
+    """Return a ceiling for JSON; null where there is none."""
+    numbers = {"estimate": stage.ceiling, "low": stage.low, "high": stage.high}
+    return {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _more(facts: words.Facts, sesoi: float, flags: list[str]) -> dict[str, Any]:
+    """Return what the answer says of the goal of the study alone."""
+    return {
+        "threshold": facts.smallest,
+        "sesoi": sesoi,
+        "unit": facts.unit,
+        **_gain(facts),
+        "share_divergent": facts.divergent,
+        "flags": flags,
+        "others": [],
+    }
+
+
+def _other_answer(facts: words.Facts, group: str) -> dict[str, Any]:
+    """Return what is said of another goal or a group."""
+    said = answer_of(facts)
+    kept = {key: said[key] for key in ("goal", "overall", "binding", "stages", "text")}
+    return kept | {"group": group} | _gain(facts)
+
+
+def _gain(facts: words.Facts) -> dict[str, float]:
+    return {"gain": facts.gain.ceiling, "gain_low": facts.gain.low, "gain_high": facts.gain.high}

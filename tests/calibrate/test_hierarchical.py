@@ -8,7 +8,7 @@ import pytest
 
 from nanotarget.calibrate.learners.hierarchical import (
     HierarchicalModel,
-    coordinates,
+    common_prior,
     evidence,
     first_sites,
     fit_hierarchical,
@@ -26,10 +26,7 @@ DESIGN = factorial((4, 3, 2))
 
 def rating_problem(data, features):
     basis = contrasts(data.design)
-    attribute, _ = coordinates(data.design)
-    answers = float(len(data.outcome) - data.n_respondents)
-    moments = rating_moments(data).projected(basis)
-    return prepare(moments, features, np.ones(data.n_respondents), attribute, answers, False), basis
+    return prepare(data, rating_moments(data).projected(basis), features), basis
 
 
 def dense(data, features, problem, basis, variances):
@@ -161,8 +158,15 @@ def test_weights_act_like_copies():
     copies = np.append(np.arange(30), np.arange(7))
     doubled = Moments(m.gram[copies], m.cross[copies], m.square[copies])
     weight = np.where(np.arange(30) < 7, 2.0, 1.0)
-    a = learn_rating(prepare(m, features, weight, attribute, 37 * 7.0, False), 3)
-    b = learn_rating(prepare(doubled, features[copies], np.ones(37), attribute, 37 * 7.0, False), 3)
+    heavy = replace(problem, weight=weight, prior=common_prior(m, weight, attribute), answers=37 * 7.0)
+    copied = replace(
+        heavy,
+        moments=doubled,
+        features=features[copies],
+        weight=np.ones(37),
+        prior=common_prior(doubled, np.ones(37), attribute),
+    )
+    a, b = learn_rating(heavy, 3), learn_rating(copied, 3)
     assert np.allclose(a[0], b[0])
     assert np.allclose(a[1].coefficients, b[1].coefficients)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import lightgbm
 import numpy as np
@@ -96,7 +97,7 @@ def test_random_trees_everywhere(seed, shape, n_covariates, encoding, prohibit, 
     one_hot = encoding == "indicators"
     inputs = (Inputs.indicators if one_hot else Inputs.level_indices)(shape, n_covariates)
     nodes = random_nodes(rng, inputs, 2, 4, encoding == "categorical")
-    ensemble = from_nodes(nodes, inputs, shape, n_covariates, n_draws=2, offset=1.5, scale=2.0)
+    ensemble = replace(from_nodes(nodes, inputs, shape, n_covariates, n_draws=2).scaled(2.0), offset=1.5)
     prohibited = ()
     if prohibit and len(shape) > 1:
         prohibited = (((0, frozenset({0})), (len(shape) - 1, frozenset({0, 1}))),)
@@ -211,7 +212,9 @@ def test_what_cannot_be_scored_is_refused():
         best_petitions(EnsembleUtilities(ensemble, design_of((2, 3)), np.zeros((1, 3))))
     with pytest.raises(ValueError, match="other levels"):
         EnsembleUtilities(ensemble, design_of((3, 2)), np.zeros((1, 2)))
-    other = from_nodes(random_nodes(rng, inputs, 1, 5, False), inputs, (2, 3), 2, n_draws=1, offset=1)
+    other = replace(
+        from_nodes(random_nodes(rng, inputs, 1, 5, False), inputs, (2, 3), 2, n_draws=1), offset=1.0
+    )
     with pytest.raises(ValueError, match="different"):
         pool([ensemble, other])
 

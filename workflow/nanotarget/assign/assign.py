@@ -62,8 +62,7 @@ def assign(
     }
     parts = []
     for name in names:
-        petitions = rules[name]()
-        petitions = np.where(opted_out[:, None], best, petitions)
+        petitions = np.where(opted_out[:, None], best, rules[name]())
         predicted = predict(petitions)
         part = pd.DataFrame({"respondent_id": roster["respondent_id"], "policy": name})
         part["petition_id"] = design.petition_ids(petitions)
@@ -91,16 +90,16 @@ def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.D
     """Show how many petitions nano assigns beside how many it would assign to noise.
 
     A number of distinct petitions alone is no evidence of heterogeneity: the learner is fitted again
-    to calibrations in which the covariates are dealt anew among respondents, so that they predict
+    to calibrations in which the covariates are randomly permuted among respondents, so that they predict
     nothing, and assigns to the same roster.
 
     Args:
         observed: the learner fitted to the calibration as it is.
-        permuted: the learner fitted to covariates dealt anew, see `crossfit.deal_covariates`.
+        permuted: the learner fitted to permuted covariates, see `crossfit.deal_covariates`.
         roster: as for `assign`; respondents who opted out are left out.
 
     Returns:
-        One row a fit: policy, covariates ("observed", "permuted"), draw, n, distinct, effective, top_share.
+        One row per fit: policy, covariates ("observed", "permuted"), draw, n, distinct, effective, top_share.
     """
     people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
 
@@ -140,10 +139,10 @@ def audit(
     """Compare the petitions fielded with those that the pipeline would assign.
 
     Args:
-        experiment: cleaned experiment with one column an attribute (missing = no petition shown).
+        experiment: cleaned experiment with one column per attribute (missing = no petition shown).
 
     Returns:
-        One row an arm whose config names a policy: arm, policy, n (respondents with a petition), n_agree
+        One row per arm whose config names a policy: arm, policy, n (respondents with a petition), n_agree
         (same petition), share_agree, attributes_agree (mean share of equal attributes), n_infeasible
         (fielded although prohibited), distinct_fielded, distinct_assigned. For the policy
         `random` agreement means nothing and is left empty.

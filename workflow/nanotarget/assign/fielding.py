@@ -26,7 +26,7 @@ def fielding_table(
         arms: names and policies.
 
     Returns:
-        One row a respondent, in the order of `drawn`: respondent_id, arm, policy, petition_id, one
+        One row per respondent, in the order of `drawn`: respondent_id, arm, policy, petition_id, one
         column an attribute (named as in the raw files), petition_text; empty without a policy.
     """
     policies = {arm.name: arm.policy for arm in arms if arm.policy}

@@ -47,9 +47,9 @@ def find_candidates(model: Model, respondents: pd.DataFrame, assigned: np.ndarra
     draws = np.unique(np.linspace(0, model.n_draws - 1, min(2 * SEARCHED, model.n_draws)).astype(int))
     ids = [design.petition_ids(best_petitions(drawn)) for drawn in model.drawn_utilities(people, draws)]
     kept = np.unique(design.petition_ids(assigned))
-    found, count = np.unique(np.concatenate(ids[::2]), return_counts=True)
-    others = ~np.isin(found, kept)
-    frequent = found[others][np.argsort(-count[others], kind="stable")][:size]
+    best, count = np.unique(np.concatenate(ids[::2]), return_counts=True)
+    others = ~np.isin(best, kept)
+    frequent = best[others][np.argsort(-count[others], kind="stable")][:size]
     members = np.union1d(kept, frequent)
     tested = ids[1::2] or ids
     return Candidates(design.petition_levels(members), float(np.isin(np.concatenate(tested), members).mean()))
@@ -66,7 +66,7 @@ def certainty(
         best: (n_attributes,) the overall-best petition.
 
     Returns:
-        One row a respondent: respondent_id; p_nano_best, p_overall_best: probability that the petition is
+        One row per respondent: respondent_id; p_nano_best, p_overall_best: probability that the petition is
         best among the candidates; p_nano_better: that nano is better than overall-best (0 where they are the
         same petition); regret_nano, regret_overall_best: expected loss against the best candidate, in
         units of utility (rating points, log-odds of a choice).

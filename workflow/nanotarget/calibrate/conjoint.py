@@ -195,7 +195,7 @@ def marginal_means(
         null: mean that is tested, e.g. the share of choices a profile gets by chance.
 
     Returns:
-        One row an attribute and level; `n` is the number of profiles with the level and
+        One row per attribute and level; `n` is the number of profiles with the level and
         `n_clusters` of respondents who saw one.
     """
     used = profiles[profiles[outcome].notna()]
@@ -411,11 +411,11 @@ def _check_carry_over(profiles: pd.DataFrame, design: Design, outcome: str) -> I
     before = pd.MultiIndex.from_arrays(
         [profiles["respondent_id"], profiles["task"] + 1, profiles["profile"]], names=key
     )
-    found = before.get_indexer(pd.MultiIndex.from_frame(profiles[key]))
-    known = (found >= 0) & profiles[outcome].notna().to_numpy()
+    previous = before.get_indexer(pd.MultiIndex.from_frame(profiles[key]))
+    known = (previous >= 0) & profiles[outcome].notna().to_numpy()
     used = profiles[known]
     own = dummies(codes[known], design.shape)[0]
-    earlier, slices = dummies(codes[found[known]], design.shape)
+    earlier, slices = dummies(codes[previous[known]], design.shape)
     x = with_constant(np.hstack([own, earlier]))
     y = used[outcome].to_numpy(np.float64)
     offset = 1 + own.shape[1]

@@ -1,7 +1,8 @@
 """Individual marginal component effects: what a level does to the response of one respondent.
 
 The effect of level l of attribute a against the reference level, averaged over the other attributes of the
-design (Robinson & Duch 2024, who average over the profiles a respondent saw). For ratings this is exact,
+design (Robinson & Duch 2024, who average over the profiles a respondent saw). Where every petition has an
+answer of its own this is exact,
 
     IMCE_i(l) = E[u_i(x) | x_a = l] - E[u_i(x) | x_a = reference].
 
@@ -140,9 +141,9 @@ def distribution(table: pd.DataFrame) -> pd.DataFrame:
         table: from `imce`.
 
     Returns:
-        `DISTRIBUTION_COLUMNS`, a row a level in config order: mean and standard deviation over respondents,
-        `QUANTILES`, the median `std_error` of a respondent's own effect, and the shares of respondents whose
-        effect is positive, and whose interval lies above or below zero.
+        `DISTRIBUTION_COLUMNS`, one row per level in config order: mean and standard deviation over
+        respondents, `QUANTILES`, the median `std_error` of a respondent's own effect, and the shares of
+        respondents whose effect is positive, and whose interval lies above or below zero.
     """
     rows = []
     for (attribute, level), own in table.groupby(["attribute", "level"], sort=False):
@@ -170,9 +171,9 @@ def importance(
     """Say which covariates the effects of a level depend on.
 
     A random forest learns the effects of all levels from the covariates in one half of the respondents; in
-    the other half one covariate after the other is dealt anew. The importance is the squared error that
-    this adds, relative to the variance of the effect (Breiman 2001), averaged over both halves. It explains
-    the learner's predictions, not people's answers.
+    the other half one covariate after the other is randomly permuted. The importance is the squared error
+    that this adds, relative to the variance of the effect (Breiman 2001), averaged over both halves. It
+    explains the learner's predictions, not people's answers.
 
     Args:
         table: from `imce`.
@@ -194,7 +195,7 @@ def importance(
         return pd.DataFrame(columns=["attribute", "level", "covariate", "importance", "n"])
     values, labels = values[:, varies], labels[varies]
     names = list(dict.fromkeys(feature.covariate for feature in encoder.features))
-    found = np.zeros((len(names), values.shape[1]))
+    importances = np.zeros((len(names), values.shape[1]))
     rng = child_rng(seed, "imce/permutations")
     for inside in (first, ~first):
         forest = RandomForestRegressor(
@@ -204,19 +205,19 @@ def importance(
         forest.fit(features[inside], values[inside])
         truth = values[~inside]
         baseline = np.mean((forest.predict(features[~inside]).reshape(truth.shape) - truth) ** 2, axis=0)
-        for j, name in enumerate(steps(names, "covariates dealt anew")):
+        for j, name in enumerate(steps(names, "permuted covariates")):
             own = [k for k, feature in enumerate(encoder.features) if feature.covariate == name]
             for _ in range(REPEATS):
-                dealt = features[~inside].copy()
-                dealt[:, own] = dealt[rng.permutation(len(dealt))][:, own]
-                error = np.mean((forest.predict(dealt).reshape(truth.shape) - truth) ** 2, axis=0)
-                found[j] += (error - baseline) / truth.var(axis=0) / (2 * REPEATS)
+                permuted = features[~inside].copy()
+                permuted[:, own] = permuted[rng.permutation(len(permuted))][:, own]
+                error = np.mean((forest.predict(permuted).reshape(truth.shape) - truth) ** 2, axis=0)
+                importances[j] += (error - baseline) / truth.var(axis=0) / (2 * REPEATS)
     return pd.DataFrame(
         {
             "attribute": np.repeat(labels["attribute"].to_numpy(), len(names)),
             "level": np.repeat(labels["level"].to_numpy(), len(names)),
             "covariate": np.tile(np.array(names, dtype=object), len(labels)),
-            "importance": found.T.ravel(),
+            "importance": importances.T.ravel(),
             "n": n,
         }
     ).astype({"attribute": "str", "level": "str", "covariate": "str"})

@@ -44,7 +44,7 @@ def _covariate_columns(covariates: Sequence[CovariateConfig]) -> dict[str, pa.Co
 
 
 def calibration_profiles(design: Design, outcomes: Sequence[str]) -> pa.DataFrameSchema:
-    """One row a profile shown, sorted by respondent_id, task, profile.
+    """One row per profile shown, sorted by respondent_id, task, profile.
 
     Columns: respondent_id (text), task and profile (1, 2, ...), one ordered categorical an
     attribute, the outcomes among `choice` (0/1) and `rating` (float64, NaN = not answered), and
@@ -66,7 +66,7 @@ def calibration_profiles(design: Design, outcomes: Sequence[str]) -> pa.DataFram
 
 
 def calibration_respondents(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
-    """One row a respondent of the calibration, sorted by respondent_id."""
+    """One row per respondent of the calibration, sorted by respondent_id."""
     return pa.DataFrameSchema(
         {
             "respondent_id": pa.Column("str", unique=True),
@@ -84,7 +84,7 @@ def experiment(
     outcomes: Sequence[OutcomeConfig],
     design: Design | None,
 ) -> pa.DataFrameSchema:
-    """One row a respondent of the experiment, sorted by respondent_id.
+    """One row per respondent of the experiment, sorted by respondent_id.
 
     Columns: respondent_id, arm (categorical, arms in config order), opt_out (bool), covariates,
     the petition shown (one nullable ordered categorical an attribute; only with `design`),
@@ -115,7 +115,7 @@ def experiment(
 
 
 def roster(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
-    """One row a respondent who is going to be fielded, sorted by respondent_id."""
+    """One row per respondent who is going to be fielded, sorted by respondent_id."""
     return pa.DataFrameSchema(
         {
             "respondent_id": pa.Column("str", unique=True),
@@ -128,7 +128,7 @@ def roster(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
 
 
 def assignments(design: Design) -> pa.DataFrameSchema:
-    """One row a respondent and policy, sorted by respondent_id, then policy in config order.
+    """One row per respondent and policy, sorted by respondent_id, then policy in config order.
 
     Columns: respondent_id, policy, petition_id, one ordered categorical an attribute, predicted
     (response to that petition, outcome units) and gain_over_best (predicted minus the predicted

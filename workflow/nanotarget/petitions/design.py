@@ -224,7 +224,7 @@ class Design:
         return np.logical_and.reduce(inside)
 
     def codes(self, table: pd.DataFrame) -> np.ndarray:
-        """Return (n, n_attributes) level indices of a table with one column an attribute.
+        """Return (n, n_attributes) level indices of a table with one column per attribute.
 
         Raises:
             ValueError: if a cell is missing or not a level (cleaned tables have none).
@@ -238,7 +238,7 @@ class Design:
         return np.column_stack(columns)
 
     def frame(self, levels: np.ndarray) -> pd.DataFrame:
-        """Return petitions as a table: one ordered categorical column an attribute."""
+        """Return petitions as a table: one ordered categorical column per attribute."""
         return pd.DataFrame(
             {
                 a.name: pd.Categorical.from_codes(levels[:, i], categories=list(a.levels), ordered=True)
@@ -316,7 +316,7 @@ def overview(design: Design, seed: int) -> pd.DataFrame:
         seed: root seed; the example is drawn from the design.
 
     Returns:
-        `DESIGN_COLUMNS`, a row a level in config order; `probability` with which the design shows it;
+        `DESIGN_COLUMNS`, one row per level in config order; `probability` with which the design shows it;
         the levels of the example have `example` true and its text, which is empty in other rows.
     """
     levels = design.draw(1, child_rng(seed, "design/example"))

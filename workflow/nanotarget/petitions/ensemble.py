@@ -50,7 +50,7 @@ class Inputs:
 
     @classmethod
     def indicators(cls, shape: Sequence[int], n_covariates: int) -> Inputs:
-        """One 0/1 column a level of each attribute in order, then the covariates."""
+        """One 0/1 column per level of each attribute in order, then the covariates."""
         attribute = np.repeat(np.arange(len(shape)), shape)
         levels = np.concatenate([np.arange(size) for size in shape])
         inside = np.arange(max(shape)) < np.array(shape)[attribute][:, None]
@@ -59,7 +59,7 @@ class Inputs:
 
     @classmethod
     def level_indices(cls, shape: Sequence[int], n_covariates: int) -> Inputs:
-        """One column of level indices an attribute (ordered or categorical), then the covariates."""
+        """One column of level indices per attribute (ordered or categorical), then the covariates."""
         levels = np.arange(max(shape), dtype=float)
         codes = np.where(levels < np.array(shape)[:, None], levels, np.nan)
         return cls._with_covariates(np.arange(len(shape)), codes, n_covariates)
@@ -250,15 +250,9 @@ def _unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def from_nodes(
-    nodes: Nodes,
-    inputs: Inputs,
-    shape: Sequence[int],
-    n_covariates: int,
-    n_draws: int,
-    offset: float = 0.0,
-    scale: float = 1.0,
+    nodes: Nodes, inputs: Inputs, shape: Sequence[int], n_covariates: int, n_draws: int
 ) -> Ensemble:
-    """Turn trees into leaves by walking down all of them at once, one depth at a time.
+    """Turn trees into leaves.
 
     Raises:
         ValueError: if an attribute has too many levels, or a covariate is split by categories.
@@ -276,57 +270,82 @@ def from_nodes(
     )
     node_cut = np.zeros(len(split), dtype=np.int32)
     node_cut[by_covariate] = cut + 1
-    # Levels that go left at a node that splits an attribute.
-    going_left = np.zeros(len(split), dtype=np.int64)
-    for level in range(max(shape)):
-        code = inputs.codes[column, level]
+    attribute = np.where(by_covariate, -1, inputs.attribute[column])
+    going_left = _levels_going_left(nodes, inputs.codes[column], max(shape))
+    draw, weight, masks, boxes = _leaves(nodes, node_cut, attribute, going_left, shape)
+    products, product = _unique_rows(masks)
+    boxes, box = _unique_rows(_sorted_boxes(boxes))
+    return Ensemble(
+        shape=tuple(shape),
+        n_covariates=n_covariates,
+        n_draws=n_draws,
+        offset=0.0,
+        draw=draw,
+        weight=weight,
+        product=product,
+        box=box,
+        products=products,
+        boxes=boxes,
+        cut_covariate=cuts[:, 0].astype(np.int32),
+        cut_value=cuts[:, 1],
+    )
+
+
+def _levels_going_left(nodes: Nodes, codes: np.ndarray, n_levels: int) -> np.ndarray:
+    """Return the (n_nodes,) bits of the levels that go left at a node that splits an attribute.
+
+    Args:
+        codes: (n_nodes, n_levels) what the column of the node holds for each level.
+    """
+    going_left = np.zeros(len(codes), dtype=np.int64)
+    for level in range(n_levels):
+        code = codes[:, level]
         bit = np.int64(1) << np.nan_to_num(code).astype(np.int64)
         left = np.where(nodes.categories != 0, (nodes.categories & bit) != 0, code <= nodes.threshold)
         going_left |= np.where(left & ~np.isnan(code), 1 << level, 0)
-    attribute = inputs.attribute[column]
+    return going_left
 
+
+def _leaves(
+    nodes: Nodes, node_cut: np.ndarray, attribute: np.ndarray, going_left: np.ndarray, shape: Sequence[int]
+) -> tuple[np.ndarray, ...]:
+    """Walk down all trees at once, one depth at a time.
+
+    Args:
+        node_cut: (n_nodes,) 1 + index of the cut of a covariate; 0 where an attribute is split.
+        attribute: (n_nodes,) that is split; -1 where a covariate is.
+        going_left: (n_nodes,) bits of its levels that go left.
+
+    Returns:
+        Of each leaf the draw, the value, the (n_attributes,) bitmasks of levels and the (depth,) signed cuts.
+    """
     node = np.asarray(nodes.root)
     draw = np.asarray(nodes.tree_draw, dtype=np.int32)
     full = np.array([(1 << size) - 1 for size in shape])
     masks = np.repeat(full[None, :], len(node), axis=0)
     signed = np.zeros((len(node), 0), dtype=np.int32)
-    found: list[tuple[np.ndarray, ...]] = []
+    leaves: list[tuple[np.ndarray, ...]] = []
     while len(node):
-        leaf = ~split[node]
-        found.append((draw[leaf], nodes.value[node[leaf]], masks[leaf], signed[leaf]))
+        leaf = nodes.left[node] < 0
+        leaves.append((draw[leaf], nodes.value[node[leaf]], masks[leaf], signed[leaf]))
         node, draw, masks, signed = node[~leaf], draw[~leaf], masks[~leaf], signed[~leaf]
-        ties = by_covariate[node]
-        rows, columns = np.flatnonzero(~ties), attribute[node[~ties]]
+        of_attribute = attribute[node] >= 0
+        rows, columns = np.flatnonzero(of_attribute), attribute[node[of_attribute]]
         sides = []
         for child, sign in ((nodes.left, 1), (nodes.right, -1)):
-            allowed = going_left[node[~ties]]
+            allowed = going_left[node[of_attribute]]
             below = masks.copy()
             below[rows, columns] &= allowed if sign > 0 else ~allowed
-            cut_here = np.where(ties, sign * node_cut[node], 0)[:, None].astype(np.int32)
+            cut_here = (sign * node_cut[node])[:, None].astype(np.int32)
             alive = (below > 0).all(axis=1)
             sides.append(
                 (child[node][alive], draw[alive], below[alive], np.hstack([signed, cut_here])[alive])
             )
         node, draw, masks, signed = (np.concatenate(pair) for pair in zip(*sides, strict=True))
-    deepest = max(part[3].shape[1] for part in found)
-    boxes = np.concatenate([np.pad(part[3], ((0, 0), (0, deepest - part[3].shape[1]))) for part in found])
-    boxes = _sorted_boxes(boxes)
-    products, product = _unique_rows(np.concatenate([part[2] for part in found]))
-    boxes, box = _unique_rows(boxes)
-    return Ensemble(
-        tuple(shape),
-        n_covariates,
-        n_draws,
-        float(offset),
-        np.concatenate([part[0] for part in found]),
-        np.concatenate([part[1] for part in found]) * scale,
-        product,
-        box,
-        products,
-        boxes,
-        cuts[:, 0].astype(np.int32),
-        cuts[:, 1],
-    )
+    deepest = max(cuts.shape[1] for *_, cuts in leaves)
+    draws, values, products, boxes = zip(*leaves, strict=True)
+    padded = [np.pad(cuts, ((0, 0), (0, deepest - cuts.shape[1]))) for cuts in boxes]
+    return tuple(np.concatenate(part) for part in (draws, values, products, padded))
 
 
 def from_stochtree(model: Any, inputs: Inputs, shape: Sequence[int], n_covariates: int) -> Ensemble:
@@ -387,7 +406,8 @@ def from_stochtree(model: Any, inputs: Inputs, shape: Sequence[int], n_covariate
         categories=masks,
         value=numbers,
     )
-    return from_nodes(nodes, inputs, shape, n_covariates, n_draws, float(model.y_bar), float(model.y_std))
+    ensemble = from_nodes(nodes, inputs, shape, n_covariates, n_draws)
+    return replace(ensemble.scaled(float(model.y_std)), offset=float(model.y_bar))
 
 
 def from_lightgbm(
@@ -421,7 +441,7 @@ def from_lightgbm(
     left, right, column, threshold, bits, value = (np.array(part) for part in zip(*rows, strict=True))
     scale = 1 / len(roots) if dump.get("average_output") else 1.0
     nodes = Nodes(np.zeros(len(roots), dtype=int), roots, left, right, column, threshold, bits, value)
-    return from_nodes(nodes, inputs, shape, n_covariates, n_draws=1, scale=scale)
+    return from_nodes(nodes, inputs, shape, n_covariates, n_draws=1).scaled(scale)
 
 
 def _bits(codes: Any) -> int:

@@ -141,4 +141,4 @@ def best_set(
                     break
         return value, np.unique(chosen, axis=0)
 
-    return max((search(start) for start in first), key=lambda found: found[0])[1]
+    return max((search(start) for start in first), key=lambda end: end[0])[1]

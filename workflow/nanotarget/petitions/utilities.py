@@ -95,7 +95,7 @@ class Layout:
 
 
 def additive_layout(design: Design) -> Layout:
-    """Return the layout of part-worths: a table an attribute, the cells are the total levels."""
+    """Return the layout of part-worths: one table per attribute, the cells are the total levels."""
     return Layout(design, tuple((a,) for a in range(len(design.shape))))
 
 
@@ -141,7 +141,7 @@ class Utilities(ABC):
         """Yield the tables of all respondents, each respondent once."""
 
     def utility_of(self, petitions: np.ndarray) -> np.ndarray:
-        """Return the (n,) utility of one petition a respondent, (n, n_attributes) level indices."""
+        """Return the (n,) utility of one petition per respondent, (n, n_attributes) level indices."""
         out = np.empty(self.n)
         for chunk in self.chunks():
             out[chunk.rows] = chunk.utility_of(petitions[chunk.rows])

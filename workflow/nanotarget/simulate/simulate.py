@@ -186,7 +186,7 @@ class People:
     """n simulated people.
 
     Attributes:
-        covariates: one row a person, true values (numbers and level texts).
+        covariates: one row per person, true values (numbers and level texts).
         baseline: (n,) latent response to the average petition.
         partworths: (n, sum of levels) latent response to each level, zero on average over an attribute.
         predictable: the same with only that part of a person's deviation that follows from covariates.

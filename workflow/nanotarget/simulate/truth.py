@@ -154,7 +154,7 @@ def describe(study: Study, subgroups: Sequence[SubgroupConfig]) -> dict[str, Any
 
 
 def respondents(study: Study) -> pd.DataFrame:
-    """Return one row a person of the experiment: arm, nano petition, and every expected potential outcome."""
+    """Return one row per person of the experiment: arm, nano petition, every expected potential outcome."""
     latent = latent_by_arm(study.experiment_people, study.policies, study.design, study.parameters)
     expected = {arm: expected_outcomes(latent[arm], study.parameters) for arm in ARMS}
     table = pd.DataFrame(
@@ -257,13 +257,13 @@ def _gains(
 ) -> dict[str, dict[str, float]]:
     """Return what oracles add to the overall-best (subtract from the overall-worst) petition.
 
-    The mind reader knows every part-worth; the covariate oracle knows all that covariates tell; in a panel
-    the answers oracle adds to that what people's own answers tell, by the true variances.
+    The oracle `mind_reader` knows every part-worth; the covariate oracle knows all that covariates tell; in a
+    panel the answers oracle adds to that what people's own answers tell, by the true variances.
     """
     oracles = {"mind_reader": people.partworths, "covariate_oracle": people.predictable}
     if people.informed is not None:
         oracles["answers_oracle"] = people.informed
-    found: dict[str, dict[str, float]] = {}
+    gains: dict[str, dict[str, float]] = {}
     for oracle, utilities in oracles.items():
         for direction, sign, common in (("gain", 1, best), ("dissuasion_gain", -1, worst)):
             chosen = best_petitions(part_worths(sign * utilities, design))
@@ -271,9 +271,9 @@ def _gains(
             difference = rated(response(people, chosen, design), noise_sd) - rated(
                 response(people, reference, design), noise_sd
             )
-            found.setdefault(oracle, {})[direction] = sign * float(difference.mean())
-            found[oracle][f"{direction}_share_divergent"] = float((chosen != reference).any(axis=1).mean())
-    return found
+            gains.setdefault(oracle, {})[direction] = sign * float(difference.mean())
+            gains[oracle][f"{direction}_share_divergent"] = float((chosen != reference).any(axis=1).mean())
+    return gains
 
 
 def _fielded(study: Study) -> dict[str, Any]:

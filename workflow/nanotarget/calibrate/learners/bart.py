@@ -181,7 +181,7 @@ def chains_by_part(named: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, l
     for name, arrays in named.items():
         part, _, number = name.rpartition("_")
         parts.setdefault(part, {})[int(number)] = Chain.from_arrays(arrays)
-    return {part: [found[c] for c in sorted(found)] for part, found in parts.items()}
+    return {part: [chains[c] for c in sorted(chains)] for part, chains in parts.items()}
 
 
 def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
     Args:
         folds: traces of the chains of each fold.
     """
-    found = [convergence(traces) for traces in folds]
-    rhat, ess = max(f["rhat"] for f in found), min(f["ess"] for f in found)
+    judged = [convergence(traces) for traces in folds]
+    rhat, ess = max(fold["rhat"] for fold in judged), min(fold["ess"] for fold in judged)
     warning = ""
     if not (rhat <= POOR_RHAT and ess >= POOR_ESS):
         warning = (

@@ -29,7 +29,7 @@ class TrainingData:
         outcome: (n_rows,) answers; no missing values.
         respondent: (n_rows,) index into `respondents`, non-decreasing.
         task: (n_rows,) number of the task; rows of a respondent are sorted by it.
-        respondents: one row a respondent: respondent_id, covariates, weight.
+        respondents: one row per respondent: respondent_id, covariates, weight.
         covariates: the covariates' config; only those with `target` are used.
     """
 
@@ -75,7 +75,7 @@ class TrainingData:
                         f"{len(answers)} respondents with at most {answers.max() if len(answers) else 0} "
                         "answered petitions each are left to learn from",
                         "at least two respondents, and somebody with two petitions",
-                        "see the counts of exclusions in clean/flow.csv; one petition a respondent "
+                        "see the counts of exclusions in clean/flow.csv; one petition per respondent "
                         "cannot tell preferences from habits of rating",
                     )
                 ]

@@ -106,7 +106,7 @@ class Crossfit:
     Attributes:
         data: the calibration.
         fold: (n_rows,) fold of each row.
-        models: one a fold.
+        models: one per fold.
     """
 
     data: TrainingData
@@ -158,11 +158,11 @@ class Crossfit:
     @cached_property
     def training(self) -> list[tuple[Utilities, np.ndarray]]:
         """Utilities and weights of the respondents that each fold's model was trained on."""
-        found = []
-        for f, model in enumerate(self.models):
-            train = self.data.subset(self.fold != f)
-            found.append((model.utilities(train.respondents), train.weight))
-        return found
+        parts = [self.data.subset(self.fold != f) for f in range(len(self.models))]
+        return [
+            (model.utilities(part.respondents), part.weight)
+            for model, part in zip(self.models, parts, strict=True)
+        ]
 
     @cached_property
     def common(self) -> list[Tables]:
@@ -193,7 +193,7 @@ class Crossfit:
         return self.data.respondent_means(values[self.unit])
 
     def to_table(self) -> pd.DataFrame:
-        """Return a row a profile: respondent_id, fold, task, profile, observed outcome, predicted utility."""
+        """Return one row per profile: respondent_id, fold, task, profile, outcome, predicted utility."""
         data = self.data
         new_task = np.append(True, (np.diff(data.respondent) != 0) | (np.diff(data.task) != 0))
         starts = np.flatnonzero(new_task)

@@ -19,7 +19,7 @@ and T are integrated out too (Patterson & Thompson 1971), by Fisher scoring.
 Choices: expectation propagation (Minka 2001) replaces every task by a Gaussian with the moments that
 the logit gives it, so that the same equations hold with G_i = sum l x x', c_i = sum n x of the sites
 (l, n); at its fixed point the gradient of the approximate evidence is that of the Gaussian model.
-Unlike a Laplace approximation it is accurate for few binary answers a person. theta_i is then on the
+Unlike a Laplace approximation it is accurate for few binary answers per person. theta_i is then on the
 scale of one person's log-odds; `utilities` of people of whom only covariates are known are flattened
 to the log-odds of the choice averaged over e_i (`Response.flattening`).
 """
@@ -58,7 +58,7 @@ TOLERANCE = 1e-4  # largest change of a variance, relative to its own size or a 
 START = 0.02  # first guess of each variance, relative to the noise of one answer
 FLAT = 1e-3  # gain of -2 log likelihood in a step below which it is flat
 FLOOR = 1e-9  # variances below are zero
-KEEP = 5.41  # 1 % point of a likelihood ratio at the edge of the parameters (Self & Liang 1987)
+CRITICAL_RATIO = 5.41  # 1% point of a likelihood ratio at the edge of the parameters (Self & Liang 1987)
 CHOICE_TOLERANCE = 1e-2  # of the variances learned from choices: far below their sampling error
 GAP = 3e-3  # largest change of a site at which expectation propagation stops
 SWEEPS = 5  # and its largest number of rounds between two steps of the variances
@@ -210,12 +210,12 @@ def evidence(problem: VarianceProblem, variances: np.ndarray) -> Evidence:
     )
 
 
-def fisher_step(found: Evidence, variances: np.ndarray) -> np.ndarray:
+def fisher_step(model: Evidence, variances: np.ndarray) -> np.ndarray:
     """Return the variances after one step of Fisher scoring, none below `FLOOR`."""
     flat = variances.ravel()
-    free = ((flat > FLOOR) | (found.gradient > 0)) & (np.diag(found.information) > 0)
+    free = ((flat > FLOOR) | (model.gradient > 0)) & (np.diag(model.information) > 0)
     step = np.zeros(len(flat))
-    step[free] = np.linalg.lstsq(found.information[np.ix_(free, free)], found.gradient[free])[0]
+    step[free] = np.linalg.lstsq(model.information[np.ix_(free, free)], model.gradient[free])[0]
     new = np.where(free, flat + step, FLOOR)
     # Far from the optimum the quadratic approximation may leap; ten-fold steps are enough.
     return np.clip(new, FLOOR, 10 * np.maximum(flat, START)).reshape(variances.shape)
@@ -227,20 +227,21 @@ def settled(new: np.ndarray, old: np.ndarray) -> bool:
 
 
 def drop_weak(
-    problem: VarianceProblem, variances: np.ndarray, found: Evidence
+    problem: VarianceProblem, variances: np.ndarray, model: Evidence
 ) -> tuple[np.ndarray, Evidence]:
     """Set to zero the variances of T that the data do not ask for.
 
     Without predictable differences half of all estimates are above zero by chance, and every one of them
-    would give people different petitions. One stays if without it -2 log likelihood rises by `KEEP`.
+    would give people different petitions. One stays if without it -2 log likelihood rises by
+    `CRITICAL_RATIO`.
     """
     kept = variances.copy()
     for a in np.flatnonzero(variances[1] > FLOOR):
         without = variances.copy()
         without[1, a] = FLOOR
-        if evidence(problem, without).objective - found.objective < KEEP:
+        if evidence(problem, without).objective - model.objective < CRITICAL_RATIO:
             kept[1, a] = FLOOR
-    return kept, found if np.array_equal(kept, variances) else evidence(problem, kept)
+    return kept, model if np.array_equal(kept, variances) else evidence(problem, kept)
 
 
 def learn_rating(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evidence]:
@@ -253,20 +254,20 @@ def learn_rating(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evid
         (2, n_attributes) variances relative to the noise, and the model at them.
     """
     variances = np.full((2, count), START)
-    found = evidence(problem, variances)
+    model = evidence(problem, variances)
     for _ in range(STEPS):
-        target = fisher_step(found, variances)
+        target = fisher_step(model, variances)
         tried = evidence(problem, target)
-        while tried.objective > found.objective + 1e-6 and not settled(target, variances):
+        while tried.objective > model.objective + 1e-6 and not settled(target, variances):
             target = (target + variances) / 2
             tried = evidence(problem, target)
-        done, gained = settled(target, variances), found.objective - tried.objective
-        variances, found = target, tried
+        done, gained = settled(target, variances), model.objective - tried.objective
+        variances, model = target, tried
         if done:
-            return variances, found
+            return variances, model
     # Few answers leave a likelihood so flat that steps along it go on for ever and gain nothing.
     if gained < FLAT:
-        return variances, found
+        return variances, model
     raise _no_convergence()
 
 
@@ -329,18 +330,18 @@ def learn_choice(
     for _ in range(STEPS):
         for _ in range(SWEEPS):
             moments = sites.moments(difference, starts)
-            found = evidence(replace(problem, moments=moments), variances)
-            part_worths = z @ found.coefficients + found.own
+            model = evidence(replace(problem, moments=moments), variances)
+            part_worths = z @ model.coefficients + model.own
             mean = np.einsum("ij,ij->i", difference, part_worths[who])
-            spread = difference[:, None, :] @ found.own_covariance[who]
+            spread = difference[:, None, :] @ model.own_covariance[who]
             old, sites = sites, propagate(sites, sign, mean, np.einsum("ijk,ik->i", spread, difference))
             moved = np.abs(sites.precision - old.precision) + np.abs(sites.shift - old.shift)
             if moved.max() < GAP:
                 break
-        new = fisher_step(found, variances)
+        new = fisher_step(model, variances)
         # Choices hardly tell the scale of all variances together, the sites move with it, and scoring
         # crawls in that direction: take a secant step there, in log scale, whenever two steps gave one.
-        scale, slope = np.log(np.sum(size * variances)), float(found.gradient @ variances.ravel())
+        scale, slope = np.log(np.sum(size * variances)), float(model.gradient @ variances.ravel())
         if before is not None and abs(scale - before[0]) > 1e-3:
             bend = (before[1] - slope) / (scale - before[0])
             curvature = bend if bend > 0 else curvature
@@ -350,7 +351,7 @@ def learn_choice(
             new = np.maximum(new * np.exp(scale + wanted - np.log(np.sum(size * new))), FLOOR)
         change = float(np.max(np.abs(new - variances) / (variances + START)))
         if change < CHOICE_TOLERANCE:
-            return variances, found, moments
+            return variances, model, moments
         pace = max(pace / 2, 0.25) if change > 0.9 * last else min(1.0, 1.25 * pace)
         last = change
         variances = variances + pace * (new - variances)
@@ -364,7 +365,7 @@ def _no_convergence() -> InputError:
                 "calibration",
                 "learner 'hierarchical'",
                 "its variances did not converge: the answers hardly tell how much people differ",
-                "more answers a respondent, or more respondents",
+                "more answers per respondent, or more respondents",
                 "choose another learner in key calibrate.learner",
             )
         ]
@@ -389,6 +390,16 @@ class OwnAnswers:
     respondent_id: np.ndarray
     gram: np.ndarray
     cross: np.ndarray
+
+    @classmethod
+    def of(cls, data: TrainingData, moments: Moments, noise: float) -> OwnAnswers:
+        """Take the answers from their moments on contrasts and the variance of one."""
+        return cls(
+            respondent_id=data.respondents["respondent_id"].to_numpy(dtype="U"),
+            # Symmetric to the last bit, so that the half that is stored says all.
+            gram=(moments.gram + moments.gram.transpose(0, 2, 1)) / (2 * noise),
+            cross=moments.cross / noise,
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the answers as arrays, of the symmetric matrices one half."""
@@ -532,53 +543,28 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
         own_answers: whether policies may use what the training respondents answered (a panel).
     """
     encoder = CovariateEncoder.fit(data.respondents, data.covariates)
-    features, weight = encoder.encode(data.respondents), data.weight
-    basis = contrasts(data.design)
-    attribute, unit = coordinates(data.design)
-    count, q = len(unit), features.shape[1]
-    if not data.response.paired:
-        moments = rating_moments(data).projected(basis)
-        counts = np.bincount(data.respondent)
-        problem = prepare(moments, features, weight, attribute, float(weight @ (counts - 1)), False)
-        variances, found = learn_rating(problem, count)
-    else:
-        difference, chosen, respondent = paired_differences(data)
-        difference = difference @ basis
-        starts = np.searchsorted(respondent, np.arange(data.n_respondents))
-        moments = first_sites(chosen).moments(difference, starts)
-        problem = prepare(moments, features, weight, attribute, float(weight @ np.bincount(respondent)), True)
-        # Few choices a person hardly tell the scale of utilities: a mean variance of a level of 1 in
-        # log-odds, a large one, keeps it from running away and weighs nothing where data speak.
-        problem = replace(problem, rate=1 / unit)
-        variances, found, moments = learn_choice(difference, chosen, starts, problem, count)
-    if q > 0:
-        variances, found = drop_weak(replace(problem, moments=moments), variances, found)
-    learned = np.where(variances > FLOOR, variances, 0.0)
-    nothing = learned[1][attribute] == 0  # attributes in which covariates tell nothing
-    coefficients = found.coefficients.copy()
-    coefficients[1:, nothing] = 0.0
-    tau, gamma = np.sqrt(learned * found.noise / unit)
-    gamma *= q > 0
-    scale = float(data.response.flattening(np.sum(tau**2)))
-    centring = centre_utilities(basis.T, data.design)
-    root = scipy.linalg.cholesky(found.covariance * found.noise, lower=True)
-    root[np.append(np.zeros(len(attribute), dtype=bool), np.tile(nothing, q))] = 0.0
-    standard = child_rng(seed, "hierarchical/draws").normal(size=(DRAWS, len(root)))
-    drawn = coefficients + (standard @ root.T).reshape(DRAWS, *coefficients.shape)
-    names = data.design.names
-    own = OwnAnswers(
-        respondent_id=data.respondents["respondent_id"].to_numpy(dtype="U"),
-        # Symmetric to the last bit, so that the half that is stored says all.
-        gram=(moments.gram + moments.gram.transpose(0, 2, 1)) / (2 * found.noise),
-        cross=moments.cross / found.noise,
+    problem, variances, model = (_learn_paired if data.response.paired else _learn_rated)(
+        data, encoder.encode(data.respondents)
     )
+    if encoder.features:
+        variances, model = drop_weak(problem, variances, model)
+    learned = np.where(variances > FLOOR, variances, 0.0)
+    attribute, unit = coordinates(data.design)
+    tau, gamma = np.sqrt(learned * model.noise / unit)
+    gamma *= len(encoder.features) > 0
+    scale = float(data.response.flattening(np.sum(tau**2)))
+    coefficients, drawn = _with_draws(
+        model, learned[1][attribute] == 0, child_rng(seed, "hierarchical/draws")
+    )
+    centring = centre_utilities(contrasts(data.design).T, data.design)
+    names = data.design.names
     return HierarchicalModel(
         design=data.design,
         response=data.response,
         encoder=encoder,
         intercept=data.response.intercept(data),
         fit={
-            "noise": float(np.sqrt(found.noise)),
+            "noise": float(np.sqrt(model.noise)),
             "scale": scale,
             **{f"tau: {name}": float(value) for name, value in zip(names, tau, strict=True)},
             **{f"gamma: {name}": float(value) for name, value in zip(names, gamma, strict=True)},
@@ -586,25 +572,75 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
         layout=additive_layout(data.design),
         coefficients=coefficients @ centring * scale,
         draws=drawn @ centring,
-        between=(learned[0] * found.noise)[attribute],
+        between=(learned[0] * model.noise)[attribute],
         scale=scale,
-        own=own if own_answers else None,
+        own=OwnAnswers.of(data, problem.moments, model.noise) if own_answers else None,
         seed=seed,
     )
 
 
-def prepare(
-    moments: Moments,
-    features: np.ndarray,
-    weight: np.ndarray,
-    attribute: np.ndarray,
-    answers: float,
-    noise_known: bool,
-) -> VarianceProblem:
-    """Add the prior of b: what one average respondent tells about a contrast of each attribute."""
+def _with_draws(
+    model: Evidence, untold: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (1+q, K) coefficients and (DRAWS, 1+q, K) draws of them.
+
+    Args:
+        untold: (K,) contrasts about which covariates tell nothing: there both are zero.
+    """
+    coefficients = model.coefficients.copy()
+    coefficients[1:, untold] = 0.0
+    root = scipy.linalg.cholesky(model.covariance * model.noise, lower=True)
+    root[np.append(np.zeros(len(untold), dtype=bool), np.tile(untold, len(coefficients) - 1))] = 0.0
+    standard = rng.normal(size=(DRAWS, len(root)))
+    return coefficients, coefficients + (standard @ root.T).reshape(DRAWS, *coefficients.shape)
+
+
+Learned = tuple[VarianceProblem, np.ndarray, Evidence]  # with its variances, and the model at them
+
+
+def _learn_rated(data: TrainingData, features: np.ndarray) -> Learned:
+    """Learn from one number per petition."""
+    problem = prepare(data, rating_moments(data).projected(contrasts(data.design)), features)
+    return problem, *learn_rating(problem, len(data.design.shape))
+
+
+def _learn_paired(data: TrainingData, features: np.ndarray) -> Learned:
+    """Learn from choices between two petitions."""
+    difference, chosen, respondent = paired_differences(data)
+    difference = difference @ contrasts(data.design)
+    starts = np.searchsorted(respondent, np.arange(data.n_respondents))
+    problem = prepare(data, first_sites(chosen).moments(difference, starts), features)
+    variances, model, moments = learn_choice(difference, chosen, starts, problem, len(data.design.shape))
+    return replace(problem, moments=moments), variances, model
+
+
+def prepare(data: TrainingData, moments: Moments, features: np.ndarray) -> VarianceProblem:
+    """Add the priors of b and of the variances of e.
+
+    Few choices per person hardly tell the scale of utilities: a mean variance of a level of 1 in log-odds, a
+    large one, keeps it from running away and weighs nothing where data speak.
+
+    Args:
+        moments: of the answers on the basis of contrasts.
+        features: (n, q).
+    """
+    attribute, unit = coordinates(data.design)
+    paired = data.response.paired
+    answers = np.bincount(data.respondent[data.response.answers])
+    return VarianceProblem(
+        moments=moments,
+        features=features,
+        weight=data.weight,
+        attribute=attribute,
+        prior=common_prior(moments, data.weight, attribute),
+        answers=float(data.weight @ (answers if paired else answers - 1)),
+        noise_known=paired,
+        rate=1 / unit if paired else np.zeros(len(unit)),
+    )
+
+
+def common_prior(moments: Moments, weight: np.ndarray, attribute: np.ndarray) -> np.ndarray:
+    """Return the (K,) prior precision of b: what an average respondent tells about an attribute."""
     information = np.average(np.diagonal(moments.gram, axis1=1, axis2=2), axis=0, weights=weight)
     mean = np.bincount(attribute, weights=information) / np.bincount(attribute)
-    prior = np.maximum(mean, np.finfo(float).tiny)[attribute]
-    return VarianceProblem(
-        moments, features, weight, attribute, prior, answers, noise_known, np.zeros(attribute[-1] + 1)
-    )
+    return np.maximum(mean, np.finfo(float).tiny)[attribute]

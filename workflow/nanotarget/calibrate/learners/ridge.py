@@ -88,7 +88,7 @@ def rating_moments(data: TrainingData) -> Moments:
 
 
 def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return difference of indicators, whether the first was chosen, and respondent, a row a task."""
+    """Return difference of indicators, whether the first was chosen, and respondent, one row per task."""
     encoded = data.compared(indicators(data.levels, data.design))
     return encoded, data.outcome[::2], data.respondent[::2]
 
@@ -215,7 +215,7 @@ def choose_penalties(
     chosen: np.ndarray | None = None,
     wanted: tuple[int, ...] = (COMMON, LINE, CURVE, PAIR),
 ) -> np.ndarray:
-    """Choose a penalty a group by cross-validation over folds of respondents, one group after the other.
+    """Choose one penalty per group by cross-validation over folds of respondents, one group after the other.
 
     Each is chosen beside what `BESIDE` names; all but the common part may be left out. Curves and pairs,
     which most worlds do without, must lower the held-out loss by more than its standard error over folds
@@ -493,17 +493,17 @@ def _fit(
     members = [np.flatnonzero(fold == f) for f in range(fold.max() + 1)]
     fit = _fit_choice if data.response.paired else _fit_rating
     penalties, solution, gram, noise = fit(problem, members)
-    found = problem.restricted(penalties)
-    spread = posterior_draws(gram, penalties[found.group], noise, child_rng(seed, "ridge/draws"))
+    kept = problem.restricted(penalties)
+    spread = posterior_draws(gram, penalties[kept.group], noise, child_rng(seed, "ridge/draws"))
     return AdditiveModel(
         design=data.design,
         response=data.response,
         encoder=encoder.restricted(problem.kept_features(penalties)),
         intercept=data.response.intercept(data),
         fit=dict(zip(PENALTY_NAMES, penalties.tolist(), strict=True)),
-        layout=found.layout,
-        coefficients=found.tables(solution),
-        draws=found.tables(solution + spread),
+        layout=kept.layout,
+        coefficients=kept.tables(solution),
+        draws=kept.tables(solution + spread),
     )
 
 

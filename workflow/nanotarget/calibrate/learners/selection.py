@@ -38,7 +38,7 @@ def compare(
     settings: CalibrateConfig,
     seed: int,
 ) -> Comparison:
-    """Cross-fit the learners of a config, hold them to the null of no heterogeneity, choose one.
+    """Cross-fit the learners of a config, compare them with a no-heterogeneity null model, choose one.
 
     Args:
         fit: from name of a learner, training data and name of the part left out to a model.
@@ -53,8 +53,8 @@ def compare(
         LOG.info("cross-fitting the learner %s", name)
         fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))  # type: ignore[misc]
         losses[name] = held_out_losses(fitted[name])
-        found = compare_losses(losses[name], null, data.weight)
-        rows.append({"learner": name, "outcome": data.response.name, **found})
+        compared = compare_losses(losses[name], null, data.weight)
+        rows.append({"learner": name, "outcome": data.response.name, **compared})
     chosen, reason = choose(losses, data.weight)
     if settings.learner != "auto":
         reason = "named in the config"

@@ -1,7 +1,7 @@
 """What tree ensembles share: the rows they are trained on, and the model that is made of trees.
 
-Trees see a profile as one 0/1 column a level, beside the respondent's covariate features. What they learn of
-it is `Response.single`: of ratings the difference from the mean of the respondent's other ratings,
+Trees see a profile as one 0/1 column per level, beside the respondent's covariate features. What they
+learn of it is `Response.single`: of ratings the difference from the mean of the respondent's other ratings,
 
     y_it - mean of y_is, s != t,
 

@@ -22,10 +22,10 @@ from worlds import factorial, simulate
 DESIGN = factorial((4, 3, 3))
 
 
-class Share(Response):
+class WouldShare(Response):
     """Whether the respondent would share the petition: 0 or 1 for each petition."""
 
-    name = "share"
+    name = "would_share"
     unit = "probability to share"
     binary = True
 
@@ -39,12 +39,12 @@ def truth():
     )
     chance = np.clip(0.4 + data.outcome, 0, 1)
     shared = (rng.random(len(chance)) < chance).astype(float)
-    return replace(data, response=Share, outcome=shared), values
+    return replace(data, response=WouldShare, outcome=shared), values
 
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    monkeypatch.setitem(RESPONSES, Share.name, Share)
+    monkeypatch.setitem(RESPONSES, WouldShare.name, WouldShare)
 
 
 def gain(petitions, best, values):
@@ -59,10 +59,10 @@ def test_every_learner_learns_a_further_kind(truth, learner):
     model = FITTERS[learner](data, 1, settings)
     assert model.intercept == pytest.approx(data.outcome.mean())
     thawed = model_from_data(model.settings(), model.arrays(), DESIGN)
-    assert thawed.response is Share
+    assert thawed.response is WouldShare
     utilities = thawed.utilities(data.respondents)
     petitions, best = nano(utilities), overall_best(utilities, data.weight)
-    promised = predicted_response(utilities, petitions, model.intercept, Share)
+    promised = predicted_response(utilities, petitions, model.intercept, WouldShare)
     assert 0.4 < promised.mean() < 1
     possible = gain(nano(part_worths(values, DESIGN)), best, values)
     assert gain(petitions, best, values) > 0.5 * possible > 0.02
@@ -144,7 +144,7 @@ def test_training_data_name_the_outcome_without_answers():
         respondent_id=data.respondents["respondent_id"].to_numpy()[data.respondent],
         task=data.task,
         profile=1,
-        share=np.nan,
+        would_share=np.nan,
     )
-    with pytest.raises(Exception, match="column share"):
-        TrainingData.from_tables(rows, data.respondents, DESIGN, Share, data.covariates)
+    with pytest.raises(Exception, match="column would_share"):
+        TrainingData.from_tables(rows, data.respondents, DESIGN, WouldShare, data.covariates)

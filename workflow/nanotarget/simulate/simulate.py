@@ -559,23 +559,8 @@ def _calibrate(design: Design, covariates: Sequence[CovariateConfig], parameters
 
     said = _reported(people, covariates, untidiness, stream("covariates"))
     texts = _level_texts(levels, design, untidiness.untidy_text, stream("texts"))
-    answers: dict[str, Any] = {}
-    questions = _questions(covariates)
-    for t in range(tasks):
-        for p in range(profiles):
-            petition = f"Task {t + 1}, petition {'AB'[p]}"
-            for a, attribute in enumerate(design.attributes):
-                column = f"task{t + 1}_profile{p + 1}_{attribute.column}"
-                answers[column] = texts[:, t, p, a]
-                questions[column] = f"{petition}: {attribute.name}"
-        answers[f"task{t + 1}_choice"] = np.where(
-            skipped[:, t], "", np.array(["Petition A", "Petition B"], dtype=object)[chosen[:, t]]
-        )
-        questions[f"task{t + 1}_choice"] = f"Task {t + 1}: Which petition would you rather sign?"
-        for p in range(profiles):
-            column = f"task{t + 1}_profile{p + 1}_rating"
-            answers[column] = _whole(ratings[:, t, p])
-            questions[column] = f"Task {t + 1}, petition {'AB'[p]}: How much do you support it? (0-10)"
+    choices = np.where(skipped, "", np.array(["Petition A", "Petition B"], dtype=object)[chosen])
+    answers, questions = _conjoint_columns(design, texts, choices, ratings)
     clean = np.flatnonzero(fault == "")
     platform = table.iloc[clean].reset_index(drop=True)
     table = pd.concat([table, said, pd.DataFrame(answers)], axis=1)
@@ -589,8 +574,41 @@ def _calibrate(design: Design, covariates: Sequence[CovariateConfig], parameters
         signal = (kept.own_sd / parameters.noise_sd) ** 2
         kept = replace(kept, informed=learn_own(given, kept.predictable, signal))
     return Calibration(
-        _export(table, questions), kept, platform, said.iloc[clean].reset_index(drop=True), given
+        _export(table, _questions(covariates) | questions),
+        kept,
+        platform,
+        said.iloc[clean].reset_index(drop=True),
+        given,
     )
+
+
+def _conjoint_columns(
+    design: Design, texts: np.ndarray, choices: np.ndarray, ratings: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the columns of all tasks and the questions above them.
+
+    Args:
+        texts: (n, tasks, profiles, n_attributes) levels as exported.
+        choices: (n, tasks) petition chosen.
+        ratings: (n, tasks, profiles).
+    """
+    answers: dict[str, np.ndarray] = {}
+    questions: dict[str, str] = {}
+    _, tasks, profiles, _ = texts.shape
+    for t in range(tasks):
+        for p in range(profiles):
+            petition = f"Task {t + 1}, petition {'AB'[p]}"
+            for a, attribute in enumerate(design.attributes):
+                column = f"task{t + 1}_profile{p + 1}_{attribute.column}"
+                answers[column] = texts[:, t, p, a]
+                questions[column] = f"{petition}: {attribute.name}"
+        answers[f"task{t + 1}_choice"] = choices[:, t]
+        questions[f"task{t + 1}_choice"] = f"Task {t + 1}: Which petition would you rather sign?"
+        for p in range(profiles):
+            column = f"task{t + 1}_profile{p + 1}_rating"
+            answers[column] = _whole(ratings[:, t, p])
+            questions[column] = f"Task {t + 1}, petition {'AB'[p]}: How much do you support it? (0-10)"
+    return answers, questions
 
 
 def _n_people(sample: Sample) -> int:
@@ -765,6 +783,23 @@ def latent_by_arm(
     }
 
 
+def _outcomes(
+    latent: np.ndarray, parameters: Parameters, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return what people with some latent response answered, NaN where they did not, and (n,) who left."""
+    links, untidiness, n = parameters.outcomes, parameters.untidiness, len(latent)
+    outcomes = {
+        "sign": (rng.random(n) < expit(links.sign.intercept + links.sign.slope * latent)).astype(float),
+        "support": _scale(latent, parameters.noise_sd, rng),
+        "share": _scale(links.share.intercept + links.share.slope * latent, links.share.noise_sd, rng),
+    }
+    left = rng.random(n) < untidiness.attrition
+    for name in OUTCOMES:
+        gone = left if name == "sign" else left | (rng.random(n) < untidiness.outcome_skipped)
+        outcomes[name][gone] = np.nan
+    return outcomes, left
+
+
 def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> Study:
     """Simulate the calibration, the rules learned from it and the experiment that fields them.
 
@@ -789,17 +824,7 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
     latent = np.choose(arm, list(latent_by_arm(people, policies, design, parameters).values()))
     shown = np.where((arm == 1)[:, None], policies.best, policies.nano)
 
-    rng = stream("outcomes")
-    links = parameters.outcomes
-    outcomes = {
-        "sign": (rng.random(n) < expit(links.sign.intercept + links.sign.slope * latent)).astype(float),
-        "support": _scale(latent, parameters.noise_sd, rng),
-        "share": _scale(links.share.intercept + links.share.slope * latent, links.share.noise_sd, rng),
-    }
-    left = rng.random(n) < untidiness.attrition
-    for name in OUTCOMES:
-        gone = left if name == "sign" else left | (rng.random(n) < untidiness.outcome_skipped)
-        outcomes[name][gone] = np.nan
+    outcomes, left = _outcomes(latent, parameters, stream("outcomes"))
     table.loc[left & clean, ["Finished", "Progress"]] = ["False", "85"]
 
     texts = _level_texts(shown, design, untidiness.untidy_text, stream("texts"))

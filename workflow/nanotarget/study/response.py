@@ -193,10 +193,10 @@ class Rating(Response):
     unit = "rating points"
 
 
-class Sign(Response):
+class WouldSign(Response):
     """Whether the respondent would sign: 0 or 1 for each petition, in probabilities (a linear model)."""
 
-    name = "sign"
+    name = "would_sign"
     unit = "probability to sign"
     binary = True
 
@@ -305,4 +305,4 @@ class Choice(Response):
 
 
 # By name, in the order of the columns of cleaned tables.
-RESPONSES: dict[str, type[Response]] = {kind.name: kind for kind in (Choice, Rating, Sign)}
+RESPONSES: dict[str, type[Response]] = {kind.name: kind for kind in (Choice, Rating, WouldSign)}

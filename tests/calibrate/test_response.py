@@ -11,7 +11,7 @@ from nanotarget.calibrate.learners import FITTERS, model_from_data
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import assign_halves, crossfit, fit_folds, held_out_losses
 from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
-from nanotarget.diagnose import Material, diagnose
+from nanotarget.diagnose import Inputs, diagnose
 from nanotarget.petitions.policy import nano, overall_best
 from nanotarget.petitions.score import predicted_response
 from nanotarget.petitions.utilities import part_worths
@@ -82,7 +82,7 @@ def test_a_further_kind_is_diagnosed_and_assigned(truth):
     assert held_out_losses(fitted).mean() < held_out_losses(null).mean() < 0.3
     halves = fit_folds(data, assign_halves(data, 1), fit, "half")
     settings = DiagnoseConfig(sesoi=0.01, bootstraps=60, permutations=0, splits=1)
-    found = diagnose(Material(fitted, halves, settings, 1, sizes=(1, 3)))
+    found = diagnose(Inputs(fitted, halves, settings, 1, sizes=(1, 3)))
     assert found.verdict["unit"] == "in the probability to share"
     table = found.diagnostics
     rows = table[(table["diagnostic"] == "dividend") & (table["quantity"] == "nano - overall_best")]

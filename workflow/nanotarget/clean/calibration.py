@@ -63,10 +63,10 @@ def read_calibration(
     respondents = _respondents(people, config, covariates)
     raise_if_any(table.problems)
     _check_two_answer(people)
-    profiles = _tidy(answered, petitions, design, config, respondents)
-    contracts.calibration_profiles(design, _outcomes(config)).validate(profiles, lazy=True)
+    profiles = _tidy(answered, petitions, design, respondents)
+    contracts.calibration_profiles(design, list(shown.answers)).validate(profiles, lazy=True)
     contracts.calibration_respondents(covariates).validate(respondents, lazy=True)
-    tasks = Tasks(shown.n_tasks, answered.n_incomplete)
+    tasks = Tasks(shown.n_tasks, {name: answered.n_incomplete(name) for name in answered.paired})
     return Calibration(
         respondents,
         people.flow("calibration", {}),
@@ -113,19 +113,11 @@ def _check_two_answer(people: People) -> None:
         )
 
 
-def _outcomes(config: CalibrationConfig) -> list[str]:
-    return [name for name in ("choice", "rating") if getattr(config.outcomes, name)]
-
-
 def _tidy(
-    answered: Profiles,
-    petitions: np.ndarray,
-    design: Design,
-    config: CalibrationConfig,
-    respondents: pd.DataFrame,
+    answered: Profiles, petitions: np.ndarray, design: Design, respondents: pd.DataFrame
 ) -> pd.DataFrame:
     """Put profiles and the weights of their respondents together, one row per profile."""
-    table = answered.without_incomplete_choices().table
+    table = answered.without_incomplete().table
     weight = respondents.set_index("respondent_id")["weight"]
     profiles = pd.DataFrame(
         {
@@ -133,7 +125,7 @@ def _tidy(
             "task": table["task"].astype("int64"),
             "profile": table["profile"].astype("int64"),
             **design.frame(petitions),
-            **{name: table[name] for name in _outcomes(config)},
+            **{name: table[name] for name in answered.answers},
             "weight": weight.loc[table["respondent_id"]].to_numpy(),
         }
     )

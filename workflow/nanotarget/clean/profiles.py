@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from nanotarget.clean.cells import Cells
 from nanotarget.clean.people import People, check_unique
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import CalibrationConfig
+from nanotarget.study.response import RESPONSES
 
 
 @dataclass(frozen=True)
@@ -19,20 +21,23 @@ class Profiles:
     """Profiles shown, one per row.
 
     Attributes:
-        table: person (as in `People`), respondent_id, task, profile, choice and rating (NaN where not
-            measured).
+        table: person (as in `People`), respondent_id, task, profile, and one column per outcome measured
+            (NaN where not answered).
         attributes: cells of each attribute in the design's order.
-        choices: cells of the choice, or of the respondent's id without a choice.
+        answers: cells of each outcome measured.
     """
 
     table: pd.DataFrame
     attributes: list[Cells]
-    choices: Cells
+    answers: dict[str, Cells]
 
     def at(self, keep: np.ndarray) -> Profiles:
         """Return the profiles where `keep` is true."""
-        table = self.table.loc[keep].reset_index(drop=True)
-        return Profiles(table, [cells.at(keep) for cells in self.attributes], self.choices.at(keep))
+        return Profiles(
+            self.table.loc[keep].reset_index(drop=True),
+            [cells.at(keep) for cells in self.attributes],
+            {name: cells.at(keep) for name, cells in self.answers.items()},
+        )
 
     @property
     def n_tasks(self) -> int:
@@ -42,24 +47,28 @@ class Profiles:
     @property
     def answered(self) -> np.ndarray:
         """Does each profile belong to a task with at least one answer?"""
-        answer = self.table["choice"].notna() | self.table["rating"].notna()
+        answer = self.table[list(self.answers)].notna().any(axis=1)
         by_task = answer.groupby([self.table["person"], self.table["task"]])
         return by_task.transform("any").to_numpy(dtype=bool)
 
     @property
-    def incomplete(self) -> np.ndarray:
-        """Does each profile belong to a task with a choice recorded for some of its profiles only?"""
-        return ((self._choice("count") < self._choice("size")) & (self._choice("count") > 0)).to_numpy()
+    def paired(self) -> list[str]:
+        """Outcomes that compare the profiles of a task: one of them is chosen."""
+        return [name for name in self.answers if RESPONSES[name].paired]
 
-    @property
-    def n_incomplete(self) -> int:
-        """Tasks with a choice recorded for some of their profiles only."""
-        return int((self.incomplete & (self.table["profile"] == 1)).sum())
+    def incomplete(self, outcome: str) -> np.ndarray:
+        """Is each profile of a task in which this outcome is recorded for some profiles only?"""
+        there, size = self._over_task(outcome, "count"), self._over_task(outcome, "size")
+        return ((there < size) & (there > 0)).to_numpy()
 
-    def without_incomplete_choices(self) -> Profiles:
-        """Return the profiles with a missing choice in incomplete tasks."""
-        choice = self.table["choice"].mask(self.incomplete)
-        return dataclasses.replace(self, table=self.table.assign(choice=choice))
+    def n_incomplete(self, outcome: str) -> int:
+        """Tasks in which this outcome is recorded for some profiles only."""
+        return int((self.incomplete(outcome) & (self.table["profile"] == 1)).sum())
+
+    def without_incomplete(self) -> Profiles:
+        """Return the profiles without choices that are recorded for some profiles of a task only."""
+        whole = {name: self.table[name].mask(self.incomplete(name)) for name in self.paired}
+        return dataclasses.replace(self, table=self.table.assign(**whole))
 
     def check_levels(self, design: Design) -> None:
         """Refuse attributes without a level."""
@@ -73,25 +82,26 @@ class Profiles:
 
     def check_choices(self, profiles: int) -> None:
         """Refuse tasks with other than one chosen profile among so many."""
-        size, there, chosen = (self._choice(what) for what in ("size", "count", "sum"))
-        self.choices.refuse(
-            ((size < profiles) & (there > 0)).to_numpy(),
-            f"a task has fewer than the {profiles} profiles between which the respondent chose",
-            f"{profiles} rows per task",
-            "complete or remove these tasks, or correct 'profiles' in the config",
-        )
-        none = (there == size) & (size == profiles) & (chosen == 0)
-        for bad, count in ((chosen > 1, "more than one profile is"), (none, "no profile is")):
-            self.choices.refuse(
-                bad.to_numpy(),
-                f"{count} chosen in a task",
-                "exactly one chosen profile in every task",
-                "correct the file; empty the cells of the whole task if the answer is missing",
+        for name in self.paired:
+            size, there, chosen = (self._over_task(name, what) for what in ("size", "count", "sum"))
+            self.answers[name].refuse(
+                ((size < profiles) & (there > 0)).to_numpy(),
+                f"a task has fewer than the {profiles} profiles between which the respondent chose",
+                f"{profiles} rows per task",
+                "complete or remove these tasks, or correct 'profiles' in the config",
             )
+            none = (there == size) & (size == profiles) & (chosen == 0)
+            for bad, count in ((chosen > 1, "more than one profile is"), (none, "no profile is")):
+                self.answers[name].refuse(
+                    bad.to_numpy(),
+                    f"{count} chosen in a task",
+                    "exactly one chosen profile in every task",
+                    "correct the file; empty the cells of the whole task if the answer is missing",
+                )
 
-    def _choice(self, what: str) -> pd.Series:
-        """Aggregate the choice over each profile's task."""
-        return self.table.groupby(["person", "task"])["choice"].transform(what)
+    def _over_task(self, outcome: str, what: str) -> pd.Series:
+        """Aggregate an outcome over each profile's task."""
+        return self.table.groupby(["person", "task"])[outcome].transform(what)
 
 
 def read_profiles(people: People, config: CalibrationConfig, design: Design) -> Profiles:
@@ -103,6 +113,12 @@ def read_profiles(people: People, config: CalibrationConfig, design: Design) -> 
         design: the petitions.
     """
     return (_from_wide if config.layout == "wide" else _from_long)(people, config, design)
+
+
+def measured(config: CalibrationConfig) -> dict[str, Any]:
+    """Return the config of each outcome measured, by its name."""
+    outcomes = {name: getattr(config.outcomes, name, None) for name in RESPONSES}
+    return {name: outcome for name, outcome in outcomes.items() if outcome}
 
 
 def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str, list[str]]]:
@@ -118,10 +134,10 @@ def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str
         ]
         numbers = (("task", config.task), ("profile", config.profile))
         wanted += [(f"calibration.{key}", [column]) for key, column in numbers if column]
-    for name, outcome in (("choice", config.outcomes.choice), ("rating", config.outcomes.rating)):
-        if outcome:
-            wanted.append((f"calibration.outcomes.{name}.column", _columns(outcome.column, config)))
-    return wanted
+    return wanted + [
+        (f"calibration.outcomes.{name}.column", _columns(outcome.column, config))
+        for name, outcome in measured(config).items()
+    ]
 
 
 def _numbers(config: CalibrationConfig) -> list[tuple[int, int]]:
@@ -145,55 +161,47 @@ def _from_wide(people: People, config: CalibrationConfig, design: Design) -> Pro
     """Turn rows of respondents into rows of profiles, task by task and profile by profile."""
     check_unique(people)
     numbers, n = _numbers(config), len(people.rows)
-    choices, choice = _wide_choice(people, config)
-    rating = np.full(n * len(numbers), np.nan)
-    if config.outcomes.rating:
-        cells = people.cells(*_columns(config.outcomes.rating.column, config))
-        rating = cells.numbers("rating", config.outcomes.rating.range)
     table = pd.DataFrame(
         {
             "person": np.tile(people.person, len(numbers)),
             "respondent_id": np.tile(people.ids.ids, len(numbers)),
             "task": np.repeat([task for task, _ in numbers], n),
             "profile": np.repeat([profile for _, profile in numbers], n),
-            "choice": choice,
-            "rating": rating,
         }
     )
-    pattern = config.attribute_columns or ""
-    attributes = [people.cells(*_columns(pattern, config, a.column)) for a in design.attributes]
-    return Profiles(table, attributes, choices)
-
-
-def _wide_choice(people: People, config: CalibrationConfig) -> tuple[Cells, np.ndarray]:
-    """Return for each profile the cell of its task's choice and whether the profile is the one chosen."""
-    numbers, outcome = _numbers(config), config.outcomes.choice
-    if outcome is None:
-        return people.cells(*[people.respondent] * len(numbers)), np.full(
-            len(people.rows) * len(numbers), np.nan
-        )
-    cells = people.cells(*_columns(outcome.column, config))
-    values = outcome.chosen_values or range(1, config.profiles + 1)
-    chosen = cells.levels("choice", list(values), "calibration.outcomes.choice.chosen_values")
-    profile = np.repeat([profile for _, profile in numbers], len(people.rows))
-    return cells, np.where(chosen < 0, np.nan, (chosen == profile - 1).astype(float))
+    return _with_answers(people, config, design, table)
 
 
 def _from_long(people: People, config: CalibrationConfig, design: Design) -> Profiles:
     """Take rows of profiles as they are and number tasks and profiles where the file does not."""
-    choices = people.ids
-    choice = rating = np.full(len(people.rows), np.nan)
-    if config.outcomes.choice:
-        choices = people.cells(config.outcomes.choice.column)
-        choice = choices.binary("choice")
-    if config.outcomes.rating:
-        rating = people.cells(config.outcomes.rating.column).numbers("rating", config.outcomes.rating.range)
     table = pd.DataFrame({"person": people.person, "respondent_id": people.ids.ids})
-    table = table.assign(choice=choice, rating=rating)
     table["task"] = _task_numbers(people, config)
     table["profile"] = _profile_numbers(people, config, table)
-    profiles = Profiles(table, [people.cells(a.column) for a in design.attributes], choices)
-    return profiles.at(_once(people, table))
+    return _with_answers(people, config, design, table).at(_once(people, table))
+
+
+def _with_answers(people: People, config: CalibrationConfig, design: Design, table: pd.DataFrame) -> Profiles:
+    """Add the levels shown and the answers to numbered profiles."""
+    pattern = config.attribute_columns or ""
+    attributes = [
+        people.cells(*_columns(pattern if config.layout == "wide" else a.column, config, a.column))
+        for a in design.attributes
+    ]
+    answers = {
+        name: people.cells(*_columns(outcome.column, config)) for name, outcome in measured(config).items()
+    }
+    read = {name: _read_answers(cells, name, config, table["profile"]) for name, cells in answers.items()}
+    return Profiles(table.assign(**read), attributes, answers)
+
+
+def _read_answers(cells: Cells, name: str, config: CalibrationConfig, profile: pd.Series) -> np.ndarray:
+    """Read an outcome of each profile; a wide file names the chosen profile of a task instead."""
+    outcome, response = measured(config)[name], RESPONSES[name]
+    if response.paired and config.layout == "wide":
+        values = outcome.chosen_values or range(1, config.profiles + 1)
+        chosen = cells.levels(name, list(values), f"calibration.outcomes.{name}.chosen_values")
+        return np.where(chosen < 0, np.nan, (chosen == profile - 1).astype(float))
+    return cells.binary(name) if response.binary else cells.numbers(name, outcome.range)
 
 
 def _once(people: People, table: pd.DataFrame) -> np.ndarray:

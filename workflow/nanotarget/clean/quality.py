@@ -10,23 +10,24 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from nanotarget.petitions.design import Design
+from nanotarget.study.response import RESPONSES
 
 QUALITY_COLUMNS = ["sample", "check", "item", "level", "n", "share", "expected", "statistic", "p_value"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Tasks(NamedTuple):
-    """Tasks shown in a conjoint survey, and those with a choice recorded for some profiles only."""
+    """Tasks shown in a conjoint survey, and for each kind of choice those that record some profiles only."""
 
     n_shown: int
-    n_incomplete: int
+    n_incomplete: Mapping[str, int]
 
 
 def _quality(sample: str, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Make the quality table: `n` of something, its share, and what was expected of it.
 
     Checks: missing (share of rows), unanswered_tasks and incomplete_choices (share of tasks shown),
-    same_profile and same_rating (straight-lining respondents; expected is the share under random
+    same_profile and same_<outcome> (straight-lining respondents; expected is the share under random
     choice), level_frequency (profiles with each level against the design, chi-squared for the whole
     attribute in the row without level), speed (quantiles of a number that an exclusion compares,
     among people left at that step, in `statistic`), arm and opt_out (share of respondents).
@@ -63,26 +64,33 @@ def calibration_quality(
     tasks: Tasks,
 ) -> pd.DataFrame:
     """Describe the calibration: profiles and respondents as in `contracts`, the rest as in `_quality`."""
-    outcomes = [name for name in ("choice", "rating") if name in profiles]
+    outcomes = [name for name in RESPONSES if name in profiles]
     names = [name for name in respondents if name not in ("respondent_id", "weight")]
     rows = _missing(profiles, outcomes) + _missing(respondents, names)
     n_tasks = len(profiles[["respondent_id", "task"]].drop_duplicates())
     rows.append(_share("unanswered_tasks", "tasks", tasks.n_shown - n_tasks, tasks.n_shown))
-    if "choice" in profiles:
-        rows.append(_share("incomplete_choices", "tasks", tasks.n_incomplete, tasks.n_shown))
-        chosen = (
-            profiles[profiles["choice"] == 1].groupby("respondent_id")["profile"].agg(["size", "nunique"])
-        )
-        several = chosen[chosen["size"] > 1]
-        chance = (float(profiles["profile"].max()) ** (1.0 - several["size"])).mean()
-        same = int((several["nunique"] == 1).sum())
-        rows.append(_share("same_profile", "choice", same, len(several), expected=chance))
-    if "rating" in profiles:
-        ratings = profiles.groupby("respondent_id")["rating"].agg(["count", "nunique"])
-        several = ratings[ratings["count"] > 1]
-        rows.append(_share("same_rating", "rating", int((several["nunique"] == 1).sum()), len(several)))
+    for name in outcomes:
+        if name in tasks.n_incomplete:
+            rows.append(_share("incomplete_choices", "tasks", tasks.n_incomplete[name], tasks.n_shown))
+        rows.append(_same_profile(profiles, name) if RESPONSES[name].paired else _same_answer(profiles, name))
     rows += [*_speed(compared), *_level_frequencies(profiles, design)]
     return _quality("calibration", rows)
+
+
+def _same_profile(profiles: pd.DataFrame, outcome: str) -> dict[str, object]:
+    """Count who always chose the profile in the same place, of those who chose more than once."""
+    chosen = profiles[profiles[outcome] == 1].groupby("respondent_id")["profile"].agg(["size", "nunique"])
+    several = chosen[chosen["size"] > 1]
+    chance = (float(profiles["profile"].max()) ** (1.0 - several["size"])).mean()
+    same = int((several["nunique"] == 1).sum())
+    return _share("same_profile", outcome, same, len(several), expected=chance)
+
+
+def _same_answer(profiles: pd.DataFrame, outcome: str) -> dict[str, object]:
+    """Count who always gave the same answer, of those who gave more than one."""
+    answers = profiles.groupby("respondent_id")[outcome].agg(["count", "nunique"])
+    several = answers[answers["count"] > 1]
+    return _share(f"same_{outcome}", outcome, int((several["nunique"] == 1).sum()), len(several))
 
 
 def _level_frequencies(profiles: pd.DataFrame, design: Design) -> list[dict[str, object]]:

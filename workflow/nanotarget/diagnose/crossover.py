@@ -17,7 +17,6 @@ import pandas as pd
 
 from nanotarget.calibrate.learners.base import Model, ReversedModel, TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
-from nanotarget.calibrate.learners.ridge import compare
 from nanotarget.diagnose.evidence import Answers, block_products
 from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances
@@ -26,8 +25,9 @@ from nanotarget.diagnose.predictability import Predictability, person_specific
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions import policy
-from nanotarget.petitions.score import best_petitions, response
+from nanotarget.petitions.score import best_petitions, predicted_response
 from nanotarget.petitions.utilities import Tables, Utilities, average, in_memory
+from nanotarget.study.response import Response
 
 DRAWS = 40  # posterior draws of the model that scores
 LEARNED = 2.0  # standard errors that the slope is above zero where predictions are real
@@ -106,17 +106,18 @@ class Half:
             ]
         )
 
-    def calibrated(self, chosen: np.ndarray, best: np.ndarray, outcome_kind: str) -> np.ndarray:
+    def calibrated(self, chosen: np.ndarray, best: np.ndarray, kind: type[Response]) -> np.ndarray:
         """Return the (n_respondents,) gain from petitions over one for all, in the calibrated model.
 
         Args:
             chosen: (n_respondents, n_attributes) petitions; best: (n_attributes,).
-            outcome_kind: rating points, or probability to be chosen.
+            kind: of outcome, in whose units it is.
         """
         tables = in_memory(self.utilities)
         own = Tables(tables.layout, self.common.cells + self.slope * (tables.cells - self.common.cells))
         everybody = np.tile(best, (len(chosen), 1))
-        return response(own, chosen, 0.0, outcome_kind) - response(own, everybody, 0.0, outcome_kind)
+        new, old = (predicted_response(own, shown, 0.0, kind) for shown in (chosen, everybody))
+        return new - old
 
     def drawn_gains(self, chosen: np.ndarray, best: np.ndarray, respondents: pd.DataFrame) -> np.ndarray:
         """Return the (n_draws, n_respondents) gain in posterior draws of the model, in units of utility."""
@@ -199,7 +200,7 @@ class Crossover:
     def _mass(self, weight: np.ndarray) -> np.ndarray:
         """(n_comparisons,) respondents' weights, spread over the answers of each."""
         data = self._data
-        comparison = data.respondent if data.outcome_kind == "rating" else data.respondent[::2]
+        comparison = data.respondent[data.response.answers]
         return (weight / np.bincount(comparison, minlength=data.n_respondents))[comparison]
 
     def shared_noise(self, weight: np.ndarray, folds: int) -> float:
@@ -222,7 +223,7 @@ class Crossover:
     def individual_gains(self) -> np.ndarray:
         """(2, n_respondents) gain of one half's choice in the view of the other, outcome units."""
         one, other = self.halves
-        kind = self._data.outcome_kind
+        kind = self._data.response
         return np.stack(
             [
                 scorer.calibrated(chooser.nano, chooser.best, kind)
@@ -261,12 +262,9 @@ class Crossover:
 
     @cached_property
     def _unit(self) -> float:
-        """Outcome units of one unit of utility: of choices the mean slope of the logistic curve."""
-        if self._data.outcome_kind == "rating":
-            return 1.0
-        difference = compare(self.fitted.common_utility(self._data.levels, self.fitted.fold), self._data)
-        chance = 1 / (1 + np.exp(-difference))
-        return float((chance * (1 - chance)).mean())
+        """Outcome units of one unit of utility: the mean slope of the expected answer."""
+        data, common = self._data, self.fitted.common_utility(self._data.levels, self.fitted.fold)
+        return float(data.response.slope(data.compared(common)).mean())
 
     @cached_property
     def replicated(self) -> np.ndarray:

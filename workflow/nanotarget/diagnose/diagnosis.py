@@ -38,7 +38,6 @@ from nanotarget.study.progress import steps
 from nanotarget.study.seeds import child_rng
 
 LOG = logging.getLogger(__name__)
-UNITS = {"rating": "points on the rating scale", "choice": "in the probability to be chosen"}
 INTERACTION_ALPHA = 0.01  # p-value below which interactions of attributes are taken for certain
 MIN_DIVERGENT = 30  # respondents with another petition than overall-best, fewer than which are warned of
 TABLES = (  # columns of those after diagnostics and answer
@@ -344,7 +343,7 @@ class View:
         sides = inputs.heterogeneity.answers.n_sides
         facts = words.Facts(
             goal=self.goal,
-            unit=UNITS[self.fitted.data.outcome_kind],
+            unit=self.fitted.data.response.unit_in_text(),
             smallest=smallest,
             stages=by_name,
             verdicts=stage_verdicts(by_name, smallest),

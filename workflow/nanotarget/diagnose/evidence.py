@@ -18,7 +18,7 @@ All sums are kept by respondent, so that survey weights, bootstrap samples and s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +30,11 @@ from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import level_offsets
 
 PAIRS_AT_ONCE = 200_000  # pairs of answers whose kernels are in memory
+
+
+def difference(sides: Sequence[np.ndarray]) -> np.ndarray:
+    """Return values of the petition an answer is about, or of the first less those of the second."""
+    return sides[0] if len(sides) == 1 else sides[0] - sides[1]
 
 
 @dataclass(frozen=True)
@@ -59,25 +64,18 @@ class Answers:
     @classmethod
     def from_crossfit(cls, fitted: Crossfit) -> Answers:
         """Take the common part of every row's own fold out of its answer."""
-        data = fitted.data
-        common = fitted.common_utility(data.levels, fitted.fold)
-        if data.outcome_kind == "rating":
-            intercept = fitted.intercept[fitted.unit]
-            sides: tuple[np.ndarray, ...] = (data.levels,)
-            rows, outcome, expected = slice(None), data.outcome, intercept + common
-        else:
-            rows = slice(None, None, 2)
-            sides = (data.levels[::2], data.levels[1::2])
-            outcome = data.outcome[::2] - 0.5
-            expected = 1 / (1 + np.exp(common[1::2] - common[::2])) - 0.5
+        data, kind = fitted.data, fitted.data.response
+        rows, midpoint = kind.answers, kind.mirror / 2
+        common = difference(kind.sides(fitted.common_utility(data.levels, fitted.fold)))
+        expected = kind.expected(fitted.intercept[fitted.unit][rows] + common)
         return cls(
             data.design,
             data.respondent[rows],
             data.task[rows],
             fitted.fold[rows],
-            sides,
-            outcome,
-            expected,
+            kind.sides(data.levels),
+            data.outcome[rows] - midpoint,
+            expected - midpoint,
             data.n_respondents,
         )
 
@@ -103,9 +101,7 @@ class Answers:
     @cached_property
     def contrasts(self) -> list[np.ndarray]:
         """By block, the (n_rows, rank) functions of the petition, or of the first less the second."""
-        if self.n_sides == 1:
-            return self.values[0]
-        return [first - second for first, second in zip(*self.values, strict=True)]
+        return [difference(sides) for sides in zip(*self.values, strict=True)]
 
     @cached_property
     def ranks(self) -> np.ndarray:

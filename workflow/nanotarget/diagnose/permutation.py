@@ -220,7 +220,7 @@ class _Refit:
         fold_of = fold[data.starts]
         if (fold_of[data.respondent] != fold).any():
             raise ValueError("covariates are permuted across respondents, whose rows must be in one fold")
-        moments = rating_moments(data) if data.outcome_kind == "rating" else choice_moments(data)
+        moments = choice_moments(data) if data.response.paired else rating_moments(data)
         basis = contrasts(data.design)
         basis = basis @ np.linalg.eigh(basis.T @ moments.gram.sum(axis=0) @ basis)[1]
         features = CovariateEncoder.fit(data.respondents, data.covariates).encode(data.respondents)
@@ -237,8 +237,7 @@ class _Refit:
     @cached_property
     def unit(self) -> np.ndarray:
         """(n_respondents,) what a respondent's summed squares weigh in the mean loss."""
-        rows = np.bincount(self.data.respondent)
-        answers = rows if self.data.outcome_kind == "rating" else rows // 2
+        answers = np.bincount(self.data.respondent[self.data.response.answers])
         return self.weight / self.weight.sum() / answers
 
     @cached_property

@@ -18,7 +18,6 @@ import numpy as np
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
-from nanotarget.calibrate.learners.ridge import compare
 from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
 from nanotarget.diagnose.evidence import Answers, block_products
 from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances, shares_of
@@ -70,10 +69,8 @@ def person_specific(eta: np.ndarray, common: np.ndarray, data: TrainingData) -> 
     Returns:
         (n_rows,) rating points, or (n_tasks,) probability that the first petition is chosen.
     """
-    own, shared = compare(eta, data), compare(common, data)
-    if data.outcome_kind == "rating":
-        return own - shared
-    return 1 / (1 + np.exp(-own)) - 1 / (1 + np.exp(-shared))
+    expected = data.response.expected
+    return expected(data.compared(eta)) - expected(data.compared(common))
 
 
 @dataclass(frozen=True)
@@ -159,8 +156,8 @@ class Predictability:
         fitted, data = self.fitted, self.fitted.data
         eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
         common = fitted.common_utility(data.levels, fitted.fold)
-        rating = data.outcome_kind == "rating"
-        residual = compare(data.outcome - common, data) if rating else self.answers.residual
+        within = self.answers.has_baseline
+        residual = data.compared(data.outcome - common) if within else self.answers.residual
         return residual, person_specific(eta, common, data)
 
     @cached_property
@@ -210,20 +207,14 @@ class Predictability:
     def discordance(self) -> tuple[np.ndarray, np.ndarray]:
         """Compare on which of two petitions nano and the common part bet; by respondent.
 
-        Ratings are compared between neighbouring petitions of a task (of neighbouring tasks where a task has
-        one); equal ratings say nothing.
+        Pairs are those of `Response.neighbours`; equal answers say nothing.
 
         Returns:
             (n_respondents, 2) number of pairs on which they disagree, and in how many of these the person's
             own prediction won; (n_respondents,) number of pairs in all.
         """
         fitted, data = self.fitted, self.fitted.data
-        first = np.arange(0, len(data.outcome) - 1)
-        first = first[data.respondent[first] == data.respondent[first + 1]]
-        same = data.task[first] == data.task[first + 1]
-        first = first[same] if same.any() else first
-        if data.outcome_kind == "choice":
-            first = np.arange(0, len(data.outcome), 2)
+        first = data.response.neighbours(data)
         eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
         common = fitted.common_utility(data.levels, fitted.fold)
         own, shared, truth = (np.sign(v[first] - v[first + 1]) for v in (eta, common, data.outcome))

@@ -24,7 +24,7 @@ import numpy as np
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.petitions.design import Block, Design
-from nanotarget.petitions.score import response
+from nanotarget.petitions.score import predicted_response
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -97,14 +97,14 @@ def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pa
         order, pairs: of the truncated weights, see `policy_weights`.
     """
     data, unit = fitted.data, fitted.unit
-    plug_in = response(fitted.utilities, petitions, fitted.intercept, data.outcome_kind)
-    if data.outcome_kind == "rating":
-        residual, baseline = _residuals(fitted)
-    else:
+    plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)
+    if data.response.paired:
         eta = fitted.utilities.utility_of_rows(data.levels, unit)
         opponent = eta.reshape(-1, 2)[:, ::-1].ravel()
-        residual = data.outcome - 1 / (1 + np.exp(opponent - eta))
+        residual = data.outcome - data.response.expected(eta - opponent)
         baseline = np.zeros(len(residual))
+    else:
+        residual, baseline = _residuals(fitted)
     weight = policy_weights(data.levels, petitions[unit], data.design, order, pairs)
     correction = baseline + weight * (residual - baseline)
     return PolicyScores(data.respondent_means(plug_in[unit] + correction), fitted.respondent_means(plug_in))

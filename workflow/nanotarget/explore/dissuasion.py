@@ -137,9 +137,9 @@ class Ends:
     def values(self, weight: np.ndarray) -> Iterator[Row]:
         """Yield values of the policies, their differences and the room left at either end."""
         up, down, outcome = self.up, self.down, self.fitted.data.outcome
-        opposite = 0.0 if self.fitted.data.outcome_kind == "rating" else 1.0
+        opposite = self.fitted.data.response.opposite
         nano, best = (up.scores[up.estimator][name].value for name in POLICIES)
-        nano_worst, worst = (opposite - down.scores[down.estimator][name].value for name in POLICIES)
+        nano_worst, worst = (opposite(down.scores[down.estimator][name].value) for name in POLICIES)
         everybody = int((weight > 0).sum()) - 1
         for name, scores in (
             ("nano", nano),

@@ -61,7 +61,7 @@ validate: .venv/ready ## Prove the diagnosis on worlds of known truth (docs/vali
 		--cores $(CORES) --config replications=$(REPLICATIONS) forests=$(FORESTS)
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/summary.py
 
-docs: .venv/ready ## Write the documents that follow from schemas and rules (docs/config.md, list in README.md)
+docs: .venv/ready ## Write the documents that follow from models and rules (docs/config.md, list in README.md)
 	@$(BIN)/python workflow/scripts/docs.py
 
 lint: .venv/ready ## Check format, style, types and workflow

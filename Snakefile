@@ -5,10 +5,18 @@ import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import min_version
+from snakemake.utils import min_version, update_config
 
-from nanotarget.study.config import DiagnoseConfig, typed, validate
+from nanotarget.study.checks import validate
+from nanotarget.study.config import (
+    ConductedConfig,
+    DataConfig,
+    LearningConfig,
+    RefitConfig,
+    part_of,
+)
 from nanotarget.study.problems import InputError
+from nanotarget.study.reading import parse_yaml, read_text
 
 min_version("9.27")
 
@@ -16,19 +24,23 @@ min_version("9.27")
 sys.executable = shlex.quote(sys.executable)
 
 
-# --configfile is merged over a Snakefile's own configfile, so the reference study is loaded only
-# when no other is named: none of its settings can leak into another study.
-if not workflow.config_settings.configfiles:
-
-    configfile: "config.yaml"
-
-
+# Snakemake's own loader lets the second of two equal keys win, and merges --configfile over a Snakefile's
+# own: the files are read here, and the reference study only when no other is named, so that none of its
+# settings can leak into another study.
+CONFIG_FILES = [os.path.relpath(file) for file in workflow.configfiles] or [
+    "config.yaml"
+]
+settings = {}
 try:
-    config = validate(
-        config, os.path.basename((workflow.configfiles or ["config.yaml"])[0])
-    )
+    for file in CONFIG_FILES:
+        text = read_text(file, file, "check the name, or copy config.yaml")
+        update_config(settings, parse_yaml(text, file))
+    update_config(settings, workflow.config_settings.config)
+    study = validate(settings, os.path.basename(CONFIG_FILES[0]))
 except InputError as error:
     raise WorkflowError(error.message()) from None
+# Rules hand scripts these sections, complete with defaults; a script makes models of them again.
+config = study.model_dump(mode="json")
 
 # The same bytes on any number of cores: one thread a job, no locale, no clock.
 os.environ.update(

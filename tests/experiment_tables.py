@@ -25,18 +25,24 @@ from nanotarget.study.config import (
 ARMS = ("control", fake.LONG, fake.NASTY)
 BEST, NANO = ARMS[1:]
 OUTCOMES = [
-    OutcomeConfig("sign", kind="binary"),
-    OutcomeConfig("support", kind="continuous", label=fake.LONG),
+    OutcomeConfig(name="sign", kind="binary"),
+    OutcomeConfig(name="support", kind="continuous", label=fake.LONG),
 ]
-COVARIATE = CovariateConfig("age", kind="numeric", range=[0, 10])
+COVARIATE = CovariateConfig(name="age", kind="numeric", range=[0, 10])
 GROUPING = SubgroupConfig(
-    "generation",
-    "age",
-    [GroupConfig(fake.NASTY, max=3), GroupConfig(fake.LONG, min=4, max=6), GroupConfig("old", min=7)],
+    name="generation",
+    covariate="age",
+    groups=[
+        GroupConfig(name=fake.NASTY, max=3),
+        GroupConfig(name=fake.LONG, min=4, max=6),
+        GroupConfig(name="old", min=7),
+    ],
 )
 DESIGN = Design.from_config(
     DesignConfig(
-        [AttributeConfig(name, list(levels)) for name, levels in fake.ATTRIBUTES.items()],
+        attributes=[
+            AttributeConfig(name=name, levels=list(levels)) for name, levels in fake.ATTRIBUTES.items()
+        ],
         petition_text=f"First line: {{{{ petition['Sector'] }}}}\n{fake.LONG}\n{fake.JAPANESE} $x_1$ <br>",
     )
 )

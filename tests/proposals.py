@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 
 from nanotarget.propose import propose, write_config
-from nanotarget.study.config import StudyConfig, normalised, typed, validate
+from nanotarget.study.checks import validate
+from nanotarget.study.config import Study, normalised
 
 PROJECT = Path(__file__).parents[1]
 TABLE = PROJECT / "docs" / "proposals.md"
@@ -68,7 +69,7 @@ class Comparison:
 
     cells: dict[str, str]
     edits: list[str]
-    config: StudyConfig
+    config: Study
 
 
 def share(right, of):
@@ -78,12 +79,12 @@ def share(right, of):
 
 def compare(path, reference):
     """Propose a config for the raw files of a hand-written one and hold both together."""
-    hand = typed(StudyConfig, validate(yaml.safe_load((PROJECT / path).read_text(encoding="utf-8")), path))
+    hand = validate(yaml.safe_load((PROJECT / path).read_text(encoding="utf-8")), path)
     samples = [sample for sample in (hand.calibration, hand.experiment) if sample]
     files = [str(file_of(sample.file, reference)) for sample in samples]
     proposal = propose(files)
     text = write_config(proposal, hand.study)
-    ours = typed(StudyConfig, validate(yaml.safe_load(text), "proposal"))
+    ours = validate(yaml.safe_load(text), "proposal")
     edits: list[str] = []
     cells = {"study": hand.study}
     pairs = [(hand.calibration, ours.calibration), (hand.experiment, ours.experiment)]

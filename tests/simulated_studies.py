@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.checks import validate
 
 PROJECT = Path(__file__).parents[1]
 
@@ -29,7 +29,7 @@ class SimulatedStudy:
 
     def config(self):
         raw = yaml.safe_load((PROJECT / self.config_file).read_text(encoding="utf-8"))
-        return typed(StudyConfig, validate(raw, self.config_file))
+        return validate(raw, self.config_file)
 
     def parameters(self):
         return yaml.safe_load((self.data / "simulation.yaml").read_text(encoding="utf-8"))

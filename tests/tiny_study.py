@@ -20,7 +20,7 @@ SHOWN = ["sector", "job", "cost"]
 
 @dataclass
 class TinyStudy:
-    """Config and raw tables (all text); `contents` replaces the bytes of a raw file."""
+    """Config and raw tables (all text); `contents` replaces the bytes of a file."""
 
     config: dict[str, Any]
     calibration: pd.DataFrame
@@ -34,10 +34,10 @@ class TinyStudy:
         self.experiment.to_csv(folder / "experiment.csv", index=False)
         if self.roster is not None:
             self.roster.to_csv(folder / "roster.csv", index=False)
-        for name, content in self.contents.items():
-            (folder / name).write_bytes(content)
         path = folder / "study.yaml"
         path.write_text(yaml.safe_dump(self.config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        for name, content in self.contents.items():
+            (folder / name).write_bytes(content)
         return path
 
 

@@ -18,8 +18,12 @@ REFERENCE = (5, 5, 5, 5, 5, 3, 3)  # levels of the reference study: 28,125 petit
 
 
 def factorial(shape, prohibited=(), randomisation="rejection"):
-    attributes = [AttributeConfig(f"a{i}", [f"l{j}" for j in range(size)]) for i, size in enumerate(shape)]
-    return Design.from_config(DesignConfig(attributes, list(prohibited), randomisation))
+    attributes = [
+        AttributeConfig(name=f"a{i}", levels=[f"l{j}" for j in range(size)]) for i, size in enumerate(shape)
+    ]
+    return Design.from_config(
+        DesignConfig(attributes=attributes, prohibited=list(prohibited), randomisation=randomisation)
+    )
 
 
 def utility_of(values, petitions, design):
@@ -79,9 +83,9 @@ def simulate(
 def as_respondents(table):
     """Add ids and weights to a table of covariates, numbers or categoricals; also return their config."""
     covariates = tuple(
-        CovariateConfig(name, "categorical", levels=list(column.cat.categories))
+        CovariateConfig(name=name, kind="categorical", levels=list(column.cat.categories))
         if isinstance(column.dtype, pd.CategoricalDtype)
-        else CovariateConfig(name, "numeric")
+        else CovariateConfig(name=name, kind="numeric")
         for name, column in table.items()
     )
     respondents = table.assign(weight=1.0)

@@ -102,7 +102,11 @@ def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):
 def test_audit_counts_what_was_fielded_otherwise(fitted):
     design, model, people, roster, _ = fitted
     table = assign(model, people, roster, POLICIES, 3, 7)
-    arms = [ArmConfig("none"), ArmConfig("best", policy="overall_best"), ArmConfig("mine", policy="nano")]
+    arms = [
+        ArmConfig(name="none"),
+        ArmConfig(name="best", policy="overall_best"),
+        ArmConfig(name="mine", policy="nano"),
+    ]
     people = roster.copy()
     people["arm"] = np.resize(["none", "best", "mine"], 120)
     policy = people["arm"].map({"none": "nano", "best": "overall_best", "mine": "nano"})

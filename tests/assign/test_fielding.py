@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 from nanotarget.assign.fielding import fielding_table, without_formulas
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
-from nanotarget.study.config import FIELDING, AttributeConfig, DesignConfig, RosterArmConfig
+from nanotarget.study.checks import FIELDING
+from nanotarget.study.config import AttributeConfig, DesignConfig, RosterArmConfig
 
 ARMS = [
-    RosterArmConfig("control"),
-    RosterArmConfig("best", policy="overall_best"),
-    RosterArmConfig("nano", policy="nano"),
+    RosterArmConfig(name="control"),
+    RosterArmConfig(name="best", policy="overall_best"),
+    RosterArmConfig(name="nano", policy="nano"),
 ]
 DESIGN = Design.from_config(
     DesignConfig(
         attributes=[
-            AttributeConfig("Cost", ["-5 %", "+5 %"], column="cost"),
-            AttributeConfig("Who", ['Seek "better" Job', "@home, <br>"], column="who"),
+            AttributeConfig(name="Cost", levels=["-5 %", "+5 %"], column="cost"),
+            AttributeConfig(name="Who", levels=['Seek "better" Job', "@home, <br>"], column="who"),
         ],
         petition_text="{{ petition['Cost'] }}\nfor {{ petition['Who'] }}",
     )

@@ -20,8 +20,12 @@ from nanotarget.study import artefacts
 from nanotarget.study.config import RosterArmConfig
 from nanotarget.study.problems import InputError
 
-EQUAL = [RosterArmConfig("control"), RosterArmConfig("best"), RosterArmConfig("nano")]
-UNEQUAL = [RosterArmConfig("control", 0.1), RosterArmConfig("best", 0.35), RosterArmConfig("nano", 0.55)]
+EQUAL = [RosterArmConfig(name="control"), RosterArmConfig(name="best"), RosterArmConfig(name="nano")]
+UNEQUAL = [
+    RosterArmConfig(name="control", share=0.1),
+    RosterArmConfig(name="best", share=0.35),
+    RosterArmConfig(name="nano", share=0.55),
+]
 NOBODY = pd.DataFrame(columns=LEDGER_COLUMNS, dtype="str")
 
 
@@ -41,7 +45,7 @@ def counts(drawn, arms, by="block"):
 
 blocked = st.lists(st.sampled_from("uvwxyz"), min_size=1, max_size=60)
 armed = st.lists(st.floats(0.01, 1), min_size=2, max_size=5).map(
-    lambda parts: [RosterArmConfig(f"a{i}", part) for i, part in enumerate(parts)]
+    lambda parts: [RosterArmConfig(name=f"a{i}", share=part) for i, part in enumerate(parts)]
 )
 
 
@@ -67,7 +71,10 @@ def test_complete_randomisation_gives_floor_or_ceiling(n):
 
 def test_shares_are_relative_and_equal_without_any():
     assert shares(EQUAL).tolist() == pytest.approx([1 / 3] * 3)
-    assert shares([RosterArmConfig("a", 1), RosterArmConfig("b", 3)]).tolist() == [0.25, 0.75]
+    assert shares([RosterArmConfig(name="a", share=1), RosterArmConfig(name="b", share=3)]).tolist() == [
+        0.25,
+        0.75,
+    ]
 
 
 @pytest.mark.statistical

@@ -35,7 +35,8 @@ from nanotarget.petitions.ensemble import (
 from nanotarget.petitions.score import best_petitions, landscape
 from nanotarget.petitions.utilities import part_worths
 from nanotarget.study import artefacts
-from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
+from nanotarget.study.checks import validate
+from nanotarget.study.config import BartConfig
 from nanotarget.study.response import Choice
 
 PROJECT = Path(__file__).parents[2]
@@ -194,7 +195,7 @@ def conjoint():
     """The real conjoint that cjbart was timed on: design and training data."""
     settings = yaml.safe_load((PROJECT / "examples" / f"{CONJOINT}.yaml").read_text(encoding="utf-8"))
     settings["calibration"]["file"] = str(REFERENCE / "data" / CONJOINT / "data.csv.gz")
-    config = typed(StudyConfig, validate(settings, CONJOINT))
+    config = validate(settings, CONJOINT)
     design = Design.from_config(config.design)
     sample = read_samples("new", design, config.covariates, config.calibration, None).calibration
     covariates = tuple(config.covariates)

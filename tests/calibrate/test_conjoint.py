@@ -19,19 +19,21 @@ NUMBERS = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_hi
 JOB, REASON, TAX = "Job", 'C(Reason) + "x" <br>', "税 $x_1$ & 50% \\cmd"
 NASTY = Design.from_config(
     DesignConfig(
-        [
-            AttributeConfig(JOB, ["None", "Job", "NA"]),
-            AttributeConfig(REASON, ["Seek Better Job", "<b>Job</b>", "'; drop", "10"]),
-            AttributeConfig(TAX, ["税金", "補助金"], probabilities=[0.7, 0.3]),
+        attributes=[
+            AttributeConfig(name=JOB, levels=["None", "Job", "NA"]),
+            AttributeConfig(name=REASON, levels=["Seek Better Job", "<b>Job</b>", "'; drop", "10"]),
+            AttributeConfig(name=TAX, levels=["税金", "補助金"], probabilities=[0.7, 0.3]),
         ]
     )
 )
 RESTRICTED = Design.from_config(
     DesignConfig(
-        [
-            AttributeConfig("education", ["none", "some", "college"]),
-            AttributeConfig("gender", ["f", "m"]),
-            AttributeConfig("work", ["janitor", "nurse", "doctor"], probabilities=[0.5, 0.3, 0.2]),
+        attributes=[
+            AttributeConfig(name="education", levels=["none", "some", "college"]),
+            AttributeConfig(name="gender", levels=["f", "m"]),
+            AttributeConfig(
+                name="work", levels=["janitor", "nurse", "doctor"], probabilities=[0.5, 0.3, 0.2]
+            ),
         ],
         prohibited=[{"education": ["none", "some"], "work": ["doctor"]}],
         randomisation="sequential",
@@ -169,9 +171,11 @@ def test_restricted_effects_average_over_what_the_design_allows():
     """Within the block the model is saturated: effects are weighted differences of cell means."""
     design = Design.from_config(
         DesignConfig(
-            [
-                AttributeConfig("education", ["none", "some", "college"], probabilities=[0.2, 0.3, 0.5]),
-                AttributeConfig("work", ["janitor", "nurse", "doctor"]),
+            attributes=[
+                AttributeConfig(
+                    name="education", levels=["none", "some", "college"], probabilities=[0.2, 0.3, 0.5]
+                ),
+                AttributeConfig(name="work", levels=["janitor", "nurse", "doctor"]),
             ],
             prohibited=[{"education": ["none"], "work": ["doctor"]}],
             randomisation="sequential",
@@ -221,9 +225,9 @@ def test_a_survey_without_answers_gives_no_numbers():
 
 
 COVARIATES = [
-    CovariateConfig("age", "numeric"),
-    CovariateConfig("party", "categorical", levels=["red", "blue", "none"]),
-    CovariateConfig("owner", "categorical", levels=["no", "yes"]),
+    CovariateConfig(name="age", kind="numeric"),
+    CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none"]),
+    CovariateConfig(name="owner", kind="categorical", levels=["no", "yes"]),
 ]
 
 
@@ -373,8 +377,10 @@ def test_intervals_cover_the_truth(se_type):
 def test_balance_has_its_nominal_size_although_contrasts_are_many_and_respondents_few():
     """26 contrasts, 60 respondents: without the correction every other test rejects."""
     shape = (5, 5, 5, 5, 5, 3, 3)
-    attributes = [AttributeConfig(f"a{i}", [f"l{j}" for j in range(size)]) for i, size in enumerate(shape)]
-    design = Design.from_config(DesignConfig(attributes))
+    attributes = [
+        AttributeConfig(name=f"a{i}", levels=[f"l{j}" for j in range(size)]) for i, size in enumerate(shape)
+    ]
+    design = Design.from_config(DesignConfig(attributes=attributes))
     rejected = []
     for draw in range(120):
         rng = child_rng(draw, "size")

@@ -273,7 +273,7 @@ def test_utilities_follow_permuted_rows_and_relabelled_levels(outcome):
     other = replace(
         data,
         respondents=data.respondents.rename(columns=names),
-        covariates=tuple(CovariateConfig(names[c.name], "numeric") for c in data.covariates[::-1]),
+        covariates=tuple(CovariateConfig(name=names[c.name], kind="numeric") for c in data.covariates[::-1]),
     )
     assert np.allclose(base, utilities(other), atol=1e-7)
 
@@ -338,9 +338,9 @@ def test_missing_covariates_and_unknown_categories_are_encoded():
         }
     )
     covariates = [
-        CovariateConfig("age", "numeric"),
-        CovariateConfig("party", "categorical", levels=["A", "B", "C"]),
-        CovariateConfig("hidden", "numeric", target=False),
+        CovariateConfig(name="age", kind="numeric"),
+        CovariateConfig(name="party", kind="categorical", levels=["A", "B", "C"]),
+        CovariateConfig(name="hidden", kind="numeric", target=False),
     ]
     encoder = CovariateEncoder.fit(table, covariates)
     names = [(f.covariate, f.level, f.missing) for f in encoder.features]
@@ -460,11 +460,11 @@ def test_one_respondent_is_enough_to_fit():
 
 def weighted_design():
     attributes = [
-        AttributeConfig("a", ["x", "y", "z"], probabilities=[0.6, 0.3, 0.1]),
-        AttributeConfig("b", ["u", "v"], probabilities=[0.8, 0.2]),
-        AttributeConfig("c", ["r", "s", "t"]),
+        AttributeConfig(name="a", levels=["x", "y", "z"], probabilities=[0.6, 0.3, 0.1]),
+        AttributeConfig(name="b", levels=["u", "v"], probabilities=[0.8, 0.2]),
+        AttributeConfig(name="c", levels=["r", "s", "t"]),
     ]
-    return Design.from_config(DesignConfig(attributes))
+    return Design.from_config(DesignConfig(attributes=attributes))
 
 
 @pytest.mark.parametrize("design", [DESIGN, weighted_design()])

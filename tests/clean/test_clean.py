@@ -15,7 +15,7 @@ from nanotarget.clean.cells import parse_numbers
 from nanotarget.clean.samples import read_samples
 from nanotarget.clean.shown import check_design
 from nanotarget.study import artefacts
-from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.checks import validate
 from nanotarget.study.problems import InputError
 from tiny_study import await_fielding, tiny_study
 
@@ -27,7 +27,7 @@ def cleaned(study, folder, monkeypatch):
 
 
 def read_study(text):
-    study = typed(StudyConfig, validate(yaml.safe_load(text), "study.yaml"))
+    study = validate(yaml.safe_load(text), "study.yaml")
     design = check_design(study.design, "study.yaml") if study.design else None
     return read_samples(
         study.samples, design, study.covariates, study.calibration, study.experiment, study.roster

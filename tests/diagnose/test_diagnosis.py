@@ -162,7 +162,7 @@ def test_a_covariate_without_variation_changes_nothing(base):
     data = world()
     people = data.respondents.assign(same=1.0)
     more = replace(
-        data, respondents=people, covariates=(*data.covariates, CovariateConfig("same", "numeric"))
+        data, respondents=people, covariates=(*data.covariates, CovariateConfig(name="same", kind="numeric"))
     )
     found = diagnose(inputs(more))
     pd.testing.assert_frame_equal(found.diagnostics, base.diagnostics, rtol=1e-9, atol=1e-9)
@@ -225,7 +225,7 @@ def test_people_counted_twice_with_half_weights_change_no_mean(base):
 def test_both_goals_are_mirror_images():
     """Dissuasion of an outcome is support of its opposite."""
     data = world()
-    found = diagnose(inputs(data, replace(SETTINGS, goal="dissuade")))
+    found = diagnose(inputs(data, SETTINGS.model_copy(update={"goal": "dissuade"})))
     mirrored = diagnose(inputs(replace(data, outcome=-data.outcome)))
     for key, value in estimates(mirrored).items():
         other = (*key[:3], "dissuade" if key[3] == "support" else "support", key[4])
@@ -237,12 +237,12 @@ def test_both_goals_are_mirror_images():
 def test_refits_are_scored_for_the_goal(variant):
     """To dissuade they are those of the opposite outcome, like all else of the diagnosis."""
     data = world()
-    settings = replace(SETTINGS, ladder=[RungConfig("one", ["z0"])])
+    settings = SETTINGS.model_copy(update={"ladder": [RungConfig(name="one", covariates=["z0"])]})
     opposite = replace(data, outcome=-data.outcome)
     down, mirrored, up = (
         Refitting(own, CalibrateConfig(), goal, "ridge", 1).refit(variant)
         for own, goal in (
-            (data, replace(settings, goal="dissuade")),
+            (data, settings.model_copy(update={"goal": "dissuade"})),
             (opposite, settings),
             (data, settings),
         )
@@ -390,8 +390,9 @@ def test_the_gain_that_breaks_even_counts_where_it_is_larger():
     costs = CostsConfig(value=2.0, calibration=900, message=10, audience=1000)
     settings = DiagnoseConfig(sesoi=0.3, costs=costs)
     assert threshold(settings, 11) == (0.5, 0.5)  # (900 + 10 * 10) / (2 * 1000)
-    assert threshold(replace(settings, sesoi=0.6), 11) == (0.6, 0.5)
-    assert threshold(replace(settings, costs=replace(costs, audience=None)), 11) == (0.3, None)
+    assert threshold(settings.model_copy(update={"sesoi": 0.6}), 11) == (0.6, 0.5)
+    without = settings.model_copy(update={"costs": costs.model_copy(update={"audience": None})})
+    assert threshold(without, 11) == (0.3, None)
 
 
 def test_the_learning_curve_finds_its_limit():
@@ -414,7 +415,7 @@ def test_the_median_of_divisions_widens_where_they_disagree():
 
 
 def test_variants_follow_the_learner():
-    settings = DiagnoseConfig(splits=2, ladder=[RungConfig("one", ["z0"])])
+    settings = DiagnoseConfig(splits=2, ladder=[RungConfig(name="one", covariates=["z0"])])
     parts = {"shares": ["share_25", "share_50", "share_75"], "rungs": ["rung_1"]}
     assert settings.variants(["ridge"]) == {"splits": ["split_2"], **parts}
     assert settings.variants(["ridge", "bart"]) == {"splits": ["split_1", "split_2"], **parts}

@@ -16,9 +16,9 @@ from worlds import factorial
 
 UNEVEN = Design.from_config(
     DesignConfig(
-        [
-            AttributeConfig("a", ["x", "y"], probabilities=[0.3, 0.7]),
-            AttributeConfig("b", ["x", "y", "z"], probabilities=[0.5, 0.2, 0.3]),
+        attributes=[
+            AttributeConfig(name="a", levels=["x", "y"], probabilities=[0.3, 0.7]),
+            AttributeConfig(name="b", levels=["x", "y", "z"], probabilities=[0.5, 0.2, 0.3]),
         ]
     )
 )

@@ -13,7 +13,7 @@ from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]
-AGE = CovariateConfig("age", "numeric")
+AGE = CovariateConfig(name="age", kind="numeric")
 
 
 def sample(rng, n=900, reach=0.7, leak=0.0, effect=(0.0, 0.5, 1.0)):
@@ -276,8 +276,8 @@ def test_estimates_without_failed_checks_are_never_confirmatory(table):
         id="",
         date="2025-01-01",
         arms=ARMS,
-        outcomes=[RegisteredOutcome("y", "continuous")],
-        hypotheses=[Analysis("H1", "y")],
+        outcomes=[RegisteredOutcome(name="y", kind="continuous")],
+        hypotheses=[Analysis(id="H1", outcome="y")],
     )
     found = estimate.checks(table, ARMS, ["y"], registration=registered)
     labels = set(zip(found["sample"], found["label"], strict=True))

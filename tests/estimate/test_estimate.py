@@ -12,8 +12,8 @@ from nanotarget.study.seeds import child_rng
 
 ARMS = ["control <br>", "best - of all", "nano"]
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]
-AGE = CovariateConfig("age", "numeric")
-PARTY = CovariateConfig("party", "categorical", levels=["red", "blue", "none"])
+AGE = CovariateConfig(name="age", kind="numeric")
+PARTY = CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none"])
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_renaming_arms_renames_and_reordering_them_turns_signs(table):
 
 
 def test_relabelling_levels_does_not_change_the_adjustment(table):
-    turned = CovariateConfig("party", "categorical", levels=["none", "red", "blue"])
+    turned = CovariateConfig(name="party", kind="categorical", levels=["none", "red", "blue"])
     first, second = (estimate.effects(table, ARMS, ["support"], [AGE, p]) for p in (PARTY, turned))
     pd.testing.assert_frame_equal(first, second, rtol=1e-9)
 
@@ -194,8 +194,8 @@ def test_covariates_that_cannot_be_adjusted_for_are_left_out_and_named(table):
     rare = table["party"].astype("str")
     rare.iloc[0] = "rare"
     table["party"] = pd.Categorical(rare, ["red", "blue", "none", "rare"])
-    party = CovariateConfig("party", "categorical", levels=["red", "blue", "none", "rare"])
-    numeric = [CovariateConfig(name, "numeric") for name in ("age", "twice", "constant")]
+    party = CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none", "rare"])
+    numeric = [CovariateConfig(name=name, kind="numeric") for name in ("age", "twice", "constant")]
     found = estimate.effects(table, ARMS, ["support"], [*numeric, party])
     lin = found[found["estimator"] == "lin"]
     assert lin["note"].eq("not adjusted for twice, constant, party: rare").all()

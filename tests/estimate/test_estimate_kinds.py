@@ -23,14 +23,14 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 ARMS = ["control", "best", "nano"]
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]
-AGE = CovariateConfig("age", "numeric")
-PARTY = CovariateConfig("party", "categorical", levels=["red", "blue", "none"])
+AGE = CovariateConfig(name="age", kind="numeric")
+PARTY = CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none"])
 KINDS = {"sign": "binary", "support": "continuous", "grade": "ordinal", "visits": "count"}
 CONTRASTS = np.array([[-1, 1, 0], [-1, 0, 1], [0, -1, 1]])
 
 
 def outcomes(*names):
-    return [OutcomeConfig(name, KINDS[name]) for name in names]
+    return [OutcomeConfig(name=name, kind=KINDS[name]) for name in names]
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_one_cluster_in_an_arm_spoils_only_its_contrasts(table):
 def many(table, columns):
     rng = child_rng(6, "many")
     noise = {f"v{j}": rng.normal(size=len(table)) for j in range(columns)}
-    return table.assign(**noise), [AGE, *(CovariateConfig(name, "numeric") for name in noise)]
+    return table.assign(**noise), [AGE, *(CovariateConfig(name=name, kind="numeric") for name in noise)]
 
 
 def test_many_covariates_become_one_prognostic_score(table):
@@ -256,7 +256,7 @@ def test_the_score_makes_small_trials_more_precise_and_covers():
         data = pd.DataFrame({f"z{j}": z[:, j] for j in range(20)}).assign(
             arm=pd.Categorical.from_codes(arm, ARMS), y=y, weight=1.0
         )
-        covariates = [CovariateConfig(f"z{j}", "numeric") for j in range(20)]
+        covariates = [CovariateConfig(name=f"z{j}", kind="numeric") for j in range(20)]
         found = estimate.effects(data, ARMS, ["y"], covariates)
         dim, lin = (found[found["estimator"] == e].iloc[1] for e in ("dim", "lin"))
         covered.append(lin["conf_low"] <= 1.0 <= lin["conf_high"])
@@ -602,8 +602,15 @@ def test_adjusted_p_values_equal_statsmodels():
 
 
 def registered(**changes):
-    hypothesis = Analysis("H1", "sign", contrast=["nano", "best"], estimator="dim")
-    return Registration("osf", "x", "2025-01-01", ARMS, [RegisteredOutcome("sign", "binary")], [hypothesis])
+    hypothesis = Analysis(id="H1", outcome="sign", contrast=["nano", "best"], estimator="dim")
+    return Registration(
+        registry="osf",
+        id="x",
+        date="2025-01-01",
+        arms=ARMS,
+        outcomes=[RegisteredOutcome(name="sign", kind="binary")],
+        hypotheses=[hypothesis],
+    )
 
 
 def test_the_specification_curve_is_ordered_and_marks_one_confirmatory_row(table):
@@ -727,7 +734,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
 def test_sentences_say_what_the_data_exclude(value, error, non_superiority, sentence):
     found = row_of(value, error)
     assert found["non_superiority"].item() == non_superiority
-    labelled = [OutcomeConfig("sign", "binary", label="signs")]
+    labelled = [OutcomeConfig(name="sign", kind="binary", label="signs")]
     assert estimate.sentences(found, ARMS, labelled)["sentence"].item() == sentence
 
 
@@ -753,7 +760,7 @@ def test_every_kind_of_outcome_has_its_scales():
         }
     )
     kinds = {"yes": "binary", "grade": "ordinal", "number": "continuous", "euros": "count"}
-    outcomes = [OutcomeConfig(name, kind, range=[1, 5]) for name, kind in kinds.items()]
+    outcomes = [OutcomeConfig(name=name, kind=kind, range=[1, 5]) for name, kind in kinds.items()]
     found = estimate.scales(table, ["a", "b", "c"], outcomes)
     assert list(found.columns) == list(estimate.SCALE_COLUMNS)
     assert found.groupby("outcome")["estimator"].unique().map(set).to_dict() == {

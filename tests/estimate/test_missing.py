@@ -16,8 +16,8 @@ from nanotarget.study.config import CovariateConfig
 from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
-AGE = CovariateConfig("age", "numeric")
-PARTY = CovariateConfig("party", "categorical", levels=["red", "blue", "none"])
+AGE = CovariateConfig(name="age", kind="numeric")
+PARTY = CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none"])
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]
 
 
@@ -89,13 +89,13 @@ def test_interactions_equal_one_regression_of_statsmodels(table):
 
 def test_interactions_neither_depend_on_the_order_of_arms_nor_of_levels(table):
     first = estimate.differential_attrition(table, ARMS, ["y"], [AGE, PARTY])
-    turned = CovariateConfig("party", "categorical", levels=["none", "red", "blue"])
+    turned = CovariateConfig(name="party", kind="categorical", levels=["none", "red", "blue"])
     second = estimate.differential_attrition(table[::-1], ARMS[::-1], ["y"], [AGE, turned])
     pd.testing.assert_frame_equal(first, second, rtol=1e-8)
 
 
 def test_interactions_that_cannot_be_tested_say_why(table):
-    with_arm = CovariateConfig("same", "numeric")
+    with_arm = CovariateConfig(name="same", kind="numeric")
     table = table.assign(same=table["arm"].cat.codes.astype(float), lost=np.nan)
     rare = np.where(np.arange(len(table)) == np.flatnonzero(table["arm"] == "nano")[0], "blue", "red")
     table = table.assign(party=pd.Categorical(rare, PARTY.levels))
@@ -459,7 +459,7 @@ def test_weighted_effects_of_bad_data(table):
     table.loc[table["arm"] == "best", "y"] = np.nan
     table["apart"] = (table["y"].isna()).astype(float)
     table["flat"] = table["y"] * 0
-    apart = CovariateConfig("apart", "numeric")
+    apart = CovariateConfig(name="apart", kind="numeric")
     found = estimate.ipw_effects(table, [*ARMS, "nobody"], ["y", "flat"], [apart, AGE])
     rows = pick(found, outcome="y").set_index("contrast")
     assert np.isfinite(rows.loc["nano - control", NUMBERS].astype(float)).all()

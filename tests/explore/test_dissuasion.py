@@ -19,7 +19,7 @@ from nanotarget.diagnose.dividend import Dividend
 from nanotarget.explore.pair import Pair
 from nanotarget.petitions.policy import overall_best
 from nanotarget.petitions.utilities import Tables, additive_layout
-from nanotarget.study.config import validate
+from nanotarget.study.checks import validate
 from nanotarget.study.problems import InputError
 from nanotarget.study.seeds import child_rng
 from worlds import answer, as_respondents, factorial, simulate

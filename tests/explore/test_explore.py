@@ -12,14 +12,18 @@ from nanotarget.study.config import CovariateConfig, GroupConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
-PRIOR = CovariateConfig("prior", "numeric", range=[0, 10])
-PARTY = CovariateConfig("party", "categorical", levels=["red", "blue", "none", "<b>"])
+PRIOR = CovariateConfig(name="prior", kind="numeric", range=[0, 10])
+PARTY = CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none", "<b>"])
 BY_PRIOR = SubgroupConfig(
-    "support",
-    "prior",
-    [GroupConfig("opposed", max=3), GroupConfig("persuadable", 4, 6), GroupConfig("base", min=7)],
+    name="support",
+    covariate="prior",
+    groups=[
+        GroupConfig(name="opposed", max=3),
+        GroupConfig(name="persuadable", min=4, max=6),
+        GroupConfig(name="base", min=7),
+    ],
 )
-BY_PARTY = SubgroupConfig("party", "party")
+BY_PARTY = SubgroupConfig(name="party", covariate="party")
 
 
 def experiment(sizes, rng=None):
@@ -145,7 +149,7 @@ def test_a_group_without_an_arm_leaves_the_interaction_to_the_others(n):
     sizes = {**BIG, "<b>": (25, 35, n)}
     table = experiment(sizes)
     found = run(table, BY_PARTY).iloc[0]
-    three = CovariateConfig("party", "categorical", levels=PARTY.levels[:3])
+    three = CovariateConfig(name="party", kind="categorical", levels=PARTY.levels[:3])
     same = explore.subgroups(table, ARMS, ["y"], [BY_PARTY], [three], 10).iloc[0]
     columns = ["interaction_f", "interaction_df1", "interaction_df2", "interaction_p"]
     np.testing.assert_allclose(found[columns].astype(float), same[columns].astype(float), rtol=1e-9)

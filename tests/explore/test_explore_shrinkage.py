@@ -15,8 +15,8 @@ from nanotarget.study.seeds import child_rng
 
 ARMS = ["control", "best", "nano"]
 LEVELS = ["opposed", "open", "base", "<b>"]
-SUPPORT = CovariateConfig("prior", "categorical", levels=LEVELS)
-BY = SubgroupConfig("support", "prior")
+SUPPORT = CovariateConfig(name="prior", kind="categorical", levels=LEVELS)
+BY = SubgroupConfig(name="support", covariate="prior")
 Y = np.array([0.9, -0.2, 0.4, 0.1, 1.6])
 ERROR = np.array([0.3, 0.2, 0.5, 0.25, 0.4])
 

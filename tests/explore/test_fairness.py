@@ -16,8 +16,8 @@ from nanotarget.study.seeds import child_rng
 f = importlib.import_module("nanotarget.explore.fairness")
 
 ARMS = ["best", "nano"]
-GENDER = CovariateConfig("gender", "categorical", levels=["w", "m", "d"])
-BY = SubgroupConfig("gender", "gender")
+GENDER = CovariateConfig(name="gender", kind="categorical", levels=["w", "m", "d"])
+BY = SubgroupConfig(name="gender", covariate="gender")
 
 
 def study(sizes=(150, 140, 60), seed=1):

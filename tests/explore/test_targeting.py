@@ -17,13 +17,15 @@ from nanotarget.study.seeds import child_rng
 t = importlib.import_module("nanotarget.explore.targeting")
 
 ARMS = ["control", "best", "nano"]
-PRIOR = CovariateConfig("prior", "numeric")
-PARTY = CovariateConfig("party", "categorical", levels=["red", "blue", "none", "rare"])
+PRIOR = CovariateConfig(name="prior", kind="numeric")
+PARTY = CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none", "rare"])
 COVARIATES = [PRIOR, PARTY]
 BY_PRIOR = SubgroupConfig(
-    "support", "prior", [GroupConfig("low", max=-0.5), GroupConfig("high", min=-0.4999)]
+    name="support",
+    covariate="prior",
+    groups=[GroupConfig(name="low", max=-0.5), GroupConfig(name="high", min=-0.4999)],
 )
-BY_PARTY = SubgroupConfig("party", "party")
+BY_PARTY = SubgroupConfig(name="party", covariate="party")
 
 
 def experiment(n=600, seed=1, slope=0.5, weighted=True, **more):
@@ -348,7 +350,7 @@ def test_an_arm_with_hardly_anybody_gets_a_note(keep):
 
 def test_a_constant_outcome_collinear_covariates_and_equal_promises_are_no_accident():
     table = experiment(300).assign(same=1.0)
-    twice = CovariateConfig("twice", "numeric")
+    twice = CovariateConfig(name="twice", kind="numeric")
     table["twice"] = 2 * table["prior"]
     gain = pd.Series(0.25, index=table["respondent_id"])
     found = t.targeting(table, ARMS, ["same", "y"], [PRIOR, twice], [], COVARIATES, gain, 10, 1)

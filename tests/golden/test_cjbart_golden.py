@@ -15,7 +15,8 @@ from nanotarget.calibrate.learners import TrainingData
 from nanotarget.calibrate.learners.bart import fit_bart
 from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import BartConfig, StudyConfig, typed, validate
+from nanotarget.study.checks import validate
+from nanotarget.study.config import BartConfig
 from nanotarget.study.response import Choice
 
 pytestmark = pytest.mark.golden
@@ -29,7 +30,7 @@ def effects(reference, project):
     """cjbart's and our individual effects, one row a respondent and level."""
     settings = yaml.safe_load((project / "examples" / f"{STUDY}.yaml").read_text(encoding="utf-8"))
     settings["calibration"]["file"] = str(reference / "data" / STUDY / "data.csv.gz")
-    config = typed(StudyConfig, validate(settings, STUDY))
+    config = validate(settings, STUDY)
     design = Design.from_config(config.design)
     sample = read_samples("new", design, config.covariates, config.calibration, None).calibration
     data = TrainingData.from_tables(

@@ -11,7 +11,7 @@ import yaml
 
 from nanotarget.calibrate import conjoint
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.checks import validate
 
 pytestmark = pytest.mark.golden
 
@@ -38,7 +38,7 @@ def table(path):
 def study(reference, project, name):
     """The contract's table of profiles, straight from the reference file, and the design."""
     settings = yaml.safe_load((project / "examples" / f"{name}.yaml").read_text(encoding="utf-8"))
-    config = typed(StudyConfig, validate(settings, name))
+    config = validate(settings, name)
     design = Design.from_config(config.design)
     raw = table(reference / "data" / name / "data.csv.gz")
     profiles = pd.DataFrame({"respondent_id": raw["respondent"].astype(str), "weight": 1.0})
@@ -171,7 +171,7 @@ def test_level_probabilities_equal_cjoint(reference, project):
     name = "conjoint_immigration_hhy2014"
     settings = yaml.safe_load((project / "examples" / f"{name}.yaml").read_text(encoding="utf-8"))
     settings["design"]["randomisation"] = "rejection"
-    design = Design.from_config(typed(StudyConfig, validate(settings, name)).design)
+    design = Design.from_config(validate(settings, name).design)
     golden = table(reference / "golden" / f"{name}__design_marginal_probs.csv")
     golden["attribute"] = golden["attribute"].str.replace(" ", "").str.lower()
     found = pd.DataFrame(

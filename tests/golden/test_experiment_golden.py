@@ -11,14 +11,8 @@ import yaml
 from nanotarget import estimate, explore
 from nanotarget.calibrate import regression
 from nanotarget.estimate import Specification
-from nanotarget.study.config import (
-    CovariateConfig,
-    OutcomeConfig,
-    StudyConfig,
-    SubgroupConfig,
-    typed,
-    validate,
-)
+from nanotarget.study.checks import validate
+from nanotarget.study.config import CovariateConfig, OutcomeConfig, SubgroupConfig
 
 pytestmark = pytest.mark.golden
 
@@ -38,7 +32,7 @@ def table(path):
 def study(reference, project, name):
     """The contract's table of the experiment, straight from the reference file, and the config."""
     settings = yaml.safe_load((project / "examples" / f"{name}.yaml").read_text(encoding="utf-8"))
-    config = typed(StudyConfig, validate(settings, name))
+    config = validate(settings, name)
     experiment = config.experiment
     raw = table(reference / "data" / name / "data.csv.gz")
     # The golden files name the arms as the raw files do.
@@ -98,7 +92,7 @@ def test_effects_and_holm_equal_estimatr(reference, project, name):
 
 
 def specified(data, arms, outcomes, adjust, spec):
-    outcomes = [OutcomeConfig(name, "continuous") for name in outcomes]
+    outcomes = [OutcomeConfig(name=name, kind="continuous") for name in outcomes]
     return estimate.robustness(data, arms, outcomes, adjust, specifications=[spec])
 
 
@@ -227,9 +221,11 @@ def test_balance_equals_r(reference, project):
     covariates = [c for c in config.covariates if c.name != "newbie"]
     # R's file has newbie as a number.
     data = data.assign(newbie=data["newbie"].astype(float))
-    covariates.append(CovariateConfig("newbie", "numeric"))
+    covariates.append(CovariateConfig(name="newbie", kind="numeric"))
     for binary in ("mens", "womens"):
-        covariates = [CovariateConfig(binary, "numeric") if c.name == binary else c for c in covariates]
+        covariates = [
+            CovariateConfig(name=binary, kind="numeric") if c.name == binary else c for c in covariates
+        ]
         data[binary] = data[binary].astype(float)
     found = estimate.balance(data, arms, covariates)
     found["covariate"] += found["level"]
@@ -314,8 +310,10 @@ def test_subgroups_equal_estimatr(reference, project, name, outcome, by, groups)
     if by == "bought":
         both = data["mens"].astype(float) + 2 * data["womens"].astype(float)
         data = data.assign(bought=both.map({1: "mens only", 2: "womens only", 3: "both"}))
-    covariate = CovariateConfig(by, "categorical", levels=levels)
-    found = explore.subgroups(data, arms, [outcome], [SubgroupConfig("g", by)], [covariate], 10)
+    covariate = CovariateConfig(name=by, kind="categorical", levels=levels)
+    found = explore.subgroups(
+        data, arms, [outcome], [SubgroupConfig(name="g", covariate=by)], [covariate], 10
+    )
     found = found.rename(columns={"group": "subgroup"})
     columns = {c: c for c in ("estimate", "std_error", "p_value", "conf_low", "conf_high", "df")}
     columns |= {

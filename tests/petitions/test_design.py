@@ -13,11 +13,20 @@ from nanotarget.study.problems import InputError
 def make_design(shape=(2, 3, 4), prohibited=(), randomisation="rejection", probabilities=None, text=None):
     attributes = [
         AttributeConfig(
-            f"a{i}", [f"level {j}" for j in range(size)], probabilities=(probabilities or {}).get(i)
+            name=f"a{i}",
+            levels=[f"level {j}" for j in range(size)],
+            probabilities=(probabilities or {}).get(i),
         )
         for i, size in enumerate(shape)
     ]
-    return Design.from_config(DesignConfig(attributes, list(prohibited), randomisation, text))
+    return Design.from_config(
+        DesignConfig(
+            attributes=attributes,
+            prohibited=list(prohibited),
+            randomisation=randomisation,
+            petition_text=text,
+        )
+    )
 
 
 TIED = [{"a0": ["level 0"], "a2": ["level 1", "level 3"]}]
@@ -86,7 +95,9 @@ def test_prohibitions_that_leave_nothing_are_an_input_error():
 def test_codes_and_frame_are_inverse_with_awkward_names():
     names = ["Job", 'say "hi" <br>', "気候 $x_1$"]
     levels = ["Seek Better Job", "Job", "100 %_&"]
-    design = Design.from_config(DesignConfig([AttributeConfig(name, levels) for name in names]))
+    design = Design.from_config(
+        DesignConfig(attributes=[AttributeConfig(name=name, levels=levels) for name in names])
+    )
     petitions = design.draw(50, np.random.default_rng(1))
     frame = design.frame(petitions)
     assert list(frame.columns) == names
@@ -105,7 +116,10 @@ def test_texts_fill_the_template_and_leave_data_alone():
     design = make_design(text="We want {{ petition['a0'] }}, {{ petition['a2'] | upper }}.")
     assert design.texts(np.array([[1, 0, 3]])) == ["We want level 1, LEVEL 3."]
     evil = Design.from_config(
-        DesignConfig([AttributeConfig("x", ["{{ 7 * 7 }}", "b"])], petition_text="{{ petition['x'] }}")
+        DesignConfig(
+            attributes=[AttributeConfig(name="x", levels=["{{ 7 * 7 }}", "b"])],
+            petition_text="{{ petition['x'] }}",
+        )
     )
     assert evil.texts(np.array([[0]])) == ["{{ 7 * 7 }}"]
 

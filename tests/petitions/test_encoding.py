@@ -11,7 +11,7 @@ from nanotarget.petitions.encoding import CURVES, CovariateEncoder, spline_terms
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig
 
-X = [CovariateConfig("x", "numeric")]
+X = [CovariateConfig(name="x", kind="numeric")]
 
 
 def curves(values, covariates=X):
@@ -26,12 +26,14 @@ def curves(values, covariates=X):
 def test_a_covariate_constant_in_training_is_left_out_whatever_its_rounding(value, n):
     """The standard deviation of 333 times 0.1 is 1e-17, and a feature divided by it 1e17."""
     table = pd.DataFrame({"x": [value] * n})
-    assert CovariateEncoder.fit(table, [CovariateConfig("x", "numeric")]).features == ()
+    assert CovariateEncoder.fit(table, [CovariateConfig(name="x", kind="numeric")]).features == ()
 
 
 def test_small_units_and_large_offsets_are_variation():
     for column in ([1e-9, 2e-9, 3e-9], [1e6, 1e6 + 1, 1e6 + 2]):
-        encoder = CovariateEncoder.fit(pd.DataFrame({"x": column}), [CovariateConfig("x", "numeric")])
+        encoder = CovariateEncoder.fit(
+            pd.DataFrame({"x": column}), [CovariateConfig(name="x", kind="numeric")]
+        )
         encoded = encoder.encode(pd.DataFrame({"x": column}))
         assert encoded[:, 0] == pytest.approx([-(1.5**0.5), 0, 1.5**0.5], rel=1e-6)
 
@@ -83,7 +85,7 @@ def test_curves_share_a_budget():
         np.random.default_rng(6).normal(size=(100, 14)), columns=[f"x{j}" for j in range(14)]
     )
     for n, each in ((1, 3), (4, 3), (5, 2), (12, 1), (14, 1)):
-        covariates = [CovariateConfig(f"x{j}", "numeric") for j in range(n)]
+        covariates = [CovariateConfig(name=f"x{j}", kind="numeric") for j in range(n)]
         encoder = CovariateEncoder.fit(table, covariates, curved=True)
         assert encoder.curved.sum() == n * each <= max(CURVES, n)
         assert not CovariateEncoder.fit(table, covariates).curved.any()

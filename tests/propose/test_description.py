@@ -9,7 +9,7 @@ from scipy.stats import t
 
 from nanotarget.cli import main
 from nanotarget.propose.description import describe
-from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.checks import validate
 from tiny_study import await_fielding, tiny_study
 
 
@@ -21,7 +21,7 @@ def study(tmp_path, monkeypatch):
 
 def described(study, tmp_path):
     config = yaml.safe_load(study.write(tmp_path).read_text(encoding="utf-8"))
-    return describe(typed(StudyConfig, validate(config, "study.yaml")), "study.yaml")
+    return describe(validate(config, "study.yaml"), "study.yaml")
 
 
 def row(text, *begin):

@@ -11,7 +11,7 @@ from nanotarget.cli import main
 from nanotarget.propose import propose, study_name, write_config
 from nanotarget.propose.ordering import amount, ordered
 from nanotarget.propose.written import flow, remark, scalar
-from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.checks import validate
 from nanotarget.study.problems import InputError
 from tiny_study import COSTS, JOBS, SECTORS, await_fielding, tiny_study
 
@@ -34,7 +34,7 @@ HOSTILE = [
 def checked(*paths):
     """Propose, write, read again and check against the data; returns config and text."""
     text = write_config(propose([str(path) for path in paths]), "tiny")
-    config = typed(StudyConfig, validate(yaml.safe_load(text), "tiny.yaml"))
+    config = validate(yaml.safe_load(text), "tiny.yaml")
     design = check_design(config.design, "tiny.yaml") if config.design else None
     read_samples(
         config.samples, design, config.covariates, config.calibration, config.experiment, config.roster

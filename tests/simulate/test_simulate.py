@@ -1,6 +1,5 @@
 """The simulated raw data: same bytes again, sized and faulty as meant, and a truth that is true."""
 
-import dataclasses
 import importlib.util
 import itertools
 import re
@@ -14,7 +13,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import split_levels
 from nanotarget.simulate.simulate import MARK, Answers, Parameters, People, learn_own, rated, simulate
 from nanotarget.simulate.truth import choice_means, describe, landscape
-from nanotarget.study.config import AttributeConfig, DesignConfig, typed
+from nanotarget.study.config import AttributeConfig, DesignConfig
 from nanotarget.study.problems import InputError
 from simulated_studies import PANEL, PROJECT, REFERENCE, STUDIES, level_codes
 
@@ -39,7 +38,7 @@ def design(config):
 
 @pytest.fixture(scope="module")
 def study(simulated, config, design):
-    return simulate(design, config.covariates, typed(Parameters, simulated.parameters()))
+    return simulate(design, config.covariates, Parameters.model_validate(simulated.parameters()))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def test_a_fresh_generation_gives_the_committed_bytes(simulated, config, tmp_pat
     spec = importlib.util.spec_from_file_location("simulate_script", file)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    sections = dataclasses.asdict(config)
+    sections = config.model_dump(mode="json")
     script.main(
         simulated.data / "simulation.yaml",
         sections["design"],
@@ -73,17 +72,17 @@ def test_a_fresh_generation_gives_the_committed_bytes(simulated, config, tmp_pat
 def test_the_seed_decides(config, design, study):
     small = _shrunk(study.parameters)
     first, again = (simulate(design, config.covariates, small) for _ in range(2))
-    other = simulate(design, config.covariates, dataclasses.replace(small, seed=small.seed + 1))
+    other = simulate(design, config.covariates, small.model_copy(update={"seed": small.seed + 1}))
     pd.testing.assert_frame_equal(first.experiment, again.experiment)
     assert not first.experiment["support"].equals(other.experiment["support"])
 
 
 def _shrunk(parameters, respondents=60):
     """Fewer people; enough in the calibration for all of the experiment to come back from it."""
-    calibration = dataclasses.replace(parameters.samples.calibration, respondents=400)
-    experiment = dataclasses.replace(parameters.samples.experiment, respondents=respondents)
-    samples = dataclasses.replace(parameters.samples, calibration=calibration, experiment=experiment)
-    return dataclasses.replace(parameters, samples=samples)
+    calibration = parameters.samples.calibration.model_copy(update={"respondents": 400})
+    experiment = parameters.samples.experiment.model_copy(update={"respondents": respondents})
+    samples = parameters.samples.model_copy(update={"calibration": calibration, "experiment": experiment})
+    return parameters.model_copy(update={"samples": samples})
 
 
 def test_folder_stays_small(simulated):
@@ -92,7 +91,7 @@ def test_folder_stays_small(simulated):
 
 def test_the_panel_is_described_as_the_reference_study_is():
     """The configs differ in nothing but names, the people and the learner."""
-    first, second = (dataclasses.asdict(study.config()) for study in (REFERENCE, PANEL))
+    first, second = (study.config().model_dump() for study in (REFERENCE, PANEL))
     assert (first["samples"], second["samples"]) == ("new", "panel")
     assert second["calibrate"]["learner"] == "hierarchical"
     for settings in (first, second):
@@ -252,7 +251,11 @@ def test_expected_rating_is_that_of_rounded_and_clipped_noise():
 def toy():
     """Three people and twelve petitions: small enough to enumerate."""
     design = Design.from_config(
-        DesignConfig([AttributeConfig(f"a{i}", list(range(size))) for i, size in enumerate((2, 3, 2))])
+        DesignConfig(
+            attributes=[
+                AttributeConfig(name=f"a{i}", levels=list(range(size))) for i, size in enumerate((2, 3, 2))
+            ]
+        )
     )
     rng = np.random.default_rng(1)
     partworths = rng.normal(0, 1.5, (3, 7))
@@ -416,7 +419,7 @@ def test_parameters_that_do_not_fit_are_all_named(config, design, study):
     mains = study.parameters.mains | {"Framing": [0.1, -0.1]}
     population = {k: v for k, v in study.parameters.population.items() if k != "trust"}
     population["region"] = {"shares": [0.5, 0.5]}
-    wrong = dataclasses.replace(study.parameters, mains=mains, population=population)
+    wrong = study.parameters.model_copy(update={"mains": mains, "population": population})
     with pytest.raises(InputError) as caught:
         simulate(design, config.covariates, wrong)
     places = [problem.where for problem in caught.value.problems]
@@ -425,13 +428,13 @@ def test_parameters_that_do_not_fit_are_all_named(config, design, study):
 
 def test_a_panel_that_cannot_come_back_is_refused():
     config = PANEL.config()
-    parameters = _shrunk(typed(Parameters, PANEL.parameters()), respondents=300)
-    wrong = dataclasses.replace(parameters.panel, returning={"party": 0.1, "shoe_size": 0.1})
+    parameters = _shrunk(Parameters.model_validate(PANEL.parameters()), respondents=300)
+    wrong = parameters.panel.model_copy(update={"returning": {"party": 0.1, "shoe_size": 0.1}})
     with pytest.raises(InputError) as caught:
         simulate(
             Design.from_config(config.design),
             config.covariates,
-            dataclasses.replace(parameters, panel=wrong),
+            parameters.model_copy(update={"panel": wrong}),
         )
     places = [problem.where for problem in caught.value.problems]
     assert places == ["key samples.experiment", "key panel.returning.party", "key panel.returning.shoe_size"]

@@ -1,6 +1,5 @@
 """The committed data of the simulated studies agree with their truth up to sampling error."""
 
-import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +11,6 @@ from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.simulate.simulate import OUTCOMES, Parameters, simulate
 from nanotarget.simulate.truth import describe
-from nanotarget.study.config import typed
 from simulated_studies import REFERENCE, STUDIES, level_codes
 
 pytestmark = pytest.mark.statistical
@@ -114,20 +112,22 @@ def test_standardised_errors_are_standard_over_replications():
     """In small studies with other seeds the errors of AMCEs and arm contrasts have mean 0 and variance 1."""
     config = REFERENCE.config()
     design = Design.from_config(config.design)
-    parameters = typed(Parameters, REFERENCE.parameters())
+    parameters = Parameters.model_validate(REFERENCE.parameters())
     n, faultless = 300, dict.fromkeys(REFERENCE.parameters()["untidiness"], 0.0)
     samples = [
-        dataclasses.replace(s, respondents=n, excluded=dict.fromkeys(s.excluded, 0))
+        s.model_copy(update={"respondents": n, "excluded": dict.fromkeys(s.excluded, 0)})
         for s in (parameters.samples.calibration, parameters.samples.experiment)
     ]
-    parameters = dataclasses.replace(
-        parameters,
-        samples=dataclasses.replace(parameters.samples, calibration=samples[0], experiment=samples[1]),
-        untidiness=dataclasses.replace(parameters.untidiness, **faultless),
-    )
+    parts = {
+        "samples": parameters.samples.model_copy(
+            update=dict(zip(("calibration", "experiment"), samples, strict=True))
+        ),
+        "untidiness": parameters.untidiness.model_copy(update=faultless),
+    }
+    parameters = parameters.model_copy(update=parts)
     amce_scores, arm_scores = [], []
     for seed in range(12):
-        study = simulate(design, config.covariates, dataclasses.replace(parameters, seed=seed))
+        study = simulate(design, config.covariates, parameters.model_copy(update={"seed": seed}))
         truth = describe(study, [])
         table = study.calibration.iloc[1:]
         levels = np.empty((n, 6, 2, len(design.shape)), dtype=int)
@@ -154,7 +154,7 @@ def test_the_pipeline_cleans_to_the_same_answers(simulated, design, profiles):
     """`clean` against a few plain lines: same people, petitions and answers."""
     config = simulated.config()
     calibration, experiment = (
-        dataclasses.replace(section, file=str(simulated.data / f"{name}.csv"))
+        section.model_copy(update={"file": str(simulated.data / f"{name}.csv")})
         for name, section in (("calibration", config.calibration), ("experiment", config.experiment))
     )
     cleaned = read_samples(config.samples, design, config.covariates, calibration, experiment)

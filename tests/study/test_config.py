@@ -1,108 +1,17 @@
-"""The config: schema and dataclasses say the same, defaults arrive, every mistake has its place."""
+"""The config: defaults arrive, every mistake has its place, scripts get back what rules hand them."""
 
 import copy
-import dataclasses
-import types
-import typing
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanotarget.study import config as module
-from nanotarget.study.config import StudyConfig, normalised, schema, typed, validate
+from nanotarget.study.checks import validate
+from nanotarget.study.config import DataConfig, LearningConfig, RefitConfig, Study, normalised, part_of
 from nanotarget.study.problems import InputError
+from nanotarget.study.reference import json_schema, simplified
 from tiny_study import tiny_study
-
-KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
-
-
-def resolved(rules):
-    return schema()["$defs"][rules["$ref"].rsplit("/", 1)[1]] if "$ref" in rules else rules
-
-
-def kinds_of(annotation):
-    """JSON types that an annotation allows."""
-    origin = typing.get_origin(annotation)
-    if origin in (types.UnionType, typing.Union):
-        return set().union(*(kinds_of(option) for option in typing.get_args(annotation)))
-    if is_literal(annotation):
-        return {"enum"}
-    if origin is list:
-        return {"array"}
-    if origin is dict or dataclasses.is_dataclass(annotation):
-        return {"object"}
-    return {KINDS[annotation]}
-
-
-def objects(kind=StudyConfig, rules=None, path="study"):
-    """All (path, dataclass, schema of the object) of the config."""
-    rules = resolved(rules or schema())
-    yield path, kind, rules
-    for name, hint in typing.get_type_hints(kind).items():
-        for part in [hint, *typing.get_args(hint)]:
-            if dataclasses.is_dataclass(part):
-                inner = resolved(rules["properties"][name])
-                is_list = typing.get_origin(hint) is list
-                yield from objects(part, inner["items"] if is_list else inner, f"{path}.{name}")
-
-
-OBJECTS = list(objects())
-
-
-@pytest.mark.parametrize(("path", "kind", "rules"), OBJECTS, ids=[path for path, *_ in OBJECTS])
-def test_schema_and_dataclasses_are_in_step(path, kind, rules):
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    assert set(fields) == set(rules["properties"])
-    assert rules["additionalProperties"] is False
-    required = {
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
-    assert required == set(rules.get("required", []))
-    for name, rule in rules["properties"].items():
-        rule = resolved(rule)
-        assert rule.get("description"), f"{path}.{name} is not described"
-        wanted = kinds_of(hints[name])
-        if "enum" in rule:
-            literals = [part for part in (hints[name], *typing.get_args(hints[name])) if is_literal(part)]
-            values = [value for value in rule["enum"] if value is not None]
-            assert all(list(typing.get_args(literal)) == values for literal in literals)
-            assert literals or wanted <= {"string", "null"}
-            continue
-        found = set(rule["type"] if isinstance(rule["type"], list) else [rule["type"]])
-        if "default" not in rule and "null" in wanted:  # left out or complete, never null
-            found.add("null")
-        if "number" in wanted:  # which includes whole ones
-            wanted.discard("integer")
-        assert found == wanted, f"{path}.{name}"
-
-
-def is_literal(annotation):
-    return typing.get_origin(annotation) is typing.Literal
-
-
-def test_at_least_one_object_of_every_dataclass_is_in_the_schema():
-    defined = {
-        kind
-        for kind in vars(module).values()
-        if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__
-    }
-    assert defined == {kind for _, kind, _ in OBJECTS}
-
-
-@pytest.mark.parametrize(("path", "kind", "rules"), OBJECTS, ids=[path for path, *_ in OBJECTS])
-def test_the_defaults_of_the_schema_are_those_of_the_dataclasses(path, kind, rules):
-    hints = typing.get_type_hints(kind)
-    needed = dict.fromkeys(rules.get("required", []), "needed")
-    made = kind(**needed)
-    filled = dict(needed)
-    module._fill_defaults(filled, rules)
-    for name in set(hints) - set(needed):
-        assert typed(hints[name], filled.get(name)) == getattr(made, name), f"{path}.{name}"
 
 
 def test_validation_neither_changes_its_input_nor_depends_on_itself():
@@ -110,7 +19,27 @@ def test_validation_neither_changes_its_input_nor_depends_on_itself():
     before = copy.deepcopy(raw)
     once = validate(raw, "study.yaml")
     assert raw == before
-    assert validate(once, "study.yaml") == once
+    assert validate(once.model_dump(mode="json"), "study.yaml") == once
+
+
+@pytest.mark.parametrize("kind", [DataConfig, LearningConfig, RefitConfig])
+def test_a_part_of_a_section_is_made_of_it_alone(kind):
+    study = validate(tiny_study().config, "study.yaml")
+    whole = {DataConfig: study, LearningConfig: study.calibrate, RefitConfig: study.diagnose}[kind]
+    made = kind.model_validate(part_of(kind, whole.model_dump(mode="json")))
+    assert made.model_dump() == part_of(kind, whole.model_dump())
+    with pytest.raises(KeyError):
+        part_of(kind, {})
+
+
+def test_numbers_stay_as_they_were_written():
+    config = tiny_study().config
+    config["diagnose"] = {"sesoi": 1}
+    config["calibration"]["outcomes"]["rating"]["range"] = [0, 10.5]
+    study = validate(config, "study.yaml")
+    for sections in (study.model_dump(mode="json"), study.model_dump()):
+        assert repr(sections["diagnose"]["sesoi"]) == "1"
+        assert repr(sections["calibration"]["outcomes"]["rating"]["range"]) == "[0, 10.5]"
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "config_panel.yaml", "examples"])
@@ -120,7 +49,7 @@ def test_the_configs_of_the_project_are_good(project, name):
     assert files
     for file in files:
         config = validate(yaml.safe_load(file.read_text(encoding="utf-8")), file.name)
-        assert path == file or config["study"] == file.stem
+        assert path == file or config.study == file.stem
 
 
 def problems(config):
@@ -426,7 +355,7 @@ def test_designs_of_the_experiment():
     ):
         config["experiment"]["randomisation"] = design
         complete = {"scheme": "complete", "blocks": [], "cluster": None} | design
-        assert validate(config, "study.yaml")["experiment"]["randomisation"] == complete
+        assert validate(config, "study.yaml").experiment.randomisation.model_dump() == complete
 
 
 def properties(rules):
@@ -439,9 +368,9 @@ def properties(rules):
 
 def test_no_key_of_the_config_relabels_an_estimate():
     labels = {"confirmatory", "secondary", "exploratory"}
-    keys = list(properties(schema()))
+    keys = list(properties(simplified(json_schema(Study))))
     assert len(keys) > 100
-    assert not [name for name, rules in keys if labels & {name, *map(str, resolved(rules).get("enum", []))}]
+    assert not [name for name, rules in keys if labels & {name, *map(str, rules.get("enum", []))}]
     for path in (["estimate"], ["explore"], ["experiment"], ["experiment", "outcomes", 1]):
         for key in ("status", "registered", "confirmatory"):
             config = tiny_study().config | {"estimate": {}, "explore": {}}

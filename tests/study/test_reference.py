@@ -1,27 +1,40 @@
-"""Pages that are written from schemas and rules: complete, current, and harmless whatever the text."""
+"""Pages that are written from models and rules: complete, current, and harmless whatever the text."""
 
+import json
 import re
 import subprocess
 import sys
+import typing
 
+import jsonschema
 import pytest
 import yaml
 
+from nanotarget.study.config import ColumnValues, ExclusionConfig, Study
+from nanotarget.study.fields import Section
+from nanotarget.study.preregistration import Analysis, Registration
 from nanotarget.study.reference import Origin, list_of_artefacts, put_between, reference
 from running import copy_project
 
-PAGES = ("config", "preregistration")
+PAGES = {"config": Study, "preregistration": Registration}
 
 
-def keys(node, schema, path="", follow=True):
-    """All keys below a node as a file would write them; through references if these are followed."""
-    if follow and "$ref" in node:
-        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-    for name, child in node.get("properties", {}).items():
+def sections(annotation):
+    """The section in an annotation, if there is one, and what is written behind its key."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation, ""
+    inner = [sections(part) for part in typing.get_args(annotation)]
+    kind, behind = next((found for found in inner if found[0]), (None, ""))
+    return kind, ("[]" if typing.get_origin(annotation) is list else "") + behind
+
+
+def keys(model, path="", stop=()):
+    """All keys of a model as a file would write them; none inside the models of `stop`."""
+    for name, field in model.model_fields.items():
         yield f"{path}{name}"
-        yield from keys(child, schema, f"{path}{name}.", follow)
-    if "items" in node:
-        yield from keys(node["items"], schema, f"{path.removesuffix('.')}[].", follow)
+        kind, behind = sections(field.annotation)
+        if kind and kind not in stop:
+            yield from keys(kind, f"{path}{name}{behind}.", stop)
 
 
 def rows(page):
@@ -37,14 +50,30 @@ def rows(page):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_key_has_a_row(project, name):
-    schema = yaml.safe_load((project / f"workflow/schemas/{name}.schema.yaml").read_text("utf-8"))
+def test_every_key_has_a_row_and_a_meaning(project, name):
     listed = rows((project / f"docs/{name}.md").read_text("utf-8"))
-    wanted = set(keys(schema, schema, follow=False))
-    for shared, node in schema["$defs"].items():
-        wanted |= set(keys(node, schema, f"{shared}.", follow=False))
+    shared = {
+        "config": {"rows": ColumnValues, "exclusion": ExclusionConfig},
+        "preregistration": {"analysis": Analysis, "exclusion": ExclusionConfig},
+    }[name]
+    wanted = set(keys(PAGES[name], stop=set(shared.values())))
+    for title, kind in shared.items():
+        wanted |= set(keys(kind, f"{title}."))
     assert len(wanted) > 40
     assert set(listed) == wanted
+    assert all(meaning for *_, meaning in listed.values())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_editors_get_the_schema_of_the_model(project, name):
+    schema = json.loads((project / f"docs/{name}.schema.json").read_text("utf-8"))
+    assert set(schema["properties"]) == set(PAGES[name].model_fields)
+    assert schema["additionalProperties"] is False
+    example = {"config": "config.yaml", "preregistration": "data/climate_petition/preregistration.yaml"}[name]
+    content = yaml.safe_load((project / example).read_text("utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(content)
+    assert not validator.is_valid(content | {"no_such_key": 1})
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -124,8 +153,8 @@ def test_what_is_committed_is_what_is_written(project, tmp_path):
 
 def test_a_new_key_and_a_new_artefact_make_the_pages_stale(project, tmp_path):
     folder = copy_project(project, tmp_path / "project")
-    schema, rule = folder / "workflow/schemas/config.schema.yaml", folder / "workflow/rules/simulate.smk"
-    schema.write_text(schema.read_text("utf-8").replace("Title for people", "Title for all"), "utf-8")
+    model, rule = folder / "workflow/nanotarget/study/config.py", folder / "workflow/rules/simulate.smk"
+    model.write_text(model.read_text("utf-8").replace("Title for people", "Title for all"), "utf-8")
     text = rule.read_text("utf-8")
     rule.write_text(
         text.replace(
@@ -136,4 +165,8 @@ def test_a_new_key_and_a_new_artefact_make_the_pages_stale(project, tmp_path):
     )
     result = check(folder)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["docs/config.md", "README.md"]
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == [
+        "docs/config.md",
+        "docs/config.schema.json",
+        "README.md",
+    ]

@@ -35,7 +35,7 @@ ALPHA = 0.05
 DRAWS = 499  # (1 + draws) alpha is whole, so that the test under the sharp null has exactly its level
 BATCH = 200
 COLUMNS = ["estimator", "contrast", "estimate", "std_error", "p_value", "p_adjusted", "conf_low", "conf_high"]
-COVARIATE = CovariateConfig("z", "numeric")
+COVARIATE = CovariateConfig(name="z", kind="numeric")
 
 
 @dataclass(frozen=True)

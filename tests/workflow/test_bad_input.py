@@ -1,6 +1,6 @@
 """Bad input: one message that names the place, what was expected and what to do; nothing written.
 
-Every case is a small mutation of the tiny good study. All run the code of the Snakefile (validate)
+Every case is a small mutation of the tiny good study. All run the code of the Snakefile (`read_study`)
 and of the script of rule `check` in this process; the cases marked `real` also run Snakemake.
 """
 
@@ -20,21 +20,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget.study.config import validate
+from nanotarget.study.checks import read_study
+from nanotarget.study.config import DataConfig, part_of
 from nanotarget.study.problems import InputError
 from tiny_study import TinyStudy, await_fielding, tiny_study
-
-STUDY_KEYS = (
-    "study",
-    "root_seed",
-    "samples",
-    "preregistration",
-    "design",
-    "covariates",
-    "calibration",
-    "experiment",
-    "roster",
-)
 
 
 @dataclass(frozen=True)
@@ -131,6 +120,19 @@ CONFIG_CASES = [
         lambda s: s.config.update(covariate=[]),
         (CONFIG, "key covariate:", "unknown key 'covariate'", "write 'covariates'"),
         real=True,
+    ),
+    Case(
+        "key written twice",
+        lambda s: s.contents.update({CONFIG: yaml.safe_dump(s.config).encode() + b"root_seed: 99\n"}),
+        (f"{CONFIG}: line ", "the key 'root_seed' is written twice"),
+        real=True,
+    ),
+    Case(
+        "key written twice deep inside",
+        lambda s: s.contents.update(
+            {CONFIG: b"study: tiny\nestimate: {alpha: 0.05, draws: 2000, alpha: 0.1}\n"}
+        ),
+        (f"{CONFIG}: line 2, column 38", "the key 'alpha' is written twice"),
     ),
     Case(
         "unknown key deep inside",
@@ -918,12 +920,12 @@ def run_here(
     """Do what the Snakefile and rule `check` do; return the exit code and what people see."""
     monkeypatch.chdir(folder)
     try:
-        config = validate(yaml.safe_load(Path(CONFIG).read_text(encoding="utf-8")), CONFIG)
+        study = read_study(Path(CONFIG))
     except InputError as error:
         return 1, error.message()
     rule = SimpleNamespace(
         log=["logs/check.log"],
-        params=SimpleNamespace(study={key: config[key] for key in STUDY_KEYS}, source=CONFIG),
+        params=SimpleNamespace(study=part_of(DataConfig, study.model_dump(mode="json")), source=CONFIG),
         output=SimpleNamespace(report="results/tiny/check.json"),
     )
     code = 0

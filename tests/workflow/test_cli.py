@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from nanotarget.cli import failed_logs, made, read_config
+from nanotarget.cli import failed_logs, made
 from nanotarget.study.artefacts import write_json
+from nanotarget.study.checks import read_study
 from nanotarget.study.problems import InputError
 
 
@@ -26,14 +27,14 @@ def test_broken_yaml_gets_a_place_and_no_traceback(tmp_path, text, message):
     path = tmp_path / "study.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read_config(path)
+        read_study(path)
 
 
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_bytes(b"\xff\xfe\x00\x01\x80")
     with pytest.raises(InputError, match="not UTF-8"):
-        read_config(path)
+        read_study(path)
 
 
 def test_a_config_that_is_not_there(tmp_path):
@@ -47,7 +48,7 @@ def test_a_config_that_is_not_there(tmp_path):
 
 
 def test_the_reference_config_is_valid(project):
-    assert read_config(project / "config.yaml")["study"] == "climate_petition"
+    assert read_study(project / "config.yaml").study == "climate_petition"
 
 
 def test_the_last_line_counts_what_was_made_and_says_where(tmp_path):

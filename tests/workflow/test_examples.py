@@ -131,7 +131,9 @@ def test_the_best_of_336_petitions_is_found_by_enumeration(examples):
     results = examples / "results/conjoint_candidates_sw2022"
     settings = artefacts.read_json(results / "calibrate/model/model.json")
     design = Design.from_config(
-        DesignConfig([AttributeConfig(a["name"], a["levels"]) for a in settings["attributes"]])
+        DesignConfig(
+            attributes=[AttributeConfig(name=a["name"], levels=a["levels"]) for a in settings["attributes"]]
+        )
     )
     model = model_from_data(settings, artefacts.read_npz(results / "calibrate/model/model.npz"), design)
     people = artefacts.read_parquet(results / "clean/calibration_respondents.parquet")

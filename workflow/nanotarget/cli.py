@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from nanotarget.study.artefacts import read_json
-from nanotarget.study.config import StudyConfig, typed, validate
+from nanotarget.study.checks import read_study
 from nanotarget.study.problems import BARS, InputError, Problem
 from nanotarget.study.provenance import MANIFEST
 
@@ -40,66 +39,6 @@ TARGETS = {
     "report": "figures, tables and the report",
     "simulate": "simulated raw data of a study",
 }
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key written twice, where the plain loader silently takes the last."""
-
-
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{key}' is written twice", key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read and validate a config file.
-
-    Raises:
-        InputError: if the file cannot be read, is no YAML, or does not describe a study.
-    """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
-    except OSError as error:
-        raise InputError(
-            [
-                Problem(
-                    str(path),
-                    "whole file",
-                    f"it cannot be read ({error.strerror})",
-                    "a config file",
-                    "check the name, or copy config.yaml",
-                )
-            ]
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            [Problem(str(path), "whole file", "it is not UTF-8 text", "a YAML file", "save it as UTF-8")]
-        ) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "whole file"
-        raise InputError(
-            [
-                Problem(
-                    str(path),
-                    where,
-                    f"it is not valid YAML: {error.problem}",
-                    "keys and values as in config.yaml",
-                    "correct that line; quote texts that hold ':' or '#'",
-                )
-            ]
-        ) from None
-    return validate(raw, path.name)
 
 
 def run(target: str, config: Path, cores: str, more: list[str]) -> int:
@@ -136,11 +75,11 @@ def main() -> int:
         if options.command == "describe":
             from nanotarget.propose.description import describe
 
-            sys.stdout.write(describe(typed(StudyConfig, read_config(options.config)), str(options.config)))
+            sys.stdout.write(describe(read_study(options.config), str(options.config)))
             return 0
-        config = read_config(options.config)
+        config = read_study(options.config)
         needed = NEEDS.get(options.command)
-        if needed and not config[needed]:
+        if needed and getattr(config, needed) is None:
             raise InputError(
                 [
                     Problem(
@@ -158,8 +97,8 @@ def main() -> int:
     began = time.time()
     status = run(options.command, options.config, options.cores, more)
     if status == 0 and not more:
-        sys.stdout.write(f"Done: {made(options.command, Path('results') / config['study'])}\n")
-    if failed := failed_logs(Path("logs") / config["study"], began) if status else []:
+        sys.stdout.write(f"Done: {made(options.command, Path('results') / config.study)}\n")
+    if failed := failed_logs(Path("logs") / config.study, began) if status else []:
         logs = ", ".join(log.as_posix() for log in failed)
         sys.stderr.write(f"Stopped: {logs} says why. What was finished is kept; the same command goes on.\n")
     return status
@@ -231,9 +170,9 @@ def write_example(out: Path, force: bool) -> int:
     from nanotarget.study.artefacts import write_csv
 
     check_new(out, force)
-    study = typed(StudyConfig, read_config(ROOT / "config.yaml"))
+    study = read_study(ROOT / "config.yaml")
     described = (ROOT / "data" / study.study / "simulation.yaml").read_text(encoding="utf-8")
-    parameters = with_fewer(typed(Parameters, yaml.safe_load(described)), EXAMPLE_SHARE)
+    parameters = with_fewer(Parameters.model_validate(yaml.safe_load(described)), EXAMPLE_SHARE)
     if study.design is None:
         raise ValueError("the reference study has a design")
     calibration = simulate(Design.from_config(study.design), study.covariates, parameters).calibration

@@ -12,10 +12,8 @@ rule conjoint:
         "<logs>/conjoint.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        **MEDIUM,
     params:
         design=config["design"],
         covariates=config["covariates"],
@@ -30,27 +28,13 @@ rule conjoint:
         "../scripts/conjoint.py"
 
 
-LEARNERS = (
-    config["calibrate"]["candidates"]
-    if config["calibrate"]["learner"] == "auto"
-    else [config["calibrate"]["learner"]]
-)
-CHAINS = range(1, config["calibrate"]["bart"]["chains"] + 1)
+LEARNERS = study.calibrate.learners
+CHAINS = range(1, study.calibrate.bart.chains + 1)
 LEARNING = {
     "design": config["design"],
     "covariates": config["covariates"],
     "outcome": config["calibration"]["analyse"],
-    "calibrate": {
-        key: config["calibrate"][key]
-        for key in (
-            "learner",
-            "candidates",
-            "information",
-            "folds",
-            "interactions",
-            "bart",
-        )
-    },
+    "calibrate": part_of(LearningConfig, config["calibrate"]),
     "seed": config["root_seed"],
 }
 
@@ -72,10 +56,8 @@ rule sample:
         chain=r"\d+",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **LONG,
     params:
         learning=LEARNING,
     message:
@@ -112,10 +94,8 @@ rule learn:
         "<benchmarks>/learn.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        **MEDIUM,
     params:
         learning=LEARNING,
     message:
@@ -140,10 +120,8 @@ rule imce:
         "<benchmarks>/imce.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **MEDIUM,
     params:
         design=config["design"],
         covariates=config["covariates"],

@@ -30,26 +30,11 @@ rule check:
         "<logs>/check.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
-        study={
-            key: config[key]
-            for key in (
-                "study",
-                "root_seed",
-                "samples",
-                "preregistration",
-                "design",
-                "covariates",
-                "calibration",
-                "experiment",
-                "roster",
-            )
-        },
-        source=Path(([*workflow.configfiles, "config.yaml"])[0]).name,
+        study=part_of(DataConfig, config),
+        source=Path(CONFIG_FILES[0]).name,
     message:
         "Checking the config and the raw data of {config[study]}"
     script:
@@ -67,10 +52,8 @@ rule clean:
         "<logs>/clean.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
         samples=config["samples"],
         design=config["design"],

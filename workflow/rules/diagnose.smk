@@ -1,11 +1,7 @@
 # Four diagnostics from calibration data alone. What must be fitted anew for them are jobs of their own.
-HAS_COVARIATES = any(covariate["target"] for covariate in config["covariates"])
-HAS_INFORMATION = HAS_COVARIATES or config["calibrate"]["information"] != "covariates"
-VARIANTS = (
-    typed(DiagnoseConfig, config["diagnose"]).variants(LEARNERS)
-    if HAS_INFORMATION
-    else {}
-)
+HAS_COVARIATES = any(covariate.target for covariate in study.covariates)
+HAS_INFORMATION = HAS_COVARIATES or study.calibrate.own_answers
+VARIANTS = study.diagnose.variants(LEARNERS) if HAS_INFORMATION else {}
 
 
 rule halve:
@@ -29,10 +25,8 @@ rule halve:
         "<benchmarks>/halve.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        **MEDIUM,
     params:
         learning=LEARNING,
     message:
@@ -58,13 +52,11 @@ rule refit:
     priority: 1  # the longest jobs first
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **LONG,
     params:
         learning=LEARNING,
-        diagnose={key: config["diagnose"][key] for key in ("ladder", "goal")},
+        diagnose=part_of(RefitConfig, config["diagnose"]),
         variants=lambda wildcards: VARIANTS[wildcards.kind],
     message:
         "Learning from variants of the calibration: {wildcards.kind}"
@@ -72,7 +64,41 @@ rule refit:
         "../scripts/refit.py"
 
 
-include: "permute.smk"
+PERMUTATIONS = config["diagnose"]["permutations"] if HAS_COVARIATES else 0
+BATCHES = range(1, min(4, -(-PERMUTATIONS // 25)) + 1)  # a few permutations are one job
+
+
+# Draw d goes to batch d modulo their number; draw 0, the data themselves, comes first.
+rule permute:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        library=library("permute.py"),
+    output:
+        temp("<results>/diagnose/permutations/{batch}.parquet"),
+    log:
+        "<logs>/permute/{batch}.log",
+    benchmark:
+        "<benchmarks>/permute/{batch}.tsv"
+    wildcard_constraints:
+        batch=r"\d+",
+    conda:
+        "../../environment.yml"
+    resources:
+        **LONG,
+    params:
+        learning={
+            key: LEARNING[key] for key in ("design", "covariates", "outcome", "seed")
+        },
+        folds=config["calibrate"]["folds"],
+        draws=lambda wildcards: list(
+            range(int(wildcards.batch) - 1, PERMUTATIONS + 1, len(BATCHES))
+        ),
+        goal=config["diagnose"]["goal"],
+    message:
+        "Permuting covariates randomly: batch {wildcards.batch}"
+    script:
+        "../scripts/permute.py"
 
 
 rule diagnostics:
@@ -111,10 +137,8 @@ rule diagnostics:
         "<benchmarks>/diagnostics.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        **MEDIUM,
     params:
         learning={
             key: LEARNING[key]
@@ -146,10 +170,8 @@ rule answer:
         "<logs>/answer.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
         title=config["title"] or config["study"],
         makers={
@@ -157,7 +179,7 @@ rule answer:
             "diagnostics": maker("diagnostics"),
         },
     message:
-        "Writing the answer for who decides"
+        "Writing the summary for decision-makers"
     script:
         "../scripts/answer.py"
 
@@ -184,10 +206,8 @@ rule dissuasion:
         "<logs>/dissuasion.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        **MEDIUM,
     params:
         learning=rules.diagnostics.params.learning,
         diagnose=config["diagnose"],

@@ -34,15 +34,10 @@ rule deviations:
         "<logs>/deviations.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        **LIGHT,
     params:
-        study={
-            key: config[key]
-            for key in ("study", "root_seed", "calibration", "experiment", "estimate")
-        },
+        study=part_of(ConductedConfig, config),
     message:
         "Comparing the study with its pre-registration"
     script:
@@ -62,10 +57,8 @@ rule effects:
         "<logs>/effects.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        **MEDIUM,
     params:
         arms=config["experiment"]["arms"],
         outcomes=config["experiment"]["outcomes"],
@@ -90,10 +83,8 @@ rule randomization:
         "<logs>/randomization.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        **MEDIUM,
     params:
         arms=config["experiment"]["arms"],
         outcomes=config["experiment"]["outcomes"],

@@ -30,10 +30,8 @@ if EXPLORATIONS:
             "<logs>/explorations.log",
         conda:
             "../../environment.yml"
-        threads: 1
         resources:
-            mem_mb=1000,
-            runtime=10,
+            **MEDIUM,
         params:
             arms=config["experiment"]["arms"],
             outcomes=config["experiment"]["outcomes"],
@@ -64,10 +62,8 @@ if PROMISES:
             "<logs>/validation.log",
         conda:
             "../../environment.yml"
-        threads: 1
         resources:
-            mem_mb=1500,
-            runtime=20,
+            **MEDIUM,
         params:
             arms=config["experiment"]["arms"],
             outcomes=config["experiment"]["outcomes"],

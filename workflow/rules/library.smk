@@ -4,6 +4,10 @@ from functools import cache
 from pathlib import Path
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
+# What a job needs, in megabytes and minutes.
+LIGHT = {"mem_mb": 1000, "runtime": 5}
+MEDIUM = {"mem_mb": 2000, "runtime": 20}
+LONG = {"mem_mb": 2000, "runtime": 60}
 TEMPLATES = WORKFLOW / "nanotarget" / "report" / "templates"
 
 

@@ -12,10 +12,8 @@ rule simulate:
         "<logs>/simulate.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=2000,
-        runtime=5,
+        **MEDIUM,
     params:
         design=config["design"],
         covariates=config["covariates"],

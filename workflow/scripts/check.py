@@ -9,15 +9,15 @@ from nanotarget.assign.randomise import read_ledger
 from nanotarget.clean.samples import read_samples
 from nanotarget.clean.shown import check_design
 from nanotarget.study.artefacts import write_json
-from nanotarget.study.config import StudyConfig, typed
+from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import Problem, collecting, raise_if_any, reporting
 
 
-def check(study: StudyConfig, source: str) -> dict[str, Any]:
+def check(study: DataConfig, source: str) -> dict[str, Any]:
     """Return the sizes of what a study has, or raise the problems of all its files at once.
 
     Args:
-        study: the validated config.
+        study: the validated config, as far as it speaks of data.
         source: name of the config file for messages.
 
     Raises:
@@ -80,5 +80,5 @@ def check_preregistration(path: str) -> None:
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        config = typed(StudyConfig, snakemake.params.study)
+        config = DataConfig.model_validate(snakemake.params.study)
         write_json(check(config, snakemake.params.source), snakemake.output.report)

@@ -5,14 +5,14 @@ from nanotarget.calibrate.learners import model_from_data
 from nanotarget.clean.contracts import assignments as contract
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
-from nanotarget.study.config import ArmConfig, CovariateConfig, DesignConfig, typed
+from nanotarget.study.config import ArmConfig, CovariateConfig, DesignConfig
 from nanotarget.study.problems import reporting
 
 
 def write_assignments(inputs, outputs, design, covariates, settings, arms, seed):
     """Write assignments, the list of petitions, the lookup table and, with an experiment, the audit."""
-    design = Design.from_config(typed(DesignConfig, design))
-    covariates = typed(list[CovariateConfig], covariates)
+    design = Design.from_config(DesignConfig.model_validate(design))
+    covariates = CovariateConfig.validate_list(covariates)
     model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
     roster = artefacts.read_parquet(inputs.roster)
     population = artefacts.read_parquet(inputs.population)
@@ -23,7 +23,10 @@ def write_assignments(inputs, outputs, design, covariates, settings, arms, seed)
     if "nano" in policies:
         artefacts.write_csv(lookup_table(table, roster, covariates, "nano"), outputs.lookup)
     if arms:
-        artefacts.write_csv(audit(table, roster, typed(list[ArmConfig], arms), design), outputs.audit)
+        artefacts.write_csv(
+            audit(table, roster, ArmConfig.validate_list(arms), design),
+            outputs.audit,
+        )
 
 
 if __name__ == "__main__":

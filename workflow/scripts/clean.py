@@ -12,7 +12,6 @@ from nanotarget.study.config import (
     DesignConfig,
     ExperimentConfig,
     RosterConfig,
-    typed,
 )
 from nanotarget.study.problems import reporting
 
@@ -51,10 +50,10 @@ if __name__ == "__main__":
     with reporting(snakemake.log[0]):
         clean(
             params.samples,
-            Design.from_config(typed(DesignConfig, params.design)) if params.design else None,
-            typed(list[CovariateConfig], params.covariates),
-            typed(CalibrationConfig | None, params.calibration),
-            typed(ExperimentConfig | None, params.experiment),
-            typed(RosterConfig | None, params.roster),
+            Design.from_config(DesignConfig.model_validate(params.design)) if params.design else None,
+            CovariateConfig.validate_list(params.covariates),
+            CalibrationConfig.model_validate(params.calibration) if params.calibration else None,
+            ExperimentConfig.model_validate(params.experiment) if params.experiment else None,
+            RosterConfig.model_validate(params.roster) if params.roster else None,
             dict(snakemake.output.items()),
         )

@@ -7,14 +7,14 @@ from nanotarget.calibrate.learners import FITTERS, TrainingData, model_from_data
 from nanotarget.calibrate.learners.bart import Chain, combine
 from nanotarget.calibrate.learners.crossfit import deal_answers, deal_covariates
 from nanotarget.study import artefacts
-from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.progress import steps
 
 
 def write_concentration(inputs, output, learning, permutations):
     """Write the table of concentrations."""
-    calibrate, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    calibrate, seed = LearningConfig.model_validate(learning["calibrate"]), learning["seed"]
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )

@@ -5,13 +5,13 @@ import pandas as pd
 from nanotarget.calibrate import conjoint
 from nanotarget.petitions.design import Design, overview
 from nanotarget.study import artefacts
-from nanotarget.study.config import CovariateConfig, DesignConfig, typed
+from nanotarget.study.config import CovariateConfig, DesignConfig
 from nanotarget.study.problems import reporting
 
 
 def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_task, se_type, seed):
     """Write AMCEs and marginal means of every outcome, design checks of the analysed one, and the design."""
-    design = Design.from_config(typed(DesignConfig, design))
+    design = Design.from_config(DesignConfig.model_validate(design))
     profiles = artefacts.read_parquet(inputs.profiles)
     respondents = artefacts.read_parquet(inputs.respondents)
     effects = [conjoint.amce(profiles, design, outcome, se_type) for outcome in outcomes]
@@ -22,7 +22,11 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
         for outcome in outcomes
     ]
     checks = conjoint.design_checks(
-        profiles, respondents, design, typed(list[CovariateConfig], covariates), analysed
+        profiles,
+        respondents,
+        design,
+        CovariateConfig.validate_list(covariates),
+        analysed,
     )
     artefacts.write_csv(pd.concat(effects, ignore_index=True), outputs.amce)
     artefacts.write_csv(pd.concat(means, ignore_index=True), outputs.marginal_means)

@@ -2,7 +2,7 @@
 
 from nanotarget.estimate.deviations import deviations
 from nanotarget.study import artefacts, preregistration
-from nanotarget.study.config import StudyConfig, typed
+from nanotarget.study.config import ConductedConfig
 from nanotarget.study.problems import reporting
 
 
@@ -10,7 +10,7 @@ def compare(registration, experiment, output, study):
     """Write the deviations; without a pre-registration there are none."""
     realised = artefacts.read_parquet(experiment)["arm"].value_counts().to_dict()
     registered = preregistration.read(registration)
-    artefacts.write_csv(deviations(typed(StudyConfig, study), registered, realised), output)
+    artefacts.write_csv(deviations(ConductedConfig.model_validate(study), registered, realised), output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from nanotarget.diagnose import Group, Inputs, diagnose
 from nanotarget.diagnose.permutation import COLUMNS, Permutations
 from nanotarget.diagnose.refits import from_arrays
 from nanotarget.study import artefacts
-from nanotarget.study.config import CalibrateConfig, CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
+from nanotarget.study.config import CovariateConfig, DiagnoseConfig, LearningConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
 
 
@@ -16,7 +16,7 @@ def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, sy
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
-    calibrate, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    calibrate, seed = LearningConfig.model_validate(learning["calibrate"]), learning["seed"]
     permutations = Permutations.of([artefacts.read_parquet(path) for path in inputs.permutations])
     learners = artefacts.read_csv(inputs.learners)
     chosen = learners[learners["chosen"]].iloc[0]
@@ -28,7 +28,7 @@ def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, sy
             assign_halves(data, seed, calibrate.own_answers),
             read_models(inputs.halves_settings, inputs.halves_arrays, data),
         ),
-        settings=typed(DiagnoseConfig, settings),
+        settings=DiagnoseConfig.model_validate(settings),
         seed=seed,
         learner=chosen["learner"],
         improvement=(chosen["improvement"], chosen["std_error"]),
@@ -42,8 +42,8 @@ def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, sy
     )
     groups = published_groups(
         data.respondents,
-        typed(list[SubgroupConfig], subgroups),
-        typed(list[CovariateConfig], learning["covariates"]),
+        SubgroupConfig.validate_list(subgroups),
+        CovariateConfig.validate_list(learning["covariates"]),
         min_cell,
     )
     diagnosis = diagnose(made_from, [Group(*group) for group in groups])

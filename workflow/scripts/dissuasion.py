@@ -6,7 +6,7 @@ from nanotarget.clean.groups import published_groups
 from nanotarget.diagnose import Group
 from nanotarget.explore import dissuasion
 from nanotarget.study import artefacts
-from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupConfig, typed
+from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
 
 
@@ -21,15 +21,15 @@ def ask(inputs, output, learning, settings, subgroups, min_cell):
     fitted = Crossfit(data, artefacts.read_parquet(inputs.crossfit)["fold"].to_numpy() - 1, models)
     groups = published_groups(
         data.respondents,
-        typed(list[SubgroupConfig], subgroups),
-        typed(list[CovariateConfig], learning["covariates"]),
+        SubgroupConfig.validate_list(subgroups),
+        CovariateConfig.validate_list(learning["covariates"]),
         min_cell,
     )
     found = dissuasion(
         fitted,
         [Group(*group) for group in groups],
         learning["seed"],
-        typed(DiagnoseConfig, settings).confidence,
+        DiagnoseConfig.model_validate(settings).confidence,
     )
     artefacts.write_csv(found, output)
 

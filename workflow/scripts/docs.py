@@ -1,10 +1,11 @@
-"""Write the parts of the documents that follow from schemas and rules: `make docs`.
+"""Write the parts of the documents that follow from models and rules: `make docs`.
 
-Usage: python workflow/scripts/docs.py            writes docs/{config,preregistration,numbers}.md, README.md
+Usage: python workflow/scripts/docs.py            writes docs/*.schema.json, their pages, README.md
    or: python workflow/scripts/docs.py --check    says which of them are not current (exit code 1 if any)
 """
 
 import copy
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -16,13 +17,23 @@ from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, 
 from nanotarget.report.numbers import documentation
 from nanotarget.report.tables.study import VIEWS
 from nanotarget.study.artefacts import write_text
-from nanotarget.study.reference import Origin, list_of_artefacts, put_between, reference
+from nanotarget.study.config import Study
+from nanotarget.study.preregistration import Registration
+from nanotarget.study.reference import (
+    Origin,
+    json_schema,
+    list_of_artefacts,
+    put_between,
+    reference,
+    simplified,
+)
 
-SCHEMAS = Path("workflow/schemas")
+MODELS = {"config": Study, "preregistration": Registration}
 INTRODUCTION = """{about}
 
-Made by `make docs` from `{schema}`, by which files are checked; do not edit. `a.b` is the key `b` in
-the section `a`, `a[]` an entry of the list `a`.
+Made by `make docs` from the model `{model}`, by which files are checked; do not edit. Editors that know
+JSON schema complete and explain the keys with [{page}.schema.json]({page}.schema.json). `a.b` is the key
+`b` in the section `a`, `a[]` an entry of the list `a`.
 """
 ABOUT = {
     "config": """One YAML file describes one study; every key that is not listed here is an error.
@@ -84,10 +95,10 @@ def written():
     """Return every file that is written here, with the text that it should have."""
     texts = {}
     for page, about in ABOUT.items():
-        schema = SCHEMAS / f"{page}.schema.yaml"
-        content = yaml.safe_load(schema.read_text(encoding="utf-8"))
-        introduction = INTRODUCTION.format(about=about, schema=schema.as_posix())
-        texts[Path("docs") / f"{page}.md"] = reference(content, introduction)
+        schema = json_schema(MODELS[page])
+        introduction = INTRODUCTION.format(about=about, model=MODELS[page].__name__, page=page)
+        texts[Path("docs") / f"{page}.md"] = reference(simplified(schema), introduction)
+        texts[Path("docs") / f"{page}.schema.json"] = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
     found = {origin.name: origin for config in studies("config.yaml") for origin in origins(config)}
     ordered = sorted(found.values(), key=lambda origin: origin.name.split("/")[0])
     texts[Path("docs") / "numbers.md"] = documentation()

@@ -2,20 +2,20 @@
 
 from nanotarget import estimate
 from nanotarget.study import artefacts, preregistration
-from nanotarget.study.config import ArmConfig, CovariateConfig, EstimateConfig, OutcomeConfig, typed
+from nanotarget.study.config import ArmConfig, CovariateConfig, EstimateConfig, OutcomeConfig
 from nanotarget.study.problems import reporting
 
 
 def analyse(inputs, outputs, arms, outcomes, covariates, settings):
     """Write the tables of the experiment that are asked for."""
-    arm_settings = typed(list[ArmConfig], arms)
+    arm_settings = ArmConfig.validate_list(arms)
     arms = [arm.name for arm in arm_settings]
     unfielded = [arm.name for arm in arm_settings if arm.policy is None]
-    measured = typed(list[OutcomeConfig], outcomes)
+    measured = OutcomeConfig.validate_list(outcomes)
     outcomes = [outcome.name for outcome in measured]
-    covariates = {covariate.name: covariate for covariate in typed(list[CovariateConfig], covariates)}
+    covariates = {covariate.name: covariate for covariate in CovariateConfig.validate_list(covariates)}
     allowed = list(covariates.values())
-    settings = typed(EstimateConfig, settings)
+    settings = EstimateConfig.model_validate(settings)
     adjust, alpha = [covariates[name] for name in settings.adjust], settings.alpha
     registration = preregistration.read(inputs.registration)
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")

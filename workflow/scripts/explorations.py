@@ -2,14 +2,7 @@
 
 from nanotarget import explore
 from nanotarget.study import artefacts
-from nanotarget.study.config import (
-    ArmConfig,
-    CovariateConfig,
-    ExploreConfig,
-    OutcomeConfig,
-    PrivacyConfig,
-    typed,
-)
+from nanotarget.study.config import ArmConfig, CovariateConfig, ExploreConfig, OutcomeConfig, PrivacyConfig
 from nanotarget.study.problems import reporting
 
 
@@ -17,14 +10,14 @@ def look(inputs, outputs, arms, outcomes, covariates, settings, privacy, alpha, 
     """Write the exploratory tables that are asked for."""
     table = artefacts.read_parquet(inputs.experiment)
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
-    arms = [arm.name for arm in typed(list[ArmConfig], arms)]
-    measured = typed(list[OutcomeConfig], outcomes)
+    arms = [arm.name for arm in ArmConfig.validate_list(arms)]
+    measured = OutcomeConfig.validate_list(outcomes)
     outcomes = [outcome.name for outcome in measured]
     binary = [outcome.name for outcome in measured if outcome.kind == "binary"]
     floors = {outcome.name: outcome.range[0] if outcome.range else 0.0 for outcome in measured}
-    covariates = typed(list[CovariateConfig], covariates)
-    settings = typed(ExploreConfig, settings)
-    groupings, min_cell = settings.subgroups, typed(PrivacyConfig, privacy).min_cell
+    covariates = CovariateConfig.validate_list(covariates)
+    settings = ExploreConfig.model_validate(settings)
+    groupings, min_cell = settings.subgroups, PrivacyConfig.model_validate(privacy).min_cell
     rest = (min_cell, alpha, deviations)
 
     def mobilisation():

@@ -3,7 +3,7 @@
 from nanotarget.assign.fielding import fielding_table, without_formulas
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
-from nanotarget.study.config import DesignConfig, RosterArmConfig, typed
+from nanotarget.study.config import DesignConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
 
 
@@ -11,8 +11,8 @@ def write_fielding(inputs, output, arms, design):
     """Write the export, safe to open in a spreadsheet."""
     drawn = artefacts.read_csv(inputs.arms, dtype="str")
     assignments = artefacts.read_parquet(inputs.assignments)
-    design = Design.from_config(typed(DesignConfig, design))
-    table = fielding_table(drawn, assignments, typed(list[RosterArmConfig], arms), design)
+    design = Design.from_config(DesignConfig.model_validate(design))
+    table = fielding_table(drawn, assignments, RosterArmConfig.validate_list(arms), design)
     artefacts.write_csv(without_formulas(table), output)
 
 

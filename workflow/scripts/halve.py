@@ -6,13 +6,13 @@ from nanotarget.calibrate.learners import FITTERS, TrainingData, arrays_of
 from nanotarget.calibrate.learners.bart import chains_by_part, combine
 from nanotarget.calibrate.learners.crossfit import assign_halves, fit_folds
 from nanotarget.study import artefacts
-from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
 
 
 def halve(inputs, outputs, learning):
     """Write the two models."""
-    settings, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    settings, seed = LearningConfig.model_validate(learning["calibrate"]), learning["seed"]
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )

@@ -4,19 +4,19 @@ from nanotarget.calibrate.imce import distribution, imce, importance
 from nanotarget.calibrate.learners import model_from_data
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
-from nanotarget.study.config import CovariateConfig, DesignConfig, typed
+from nanotarget.study.config import CovariateConfig, DesignConfig
 from nanotarget.study.problems import reporting
 
 
 def write_imce(inputs, outputs, design, covariates, confidence, seed):
     """Write individual effects and the importance of covariates."""
-    design = Design.from_config(typed(DesignConfig, design))
+    design = Design.from_config(DesignConfig.model_validate(design))
     model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
     respondents = artefacts.read_parquet(inputs.respondents)
     effects = imce(model, respondents, confidence, seed)
     artefacts.write_parquet(effects, outputs.effects)
     artefacts.write_csv(distribution(effects), outputs.distribution)
-    explained = importance(effects, respondents, typed(list[CovariateConfig], covariates), seed)
+    explained = importance(effects, respondents, CovariateConfig.validate_list(covariates), seed)
     artefacts.write_csv(explained, outputs.importance)
 
 

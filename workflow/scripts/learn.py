@@ -9,7 +9,7 @@ from nanotarget.calibrate.learners import FITTERS, TrainingData, arrays_of
 from nanotarget.calibrate.learners.bart import chains_by_part, combine, worst_convergence
 from nanotarget.calibrate.learners.selection import compare
 from nanotarget.study import artefacts
-from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
 
 LOG = logging.getLogger("nanotarget")
@@ -17,7 +17,7 @@ LOG = logging.getLogger("nanotarget")
 
 def learn(inputs, outputs, learning):
     """Write the frozen model, the models of the folds and the comparison of learners with the null."""
-    settings, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    settings, seed = LearningConfig.model_validate(learning["calibrate"]), learning["seed"]
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )

@@ -4,13 +4,13 @@ from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, random
 from nanotarget.clean.blocks import blocks_of
 from nanotarget.estimate import balance
 from nanotarget.study import artefacts
-from nanotarget.study.config import CovariateConfig, RosterArmConfig, typed
+from nanotarget.study.config import CovariateConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
 
 
 def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
     """Write the ledger first: what is written after it can be made again from it."""
-    arms = typed(list[RosterArmConfig], arms)
+    arms = RosterArmConfig.validate_list(arms)
     roster = artefacts.read_parquet(inputs.roster)
     recorded = read_ledger(ledger, arms)
     people = roster[["respondent_id"]].assign(block=blocks_of(roster, blocks))
@@ -18,7 +18,7 @@ def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
     append_to_ledger(ledger, recorded, drawn)
     artefacts.write_csv(drawn[LEDGER_COLUMNS], outputs.arms)
     table = roster.merge(drawn[["respondent_id", "arm"]], on="respondent_id", validate="1:1")
-    compared = balance(table, [arm.name for arm in arms], typed(list[CovariateConfig], covariates))
+    compared = balance(table, [arm.name for arm in arms], CovariateConfig.validate_list(covariates))
     artefacts.write_csv(compared.drop(columns="deviation"), outputs.balance)
 
 

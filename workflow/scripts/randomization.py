@@ -2,15 +2,15 @@
 
 from nanotarget.estimate import randomization_distribution, randomization_inference
 from nanotarget.study import artefacts, preregistration
-from nanotarget.study.config import ArmConfig, EstimateConfig, OutcomeConfig, typed
+from nanotarget.study.config import ArmConfig, EstimateConfig, OutcomeConfig
 from nanotarget.study.problems import reporting
 
 
 def redraw(inputs, outputs, arms, outcomes, settings, seed):
     """Write the tests and the distributions behind them."""
-    arms = [arm.name for arm in typed(list[ArmConfig], arms)]
-    outcomes = [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)]
-    settings = typed(EstimateConfig, settings)
+    arms = [arm.name for arm in ArmConfig.validate_list(arms)]
+    outcomes = [outcome.name for outcome in OutcomeConfig.validate_list(outcomes)]
+    settings = EstimateConfig.model_validate(settings)
     registration = preregistration.read(inputs.registration)
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
     table = artefacts.read_parquet(inputs.experiment)

@@ -3,7 +3,7 @@
 from nanotarget.calibrate.learners import TrainingData
 from nanotarget.diagnose.refits import Refitting, to_arrays
 from nanotarget.study import artefacts
-from nanotarget.study.config import CalibrateConfig, DiagnoseConfig, typed
+from nanotarget.study.config import LearningConfig, RefitConfig
 from nanotarget.study.problems import reporting
 
 
@@ -13,8 +13,8 @@ def write_refits(inputs, output, variants, learning, settings):
         TrainingData.from_settings(
             artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
         ),
-        typed(CalibrateConfig, learning["calibrate"]),
-        typed(DiagnoseConfig, settings),
+        LearningConfig.model_validate(learning["calibrate"]),
+        RefitConfig.model_validate(settings),
         artefacts.read_json(inputs.settings)["learner"],
         learning["seed"],
     )

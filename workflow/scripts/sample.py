@@ -4,13 +4,13 @@ from nanotarget.calibrate.learners import TrainingData
 from nanotarget.calibrate.learners.bart import sample_chain
 from nanotarget.calibrate.learners.crossfit import part_of
 from nanotarget.study import artefacts
-from nanotarget.study.config import CalibrateConfig, typed
+from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
 
 
 def sample(inputs, output, learning, part, chain):
     """Write the draws of a chain and their loss on what it has not seen."""
-    settings, seed = typed(CalibrateConfig, learning["calibrate"]), learning["seed"]
+    settings, seed = LearningConfig.model_validate(learning["calibrate"]), learning["seed"]
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )

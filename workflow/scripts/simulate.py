@@ -10,7 +10,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.simulate.simulate import Parameters, simulate
 from nanotarget.simulate.truth import describe, respondents
 from nanotarget.study.artefacts import write_csv, write_json
-from nanotarget.study.config import CovariateConfig, DesignConfig, SubgroupConfig, typed
+from nanotarget.study.config import CovariateConfig, DesignConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
 
 
@@ -29,13 +29,13 @@ def main(
         output: paths by name: calibration, experiment, truth, respondents.
     """
     study = simulate(
-        Design.from_config(typed(DesignConfig, design)),
-        typed(list[CovariateConfig], covariates),
-        typed(Parameters, yaml.safe_load(Path(parameters).read_text(encoding="utf-8"))),
+        Design.from_config(DesignConfig.model_validate(design)),
+        CovariateConfig.validate_list(covariates),
+        Parameters.model_validate(yaml.safe_load(Path(parameters).read_text(encoding="utf-8"))),
     )
     write_csv(study.calibration, output["calibration"])
     write_csv(study.experiment, output["experiment"])
-    write_json(describe(study, typed(list[SubgroupConfig], subgroups)), output["truth"])
+    write_json(describe(study, SubgroupConfig.validate_list(subgroups)), output["truth"])
     write_csv(respondents(study), output["respondents"])
 
 

@@ -5,13 +5,13 @@ from nanotarget.calibrate.learners import model_from_data
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.policy import nano, overall_best
 from nanotarget.study import artefacts
-from nanotarget.study.config import DesignConfig, typed
+from nanotarget.study.config import DesignConfig
 from nanotarget.study.problems import reporting
 
 
 def write_uncertainty(inputs, outputs, design, size):
     """Write the table of respondents and its summary."""
-    design = Design.from_config(typed(DesignConfig, design))
+    design = Design.from_config(DesignConfig.model_validate(design))
     model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
     roster = artefacts.read_parquet(inputs.roster)
     people = roster[~roster["opt_out"]] if "opt_out" in roster else roster

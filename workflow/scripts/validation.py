@@ -2,14 +2,7 @@
 
 from nanotarget import explore
 from nanotarget.study import artefacts, preregistration
-from nanotarget.study.config import (
-    ArmConfig,
-    CovariateConfig,
-    ExploreConfig,
-    OutcomeConfig,
-    PrivacyConfig,
-    typed,
-)
+from nanotarget.study.config import ArmConfig, CovariateConfig, ExploreConfig, OutcomeConfig, PrivacyConfig
 from nanotarget.study.problems import reporting
 
 
@@ -18,11 +11,14 @@ def hold(inputs, outputs, arms, outcomes, covariates, settings, privacy, adjust,
     table, assignments = (artefacts.read_parquet(path) for path in (inputs.experiment, inputs.assignments))
     deviations = artefacts.read_csv(inputs.deviations, dtype="str")
     registration = preregistration.read(inputs.registration)
-    policies = {arm.policy: arm.name for arm in typed(list[ArmConfig], arms)}
+    policies = {arm.policy: arm.name for arm in ArmConfig.validate_list(arms)}
     nano, best = policies["nano"], policies["overall_best"]
-    outcomes = [outcome.name for outcome in typed(list[OutcomeConfig], outcomes)]
-    covariates = typed(list[CovariateConfig], covariates)
-    settings, min_cell = typed(ExploreConfig, settings), typed(PrivacyConfig, privacy).min_cell
+    outcomes = [outcome.name for outcome in OutcomeConfig.validate_list(outcomes)]
+    covariates = CovariateConfig.validate_list(covariates)
+    settings, min_cell = (
+        ExploreConfig.model_validate(settings),
+        PrivacyConfig.model_validate(privacy).min_cell,
+    )
     promise = explore.validation(
         table,
         assignments,

@@ -20,7 +20,7 @@ from nanotarget.diagnose.dividend import Dividend, median_of_splits
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample
-from nanotarget.study.config import CURVE_SHARES, FAST_LEARNERS, CalibrateConfig, DiagnoseConfig
+from nanotarget.study.config import CURVE_SHARES, FAST_LEARNERS, LearningConfig, RefitConfig
 from nanotarget.study.seeds import child_rng
 
 
@@ -149,14 +149,14 @@ class Refitting:
     Attributes:
         data: the calibration.
         calibrate: its settings.
-        settings: of the diagnosis: ladder and goal are used.
+        settings: of the diagnosis: ladder and goal.
         learner: of the study; ridge takes the place of a slow one.
         seed: root seed.
     """
 
     data: TrainingData
-    calibrate: CalibrateConfig
-    settings: DiagnoseConfig
+    calibrate: LearningConfig
+    settings: RefitConfig
     learner: str
     seed: int
 
@@ -207,7 +207,7 @@ class Refitting:
     def _rung(self, names: Sequence[str]) -> Refit:
         """Cross-fit with some covariates only."""
         covariates = tuple(c for c in self.data.covariates if c.name in names)
-        calibrate = replace(self.calibrate, information="covariates")
+        calibrate = self.calibrate.model_copy(update={"information": "covariates"})
 
         def fit(train: TrainingData, _: str) -> Model:
             return self._fitter(train, self.seed, calibrate)

@@ -8,10 +8,11 @@ import pandas as pd
 
 from nanotarget.estimate.tables import ESTIMATES, SAMPLE_TABLES, TABLE_OF, Table
 from nanotarget.study.config import (
+    ConductedConfig,
     ExclusionConfig,
     ExperimentConfig,
     RandomisationConfig,
-    StudyConfig,
+    Study,
     normalised,
 )
 from nanotarget.study.preregistration import Analysis, Registration
@@ -21,7 +22,9 @@ DEVIATION_COLUMNS = ("deviation", "what", "registered", "done", "outputs", "outc
 
 
 def deviations(
-    config: StudyConfig, registration: Registration | None, realised: Mapping[str, int] | None = None
+    config: Study | ConductedConfig,
+    registration: Registration | None,
+    realised: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """List what the study does differently from its registration.
 
@@ -56,7 +59,7 @@ def _difference(
     return what, registered, done, "; ".join(outputs), outcome, "; ".join(estimators)
 
 
-def _differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
+def _differences(config: Study | ConductedConfig, registration: Registration) -> Iterator[Difference]:
     if config.calibration:
         yield from _steps(
             "exclusions from the calibration",
@@ -115,7 +118,9 @@ def _scheme_text(randomisation: RandomisationConfig) -> str:
     return f"{randomisation.scheme}{by}" + (f" within {blocks}" if blocks else "")
 
 
-def _robustness_differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
+def _robustness_differences(
+    config: Study | ConductedConfig, registration: Registration
+) -> Iterator[Difference]:
     """An estimator left out thins the whole specification curve, one added touches its own rows."""
     done = config.estimate.robustness
     for name in registration.robustness:
@@ -163,7 +168,7 @@ def _rule_text(step: ExclusionConfig) -> str:
             return f"{step.column} {step.rule}"
 
 
-def _outcome_differences(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
+def _outcome_differences(config: Study | ConductedConfig, registration: Registration) -> Iterator[Difference]:
     assert config.experiment is not None
     done = {outcome.name: outcome for outcome in config.experiment.outcomes}
     for registered in registration.outcomes:
@@ -186,7 +191,7 @@ def _outcome_differences(config: StudyConfig, registration: Registration) -> Ite
             yield _difference(what, texts[0], texts[1], outputs, outcome=registered.name)
 
 
-def _untested(config: StudyConfig, registration: Registration) -> Iterator[Difference]:
+def _untested(config: Study | ConductedConfig, registration: Registration) -> Iterator[Difference]:
     """Registered analyses that the config makes impossible, and the families that they are missing from."""
     reasons = {a.id: _reason_untested(config, a) for a in registration.analyses}
     outcomes = {outcome.name for outcome in config.experiment.outcomes} if config.experiment else set()
@@ -209,7 +214,7 @@ def _untested(config: StudyConfig, registration: Registration) -> Iterator[Diffe
                 yield _difference(what, *texts, (Table.EFFECTS, Table.POWER), outcome, tuple(estimators))
 
 
-def _reason_untested(config: StudyConfig, analysis: Analysis) -> str:
+def _reason_untested(config: Study | ConductedConfig, analysis: Analysis) -> str:
     """Say why an analysis cannot be done; empty if it can."""
     assert config.experiment is not None
     arms = {arm.name for arm in config.experiment.arms}

@@ -16,7 +16,7 @@ from nanotarget.clean.samples import Samples, read_samples
 from nanotarget.clean.shown import check_design
 from nanotarget.estimate import effects, pairs, power
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import RosterConfig, StudyConfig
+from nanotarget.study.config import RosterConfig, Study
 from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.problems import counted
 
@@ -24,7 +24,7 @@ WIDTH = 100
 POWER = 0.8  # with which a smallest detectable difference is found
 
 
-def describe(study: StudyConfig, source: str) -> str:
+def describe(study: Study, source: str) -> str:
     """Say what is in a study.
 
     Args:
@@ -99,7 +99,7 @@ def _people(flow: pd.DataFrame, sample: str) -> list[str]:
     return lines
 
 
-def _calibration(study: StudyConfig, calibration: Calibration) -> list[str]:
+def _calibration(study: Study, calibration: Calibration) -> list[str]:
     profiles, config = calibration.profiles, study.calibration
     assert config is not None
     tasks = profiles.groupby("respondent_id")["task"].nunique()
@@ -133,7 +133,7 @@ def _hypothetical(rows: Sequence[tuple[str, float, float, int]]) -> pd.DataFrame
     return table.assign(outcome="outcome", estimator="dim", family="all")
 
 
-def _experiment(study: StudyConfig, experiment: Sample) -> list[str]:
+def _experiment(study: Study, experiment: Sample) -> list[str]:
     config, people = study.experiment, experiment.respondents
     assert config is not None
     lines = [f"Experiment: {config.file}", *_people(experiment.flow, "experiment")]
@@ -181,9 +181,7 @@ def _spread(people: pd.DataFrame, outcome: str) -> float:
     return float(np.sqrt((within**2).sum() / max(within.notna().sum() - n_arms, 1)))
 
 
-def _roster(
-    study: StudyConfig, config: RosterConfig, roster: Sample, calibration: Calibration | None
-) -> list[str]:
+def _roster(study: Study, config: RosterConfig, roster: Sample, calibration: Calibration | None) -> list[str]:
     n = len(roster.respondents)
     lines = [f"Roster: {config.file}", *_people(roster.flow, "roster")]
     names = [arm.name for arm in config.arms]
@@ -211,7 +209,7 @@ def _roster(
     ]
 
 
-def _covariates(study: StudyConfig, samples: Samples) -> list[str]:
+def _covariates(study: Study, samples: Samples) -> list[str]:
     tables: dict[str, pd.DataFrame] = {}
     if samples.calibration:
         tables["calibration"] = samples.calibration.respondents
@@ -234,7 +232,7 @@ def _covariates(study: StudyConfig, samples: Samples) -> list[str]:
     return [f"Covariates: {len(rows)}", *_table(rows, header)]
 
 
-def _plan(study: StudyConfig) -> Iterator[str]:
+def _plan(study: Study) -> Iterator[str]:
     if study.calibration:
         settings = study.calibrate
         best_of = f"the best of {', '.join(settings.candidates)}"
@@ -257,7 +255,7 @@ def _plan(study: StudyConfig) -> Iterator[str]:
     yield "  report     figures, tables, report.html"
 
 
-def _missing(study: StudyConfig) -> Iterator[str]:
+def _missing(study: Study) -> Iterator[str]:
     """Yield what a study can do without, but should know that it does."""
     if study.preregistration is None:
         yield "  preregistration: every estimate is labelled exploratory"

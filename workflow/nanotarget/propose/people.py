@@ -11,7 +11,8 @@ import pandas as pd
 from nanotarget.clean.cells import BINARY
 from nanotarget.propose.columns import ADDRESS, DATE, EMAIL, Column, SeenFile, merged_counts
 from nanotarget.propose.ordering import ordered
-from nanotarget.study.config import RESERVED, normalised
+from nanotarget.study.checks import RESERVED
+from nanotarget.study.config import normalised
 from nanotarget.study.problems import listed, shortened
 
 ID_WORDS = {

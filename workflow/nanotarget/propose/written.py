@@ -20,7 +20,7 @@ HEAD = """\
 # Proposed by `nanotarget init` from what the data look like. Nobody has confirmed any of it yet:
 # read every line that says "guess", correct what is wrong, and delete the word where it is right.
 # Lines that begin with "# " before a key are suggestions; take the "# " away to use them.
-# Every key is explained in workflow/schemas/config.schema.yaml.
+# Every key is explained in docs/config.md.
 """
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanotarget.study.artefacts import replacing
-from nanotarget.study.config import ArmConfig, CalibrationOutcomes, OutcomeConfig, typed
+from nanotarget.study.config import ArmConfig, CalibrationOutcomes, OutcomeConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,8 +210,8 @@ class Names:
             settings: synthetic, ratings (calibration.outcomes or None), outcomes and arms (of the
                 experiment, or empty), alpha (estimate), confidence and goal (diagnose).
         """
-        calibration = typed(CalibrationOutcomes | None, settings["ratings"])
-        outcomes = typed(list[OutcomeConfig], settings["outcomes"])
+        calibration = CalibrationOutcomes.model_validate(settings["ratings"]) if settings["ratings"] else None
+        outcomes = OutcomeConfig.validate_list(settings["outcomes"])
         ratings = {}
         if calibration and calibration.rating:
             low, high = calibration.rating.range
@@ -223,7 +223,7 @@ class Names:
             ratings=ratings,
             outcomes={outcome.name: outcome.label or outcome.name for outcome in outcomes},
             binary=frozenset({o.name for o in outcomes if o.kind == "binary"} | {"choice"}),
-            arms=tuple(arm.name for arm in typed(list[ArmConfig], settings["arms"])),
+            arms=tuple(arm.name for arm in ArmConfig.validate_list(settings["arms"])),
             level=1 - settings["alpha"],
             confidence=settings["confidence"],
             goal=settings["goal"],

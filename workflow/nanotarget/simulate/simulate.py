@@ -10,12 +10,13 @@ those of the calibration who come back (a panel).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from string import ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy.special import expit, ndtr, ndtri
 
 from nanotarget.petitions.design import Design
@@ -23,6 +24,7 @@ from nanotarget.petitions.encoding import indicators, level_offsets
 from nanotarget.petitions.score import best_petitions
 from nanotarget.petitions.utilities import part_worths
 from nanotarget.study.config import CovariateConfig
+from nanotarget.study.fields import Number, Section
 from nanotarget.study.problems import Problem, raise_if_any
 from nanotarget.study.seeds import child_rng
 
@@ -34,41 +36,37 @@ SPEEDER_SECONDS = 180
 MARK = "SIMULATED DATA, NO REAL PERSON ANSWERED"
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Section):
     """Size and fieldwork of one survey; `excluded` counts the extra rows by what is wrong with them."""
 
     respondents: int
     excluded: dict[str, int]
     first_day: str
     days: int
-    median_seconds: float
+    median_seconds: Number
 
 
-@dataclass(frozen=True)
-class Samples:
+class Samples(Section):
     """The two surveys."""
 
     calibration: Sample
     experiment: Sample
 
 
-@dataclass(frozen=True)
-class Untidiness:
+class Untidiness(Section):
     """Shares of cells, people or tasks with a fault."""
 
-    opt_out: float
-    covariate_missing: float
-    prefer_not_to_say: float
-    untidy_text: float
-    task_skipped: float
-    rating_skipped: float
-    attrition: float
-    outcome_skipped: float
+    opt_out: Number
+    covariate_missing: Number
+    prefer_not_to_say: Number
+    untidy_text: Number
+    task_skipped: Number
+    rating_skipped: Number
+    attrition: Number
+    outcome_skipped: Number
 
 
-@dataclass(frozen=True)
-class Trait:
+class Trait(Section):
     """How a covariate comes from the traits.
 
     Attributes:
@@ -78,60 +76,54 @@ class Trait:
         leanings: log odds a unit of the trait for each level (unordered).
     """
 
-    mean: float = 0
-    sd: float = 1
-    shares: list[float] = field(default_factory=list)
-    loadings: dict[str, float] = field(default_factory=dict)
-    leanings: dict[str, list[float]] = field(default_factory=dict)
+    mean: Number = 0
+    sd: Number = 1
+    shares: list[Number] = Field(default_factory=list)
+    loadings: dict[str, Number] = Field(default_factory=dict)
+    leanings: dict[str, list[Number]] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(Section):
     """SD of a person's response to the average petition, and its correlation with covariates."""
 
-    sd: float
-    loadings: dict[str, float]
+    sd: Number
+    loadings: dict[str, Number]
 
 
-@dataclass(frozen=True)
-class Moderator:
+class Moderator(Section):
     """What a covariate adds to the part-worths of an attribute, per SD or for people at `level`."""
 
     covariate: str
     attribute: str
-    effects: list[float]
+    effects: list[Number]
     level: str | None = None
 
 
-@dataclass(frozen=True)
-class Heterogeneity:
+class Heterogeneity(Section):
     """How people differ in their response to levels."""
 
-    idiosyncratic_sd: float
-    low_level_excess: float
-    base_excess: float
+    idiosyncratic_sd: Number
+    low_level_excess: Number
+    base_excess: Number
     moderators: list[Moderator]
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Section):
     """An outcome of the experiment as a function of the latent response."""
 
-    intercept: float
-    slope: float
-    noise_sd: float = 0
+    intercept: Number
+    slope: Number
+    noise_sd: Number = 0
 
 
-@dataclass(frozen=True)
-class Links:
+class Links(Section):
     """Outcomes beside support, which is the latent response itself."""
 
     sign: Link
     share: Link
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(Section):
     """How people of the calibration come back; how many do, say the sizes of the samples.
 
     Attributes:
@@ -140,12 +132,11 @@ class Panel:
             it shrinks them towards what covariates predict.
     """
 
-    returning: dict[str, float]
-    believed_sd: float
+    returning: dict[str, Number]
+    believed_sd: Number
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Section):
     """Everything that the simulated data depend on, beside the design and the covariates."""
 
     seed: int
@@ -154,15 +145,15 @@ class Parameters:
     samples: Samples
     untidiness: Untidiness
     population: dict[str, Any]
-    mean: float
+    mean: Number
     baseline: Baseline
-    noise_sd: float
-    choice_noise_sd: float
-    mains: dict[str, list[float]]
+    noise_sd: Number
+    choice_noise_sd: Number
+    mains: dict[str, list[Number]]
     heterogeneity: Heterogeneity
-    generic_appeal: float
+    generic_appeal: Number
     outcomes: Links
-    fielded_penalty: float
+    fielded_penalty: Number
     panel: Panel | None = None
 
     def trait(self, covariate: str) -> Trait:
@@ -175,10 +166,13 @@ def with_fewer(parameters: Parameters, share: float) -> Parameters:
 
     def fewer(sample: Sample) -> Sample:
         excluded = {fault: round(n * share) for fault, n in sample.excluded.items()}
-        return replace(sample, respondents=round(sample.respondents * share), excluded=excluded)
+        return sample.model_copy(
+            update={"respondents": round(sample.respondents * share), "excluded": excluded}
+        )
 
     samples = parameters.samples
-    return replace(parameters, samples=Samples(fewer(samples.calibration), fewer(samples.experiment)))
+    fewest = Samples(calibration=fewer(samples.calibration), experiment=fewer(samples.experiment))
+    return parameters.model_copy(update={"samples": fewest})
 
 
 @dataclass(frozen=True)

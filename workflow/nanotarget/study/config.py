@@ -1,249 +1,418 @@
-"""The study's config: validated against the schema, cross-checked, and typed.
-
-`validate` turns what YAML gave into a complete dictionary (defaults filled in) or raises one
-`InputError` with everything that is wrong. `typed` turns a section of it into its dataclass.
-"""
+"""The study's config as models: the one declaration of keys, what may stand there, defaults and meaning."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import difflib
-import itertools
 import re
-import types
-import typing
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-import jsonschema
-import yaml
+from pydantic import Field
 
-from nanotarget.study.problems import InputError, Problem, listed
+from nanotarget.study.fields import (
+    Alpha,
+    Confidence,
+    Distinct,
+    Level,
+    Levels,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Probability,
+    Range,
+    Section,
+    Values,
+)
 
-SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
-
-Level = str | int | float
 OutcomeKind = Literal["binary", "continuous", "ordinal", "count"]
+Learner = Literal["ridge", "hierarchical", "boosting", "bart"]
+FieldedPolicy = Literal["random", "overall_best", "segment", "nano"]
+RobustnessEstimator = Literal["lin", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
+
+RESPONDENT = "Column that identifies a respondent."
+LABEL = "Name for people, used in figures and tables."
+IN_ARTEFACTS = "Name used in every artefact."
+RAW_COLUMN = "Column of the raw file."
+WEIGHT = "Column with survey weights."
+HEADER_ROWS = "Rows before the data; survey platforms write two or three, the first holds the names."
+OPT_OUT = (
+    "Who refused personalisation. They leave the targeting data; in the experiment and on the roster "
+    "they get overall-best."
+)
+EXCLUSIONS = "Exclusions in their pre-registered order, each applied to who is left."
+IDENTIFIERS = (
+    "Columns with direct identifiers; a rule may use them to find duplicates, no artefact ever holds them."
+)
 
 
-@dataclass(frozen=True)
-class AttributeConfig:
-    """One dimension of a petition; `levels` in order, the first is the reference."""
+class AttributeConfig(Section):
+    """One dimension of a petition."""
 
-    name: str
-    levels: list[Level]
-    column: str | None = None
-    probabilities: list[float] | None = None
+    name: Name = Field(description="Name of the attribute, any text; it is data and never evaluated.")
+    column: str | None = Field(
+        None, description="Name used in the raw files, if it differs from the attribute's name."
+    )
+    levels: Levels = Field(description="The values of the attribute in order; the first is the reference.")
+    probabilities: list[Probability] | None = Field(
+        None,
+        description="Probability with which each level was drawn, in the order of the levels; "
+        "uniform if absent.",
+    )
 
 
-@dataclass(frozen=True)
-class DesignConfig:
+class DesignConfig(Section):
     """The petitions: attributes, prohibited combinations, randomisation and text."""
 
-    attributes: list[AttributeConfig]
-    prohibited: list[dict[str, list[Level]]] = field(default_factory=list)
-    randomisation: Literal["rejection", "sequential"] = "rejection"
-    petition_text: str | None = None
+    attributes: list[AttributeConfig] = Field(
+        min_length=1,
+        description="The dimensions of a petition in their order; the order fixes petition ids.",
+    )
+    prohibited: list[Annotated[dict[str, Values], Field(min_length=2)]] = Field(
+        [],
+        description="Impossible combinations; each entry maps two or more attributes to levels "
+        "that never occur together.",
+    )
+    randomisation: Literal["rejection", "sequential"] = Field(
+        "rejection",
+        description="How a prohibited combination was avoided - rejection: the whole petition was drawn "
+        "again; sequential: each attribute drawn, in config order, among the levels still allowed.",
+    )
+    petition_text: str | None = Field(
+        None,
+        description="Jinja2 template (sandboxed) of a petition's text; "
+        "petition['attribute name'] is the level shown.",
+    )
 
 
-@dataclass(frozen=True)
-class CovariateConfig:
+class CovariateConfig(Section):
     """One pre-treatment respondent variable on the allow-list."""
 
-    name: str
-    kind: Literal["numeric", "categorical"]
-    label: str | None = None
-    column: str | None = None
-    levels: list[Level] | None = None
-    range: list[float] | None = None
-    missing_values: list[Level] = field(default_factory=list)
-    target: bool = True
+    name: Name = Field(description=IN_ARTEFACTS)
+    label: str | None = Field(None, description=LABEL)
+    kind: Literal["numeric", "categorical"] = Field(
+        description="numeric: a number; categorical: one of the levels."
+    )
+    column: str | None = Field(None, description="Name in the raw files, if it differs.")
+    levels: Levels | None = Field(
+        None, description="The values of a categorical covariate; the first is the reference."
+    )
+    range: Range | None = Field(
+        None, description="Smallest and largest possible value of a numeric covariate."
+    )
+    missing_values: list[Level] = Field(
+        [], description="Texts that mean that the answer is missing, beside an empty cell."
+    )
+    target: bool = Field(
+        True, description="May the policy use it? If false it serves adjustment and subgroups only."
+    )
 
 
-@dataclass(frozen=True)
-class ColumnValues:
-    """Rows in which `column` holds one of `values`."""
+class ColumnValues(Section, title="rows"):
+    """Rows in which a column holds one of some values."""
 
-    column: str
-    values: list[Level]
-
-
-@dataclass(frozen=True)
-class ExclusionConfig:
-    """One pre-registered exclusion."""
-
-    step: str
-    rule: Literal["in", "not_in", "below", "above", "missing", "duplicate"]
-    column: str
-    values: list[Level] = field(default_factory=list)
-    value: float | None = None
+    column: str = Field(description=RAW_COLUMN)
+    values: Values = Field(description="Values that count.")
 
 
-@dataclass(frozen=True)
-class ChoiceConfig:
+class ExclusionConfig(Section, title="exclusion"):
+    """One rule about who leaves."""
+
+    step: Name = Field(description="Name for people, printed in the participant flow.")
+    rule: Literal["in", "not_in", "below", "above", "missing", "duplicate"] = Field(
+        description="in / not_in: the value is (not) one of `values`; below / above: the number is below / "
+        "above `value`; missing: the cell is empty; duplicate: the value occurred in an earlier row."
+    )
+    column: str = Field(description=RAW_COLUMN)
+    values: list[Level] = Field([], description="For in and not_in.")
+    value: Number | None = Field(None, description="For below and above.")
+
+
+class ChoiceConfig(Section):
     """Column (or pattern) of the chosen profile."""
 
-    column: str
-    chosen_values: list[Level] | None = None
+    column: str = Field(
+        description="Long layout - a 0/1 column; wide layout - a pattern with {task}, "
+        "the cell names the chosen profile."
+    )
+    chosen_values: list[Level] | None = Field(
+        None,
+        description="Wide layout - what the cell holds when the first, second, ... profile was chosen "
+        "(default 1, 2, ...).",
+    )
 
 
-@dataclass(frozen=True)
-class RatingConfig:
+class RatingConfig(Section):
     """Column (or pattern) of the rating and its possible range."""
 
-    column: str
-    range: list[float]
+    column: str = Field(
+        description="Long layout - a column; wide layout - a pattern with {task} and {profile}."
+    )
+    range: Range = Field(description="Smallest and largest possible rating.")
 
 
-@dataclass(frozen=True)
-class CalibrationOutcomes:
-    """What was measured on each profile."""
-
-    choice: ChoiceConfig | None = None
-    rating: RatingConfig | None = None
+def _absent(outcome: Section | None) -> bool:
+    return outcome is None
 
 
-@dataclass(frozen=True)
-class CalibrationConfig:
+class CalibrationOutcomes(Section):
+    """What was measured on each profile: one of them or both."""
+
+    choice: ChoiceConfig | None = Field(None, exclude_if=_absent, description="Which profile was chosen.")
+    rating: RatingConfig | None = Field(
+        None, exclude_if=_absent, description="A number given to each profile."
+    )
+
+
+class CalibrationConfig(Section):
     """Where and how the conjoint survey was recorded."""
 
-    file: str
-    respondent: str
-    outcomes: CalibrationOutcomes
-    analyse: Literal["choice", "rating"]
-    layout: Literal["long", "wide"] = "long"
-    header_rows: int = 1
-    task: str | None = None
-    profile: str | None = None
-    tasks: int | None = None
-    profiles: int = 2
-    attribute_columns: str | None = None
-    weight: str | None = None
-    opt_out: ColumnValues | None = None
-    exclusions: list[ExclusionConfig] = field(default_factory=list)
-    identifiers: list[str] = field(default_factory=list)
+    file: str = Field(
+        description="Raw file (CSV of any usual separator and encoding, gzip, Parquet, .dta, .sav), "
+        "relative to the folder Snakemake runs in."
+    )
+    layout: Literal["long", "wide"] = Field(
+        "long", description="long: one row per profile; wide: one row per respondent."
+    )
+    header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
+    respondent: str = Field(description=RESPONDENT)
+    task: str | None = Field(
+        None,
+        description="Long layout - column with the number of the task; without it every `profiles` "
+        "consecutive rows of a respondent are a task.",
+    )
+    profile: str | None = Field(
+        None, description="Long layout - column with the number of the profile within its task."
+    )
+    tasks: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Wide layout - number of tasks; long layout - largest number of tasks a respondent "
+        "can have (unchecked if absent).",
+    )
+    profiles: int = Field(2, ge=1, description="Profiles shown in a task.")
+    attribute_columns: str | None = Field(
+        None,
+        description="Wide layout - name of the column of an attribute, with {task}, {profile} and "
+        "{attribute}.",
+    )
+    outcomes: CalibrationOutcomes = Field(description="What was measured on each profile.")
+    analyse: Literal["choice", "rating"] = Field(
+        description="The outcome from which the learner learns and in whose units the diagnosis speaks."
+    )
+    weight: str | None = Field(None, description=WEIGHT)
+    opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
+    exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
+    identifiers: list[str] = Field([], description=IDENTIFIERS)
 
 
-@dataclass(frozen=True)
-class ArmConfig:
+class ArmConfig(Section):
     """One arm of the experiment."""
 
-    name: str
-    value: Level | None = None
-    policy: str | None = None
+    name: Name = Field(description=IN_ARTEFACTS)
+    value: Level | None = Field(
+        None, description="Text of the arm in the raw file, if it differs from the name."
+    )
+    policy: FieldedPolicy | None = Field(
+        None,
+        description="Policy that chose the petition of this arm; checked by the audit of the assignment.",
+    )
 
 
-@dataclass(frozen=True)
-class OutcomeConfig:
+class OutcomeConfig(Section):
     """One outcome of the experiment."""
 
-    name: str
-    kind: OutcomeKind
-    label: str | None = None
-    column: str | None = None
-    range: list[float] | None = None
-    at_least: float | None = None
-    observed_if: ColumnValues | None = None
+    name: Name = Field(description=IN_ARTEFACTS)
+    label: str | None = Field(None, description=LABEL)
+    column: str | None = Field(None, description="Name in the raw file, if it differs.")
+    kind: OutcomeKind = Field(
+        description="binary: 0/1; continuous: a number; ordinal: a whole number whose order counts, from "
+        "`range`; count: a number of at least 0, possibly with a few very large ones."
+    )
+    range: Range | None = Field(
+        None, description="Smallest and largest possible value; an ordinal outcome needs it."
+    )
+    at_least: Number | None = Field(
+        None, description="Turn a number into a binary outcome - 1 if it is at least this."
+    )
+    observed_if: ColumnValues | None = Field(
+        None, description="The outcome counts as observed only where this column holds one of these values."
+    )
 
 
-@dataclass(frozen=True)
-class RandomisationConfig:
-    """How arms were drawn; `blocks` and `cluster` are columns of the raw file."""
+class RandomisationConfig(Section):
+    """How the arms of an experiment were drawn."""
 
-    scheme: Literal["complete", "blocked", "clustered"] = "complete"
-    blocks: list[str] = field(default_factory=list)
-    cluster: str | None = None
+    scheme: Literal["complete", "blocked", "clustered"] = Field(
+        "complete",
+        description="complete: among all people; blocked: within each block; clustered: whole clusters, "
+        "within each block if there are blocks.",
+    )
+    blocks: Distinct[str] = Field(
+        [],
+        description="Columns of the raw file whose combinations are the blocks; "
+        "an empty cell is a value of its own.",
+    )
+    cluster: str | None = Field(
+        None,
+        description="Column of the raw file that names the cluster; all people of a cluster are in one arm "
+        "and in one block.",
+    )
 
 
-@dataclass(frozen=True)
-class ExperimentConfig:
+class ExperimentConfig(Section):
     """Where and how the experiment was recorded."""
 
-    file: str
-    respondent: str
-    arm: str
-    arms: list[ArmConfig]
-    header_rows: int = 1
-    randomisation: RandomisationConfig = field(default_factory=RandomisationConfig)
-    petition_columns: str | None = None
-    delivered: ColumnValues | None = None
-    outcomes: list[OutcomeConfig] = field(default_factory=list)
-    weight: str | None = None
-    opt_out: ColumnValues | None = None
-    exclusions: list[ExclusionConfig] = field(default_factory=list)
-    post_checks: list[ExclusionConfig] = field(default_factory=list)
-    identifiers: list[str] = field(default_factory=list)
+    file: str = Field(description="Raw file, one row per respondent; same formats as the calibration.")
+    header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
+    respondent: str = Field(description=RESPONDENT)
+    arm: str = Field(description="Column with the arm a respondent was randomised to.")
+    randomisation: RandomisationConfig = Field(
+        RandomisationConfig(),
+        description="How the arms were drawn. Standard errors and randomisation inference follow it.",
+    )
+    arms: list[ArmConfig] = Field(
+        min_length=2,
+        description="The arms in order; the first is the reference, every later one is compared with "
+        "every earlier one.",
+    )
+    petition_columns: str | None = Field(
+        None,
+        description="Name of the column with the petition shown, with {attribute}; "
+        "empty cells in an arm without petition.",
+    )
+    delivered: ColumnValues | None = Field(
+        None,
+        description="Who got what the arm says; an empty cell was not logged. Everybody is analysed as "
+        "assigned; with this the effect among those reached (CACE) can be estimated, too.",
+    )
+    outcomes: list[OutcomeConfig] = Field(
+        [], description="Outcomes in order of importance. A missing value is attrition."
+    )
+    weight: str | None = Field(None, description=WEIGHT)
+    opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
+    exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
+    post_checks: list[ExclusionConfig] = Field(
+        [],
+        description="Who fails a check made after the treatment, written like exclusions. They stay in every "
+        "confirmatory estimate, as leaving may depend on the arm; only robustness leaves them out.",
+    )
+    identifiers: list[str] = Field([], description=IDENTIFIERS)
 
 
-@dataclass(frozen=True)
-class RosterArmConfig:
-    """One arm to which people of the roster are randomised; `share` counts relative to the other arms."""
+class RosterArmConfig(Section):
+    """One arm to which people of the roster are randomised."""
 
-    name: str
-    share: float | None = None
-    policy: str | None = None
+    name: Name = Field(description="Name used in every artefact and in the ledger.")
+    share: Positive | None = Field(
+        None,
+        description="Share of the people, relative to the other arms (1, 1, 2 means 25%, 25%, 50%); "
+        "equal shares if no arm has one.",
+    )
+    policy: FieldedPolicy | None = Field(
+        None,
+        description="Policy that chooses the petition of this arm, one of assign.policies; "
+        "an arm without a policy gets no petition.",
+    )
 
 
-@dataclass(frozen=True)
-class RosterConfig:
+class RosterConfig(Section):
     """Who is going to be fielded, and how they are randomised; `ledger` records what was drawn."""
 
-    file: str
-    respondent: str
-    arms: list[RosterArmConfig]
-    ledger: str
-    header_rows: int = 1
-    randomisation: Literal["complete", "blocked"] = "complete"
-    blocks: list[str] = field(default_factory=list)
-    opt_out: ColumnValues | None = None
-    exclusions: list[ExclusionConfig] = field(default_factory=list)
-    identifiers: list[str] = field(default_factory=list)
+    file: str = Field(
+        description="Raw file, one row per respondent with the covariates and no outcome; "
+        "same formats as the calibration."
+    )
+    header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
+    respondent: str = Field(description=RESPONDENT)
+    arms: list[RosterArmConfig] = Field(
+        min_length=2, description="The arms in order; the first is the reference."
+    )
+    randomisation: Literal["complete", "blocked"] = Field(
+        "complete",
+        description="complete: arms are drawn among all people; blocked: within each combination of the "
+        "covariates in `blocks`.",
+    )
+    blocks: Distinct[str] = Field(
+        [],
+        description="Categorical covariates whose combinations are the blocks; "
+        "a missing value is a level of its own.",
+    )
+    ledger: str = Field(
+        min_length=5,
+        description="CSV that records who was randomised to which arm, for example data/my_study/arms.csv. "
+        "Made and only ever appended to by the pipeline; nobody in it is randomised again. "
+        "Keep it with the raw data.",
+    )
+    opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
+    exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
+    identifiers: list[str] = Field([], description=IDENTIFIERS)
 
 
-@dataclass(frozen=True)
-class GroupConfig:
-    """Values of a numeric covariate from `min` to `max`, both included; None is open."""
+class GroupConfig(Section):
+    """Values of a numeric covariate from `min` to `max`, both included."""
 
-    name: str
-    min: float | None = None
-    max: float | None = None
+    name: Name = Field(description="Name of the group.")
+    min: Number | None = Field(None, description="Smallest value in the group (open if absent).")
+    max: Number | None = Field(None, description="Largest value in the group (open if absent).")
 
 
-@dataclass(frozen=True)
-class SubgroupConfig:
+class SubgroupConfig(Section):
     """One grouping of respondents by a pre-treatment covariate."""
 
-    name: str
-    covariate: str
-    groups: list[GroupConfig] = field(default_factory=list)
+    name: Name = Field(description="Name of the grouping.")
+    covariate: str = Field(description="Covariate on the allow-list; a categorical one needs no groups.")
+    groups: list[GroupConfig] = Field(
+        [], description="Groups of a numeric covariate, from low to high, without overlap."
+    )
 
 
-@dataclass(frozen=True)
-class BartConfig:
+class BartConfig(Section):
     """Settings of the learner `bart`; the defaults are those of cjbart, in two chains."""
 
-    trees: int = 50
-    draws: int = 1000
-    burn_in: int = 100
-    chains: int = 2
+    trees: int = Field(50, ge=1, le=1000, description="Trees of a draw.")
+    draws: int = Field(1000, ge=2, le=100000, description="Posterior draws kept, of all chains together.")
+    burn_in: int = Field(100, ge=0, le=100000, description="Draws of each chain that are thrown away first.")
+    chains: int = Field(2, ge=1, le=100, description="Independent chains, sampled by jobs of their own.")
 
 
-@dataclass(frozen=True)
-class CalibrateConfig:
-    """Settings of the calibrate stage."""
+class LearningConfig(Section):
+    """The part of the section `calibrate` from which the learners learn."""
 
-    se_type: Literal["CR0", "CR1", "CR2", "HC2"] = "CR1"
-    learner: Literal["ridge", "hierarchical", "boosting", "bart", "auto"] = "ridge"
-    candidates: list[str] = field(default_factory=lambda: ["ridge", "hierarchical", "bart"])
-    information: Literal["covariates", "covariates + own answers"] = "covariates"
-    folds: int = 5
-    interactions: bool = True
-    bart: BartConfig = field(default_factory=BartConfig)
+    learner: Literal[Learner, "auto"] = Field(
+        "ridge",
+        description="Model of a respondent's response to a petition - ridge: penalised regression, fast; "
+        "hierarchical: person-specific part-worths with learned shrinkage, also tells how much people differ "
+        "beyond their covariates (for choices that part depends on the logit link), and can use a person's "
+        "own answers in a panel; boosting: LightGBM, an optional extra; bart: Bayesian trees, finds "
+        "interactions by itself, takes minutes; auto: the best of the candidates, the simplest within one "
+        "standard error. See docs/recovery.md.",
+    )
+    candidates: Distinct[Learner] = Field(
+        ["ridge", "hierarchical", "bart"], min_length=1, description="Learners that auto chooses from."
+    )
+    information: Literal["covariates", "covariates + own answers"] = Field(
+        "covariates",
+        description="What a policy may look at. Own answers are those a person of a panel gave in the "
+        "calibration; they need the learner hierarchical.",
+    )
+    folds: int = Field(
+        5,
+        ge=2,
+        le=50,
+        description="Folds for cross-fitting, of respondents; of tasks within respondents where a policy may "
+        "use own answers.",
+    )
+    interactions: bool = Field(
+        True,
+        description="Whether the learner ridge looks for interactions of two attributes that all respondents "
+        "share (a combination that persuades more than its parts). It keeps them only if they predict the "
+        "answers of other people better, and looks for none among more than ten million petitions; searching "
+        "the best petition then takes longer. Other learners ignore it - boosting and bart find interactions "
+        "by themselves, hierarchical has none.",
+    )
+    bart: BartConfig = Field(
+        BartConfig(), description="Settings of the learner bart; the defaults are those of cjbart."
+    )
 
     @property
     def own_answers(self) -> bool:
@@ -253,25 +422,38 @@ class CalibrateConfig:
     @property
     def learners(self) -> list[str]:
         """Learners to fit: the one named, or all candidates."""
-        return self.candidates if self.learner == "auto" else [self.learner]
+        return list(self.candidates) if self.learner == "auto" else [self.learner]
 
 
-@dataclass(frozen=True)
-class RungConfig:
+class CalibrateConfig(LearningConfig):
+    """How the calibration is analysed."""
+
+    se_type: Literal["CR0", "CR1", "CR2", "HC2"] = Field(
+        "CR1",
+        description="Standard errors of AMCEs and marginal means, clustered by respondent (CR1 is Stata's) "
+        "or not (HC2).",
+    )
+
+
+class RungConfig(Section):
     """A set of covariates of the ladder."""
 
-    name: str
-    covariates: list[str]
+    name: Name = Field(description="Name of the set.")
+    covariates: Distinct[str] = Field(min_length=1, description="Names of covariates on the allow-list.")
 
 
-@dataclass(frozen=True)
-class CostsConfig:
+class CostsConfig(Section):
     """Costs of personalization, in money."""
 
-    value: float
-    calibration: float = 0
-    message: float = 0
-    audience: float | None = None
+    value: Positive = Field(
+        description="What one unit of the outcome is worth for one person reached, in money."
+    )
+    calibration: NotNegative = Field(0, description="Cost of the calibration survey.")
+    message: NotNegative = Field(0, description="Cost of one more petition that is fielded.")
+    audience: Positive | None = Field(
+        None,
+        description="People that will be reached; with it the break-even gain counts like `sesoi`.",
+    )
 
 
 # Learners with which the diagnosis may fit the calibration many times; ridge takes the place of the others.
@@ -279,18 +461,52 @@ FAST_LEARNERS = ("ridge", "hierarchical")
 CURVE_SHARES = (25, 50, 75)  # per cent of the training respondents, on the learning curve
 
 
-@dataclass(frozen=True)
-class DiagnoseConfig:
-    """Settings of the diagnose stage; `sesoi` in units of the analysed outcome."""
+class RefitConfig(Section):
+    """The part of the section `diagnose` on which the variants of the calibration depend."""
 
-    sesoi: float = 0
-    confidence: float = 0.95
-    goal: Literal["support", "dissuade"] = "support"
-    bootstraps: int = 500
-    permutations: int = 199
-    splits: int = 3
-    ladder: list[RungConfig] = field(default_factory=list)
-    costs: CostsConfig | None = None
+    goal: Literal["support", "dissuade"] = Field(
+        "support",
+        description="Whether petitions shall win support, or a study asks how far they could lower it "
+        "(`dissuade`; no petition of it is ever fielded). The other goal is evaluated beside it.",
+    )
+    ladder: list[RungConfig] = Field(
+        [],
+        description="Sets of covariates, from few to many, with which to ask what each adds; "
+        "all covariates come last by themselves.",
+    )
+
+
+class DiagnoseConfig(RefitConfig):
+    """When does nano-targeting pay?"""
+
+    sesoi: NotNegative = Field(
+        0,
+        description="Smallest gain of nano over overall-best that would matter, in units of the analysed "
+        "outcome.",
+    )
+    confidence: Confidence = Field(
+        0.95,
+        description="Level of two-sided intervals; verdicts use one-sided 95% bounds.",
+    )
+    bootstraps: int = Field(500, ge=50, description="Bootstrap samples of respondents.")
+    permutations: int = Field(
+        199,
+        ge=0,
+        description="Fits of ridge regression to covariates randomly permuted among respondents; "
+        "0 skips the test.",
+    )
+    splits: int = Field(
+        3,
+        ge=1,
+        description="Divisions of respondents into folds of which the dividend is the median; those after "
+        "the first, and the learning curve, are fitted with ridge where the learner is slow (bart, "
+        "boosting).",
+    )
+    costs: CostsConfig | None = Field(
+        None,
+        description="What personalization costs beyond one petition for all; from it follow the gain that "
+        "breaks even and the audience that does.",
+    )
 
     def variants(self, learners: Sequence[str]) -> dict[str, list[str]]:
         """Return the names of the cross-fits that a diagnosis needs beside that of the calibration, by kind.
@@ -310,269 +526,159 @@ class DiagnoseConfig:
         return {kind: names for kind, names in kinds.items() if names}
 
 
-@dataclass(frozen=True)
-class AssignConfig:
-    """Settings of the assign stage."""
+class AssignConfig(Section):
+    """Who gets which petition."""
 
-    policies: list[str] = field(default_factory=lambda: ["random", "overall_best", "segment", "nano"])
-    segments: int = 5
-    permutations: int = 5
-    candidates: int = 100
+    policies: Distinct[Literal[FieldedPolicy, "best_min", "nano_min"]] = Field(
+        ["random", "overall_best", "segment", "nano"],
+        description="Policies to assign; overall_best is always among them because gains are counted from "
+        "it. best_min and nano_min find the worst petitions, for the study of dissuasion only - no arm can "
+        "field them.",
+    )
+    segments: int = Field(5, ge=2, le=100, description="Largest number of petitions of the policy `segment`.")
+    permutations: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="How often the covariates are randomly permuted among respondents to show how many "
+        "petitions nano assigns to noise.",
+    )
+    candidates: int = Field(
+        100,
+        ge=0,
+        le=10000,
+        description="Petitions, beyond those assigned, among which the probability that a petition is a "
+        "respondent's best is computed.",
+    )
 
 
-@dataclass(frozen=True)
-class EstimateConfig:
-    """Settings of the estimate stage."""
+class EstimateConfig(Section):
+    """How the experiment is analysed."""
 
-    alpha: float = 0.05
-    adjust: list[str] = field(default_factory=list)
-    sesoi: dict[str, float] = field(default_factory=dict)
-    robustness: list[str] = field(default_factory=list)
-    draws: int = 10000
+    alpha: Alpha = Field(0.05, description="Two-sided level of tests; intervals have level 1 - alpha.")
+    adjust: list[str] = Field(
+        [], description="Covariates of the Lin (2013) adjustment; must be on the allow-list."
+    )
+    sesoi: dict[str, Positive] = Field(
+        {},
+        description="Smallest effect of nano against overall-best that would matter, one entry per outcome, "
+        "in its units.",
+    )
+    robustness: Distinct[RobustnessEstimator] = Field(
+        [],
+        description="Estimators beside the difference in means, each where the outcome allows it - lin: "
+        "covariate adjustment; logit: average marginal effect on a binary outcome; ordinal: proportional "
+        "odds of an ordinal outcome; mann_whitney: probability of superiority; ri: randomisation inference; "
+        "lee: bounds under attrition; ipw: weights against attrition; cace: effect among those reached.",
+    )
+    draws: int = Field(
+        10000, ge=1000, le=1000000, description="Assignments drawn for randomisation inference."
+    )
 
 
-@dataclass(frozen=True)
-class BaseConfig:
+class BaseConfig(Section):
     """The group of a grouping whose support is there already, to be mobilised."""
 
-    grouping: str
-    group: str
+    grouping: str = Field(description="Name of a grouping in `subgroups`, by pre-treatment support.")
+    group: str = Field(description="Name of one of its groups.")
 
 
-@dataclass(frozen=True)
-class ExploreConfig:
-    """Settings of the explore stage."""
+class ExploreConfig(Section):
+    """Exploratory analyses."""
 
-    subgroups: list[SubgroupConfig] = field(default_factory=list)
-    base: BaseConfig | None = None
-    comparable: list[str] = field(default_factory=list)
+    subgroups: list[SubgroupConfig] = Field([], description="Groupings by a pre-treatment covariate.")
+    base: BaseConfig | None = Field(
+        None,
+        description="The group whose support is there already and only has to be mobilised; "
+        "it is compared with all others.",
+    )
+    comparable: Distinct[str] = Field(
+        [],
+        description="Outcomes of the experiment that are measured on the scale of the analysed calibration "
+        "outcome; their gains are compared with the predicted ones.",
+    )
 
 
-@dataclass(frozen=True)
-class PrivacyConfig:
+class PrivacyConfig(Section):
     """What is published about people."""
 
-    min_cell: int = 10
+    min_cell: int = Field(
+        10,
+        ge=1,
+        description="Estimates of subgroups with fewer respondents in an arm are suppressed, and one more so "
+        "that they cannot be recovered.",
+    )
 
 
-@dataclass(frozen=True)
-class StudyConfig:
-    """A whole study; mirrors the schema key by key (a test keeps them in step)."""
+class DataConfig(Section):
+    """What was recorded about whom, and where: all that reading the raw files depends on."""
 
-    study: str
-    root_seed: int
-    title: str = ""
-    synthetic: bool = False
-    samples: Literal["new", "panel"] = "new"
-    preregistration: str | None = None
-    design: DesignConfig | None = None
-    covariates: list[CovariateConfig] = field(default_factory=list)
-    calibration: CalibrationConfig | None = None
-    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
-    diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
-    experiment: ExperimentConfig | None = None
-    roster: RosterConfig | None = None
-    assign: AssignConfig = field(default_factory=AssignConfig)
-    estimate: EstimateConfig = field(default_factory=EstimateConfig)
-    explore: ExploreConfig = field(default_factory=ExploreConfig)
-    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
-
-
-def typed(kind: Any, section: Any) -> Any:
-    """Build a config dataclass (or a list of them) from a validated section.
-
-    Args:
-        kind: the dataclass, or any annotation that the dataclasses above use.
-        section: what `validate` returned for it.
-    """
-    origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):
-        options = [option for option in typing.get_args(kind) if dataclasses.is_dataclass(option)]
-        return section if section is None or not options else typed(options[0], section)
-    if origin is list:
-        (item,) = typing.get_args(kind)
-        return [typed(item, entry) for entry in section]
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return kind(**{key: typed(hints[key], value) for key, value in section.items()})  # type: ignore[operator]
-    return section
+    study: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        description="Short name of the study; its artefacts go to results/<study>.",
+    )
+    samples: Literal["new", "panel"] = Field(
+        "new",
+        description="new: the two samples are disjoint people; panel: the calibration respondents come back "
+        "in the experiment.",
+    )
+    preregistration: str | None = Field(
+        None,
+        description="File with the frozen pre-registration (YAML). Without one every estimate is labelled "
+        "exploratory.",
+    )
+    design: DesignConfig | None = Field(
+        None,
+        description="The petitions - attributes, their levels, how they were randomised, and their text. "
+        "Needed for calibration.",
+    )
+    covariates: list[CovariateConfig] = Field(
+        [], description="Allow-list of pre-treatment respondent variables; no other variable is read."
+    )
+    calibration: CalibrationConfig | None = Field(
+        None, description="The conjoint survey. Leave it out for a study that has only an experiment."
+    )
+    experiment: ExperimentConfig | None = Field(
+        None, description="The experiment. Leave it out for a study that stops after the assignment."
+    )
+    roster: RosterConfig | None = Field(
+        None,
+        description="Whom the experiment is going to be fielded to, and how they are randomised to its arms. "
+        "For a study with a calibration that has not been fielded; after fielding, the section experiment "
+        "takes its place.",
+    )
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """Return the config schema."""
-    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+class Study(DataConfig, title="nanotarget study"):
+    """One file describes one study. Every key that is not listed here is an error."""
+
+    title: str = Field("", description="Title for people, printed on the report.")
+    synthetic: bool = Field(
+        False, description="Are the data simulated? If true, every figure, table and page says so."
+    )
+    root_seed: int = Field(
+        ge=0,
+        description="The one seed from which every random stream of the study is derived by name.",
+    )
+    calibrate: CalibrateConfig = Field(CalibrateConfig(), description="How the calibration is analysed.")
+    diagnose: DiagnoseConfig = Field(DiagnoseConfig(), description="When does nano-targeting pay?")
+    assign: AssignConfig = Field(AssignConfig(), description="Who gets which petition.")
+    estimate: EstimateConfig = Field(EstimateConfig(), description="How the experiment is analysed.")
+    explore: ExploreConfig = Field(ExploreConfig(), description="Exploratory analyses.")
+    privacy: PrivacyConfig = Field(PrivacyConfig(), description="What is published about people.")
 
 
-# JSON Schema takes 6.0 for a whole number and YAML knows .nan; neither can be used as one here.
-_STRICT = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: (
-                isinstance(value, int | float) and not isinstance(value, bool) and value == value
-            ),
-        }
-    ),
-)
+class ConductedConfig(Section):
+    """The part of a study that is compared with its pre-registration."""
+
+    calibration: CalibrationConfig | None
+    experiment: ExperimentConfig | None
+    estimate: EstimateConfig
 
 
-def validate(raw: Any, source: str) -> dict[str, Any]:
-    """Check a config and return it complete with defaults.
-
-    Args:
-        raw: what YAML (or Snakemake) made of the file.
-        source: name of the file for messages.
-
-    Raises:
-        InputError: with every problem of the config at once.
-    """
-    if not isinstance(raw, Mapping) or not raw:
-        raise InputError(
-            [
-                Problem(
-                    source,
-                    "whole file",
-                    "it holds no settings",
-                    "a mapping of keys to values",
-                    "copy config.yaml and change it for your study",
-                )
-            ]
-        )
-    config = copy.deepcopy(dict(raw))
-    validator = _STRICT(schema())
-    errors = sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path])
-    problems = list(dict.fromkeys(problem for error in errors for problem in explain(error, source)))
-    if problems:
-        raise InputError(problems)
-    _fill_defaults(config, schema())
-    problems = list(_cross_check(typed(StudyConfig, config), source))
-    if problems:
-        raise InputError(problems)
-    return config
-
-
-def key_of(path: Sequence[str | int]) -> str:
-    """Write the path of a key as people read it: ``design.attributes[2].levels``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "top level"
-
-
-KIND_NAMES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "nothing",
-}
-
-
-def explain(error: jsonschema.ValidationError, source: str) -> Iterator[Problem]:
-    """Say for people what a violation of a schema means."""
-    rule: Any = error.validator_value
-    value = error.instance
-    where = f"key {key_of(list(error.absolute_path))}"
-    parent: Any = error.schema
-    about = parent.get("description", "see workflow/schemas/config.schema.yaml")
-    match error.validator:
-        case "additionalProperties":
-            known = list(parent.get("properties", {}))
-            for key in sorted(set(value) - set(known), key=str):
-                close = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"write '{close[0]}'" if close else "remove it or correct its name"
-                yield Problem(
-                    source,
-                    f"key {key_of([*error.absolute_path, key])}",
-                    f"unknown key '{key}'",
-                    f"one of {listed(known, 40)}",
-                    hint,
-                )
-        case "required":
-            for key in rule:
-                if key not in value:
-                    text = parent["properties"][key].get("description", "")
-                    yield Problem(
-                        source,
-                        where,
-                        f"the key '{key}' is missing",
-                        text or f"a value for '{key}'",
-                        f"add '{key}:' there",
-                    )
-        case "enum":
-            yield Problem(
-                source,
-                where,
-                f"{_shown(value)} is not allowed",
-                f"one of {listed(rule)}",
-                f"choose one of them. {about}",
-            )
-        case "type":
-            kinds = [rule] if isinstance(rule, str) else rule
-            expected = " or ".join(KIND_NAMES[kind] for kind in kinds)
-            remedy = about
-            if isinstance(value, bool):
-                remedy = f'write "Yes", "No", "on" or "off" in quotes, or YAML reads true or false. {about}'
-            yield Problem(source, where, f"{_shown(value)} is not {expected}", expected, remedy)
-        case "uniqueItems":
-            twice = sorted({str(item) for item in value if value.count(item) > 1})
-            yield Problem(
-                source, where, f"listed twice: {listed(twice)}", "every value once", "remove the repetition"
-            )
-        case "pattern":
-            yield Problem(
-                source,
-                where,
-                f"{_shown(value)} is not a valid name",
-                "lower-case letters, digits and _, beginning with a letter",
-                about,
-            )
-        case _:
-            bounds = {
-                "minimum": "at least",
-                "maximum": "at most",
-                "exclusiveMinimum": "more than",
-                "exclusiveMaximum": "less than",
-                "minItems": "a list of at least",
-                "maxItems": "a list of at most",
-                "minLength": "a text of at least",
-                "minProperties": "at least so many entries:",
-            }
-            yield Problem(
-                source,
-                where,
-                f"{_shown(value)} does not fit",
-                f"{bounds.get(str(error.validator), str(error.validator))} {rule}",
-                about,
-            )
-
-
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "an empty value" if value is None else str(value).lower()
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _fill_defaults(value: Any, rules: Mapping[str, Any]) -> None:
-    """Insert the schema's defaults in place, top down."""
-    if "$ref" in rules:
-        rules = schema()["$defs"][rules["$ref"].rsplit("/", 1)[1]]
-    if isinstance(value, dict):
-        for key, rule in rules.get("properties", {}).items():
-            if "$ref" in rule:
-                rule = schema()["$defs"][rule["$ref"].rsplit("/", 1)[1]]
-            if key not in value and "default" in rule:
-                value[key] = copy.deepcopy(rule["default"])
-            if key in value:
-                _fill_defaults(value[key], rule)
-    elif isinstance(value, list) and isinstance(rules.get("items"), dict):
-        for item in value:
-            _fill_defaults(item, rules["items"])
+def part_of(kind: type[Section], section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a smaller section asks of a complete one, for a rule that must not depend on the rest."""
+    return {name: section[name] for name in kind.model_fields}
 
 
 def normalised(text: object) -> str:
@@ -582,797 +688,3 @@ def normalised(text: object) -> str:
     """
     plain = unicodedata.normalize("NFC", " ".join(str(text).split()).casefold())
     return re.sub(r"^([+-]?\d+)\.0+$", r"\1", plain)
-
-
-def _repeated(values: Sequence[object]) -> list[str]:
-    seen: dict[str, int] = {}
-    for value in values:
-        seen[normalised(value)] = seen.get(normalised(value), 0) + 1
-    return [str(value) for value in values if seen[normalised(value)] > 1]
-
-
-def _cross_check(config: StudyConfig, source: str) -> Iterator[Problem]:
-    """Yield what the schema cannot see: keys that contradict each other."""
-    yield from _check_sections(config, source)
-    yield from _check_names(config, source)
-    if config.design:
-        yield from _check_design(config.design, source)
-    yield from _check_covariates(config, source)
-    yield from _check_identifiers(config, source)
-    if config.calibration:
-        yield from _check_calibration(config.calibration, config.design, source)
-    if config.experiment:
-        yield from _check_experiment(config, config.experiment, source)
-    if config.roster:
-        yield from _check_roster(config, config.roster, source)
-    yield from _check_ladder(config, source)
-    yield from _check_explore(config, source)
-
-
-def _check_sections(config: StudyConfig, source: str) -> Iterator[Problem]:
-    if config.calibration is None and config.experiment is None and config.roster is None:
-        yield Problem(
-            source,
-            "top level",
-            "there is neither a calibration nor an experiment",
-            "at least one of the sections 'calibration' and 'experiment'",
-            "add the section of your data",
-        )
-    if config.calibration and config.design is None:
-        yield Problem(
-            source,
-            "key design",
-            "a calibration needs the design of its petitions",
-            "a section 'design' with attributes and levels",
-            "add it",
-        )
-    calibrate = config.calibrate
-    if calibrate.own_answers and config.samples != "panel":
-        yield Problem(
-            source,
-            "key calibrate.information",
-            "own answers can only be used for people who come back, but the config says 'samples: new'",
-            "'covariates', or 'samples: panel'",
-            "correct one of the two keys",
-        )
-    if calibrate.own_answers and set(calibrate.learners) != {"hierarchical"}:
-        yield Problem(
-            source,
-            "key calibrate.learner",
-            f"learner '{calibrate.learner}' cannot use a person's own answers",
-            "learner 'hierarchical' where information is 'covariates + own answers'",
-            "choose it, or write 'information: covariates'",
-        )
-    if calibrate.bart.draws < 2 * calibrate.bart.chains:
-        yield Problem(
-            source,
-            "key calibrate.bart",
-            f"{calibrate.bart.draws} draws in {calibrate.bart.chains} chains are less than 2 a chain",
-            "at least 2 draws in each chain",
-            "ask for more draws or fewer chains",
-        )
-    if config.roster and config.experiment:
-        # Both would answer the question whom `assign` assigns to.
-        yield Problem(
-            source,
-            "key roster",
-            "a study with an experiment has no roster: it has been fielded, and the experiment says to whom",
-            "either the section 'roster' (before fielding) or the section 'experiment' (after it)",
-            "remove 'roster'; its ledger stays where it is. For new people write another config",
-        )
-    if config.roster and config.calibration is None:
-        yield Problem(
-            source,
-            "key roster",
-            "a roster needs a calibration, from which its petitions are learned",
-            "a section 'calibration'",
-            "add it",
-        )
-    if config.samples == "panel" and not (config.calibration and (config.experiment or config.roster)):
-        yield Problem(
-            source,
-            "key samples",
-            "a panel needs both samples",
-            "a calibration and an experiment (or a roster) of the same people",
-            "add the missing section or write 'samples: new'",
-        )
-
-
-# Columns that the pipeline itself writes beside attributes, covariates and outcomes.
-RESERVED = frozenset(
-    {
-        "respondent_id",
-        "task",
-        "profile",
-        "choice",
-        "rating",
-        "weight",
-        "arm",
-        "opt_out",
-        "observed",
-        "block",
-        "cluster",
-        "delivered",
-        "passed",
-        "policy",
-        "petition_id",
-        "predicted",
-        "gain_over_best",
-    }
-)
-
-
-def _check_names(config: StudyConfig, source: str) -> Iterator[Problem]:
-    """Attributes, covariates and outcomes share tables, so their names must differ."""
-    named = [("design.attributes", a.name) for a in (config.design.attributes if config.design else [])]
-    named += [("covariates", c.name) for c in config.covariates]
-    named += [
-        ("experiment.outcomes", o.name) for o in (config.experiment.outcomes if config.experiment else [])
-    ]
-    owner: dict[str, str] = {}
-    for section, name in named:
-        if normalised(name) in RESERVED:
-            yield Problem(
-                source,
-                f"key {section}",
-                f"the name '{name}' is reserved for a column of the pipeline",
-                "another name",
-                "give it another 'name' and put the raw column's name into 'column'",
-            )
-        if owner.setdefault(normalised(name), section) != section:
-            yield Problem(
-                source,
-                f"key {section}",
-                f"the name '{name}' is also used in {owner[normalised(name)]}",
-                "names that differ between attributes, covariates and outcomes",
-                "give it another 'name' and put the raw column's name into 'column'",
-            )
-
-
-def _check_design(design: DesignConfig, source: str) -> Iterator[Problem]:
-    names = [attribute.name for attribute in design.attributes]
-    for name in dict.fromkeys(_repeated(names)):
-        yield Problem(
-            source,
-            "key design.attributes",
-            f"the attribute '{name}' is there twice",
-            "attribute names that differ in more than case and spaces",
-            "rename one of them",
-        )
-    columns = [attribute.column or attribute.name for attribute in design.attributes]
-    for column in sorted({column for column in columns if columns.count(column) > 1}):
-        yield Problem(
-            source,
-            "key design.attributes",
-            f"two attributes have the column '{column}'",
-            "a column of its own for every attribute",
-            "correct 'column'",
-        )
-    for i, attribute in enumerate(design.attributes):
-        where = f"key design.attributes[{i}] ('{attribute.name}')"
-        if twice := _repeated(attribute.levels):
-            yield Problem(
-                source,
-                where,
-                f"levels that cannot be told apart: {listed(twice)}",
-                "levels that differ in more than case and spaces",
-                "rename or remove one",
-            )
-        shares = attribute.probabilities
-        if shares is not None and len(shares) != len(attribute.levels):
-            yield Problem(
-                source,
-                where,
-                f"{len(shares)} probabilities for {len(attribute.levels)} levels",
-                "one probability a level, in the order of the levels",
-                "add or remove probabilities",
-            )
-        elif shares is not None and abs(sum(shares) - 1) > 1e-6:
-            yield Problem(
-                source,
-                where,
-                f"the probabilities add up to {sum(shares):.6g}",
-                "a sum of 1",
-                "correct the probabilities",
-            )
-    levels = {
-        attribute.name: {normalised(level) for level in attribute.levels} for attribute in design.attributes
-    }
-    for i, combination in enumerate(design.prohibited):
-        for name, prohibited in combination.items():
-            where = f"key design.prohibited[{i}]"
-            if name not in levels:
-                yield Problem(
-                    source,
-                    where,
-                    f"unknown attribute '{name}'",
-                    f"one of {listed(names)}",
-                    "correct the name",
-                )
-                continue
-            for level in prohibited:
-                if normalised(level) not in levels[name]:
-                    yield Problem(
-                        source,
-                        f"{where}.{name}",
-                        f"unknown level '{level}'",
-                        f"a level of '{name}' as listed in design.attributes",
-                        "correct the level",
-                    )
-
-
-def _check_covariates(config: StudyConfig, source: str) -> Iterator[Problem]:
-    names = [covariate.name for covariate in config.covariates]
-    for name in dict.fromkeys(_repeated(names)):
-        yield Problem(
-            source,
-            "key covariates",
-            f"the covariate '{name}' is there twice",
-            "every covariate once",
-            "remove or rename one",
-        )
-    samples = (config.calibration, config.experiment, config.roster)
-    respondents = {sample.respondent for sample in samples if sample}
-    for i, covariate in enumerate(config.covariates):
-        where = f"key covariates[{i}] ('{covariate.name}')"
-        if (covariate.column or covariate.name) in respondents:
-            yield Problem(
-                source,
-                where,
-                "the respondent's id cannot be a covariate",
-                "a variable that does not identify a person",
-                "remove it from the covariates",
-            )
-        if covariate.kind == "categorical" and not covariate.levels:
-            yield Problem(
-                source, where, "a categorical covariate needs its levels", "a list 'levels'", "add it"
-            )
-        if covariate.kind == "categorical" and covariate.range:
-            yield Problem(
-                source, where, "a categorical covariate has no range", "levels only", "remove 'range'"
-            )
-        if covariate.kind == "numeric" and covariate.levels:
-            yield Problem(
-                source,
-                where,
-                "a numeric covariate has no levels",
-                "a range, or kind: categorical",
-                "remove 'levels' or change the kind",
-            )
-        levels = {normalised(level) for level in covariate.levels or []}
-        if both := [value for value in covariate.missing_values if normalised(value) in levels]:
-            yield Problem(
-                source,
-                where,
-                f"a level and a missing value at once: {listed(both)}",
-                "either a level or a missing value",
-                "remove it from 'levels' or from 'missing_values'",
-            )
-        if covariate.range and covariate.range[0] >= covariate.range[1]:
-            yield Problem(
-                source,
-                where,
-                f"the range {covariate.range} is empty",
-                "[smallest, largest]",
-                "swap the numbers",
-            )
-        if covariate.levels and (twice := _repeated(covariate.levels)):
-            yield Problem(
-                source,
-                where,
-                f"levels that cannot be told apart: {listed(twice)}",
-                "levels that differ in more than case and spaces",
-                "rename or remove one",
-            )
-
-
-def _check_identifiers(config: StudyConfig, source: str) -> Iterator[Problem]:
-    """Yield keys that would carry a direct identifier into an artefact."""
-    kept = [(f"covariates[{i}]", c.column or c.name) for i, c in enumerate(config.covariates)]
-    if config.design:
-        kept += [
-            (f"design.attributes[{i}]", a.column or a.name) for i, a in enumerate(config.design.attributes)
-        ]
-    identifiers = set()
-    for section, sample in (
-        ("calibration", config.calibration),
-        ("experiment", config.experiment),
-        ("roster", config.roster),
-    ):
-        if sample:
-            identifiers |= set(sample.identifiers)
-            kept.append((f"{section}.respondent", sample.respondent))
-            if not isinstance(sample, RosterConfig) and sample.weight:
-                kept.append((f"{section}.weight", sample.weight))
-    if config.experiment:
-        kept.append(("experiment.arm", config.experiment.arm))
-        kept += [
-            (f"experiment.outcomes[{i}]", o.column or o.name)
-            for i, o in enumerate(config.experiment.outcomes)
-        ]
-    for key, column in kept:
-        if column in identifiers:
-            yield Problem(
-                source,
-                f"key {key}",
-                f"'{column}' is a direct identifier and would be written",
-                "a column that is not listed under 'identifiers'",
-                "name a column that does not identify a person, for example a pseudonym",
-            )
-
-
-def _check_pattern(pattern: str, needed: set[str], where: str, source: str) -> Iterator[Problem]:
-    missing = sorted(part for part in needed if "{" + part + "}" not in pattern)
-    if missing:
-        yield Problem(
-            source,
-            where,
-            f"the pattern '{pattern}' lacks {listed(['{' + m + '}' for m in missing])}",
-            f"a column name with {listed(sorted('{' + n + '}' for n in needed))}",
-            "add it to the pattern",
-        )
-
-
-def _check_calibration(
-    calibration: CalibrationConfig, design: DesignConfig | None, source: str
-) -> Iterator[Problem]:
-    outcomes = calibration.outcomes
-    if getattr(outcomes, calibration.analyse) is None:
-        yield Problem(
-            source,
-            "key calibration.analyse",
-            f"there is no outcome '{calibration.analyse}'",
-            "an outcome listed in calibration.outcomes",
-            "add the outcome or analyse the other one",
-        )
-    if outcomes.rating and outcomes.rating.range[0] >= outcomes.rating.range[1]:
-        yield Problem(
-            source,
-            "key calibration.outcomes.rating.range",
-            f"the range {outcomes.rating.range} is empty",
-            "[smallest, largest]",
-            "swap the numbers",
-        )
-    if outcomes.choice and calibration.profiles < 2:
-        yield Problem(
-            source,
-            "key calibration.profiles",
-            "a choice needs at least two profiles a task",
-            "2 or more",
-            "correct 'profiles' or analyse a rating",
-        )
-    elif calibration.analyse == "choice" and outcomes.choice and calibration.profiles != 2:
-        # The learner's logit is of paired differences.
-        yield Problem(
-            source,
-            "key calibration.analyse",
-            f"choices among {calibration.profiles} profiles a task cannot be learned from",
-            "exactly 2 profiles a task, or a rating",
-            "analyse a rating if each profile has one, or correct 'profiles'",
-        )
-    wide_only = {
-        "attribute_columns": calibration.attribute_columns,
-        "outcomes.choice.chosen_values": outcomes.choice.chosen_values if outcomes.choice else None,
-    }
-    long_only = {"task": calibration.task, "profile": calibration.profile}
-    for key, value in (wide_only if calibration.layout == "long" else long_only).items():
-        if value is not None:
-            yield Problem(
-                source,
-                f"key calibration.{key}",
-                f"it has no meaning in the {calibration.layout} layout",
-                f"'layout: {'wide' if calibration.layout == 'long' else 'long'}', or no such key",
-                "remove it or correct 'layout'",
-            )
-    if calibration.layout == "wide":
-        if calibration.tasks is None:
-            yield Problem(
-                source,
-                "key calibration.tasks",
-                "the wide layout needs the number of tasks",
-                "a whole number",
-                "add 'tasks:'",
-            )
-        if calibration.attribute_columns is None:
-            yield Problem(
-                source,
-                "key calibration.attribute_columns",
-                "the wide layout needs it",
-                "a pattern such as 'task{task}_profile{profile}_{attribute}'",
-                "add it",
-            )
-        else:
-            yield from _check_pattern(
-                calibration.attribute_columns,
-                {"task", "profile", "attribute"},
-                "key calibration.attribute_columns",
-                source,
-            )
-        if outcomes.choice:
-            yield from _check_pattern(
-                outcomes.choice.column, {"task"}, "key calibration.outcomes.choice.column", source
-            )
-            shown = outcomes.choice.chosen_values
-            if shown is not None and len(shown) != calibration.profiles:
-                yield Problem(
-                    source,
-                    "key calibration.outcomes.choice.chosen_values",
-                    f"{len(shown)} values for {calibration.profiles} profiles",
-                    "one value a profile",
-                    "correct the list",
-                )
-        if outcomes.rating:
-            yield from _check_pattern(
-                outcomes.rating.column, {"task", "profile"}, "key calibration.outcomes.rating.column", source
-            )
-    yield from _check_exclusions(calibration.exclusions, "calibration.exclusions", source)
-
-
-def _check_exclusions(exclusions: Sequence[ExclusionConfig], key: str, source: str) -> Iterator[Problem]:
-    for name in dict.fromkeys(_repeated([exclusion.step for exclusion in exclusions])):
-        yield Problem(
-            source,
-            f"key {key}",
-            f"the step '{name}' is there twice",
-            "every step once",
-            "rename one of them",
-        )
-    for i, exclusion in enumerate(exclusions):
-        where = f"key {key}[{i}] ('{exclusion.step}')"
-        if exclusion.rule in ("in", "not_in") and not exclusion.values:
-            yield Problem(
-                source, where, f"the rule '{exclusion.rule}' needs 'values'", "a list of values", "add it"
-            )
-        if exclusion.rule in ("below", "above") and exclusion.value is None:
-            yield Problem(source, where, f"the rule '{exclusion.rule}' needs 'value'", "a number", "add it")
-        unused = "values" if exclusion.values and exclusion.rule not in ("in", "not_in") else None
-        if exclusion.value is not None and exclusion.rule not in ("below", "above"):
-            unused = "value"
-        if unused:
-            yield Problem(
-                source,
-                where,
-                f"the rule '{exclusion.rule}' does not use '{unused}'",
-                f"no '{unused}', or another rule",
-                f"remove '{unused}' or correct 'rule'",
-            )
-
-
-def _check_arms(names: Sequence[str], texts: Sequence[Level], section: str, source: str) -> Iterator[Problem]:
-    for name in dict.fromkeys([*_repeated(names), *_repeated(texts)]):
-        yield Problem(
-            source,
-            f"key {section}.arms",
-            f"the arm '{name}' is there twice",
-            "every arm once",
-            "rename or remove one",
-        )
-    for name in names:
-        if normalised(name) in ("all", "none"):  # the participant flow counts people under these
-            yield Problem(
-                source,
-                f"key {section}.arms",
-                f"an arm cannot be named '{name}'",
-                "another name than 'all' and 'none'",
-                "rename it; 'value' of an arm of the experiment holds the text of the raw file",
-            )
-
-
-def _check_experiment(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
-    texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
-    yield from _check_arms([arm.name for arm in experiment.arms], texts, "experiment", source)
-    if config.calibration and experiment.petition_columns:  # the audit compares with what is assigned
-        yield from _check_policies(config, experiment.arms, "experiment", source)
-    for name in dict.fromkeys(_repeated([outcome.name for outcome in experiment.outcomes])):
-        yield Problem(
-            source,
-            "key experiment.outcomes",
-            f"the outcome '{name}' is there twice",
-            "every outcome once",
-            "rename one of them",
-        )
-    for i, outcome in enumerate(experiment.outcomes):
-        yield from _check_outcome(outcome, f"key experiment.outcomes[{i}] ('{outcome.name}')", source)
-    yield from _check_randomisation(experiment, source)
-    if experiment.petition_columns:
-        if config.design is None:
-            yield Problem(
-                source,
-                "key design",
-                "experiment.petition_columns needs the design of the petitions",
-                "a section 'design'",
-                "add it or remove petition_columns",
-            )
-        yield from _check_pattern(
-            experiment.petition_columns, {"attribute"}, "key experiment.petition_columns", source
-        )
-    covariates = {covariate.name for covariate in config.covariates}
-    for name in config.estimate.adjust:
-        if name not in covariates:
-            yield Problem(
-                source,
-                "key estimate.adjust",
-                f"unknown covariate '{name}'",
-                f"one of {listed(sorted(covariates))}",
-                "add it to the covariates or correct the name",
-            )
-    outcomes = [outcome.name for outcome in experiment.outcomes]
-    for name in config.estimate.sesoi:
-        if name not in outcomes:
-            yield Problem(
-                source,
-                "key estimate.sesoi",
-                f"unknown outcome '{name}'",
-                f"one of {listed(outcomes)}",
-                "correct the name",
-            )
-    yield from _check_robustness(config, experiment, source)
-    yield from _check_exclusions(experiment.exclusions, "experiment.exclusions", source)
-    yield from _check_exclusions(experiment.post_checks, "experiment.post_checks", source)
-
-
-def _check_outcome(outcome: OutcomeConfig, where: str, source: str) -> Iterator[Problem]:
-    limits = outcome.range
-    if outcome.at_least is not None and outcome.kind != "binary":
-        yield Problem(source, where, "'at_least' makes a binary outcome", "kind: binary", "change the kind")
-    if limits and limits[0] >= limits[1]:
-        yield Problem(
-            source, where, f"the range {limits} is empty", "[smallest, largest]", "swap the numbers"
-        )
-    if outcome.kind == "binary" and limits and outcome.at_least is None:
-        yield Problem(source, where, "a binary outcome has no range", "0 or 1", "remove 'range'")
-    if outcome.kind == "ordinal" and (limits is None or any(limit % 1 for limit in limits)):
-        yield Problem(
-            source,
-            where,
-            "an ordinal outcome needs its lowest and highest category",
-            "a 'range' of two whole numbers, such as [1, 5]",
-            "add it, or write kind: continuous",
-        )
-    if outcome.kind == "count" and limits and limits[0] < 0:
-        yield Problem(
-            source, where, "a count is never below 0", "a range from 0 on", "correct 'range' or 'kind'"
-        )
-
-
-def _check_randomisation(experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
-    done = experiment.randomisation
-    key = "key experiment.randomisation"
-    if done.scheme == "blocked" and not done.blocks:
-        yield Problem(
-            source, key, "blocked randomisation needs its blocks", "a list 'blocks' of raw columns", "add it"
-        )
-    if done.scheme == "complete" and done.blocks:
-        yield Problem(
-            source, key, "complete randomisation has no blocks", "scheme: blocked or clustered", "correct it"
-        )
-    if (done.scheme == "clustered") != (done.cluster is not None):
-        yield Problem(
-            source,
-            key,
-            "only clustered randomisation has a cluster"
-            if done.cluster
-            else "it does not say what a cluster is",
-            "'scheme: clustered' with a raw column 'cluster', or neither",
-            "add or remove 'cluster', or correct 'scheme'",
-        )
-    own = {"arm": experiment.arm, "respondent": experiment.respondent}
-    for name, columns in (("blocks", done.blocks), ("cluster", [done.cluster])):
-        for what, column in own.items():
-            if column in columns and (name, what) != ("cluster", "respondent"):
-                yield Problem(
-                    source,
-                    f"{key}.{name}",
-                    f"'{column}' is the column of the {what}",
-                    "what was known of people before arms were drawn",
-                    "name another column",
-                )
-
-
-def _check_robustness(config: StudyConfig, experiment: ExperimentConfig, source: str) -> Iterator[Problem]:
-    """Yield estimators of the robustness set that nothing in the study could be estimated with."""
-    kinds = {outcome.kind for outcome in experiment.outcomes}
-    lacking = {
-        "lin": None if config.estimate.adjust else "covariates in estimate.adjust",
-        "ipw": None if config.estimate.adjust else "covariates in estimate.adjust",
-        "cace": None if experiment.delivered else "the key experiment.delivered",
-        "logit": None if "binary" in kinds else "a binary outcome",
-        "ordinal": None if "ordinal" in kinds else "an outcome of kind 'ordinal'",
-    }
-    for name in config.estimate.robustness:
-        if needed := lacking.get(name):
-            yield Problem(
-                source,
-                "key estimate.robustness",
-                f"'{name}' cannot be estimated",
-                needed,
-                f"add it, or remove '{name}'",
-            )
-
-
-# Columns of assign/fielding.csv beside those of the attributes.
-FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
-
-
-def _check_policies(
-    config: StudyConfig, arms: Sequence[ArmConfig | RosterArmConfig], section: str, source: str
-) -> Iterator[Problem]:
-    assigned = {*config.assign.policies, "overall_best"}
-    for i, arm in enumerate(arms):
-        if arm.policy and arm.policy not in assigned:
-            yield Problem(
-                source,
-                f"key {section}.arms[{i}] ('{arm.name}')",
-                f"the policy '{arm.policy}' is not assigned",
-                f"one of {listed(sorted(assigned))}",
-                "add it to assign.policies",
-            )
-
-
-def _check_roster(config: StudyConfig, roster: RosterConfig, source: str) -> Iterator[Problem]:
-    names = [arm.name for arm in roster.arms]
-    yield from _check_arms(names, names, "roster", source)
-    without = [arm.name for arm in roster.arms if arm.share is None]
-    if 0 < len(without) < len(names):
-        yield Problem(
-            source,
-            "key roster.arms",
-            f"no share for {listed(without)}, although other arms have one",
-            "a share for every arm, or for none (equal shares)",
-            "add or remove shares",
-        )
-    yield from _check_policies(config, roster.arms, "roster", source)
-    if (roster.randomisation == "blocked") != bool(roster.blocks):
-        yield Problem(
-            source,
-            "key roster.blocks",
-            "only blocked randomisation uses it" if roster.blocks else "blocked randomisation needs it",
-            "'randomisation: blocked' with a list of covariates, or neither",
-            "add or remove 'blocks', or correct 'randomisation'",
-        )
-    categorical = [covariate.name for covariate in config.covariates if covariate.kind == "categorical"]
-    for name in roster.blocks:
-        if name not in categorical:
-            known = any(covariate.name == name for covariate in config.covariates)
-            yield Problem(
-                source,
-                "key roster.blocks",
-                f"'{name}' is numeric, so that nearly everybody would be a block"
-                if known
-                else f"unknown covariate '{name}'",
-                f"categorical covariates: {listed(categorical) or 'the config has none'}",
-                "remove it, or add a categorical covariate that groups it" if known else "correct the name",
-            )
-    if Path(roster.ledger).parts[:1] == ("results",) or not roster.ledger.endswith(".csv"):
-        # `make clean` removes results; a ledger that is lost cannot be drawn again.
-        yield Problem(
-            source,
-            "key roster.ledger",
-            f"'{roster.ledger}' cannot be the ledger",
-            "a file that ends in .csv, outside the folder 'results'",
-            f"write for example data/{config.study}/arms.csv",
-        )
-    for i, attribute in enumerate(config.design.attributes if config.design else []):
-        if (attribute.column or attribute.name) in FIELDING:
-            yield Problem(
-                source,
-                f"key design.attributes[{i}] ('{attribute.name}')",
-                f"assign/fielding.csv already has a column '{attribute.column or attribute.name}'",
-                f"another column than {listed(FIELDING)}",
-                "rename the column in the raw file and in the config",
-            )
-    yield from _check_exclusions(roster.exclusions, "roster.exclusions", source)
-
-
-def _check_ladder(config: StudyConfig, source: str) -> Iterator[Problem]:
-    targeted = [c.name for c in config.covariates if c.target]
-    for name in dict.fromkeys(_repeated([rung.name for rung in config.diagnose.ladder])):
-        yield Problem(
-            source, "key diagnose.ladder", f"'{name}' is there twice", "one name a set", "rename one"
-        )
-    for i, rung in enumerate(config.diagnose.ladder):
-        unknown = [name for name in rung.covariates if name not in targeted]
-        if unknown:
-            yield Problem(
-                source,
-                f"key diagnose.ladder[{i}] ('{rung.name}')",
-                f"{listed(unknown)} may not be used for targeting",
-                f"covariates of the allow-list with `target`: {listed(targeted) or 'there are none'}",
-                "correct the names, or take them out",
-            )
-
-
-def _check_explore(config: StudyConfig, source: str) -> Iterator[Problem]:
-    yield from _check_subgroups(config, source)
-    outcomes = [outcome.name for outcome in config.experiment.outcomes] if config.experiment else []
-    for name in config.explore.comparable:
-        if config.experiment and name not in outcomes:
-            yield Problem(
-                source,
-                "key explore.comparable",
-                f"unknown outcome '{name}'",
-                f"outcomes of the experiment: {listed(outcomes) or 'there are none'}",
-                "correct the name",
-            )
-    base = config.explore.base
-    if base is None:
-        return
-    grouping = next((g for g in config.explore.subgroups if g.name == base.grouping), None)
-    if grouping is None:
-        yield Problem(
-            source,
-            "key explore.base",
-            f"unknown grouping '{base.grouping}'",
-            f"one of explore.subgroups: {listed(g.name for g in config.explore.subgroups) or 'none'}",
-            "correct the name or add the grouping",
-        )
-        return
-    covariate = next((c for c in config.covariates if c.name == grouping.covariate), None)
-    groups = [group.name for group in grouping.groups]
-    if not groups and covariate is not None:
-        groups = [str(level) for level in covariate.levels or []]
-    if base.group not in groups:
-        yield Problem(
-            source,
-            "key explore.base",
-            f"'{base.grouping}' has no group '{base.group}'",
-            f"one of {listed(groups)}",
-            "correct the name",
-        )
-
-
-def _check_subgroups(config: StudyConfig, source: str) -> Iterator[Problem]:
-    covariates = {covariate.name: covariate for covariate in config.covariates}
-    for name in dict.fromkeys(_repeated([grouping.name for grouping in config.explore.subgroups])):
-        yield Problem(
-            source,
-            "key explore.subgroups",
-            f"the grouping '{name}' is there twice",
-            "every grouping once",
-            "rename one of them",
-        )
-    for i, grouping in enumerate(config.explore.subgroups):
-        where = f"key explore.subgroups[{i}] ('{grouping.name}')"
-        covariate = covariates.get(grouping.covariate)
-        if covariate is None:
-            yield Problem(
-                source,
-                where,
-                f"unknown covariate '{grouping.covariate}'",
-                f"one of {listed(sorted(covariates))}",
-                "add it to the covariates or correct the name",
-            )
-        elif covariate.kind == "numeric":
-            if len(grouping.groups) < 2:
-                yield Problem(
-                    source,
-                    where,
-                    "a numeric covariate needs at least two groups",
-                    "groups with min and max",
-                    "add them",
-                )
-            bounds = [
-                (
-                    -float("inf") if group.min is None else group.min,
-                    float("inf") if group.max is None else group.max,
-                )
-                for group in grouping.groups
-            ]
-            ordered = all(low <= high for low, high in bounds)
-            apart = all(a[1] < b[0] for a, b in itertools.pairwise(bounds))
-            if not (ordered and apart):
-                yield Problem(
-                    source,
-                    where,
-                    "the groups overlap or are out of order",
-                    "groups from low to high, each beginning above the end of the one before",
-                    "correct min and max",
-                )
-        elif grouping.groups:
-            yield Problem(
-                source,
-                where,
-                "a categorical covariate is grouped by its levels",
-                "no 'groups'",
-                "remove 'groups'",
-            )

@@ -1,64 +1,69 @@
-"""The frozen pre-registration of a study: what it registers, read and checked."""
+"""The frozen pre-registration: what its file may say, how it is read, the names that estimates share."""
 
 from __future__ import annotations
 
 import datetime
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-import jsonschema
-import yaml
+from pydantic import BeforeValidator, Field
 
+from nanotarget.study.checks import Row, needs_value, problems, unknown
 from nanotarget.study.config import (
     ExclusionConfig,
     OutcomeKind,
     RandomisationConfig,
-    explain,
-    typed,
+    RobustnessEstimator,
 )
+from nanotarget.study.fields import Alpha, Distinct, Name, Number, Positive, Section
+from nanotarget.study.messages import validated
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
-
-SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "preregistration.schema.yaml"
+from nanotarget.study.reading import parse_yaml, read_text
 
 Label = Literal["confirmatory", "secondary", "exploratory"]
 
-Estimator = Literal["dim", "lin", "tost", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
-ESTIMATORS = get_args(Estimator)
 # What an analysis is done with that registers no estimator; the others must be registered by name.
-MAIN_ESTIMATORS = ("dim", "lin", "tost")
+MainEstimator = Literal["dim", "lin", "tost"]
+Estimator = Literal[MainEstimator, RobustnessEstimator]
+MAIN_ESTIMATORS = get_args(MainEstimator)
+ESTIMATORS = tuple(dict.fromkeys(get_args(Estimator)))
 # Those whose p values are adjusted within registered families.
 FAMILY_ESTIMATORS = ("dim", "lin")
 
-
-@dataclass(frozen=True)
-class RegisteredOutcome:
-    """A registered outcome; `at_least` is the threshold that makes a number binary."""
-
-    name: str
-    kind: OutcomeKind
-    at_least: float | None = None
+# YAML reads an unquoted day as a date.
+Day = Annotated[str, BeforeValidator(lambda day: day.isoformat() if isinstance(day, datetime.date) else day)]
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """A registered hypothesis or secondary analysis.
+class RegisteredOutcome(Section):
+    """A registered outcome."""
 
-    Attributes:
-        contrast: [arm, other arm], the first minus the second; None = every contrast of registered arms.
-        direction: what was expected; it is on record, and every test is two-sided all the same.
-        estimator: one of ESTIMATORS; None = all of MAIN_ESTIMATORS.
-    """
+    name: Name = Field(description="Name of the outcome.")
+    kind: OutcomeKind = Field(description="As in the config.")
+    at_least: Number | None = Field(None, description="Threshold that makes a number a binary outcome.")
 
-    id: str
-    outcome: str
-    text: str = ""
-    contrast: list[str] | None = None
-    direction: Literal["greater", "less", "two-sided"] = "two-sided"
-    estimator: Estimator | None = None
+
+class Analysis(Section, title="analysis"):
+    """A registered hypothesis or secondary analysis."""
+
+    id: Name = Field(description="Name of the hypothesis or analysis.")
+    text: str = Field("", description="The hypothesis in words.")
+    outcome: str = Field(description="One of the registered outcomes.")
+    contrast: Annotated[Distinct[str], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="[arm, other arm]: the first minus the second; every contrast of registered arms if "
+        "absent.",
+    )
+    direction: Literal["greater", "less", "two-sided"] = Field(
+        "two-sided",
+        description="Expected sign of the contrast; on record only, every test is two-sided.",
+    )
+    estimator: Estimator | None = Field(
+        None,
+        description="dim: difference in means; lin: Lin adjustment; tost: equivalence test; if absent, all "
+        "three; the others as in estimate.robustness of the config.",
+    )
 
     @property
     def estimators(self) -> tuple[str, ...]:
@@ -77,56 +82,84 @@ class Analysis:
         return self.asks(outcome, contrast) and estimator in self.estimators
 
 
-@dataclass(frozen=True)
-class Family:
-    """Analyses (ids) whose p values are adjusted together."""
+class Family(Section):
+    """Analyses whose p values are adjusted together."""
 
-    name: str
-    analyses: list[str]
+    name: Name = Field(description="Name of the family.")
+    analyses: Distinct[str] = Field(min_length=1, description="Ids of hypotheses and secondary analyses.")
 
 
-@dataclass(frozen=True)
-class SampleSize:
+class SampleSize(Section):
     """Registered number of people randomised and left after the exclusions, in all and by arm."""
 
-    planned: int
-    arms: dict[str, int] = field(default_factory=dict)
-    stopping_rule: str = ""
+    planned: int = Field(ge=1, description="People in all arms together.")
+    arms: dict[str, Annotated[int, Field(ge=0)]] = Field({}, description="People in each arm.")
+    stopping_rule: str = Field("", description="When and why data collection ends.")
 
 
-@dataclass(frozen=True)
-class RegisteredExclusions:
+class RegisteredExclusions(Section):
     """Registered exclusions of both samples, in order."""
 
-    calibration: list[ExclusionConfig] = field(default_factory=list)
-    experiment: list[ExclusionConfig] = field(default_factory=list)
+    calibration: list[ExclusionConfig] = Field([], description="Exclusions from the calibration sample.")
+    experiment: list[ExclusionConfig] = Field([], description="Exclusions from the experiment.")
 
 
-@dataclass(frozen=True)
-class Registration:
-    """A pre-registration; mirrors its schema key by key. None = not registered."""
+class Registration(Section, title="pre-registration"):
+    """What was registered before the data were seen; what a study does differently is a deviation."""
 
-    registry: str
-    id: str
-    date: str
-    arms: list[str]
-    outcomes: list[RegisteredOutcome]
-    hypotheses: list[Analysis]
-    secondary: list[Analysis] = field(default_factory=list)
-    primary: str | None = None
-    robustness: list[str] = field(default_factory=list)
-    multiplicity: Literal["holm"] = "holm"
-    families: list[Family] = field(default_factory=list)
-    alpha: float = 0.05
-    adjust: list[str] = field(default_factory=list)
-    weight: str | None = None
-    sesoi: dict[str, float] = field(default_factory=dict)
-    randomisation: RandomisationConfig | None = None
-    sample_size: SampleSize | None = None
-    exclusions: RegisteredExclusions = field(default_factory=RegisteredExclusions)
-    post_checks: list[ExclusionConfig] = field(default_factory=list)
-    data_collected: str = ""
-    other: str = ""
+    registry: Name = Field(description="Where it was registered.")
+    id: Name = Field(description="Identifier in that registry.")
+    date: Day = Field(description="Day of registration, as YYYY-MM-DD.")
+    arms: Distinct[Name] = Field(
+        min_length=2, description="Names of the arms, as in experiment.arms of the config."
+    )
+    outcomes: list[RegisteredOutcome] = Field(
+        min_length=1, description="Registered outcomes, as in experiment.outcomes of the config."
+    )
+    hypotheses: list[Analysis] = Field(description="Confirmatory hypotheses.")
+    secondary: list[Analysis] = Field([], description="Registered analyses that are not confirmatory.")
+    primary: str | None = Field(None, description="Id of the primary hypothesis.")
+    robustness: Distinct[RobustnessEstimator] = Field(
+        [],
+        description="Estimators of the robustness set, as in estimate.robustness of the config. Their "
+        "estimates are secondary where they answer the question of a registered analysis.",
+    )
+    multiplicity: Literal["holm"] = Field(
+        "holm",
+        description="holm: p values adjusted within families; a family is the contrasts of an outcome and "
+        "estimator, unless `families` says otherwise.",
+    )
+    families: list[Family] = Field(
+        [],
+        description="Analyses whose p values are adjusted together, also across outcomes and estimators.",
+    )
+    alpha: Alpha = Field(0.05, description="Two-sided level of tests.")
+    adjust: Distinct[str] = Field([], description="Covariates of the Lin adjustment.")
+    weight: str | None = Field(
+        None, description="Column with the survey weights of the experiment; none if absent."
+    )
+    sesoi: dict[str, Positive] = Field({}, description="Smallest effect of interest, one entry per outcome.")
+    randomisation: RandomisationConfig | None = Field(
+        None,
+        description="How arms are drawn, as in experiment.randomisation of the config; not registered if "
+        "absent.",
+    )
+    sample_size: SampleSize | None = Field(
+        None,
+        description="How many people are to be randomised and left after the exclusions; not registered if "
+        "absent.",
+    )
+    exclusions: RegisteredExclusions = Field(
+        RegisteredExclusions(),
+        description="Exclusions in their order, one list per sample; written as in the config.",
+    )
+    post_checks: list[ExclusionConfig] = Field(
+        [],
+        description="Who fails a check made after the treatment, as in experiment.post_checks of the config; "
+        "left out only for robustness.",
+    )
+    data_collected: str = Field("", description="Had any data been collected at that time? In words.")
+    other: str = Field("", description="Anything else that was registered, in words.")
 
     @property
     def analyses(self) -> list[Analysis]:
@@ -143,12 +176,6 @@ def contrast_name(arm: str, other: str) -> str:
     return f"{arm} - {other}"
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """Return the schema of a pre-registration file."""
-    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
-
-
 def parse(text: str, source: str) -> Registration:
     """Read a pre-registration.
 
@@ -159,36 +186,12 @@ def parse(text: str, source: str) -> Registration:
     Raises:
         InputError: with everything that is wrong with it.
     """
-    try:
-        raw = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "whole file"
-        what = f"it is no valid YAML ({getattr(error, 'problem', None) or error})"
-        raise InputError(
-            [Problem(source, where, what, "a mapping of keys to values", "correct the file at that place")]
-        ) from None
+    raw: Any = parse_yaml(text, source)
     if not isinstance(raw, Mapping):
-        raise InputError(
-            [
-                Problem(
-                    source,
-                    "whole file",
-                    "it holds no pre-registration",
-                    "a mapping of keys to values",
-                    "begin with data/climate_petition/preregistration.yaml",
-                )
-            ]
-        )
-    # YAML reads an unquoted day as a date.
-    content = {k: v.isoformat() if isinstance(v, datetime.date) else v for k, v in raw.items()}
-    errors = sorted(
-        jsonschema.Draft202012Validator(schema()).iter_errors(content),
-        key=lambda e: [str(part) for part in e.absolute_path],
-    )
-    raise_if_any(dict.fromkeys(problem for error in errors for problem in explain(error, source)))
-    registration: Registration = typed(Registration, content)
-    raise_if_any(_cross_check(registration, source))
+        what, remedy = "it holds no pre-registration", "begin with data/climate_petition/preregistration.yaml"
+        raise InputError([Problem(source, "whole file", what, "a mapping of keys to values", remedy)])
+    registration = validated(Registration, raw, source)
+    raise_if_any(problems(_cross_check(registration), source))
     return registration
 
 
@@ -196,137 +199,83 @@ def read(path: str | None) -> Registration | None:
     """Read the file of a pre-registration; a study without one has none.
 
     Raises:
-        InputError: as `parse`.
+        InputError: as `parse`, or if there is no such file.
     """
-    return parse(Path(path).read_text(encoding="utf-8"), path) if path else None
+    remedy = "correct key preregistration in the config or the file; without the key all is exploratory"
+    return parse(read_text(path, path, remedy), path) if path else None
 
 
-def _cross_check(registration: Registration, source: str) -> Iterator[Problem]:
-    try:
-        datetime.date.fromisoformat(registration.date)
-    except ValueError:
-        yield Problem(
-            source, "key date", f"'{registration.date}' is no day", "YYYY-MM-DD", "correct the date"
-        )
-    ids = [analysis.id for analysis in registration.analyses]
-    for twice in sorted({name for name in ids if ids.count(name) > 1}):
-        yield Problem(
-            source, "key hypotheses", f"the id '{twice}' is there twice", "every id once", "rename one"
-        )
-    if registration.primary is not None and registration.primary not in [
-        h.id for h in registration.hypotheses
-    ]:
-        yield Problem(
-            source,
-            "key primary",
-            f"there is no hypothesis '{registration.primary}'",
-            f"one of {listed(h.id for h in registration.hypotheses)}",
-            "correct the id",
-        )
-    yield from _check_families(registration, source)
+def _cross_check(registration: Registration) -> Iterator[Row]:
+    day = registration.date
+    yield not _is_day(day), "key date", f"'{day}' is no day", "YYYY-MM-DD", "correct the date"
+    yield from _twice("key hypotheses", "id", [analysis.id for analysis in registration.analyses])
+    ids = [hypothesis.id for hypothesis in registration.hypotheses]
+    if registration.primary is not None:
+        yield from unknown("key primary", "hypothesis", [registration.primary], ids, "correct the id")
+    yield from _families(registration)
     outcomes = [outcome.name for outcome in registration.outcomes]
-    kinds = {outcome.name: outcome.kind for outcome in registration.outcomes}
     for analysis in registration.analyses:
-        where = f"analysis '{analysis.id}'"
-        if analysis.outcome not in outcomes:
-            yield Problem(
-                source,
-                where,
-                f"unknown outcome '{analysis.outcome}'",
-                f"one of {listed(outcomes)}",
-                "correct the name or register the outcome",
-            )
-        needed = {"logit": "binary", "ordinal": "ordinal"}.get(analysis.estimator or "")
-        if needed and kinds.get(analysis.outcome, needed) != needed:
-            yield Problem(
-                source,
-                where,
-                f"'{analysis.estimator}' does not suit an outcome of kind '{kinds[analysis.outcome]}'",
-                f"an outcome of kind '{needed}', or another estimator",
-                "correct the estimator",
-            )
-        yield from _check_arms(analysis.contrast or [], where, registration, source)
-    size = registration.sample_size
-    if size and size.arms:
-        yield from _check_arms(size.arms, "key sample_size.arms", registration, source)
-        if set(size.arms) == set(registration.arms) and sum(size.arms.values()) != size.planned:
-            yield Problem(
-                source,
-                "key sample_size",
-                f"{size.planned} are planned, but the arms add up to {sum(size.arms.values())}",
-                "arms that add up to 'planned'",
-                "correct one of them",
-            )
-    steps = (
-        registration.exclusions.calibration,
-        registration.exclusions.experiment,
-        registration.post_checks,
+        yield from _analysis(analysis, registration)
+    if registration.sample_size:
+        yield from _sample_size(registration.sample_size, registration.arms)
+    exclusions = registration.exclusions
+    for step in (*exclusions.calibration, *exclusions.experiment, *registration.post_checks):
+        needed = needs_value(step)
+        what = f"the rule '{step.rule}' needs '{needed}'"
+        yield needed, f"exclusion '{step.step}'", what, f"a key '{needed}'", "add it"
+    yield from unknown("key sesoi", "outcome", registration.sesoi, outcomes)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(datetime.date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _twice(key: str, noun: str, names: Iterable[str]) -> Iterator[Row]:
+    for name, n in sorted(Counter(names).items()):
+        yield n > 1, key, f"the {noun} '{name}' is there twice", f"every {noun} once", "rename one"
+
+
+def _analysis(analysis: Analysis, registration: Registration) -> Iterator[Row]:
+    where = f"analysis '{analysis.id}'"
+    kinds: dict[str, str] = {outcome.name: outcome.kind for outcome in registration.outcomes}
+    remedy = "correct the name or register the outcome"
+    yield from unknown(where, "outcome", [analysis.outcome], kinds, remedy)
+    needed = {"logit": "binary", "ordinal": "ordinal"}.get(analysis.estimator or "")
+    kind = kinds.get(analysis.outcome)
+    yield (
+        needed and kind and kind != needed,
+        where,
+        f"'{analysis.estimator}' does not suit an outcome of kind '{kind}'",
+        f"an outcome of kind '{needed}', or another estimator",
+        "correct the estimator",
     )
-    for step in itertools.chain(*steps):
-        needed = {"in": "values", "not_in": "values", "below": "value", "above": "value"}.get(step.rule)
-        if needed and getattr(step, needed) in (None, []):
-            where = f"exclusion '{step.step}'"
-            yield Problem(
-                source, where, f"the rule '{step.rule}' needs '{needed}'", f"a key '{needed}'", "add it"
-            )
-    for name in registration.sesoi:
-        if name not in outcomes:
-            yield Problem(
-                source,
-                "key sesoi",
-                f"unknown outcome '{name}'",
-                f"one of {listed(outcomes)}",
-                "correct the name",
-            )
+    yield from unknown(where, "arm", analysis.contrast or [], registration.arms)
 
 
-def _check_arms(
-    names: Iterable[str], where: str, registration: Registration, source: str
-) -> Iterator[Problem]:
-    for arm in names:
-        if arm not in registration.arms:
-            yield Problem(
-                source,
-                where,
-                f"unknown arm '{arm}'",
-                f"one of {listed(registration.arms)}",
-                "correct the name",
-            )
+def _sample_size(size: SampleSize, arms: list[str]) -> Iterator[Row]:
+    yield from unknown("key sample_size.arms", "arm", size.arms, arms)
+    total = sum(size.arms.values())
+    what = f"{size.planned} are planned, but the arms add up to {total}"
+    wrong = set(size.arms) == set(arms) and total != size.planned
+    yield wrong, "key sample_size", what, "arms that add up to 'planned'", "correct one of them"
 
 
-def _check_families(registration: Registration, source: str) -> Iterator[Problem]:
+def _families(registration: Registration) -> Iterator[Row]:
     """A family is adjusted within one table, and an analysis in one family."""
     analyses = {analysis.id: analysis for analysis in registration.analyses}
+    adjusted = f"analyses by {listed(FAMILY_ESTIMATORS)}"
     owner: dict[str, str] = {}
     for family in registration.families:
         where = f"family '{family.name}'"
+        yield from unknown(where, "analysis", family.analyses, analyses, "correct the id")
         for name in family.analyses:
-            if name not in analyses:
-                yield Problem(
-                    source,
-                    where,
-                    f"there is no analysis '{name}'",
-                    f"one of {listed(analyses)}",
-                    "correct it",
-                )
-            elif not set(FAMILY_ESTIMATORS) & set(analyses[name].estimators):
-                yield Problem(
-                    source,
-                    where,
-                    f"the p value of '{name}' ({analyses[name].estimator}) is not adjusted",
-                    f"analyses by {listed(FAMILY_ESTIMATORS)}",
-                    "take it out",
-                )
-            if owner.setdefault(name, family.name) != family.name:
-                yield Problem(
-                    source,
-                    where,
-                    f"'{name}' is also in the family '{owner[name]}'",
-                    "every analysis in one family",
-                    "take it out of one",
-                )
-    names = [family.name for family in registration.families]
-    for twice in sorted({name for name in names if names.count(name) > 1}):
-        yield Problem(
-            source, "key families", f"the family '{twice}' is there twice", "every name once", "rename one"
-        )
+            analysis, first = analyses.get(name), owner.setdefault(name, family.name)
+            unadjusted = analysis and not set(analysis.estimators) & set(FAMILY_ESTIMATORS)
+            what = f"the p value of '{name}' ({analysis and analysis.estimator}) is not adjusted"
+            yield unadjusted, where, what, adjusted, "take it out"
+            what = f"'{name}' is also in the family '{first}'"
+            yield first != family.name, where, what, "every analysis in one family", "take it out of one"
+    yield from _twice("key families", "family", [family.name for family in registration.families])

@@ -1,14 +1,27 @@
-"""Pages written from what the project knows of itself: the keys of a schema, the origin of an artefact."""
+"""Pages written from what the project knows of itself: the keys of a model, the origin of an artefact."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nanotarget.study.config import KIND_NAMES
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from nanotarget.study.fields import Section
+
+KIND_NAMES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
 HEADER = "| key | what may stand there | default | meaning |\n|---|---|---|---|\n"
 SHARED = "Shared"  # begins the title of what occurs in several places
 BOUNDS = {
@@ -19,11 +32,65 @@ BOUNDS = {
 }
 
 
+class _Untitled(GenerateJsonSchema):
+    """JSON schema whose keys have no titles: pydantic makes them of the keys themselves."""
+
+    def field_title_should_be_set(self, schema: CoreSchema) -> bool:
+        return False
+
+
+def json_schema(kind: type[Section]) -> JsonSchemaValue:
+    """Return the JSON schema of a file, with which editors check and complete it."""
+    schema = kind.model_json_schema(schema_generator=_Untitled)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+
+
+def simplified(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a JSON schema without what only one place refers to, and "or nothing" as a type of its own.
+
+    What several places refer to stays under `$defs`, by its title.
+    """
+    used = Counter(part["$ref"] for part in _parts(schema) if "$ref" in part)
+    defined = schema.get("$defs", {})
+    titles = {f"#/$defs/{name}": node.get("title", name) for name, node in defined.items()}
+    shared = {ref for ref, n in used.items() if n > 1}
+
+    def plain(node: Any) -> Any:
+        if isinstance(node, list):
+            return [plain(part) for part in node]
+        if not isinstance(node, Mapping):
+            return node
+        node = dict(node)
+        optional = node.pop("anyOf", None)
+        if optional:
+            node = {**optional[0], **node}
+        if node.get("$ref") in shared:
+            node["$ref"] = f"#/$defs/{titles[node['$ref']]}"
+        elif "$ref" in node:
+            node = {**defined[node.pop("$ref").rsplit("/", 1)[1]], **node}
+        if optional and "enum" in node:
+            node["enum"] = [*node["enum"], None]
+        elif optional and "type" in node:
+            node["type"] = [*([node["type"]] if isinstance(node["type"], str) else node["type"]), "null"]
+        return {key: value if key in ("default", "enum") else plain(value) for key, value in node.items()}
+
+    top = plain({key: value for key, value in schema.items() if key != "$defs"})
+    return top | {"$defs": {titles[ref]: plain(defined[ref.rsplit("/", 1)[1]]) for ref in sorted(shared)}}
+
+
+def _parts(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, Mapping):
+        yield node
+        node = list(node.values())
+    for part in node if isinstance(node, list) else []:
+        yield from _parts(part)
+
+
 def reference(schema: Mapping[str, Any], introduction: str) -> str:
     """Write the page of a schema: every key with what may stand there, its default and its meaning.
 
     Args:
-        schema: JSON schema of a mapping, with `$defs` for what occurs in several places.
+        schema: of a mapping, `simplified`, with `$defs` for what occurs in several places.
         introduction: paragraphs of Markdown below the title.
 
     Returns:
@@ -57,7 +124,7 @@ def kind(node: Mapping[str, Any]) -> str:
     """Say what may stand at a node, in words: its kind, the values allowed and their bounds."""
     if "$ref" in node:
         name = node["$ref"].rsplit("/", 1)[1]
-        return f"see [{name}](#{SHARED.lower()}-{name})"
+        return f"see [{name}](#{SHARED.lower()}-{name.replace(' ', '-')})"
     if "enum" in node:
         return ", ".join("nothing" if value is None else code(value) for value in node["enum"])
     types = node.get("type", "object")
@@ -84,7 +151,7 @@ def written_default(node: Mapping[str, Any]) -> str:
     """Say what counts if a key is left out; a section that is left out has the defaults of its keys."""
     if "default" not in node:
         return ""
-    if node["default"] == {} and "properties" in node:
+    if isinstance(node["default"], dict) and "properties" in node:
         return "see its keys"
     return "nothing" if node["default"] in (None, "", [], {}) else code(node["default"])
 

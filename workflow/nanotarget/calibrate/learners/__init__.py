@@ -19,9 +19,9 @@ from nanotarget.calibrate.learners.hierarchical import HierarchicalModel, fit_hi
 from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
 from nanotarget.calibrate.learners.trees import EnsembleModel
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import CalibrateConfig
+from nanotarget.study.config import LearningConfig
 
-Fitter = Callable[[TrainingData, int, CalibrateConfig], Model]
+Fitter = Callable[[TrainingData, int, LearningConfig], Model]
 
 # From the simplest to the most flexible: `auto` takes the first of those that predict alike.
 FITTERS: dict[str, Fitter] = {

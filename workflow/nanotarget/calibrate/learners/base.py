@@ -13,7 +13,7 @@ import pandas as pd
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder, split_levels
 from nanotarget.petitions.utilities import Layout, Reversed, Tables, Utilities
-from nanotarget.study.config import CovariateConfig, DesignConfig, typed
+from nanotarget.study.config import CovariateConfig, DesignConfig
 from nanotarget.study.problems import InputError, Problem
 from nanotarget.study.response import RESPONSES, Response
 
@@ -103,8 +103,8 @@ class TrainingData:
         Args:
             settings: design, covariates, and outcome (the outcome that is analysed).
         """
-        design = Design.from_config(typed(DesignConfig, settings["design"]))
-        covariates = typed(list[CovariateConfig], settings["covariates"])
+        design = Design.from_config(DesignConfig.model_validate(settings["design"]))
+        covariates = CovariateConfig.validate_list(settings["covariates"])
         return cls.from_tables(profiles, respondents, design, RESPONSES[settings["outcome"]], covariates)
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from nanotarget.calibrate.learners.base import Model, TrainingData, mean_and_error
 from nanotarget.calibrate.learners.crossfit import Crossfit, compare_losses, crossfit, held_out_losses
 from nanotarget.calibrate.learners.ridge import fit_null
-from nanotarget.study.config import CalibrateConfig
+from nanotarget.study.config import LearningConfig
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Comparison:
 def compare(
     data: TrainingData,
     fit: Callable[[str, TrainingData, str], Model],
-    settings: CalibrateConfig,
+    settings: LearningConfig,
     seed: int,
 ) -> Comparison:
     """Cross-fit the learners of a config, compare them with a no-heterogeneity null model, choose one.

@@ -1,0 +1,669 @@
+"""Keys of a config that contradict each other, as tables of what is wrong if a condition is true."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanotarget.study.config import (
+    ArmConfig,
+    AttributeConfig,
+    CalibrationConfig,
+    CovariateConfig,
+    DesignConfig,
+    ExclusionConfig,
+    ExperimentConfig,
+    OutcomeConfig,
+    RosterArmConfig,
+    RosterConfig,
+    Study,
+    SubgroupConfig,
+    normalised,
+)
+from nanotarget.study.fields import Level
+from nanotarget.study.messages import validated
+from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
+from nanotarget.study.reading import parse_yaml, read_text
+
+# (whether it is wrong, place, what is wrong, what was expected, what to do)
+Row = tuple[object, str, str, str, str]
+
+# Columns that the pipeline itself writes beside attributes, covariates and outcomes.
+RESERVED = frozenset(
+    {"respondent_id", "task", "profile", "choice", "rating", "weight", "arm", "opt_out", "observed", "block"}
+    | {"cluster", "delivered", "passed", "policy", "petition_id", "predicted", "gain_over_best"}
+)
+# Columns of assign/fielding.csv beside those of the attributes.
+FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
+# The key that the rule of an exclusion needs.
+NEEDED = {"in": "values", "not_in": "values", "below": "value", "above": "value"}
+
+
+def validate(raw: Any, source: str) -> Study:
+    """Make a study of a config.
+
+    Args:
+        raw: what YAML (or Snakemake) made of the file.
+        source: name of the file for messages.
+
+    Raises:
+        InputError: with every problem of the config at once.
+    """
+    if not isinstance(raw, Mapping) or not raw:
+        expected, remedy = "a mapping of keys to values", "copy config.yaml and change it for your study"
+        raise InputError([Problem(source, "whole file", "it holds no settings", expected, remedy)])
+    study = validated(Study, raw, source)
+    raise_if_any(problems(_cross_check(study), source))
+    return study
+
+
+def read_study(path: Path) -> Study:
+    """Read the config file of a study.
+
+    Raises:
+        InputError: if the file cannot be read, is no YAML, or does not describe a study.
+    """
+    text = read_text(path, str(path), "check the name, or copy config.yaml")
+    return validate(parse_yaml(text, str(path)), path.name)
+
+
+def problems(rows: Iterable[Row], source: str) -> list[Problem]:
+    """Return the problems of the rows whose condition is true."""
+    return [Problem(source, *said) for wrong, *said in rows if wrong]
+
+
+def twice(key: str, noun: str, names: Iterable[object], remedy: str = "rename one of them") -> Iterator[Row]:
+    """Refuse names that differ in nothing but case and spaces."""
+    for name in dict.fromkeys(repeated(list(names))):
+        yield True, key, f"the {noun} '{name}' is there twice", f"every {noun} once", remedy
+
+
+def unknown(
+    key: str, noun: str, names: Iterable[str], known: Iterable[str], remedy: str = "correct the name"
+) -> Iterator[Row]:
+    """Refuse names that nothing bears."""
+    known = list(known)
+    for name in names:
+        expected = f"one of {listed(known)}" if known else "none: there is nothing to name"
+        yield name not in known, key, f"unknown {noun} '{name}'", expected, remedy
+
+
+def repeated(values: Sequence[object]) -> list[str]:
+    """Return the values that cannot be told apart from another one of them."""
+    compared = [normalised(value) for value in values]
+    return [str(value) for value, text in zip(values, compared, strict=True) if compared.count(text) > 1]
+
+
+def needs_value(step: ExclusionConfig) -> str | None:
+    """Return the key that the rule of an exclusion needs and that is not there."""
+    needed = NEEDED.get(step.rule)
+    return needed if needed and getattr(step, needed) in (None, []) else None
+
+
+def _cross_check(study: Study) -> Iterator[Row]:
+    yield from _sections(study)
+    yield from _names(study)
+    if study.design:
+        yield from _design(study.design)
+    yield from _covariates(study)
+    yield from _identifiers(study)
+    if study.calibration:
+        yield from _calibration(study.calibration)
+    if study.experiment:
+        yield from _experiment(study, study.experiment)
+    if study.roster:
+        yield from _roster(study, study.roster)
+    yield from _ladder(study)
+    yield from _explore(study)
+
+
+def _sections(study: Study) -> list[Row]:
+    calibrate, bart = study.calibrate, study.calibrate.bart
+    return [
+        (
+            not (study.calibration or study.experiment or study.roster),
+            "top level",
+            "there is neither a calibration nor an experiment",
+            "at least one of the sections 'calibration' and 'experiment'",
+            "add the section of your data",
+        ),
+        (
+            study.calibration and not study.design,
+            "key design",
+            "a calibration needs the design of its petitions",
+            "a section 'design' with attributes and levels",
+            "add it",
+        ),
+        (
+            calibrate.own_answers and study.samples != "panel",
+            "key calibrate.information",
+            "own answers can only be used for people who come back, but the config says 'samples: new'",
+            "'covariates', or 'samples: panel'",
+            "correct one of the two keys",
+        ),
+        (
+            calibrate.own_answers and set(calibrate.learners) != {"hierarchical"},
+            "key calibrate.learner",
+            f"learner '{calibrate.learner}' cannot use a person's own answers",
+            "learner 'hierarchical' where information is 'covariates + own answers'",
+            "choose it, or write 'information: covariates'",
+        ),
+        (
+            bart.draws < 2 * bart.chains,
+            "key calibrate.bart",
+            f"{bart.draws} draws in {bart.chains} chains are fewer than 2 per chain",
+            "at least 2 draws in each chain",
+            "ask for more draws or fewer chains",
+        ),
+        (  # both would answer the question whom `assign` assigns to
+            study.roster and study.experiment,
+            "key roster",
+            "a study with an experiment has no roster: it has been fielded, and the experiment says to whom",
+            "either the section 'roster' (before fielding) or the section 'experiment' (after it)",
+            "remove 'roster'; its ledger stays where it is. For new people write another config",
+        ),
+        (
+            study.roster and not study.calibration,
+            "key roster",
+            "a roster needs a calibration, from which its petitions are learned",
+            "a section 'calibration'",
+            "add it",
+        ),
+        (
+            study.samples == "panel" and not (study.calibration and (study.experiment or study.roster)),
+            "key samples",
+            "a panel needs both samples",
+            "a calibration and an experiment (or a roster) of the same people",
+            "add the missing section or write 'samples: new'",
+        ),
+    ]
+
+
+def _names(study: Study) -> Iterator[Row]:
+    """Attributes, covariates and outcomes share tables, so their names must differ."""
+    named: dict[str, Sequence[AttributeConfig | CovariateConfig | OutcomeConfig]] = {
+        "design.attributes": study.design.attributes if study.design else [],
+        "covariates": study.covariates,
+        "experiment.outcomes": study.experiment.outcomes if study.experiment else [],
+    }
+    remedy = "give it another 'name' and put the raw column's name into 'column'"
+    owner: dict[str, str] = {}
+    for section, things in named.items():
+        for name in [thing.name for thing in things]:
+            first = owner.setdefault(normalised(name), section)
+            reserved = f"the name '{name}' is reserved for a column of the pipeline"
+            shared = f"the name '{name}' is also used in {first}"
+            differ = "names that differ between attributes, covariates and outcomes"
+            yield normalised(name) in RESERVED, f"key {section}", reserved, "another name", remedy
+            yield first != section, f"key {section}", shared, differ, remedy
+
+
+def _indistinct(where: str, levels: Sequence[Level] | None) -> Row:
+    same = repeated(levels or [])
+    what = f"levels that cannot be told apart: {listed(same)}"
+    return same, where, what, "levels that differ in more than case and spaces", "rename or remove one"
+
+
+def _empty(where: str, limits: Sequence[float] | None) -> Row:
+    what = f"the range {limits} is empty"
+    return limits and limits[0] >= limits[1], where, what, "[smallest, largest]", "swap the numbers"
+
+
+def _design(design: DesignConfig) -> Iterator[Row]:
+    key = "key design.attributes"
+    yield from twice(key, "attribute", [attribute.name for attribute in design.attributes])
+    columns = [attribute.column or attribute.name for attribute in design.attributes]
+    for column in sorted({column for column in columns if columns.count(column) > 1}):
+        what, expected = (
+            f"two attributes have the column '{column}'",
+            "a column of its own for every attribute",
+        )
+        yield True, key, what, expected, "correct 'column'"
+    for i, attribute in enumerate(design.attributes):
+        where = f"{key}[{i}] ('{attribute.name}')"
+        shares, n = attribute.probabilities or [], len(attribute.levels)
+        complete = len(shares) == n
+        yield _indistinct(where, attribute.levels)
+        yield (
+            attribute.probabilities is not None and not complete,
+            where,
+            f"{len(shares)} probabilities for {n} levels",
+            "one probability per level, in the order of the levels",
+            "add or remove probabilities",
+        )
+        what = f"the probabilities add up to {sum(shares):.6g}"
+        yield complete and abs(sum(shares) - 1) > 1e-6, where, what, "a sum of 1", "correct the probabilities"
+    yield from _prohibited(design)
+
+
+def _prohibited(design: DesignConfig) -> Iterator[Row]:
+    levels = {a.name: {normalised(level) for level in a.levels} for a in design.attributes}
+    for i, combination in enumerate(design.prohibited):
+        where = f"key design.prohibited[{i}]"
+        yield from unknown(where, "attribute", combination, levels)
+        for name in filter(levels.__contains__, combination):
+            for level in combination[name]:
+                expected = f"a level of '{name}' as listed in design.attributes"
+                absent = normalised(level) not in levels[name]
+                yield absent, f"{where}.{name}", f"unknown level '{level}'", expected, "correct the level"
+
+
+def _covariates(study: Study) -> Iterator[Row]:
+    names = [covariate.name for covariate in study.covariates]
+    yield from twice("key covariates", "covariate", names, "remove or rename one")
+    samples = (study.calibration, study.experiment, study.roster)
+    respondents = {sample.respondent for sample in samples if sample}
+    for i, covariate in enumerate(study.covariates):
+        yield from _covariate(covariate, respondents, f"key covariates[{i}] ('{covariate.name}')")
+
+
+def _covariate(covariate: CovariateConfig, respondents: set[str], where: str) -> list[Row]:
+    categorical, levels = covariate.kind == "categorical", covariate.levels or []
+    known = {normalised(level) for level in levels}
+    both = [value for value in covariate.missing_values if normalised(value) in known]
+    return [
+        (
+            (covariate.column or covariate.name) in respondents,
+            where,
+            "the respondent's id cannot be a covariate",
+            "a variable that does not identify a person",
+            "remove it from the covariates",
+        ),
+        (
+            categorical and not levels,
+            where,
+            "a categorical covariate needs its levels",
+            "a list 'levels'",
+            "add it",
+        ),
+        (
+            categorical and covariate.range,
+            where,
+            "a categorical covariate has no range",
+            "levels only",
+            "remove 'range'",
+        ),
+        (
+            not categorical and levels,
+            where,
+            "a numeric covariate has no levels",
+            "a range, or kind: categorical",
+            "remove 'levels' or change the kind",
+        ),
+        (
+            both,
+            where,
+            f"a level and a missing value at once: {listed(both)}",
+            "either a level or a missing value",
+            "remove it from 'levels' or from 'missing_values'",
+        ),
+        _empty(where, covariate.range),
+        _indistinct(where, levels),
+    ]
+
+
+def _identifiers(study: Study) -> Iterator[Row]:
+    """Refuse keys that would carry a direct identifier into an artefact."""
+    kept = [(f"covariates[{i}]", c.column or c.name) for i, c in enumerate(study.covariates)]
+    attributes = study.design.attributes if study.design else []
+    kept += [(f"design.attributes[{i}]", a.column or a.name) for i, a in enumerate(attributes)]
+    identifiers: set[str] = set()
+    for section in ("calibration", "experiment", "roster"):
+        if sample := getattr(study, section):
+            identifiers |= set(sample.identifiers)
+            kept.append((f"{section}.respondent", sample.respondent))
+            kept.append((f"{section}.weight", getattr(sample, "weight", None) or ""))
+    if study.experiment:
+        kept.append(("experiment.arm", study.experiment.arm))
+        outcomes = enumerate(study.experiment.outcomes)
+        kept += [(f"experiment.outcomes[{i}]", o.column or o.name) for i, o in outcomes]
+    for key, column in kept:
+        what = f"'{column}' is a direct identifier and would be written"
+        remedy = "name a column that does not identify a person, for example a pseudonym"
+        expected = "a column that is not listed under 'identifiers'"
+        yield column in identifiers, f"key {key}", what, expected, remedy
+
+
+def _pattern(where: str, pattern: str | None, *needed: str) -> Row:
+    parts = sorted("{" + part + "}" for part in needed)
+    lacking = [part for part in parts if pattern is not None and part not in pattern]
+    what = f"the pattern '{pattern}' lacks {listed(lacking)}"
+    return lacking, where, what, f"a column name with {listed(parts)}", "add it to the pattern"
+
+
+def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
+    choice, rating, shown = calibration.outcomes.choice, calibration.outcomes.rating, calibration.profiles
+    yield (
+        getattr(calibration.outcomes, calibration.analyse) is None,
+        "key calibration.analyse",
+        f"there is no outcome '{calibration.analyse}'",
+        "an outcome listed in calibration.outcomes",
+        "add the outcome or analyse the other one",
+    )
+    yield _empty("key calibration.outcomes.rating.range", rating.range if rating else None)
+    yield (
+        choice and shown < 2,
+        "key calibration.profiles",
+        "a choice needs at least two profiles a task",
+        "2 or more",
+        "correct 'profiles' or analyse a rating",
+    )
+    yield (  # the learner's logit is of paired differences
+        choice and calibration.analyse == "choice" and shown > 2,
+        "key calibration.analyse",
+        f"choices among {shown} profiles a task cannot be learned from",
+        "exactly 2 profiles per task, or a rating",
+        "analyse a rating if each profile has one, or correct 'profiles'",
+    )
+    yield from _layout(calibration)
+    if calibration.layout == "wide":
+        yield from _wide(calibration)
+    yield from _exclusions(calibration.exclusions, "calibration.exclusions")
+
+
+def _layout(calibration: CalibrationConfig) -> Iterator[Row]:
+    """Refuse what has a meaning in the other layout only."""
+    choice = calibration.outcomes.choice
+    other = "wide" if calibration.layout == "long" else "long"
+    only: dict[str, dict[str, object]] = {
+        "wide": {
+            "attribute_columns": calibration.attribute_columns,
+            "outcomes.choice.chosen_values": choice and choice.chosen_values,
+        },
+        "long": {"task": calibration.task, "profile": calibration.profile},
+    }
+    for key, value in only[other].items():
+        what = f"it has no meaning in the {calibration.layout} layout"
+        expected, remedy = f"'layout: {other}', or no such key", "remove it or correct 'layout'"
+        yield value is not None, f"key calibration.{key}", what, expected, remedy
+
+
+def _wide(calibration: CalibrationConfig) -> Iterator[Row]:
+    key, choice, rating = "key calibration", calibration.outcomes.choice, calibration.outcomes.rating
+    what = "the wide layout needs the number of tasks"
+    yield calibration.tasks is None, f"{key}.tasks", what, "a whole number", "add 'tasks:'"
+    where, pattern = f"{key}.attribute_columns", calibration.attribute_columns
+    expected = "a pattern such as 'task{task}_profile{profile}_{attribute}'"
+    yield pattern is None, where, "the wide layout needs it", expected, "add it"
+    yield _pattern(where, pattern, "task", "profile", "attribute")
+    where = f"{key}.outcomes.choice"
+    yield _pattern(f"{where}.column", choice.column if choice else None, "task")
+    shown = choice.chosen_values if choice else None
+    yield (
+        shown is not None and len(shown) != calibration.profiles,
+        f"{where}.chosen_values",
+        f"{len(shown or [])} values for {calibration.profiles} profiles",
+        "one value per profile",
+        "correct the list",
+    )
+    yield _pattern(f"{key}.outcomes.rating.column", rating.column if rating else None, "task", "profile")
+
+
+def _exclusions(exclusions: Sequence[ExclusionConfig], key: str) -> Iterator[Row]:
+    yield from twice(f"key {key}", "step", [exclusion.step for exclusion in exclusions])
+    for i, step in enumerate(exclusions):
+        where = f"key {key}[{i}] ('{step.step}')"
+        needed = needs_value(step)
+        what = f"the rule '{step.rule}' needs '{needed}'"
+        yield needed, where, what, "a list of values" if needed == "values" else "a number", "add it"
+        for name, given in (("values", step.values), ("value", step.value is not None)):
+            what, expected = f"the rule '{step.rule}' does not use '{name}'", f"no '{name}', or another rule"
+            unused = given and NEEDED.get(step.rule) != name
+            yield unused, where, what, expected, f"remove '{name}' or correct 'rule'"
+
+
+def _arms(names: Sequence[str], texts: Sequence[Level], section: str) -> Iterator[Row]:
+    key = f"key {section}.arms"
+    for name in dict.fromkeys([*repeated(names), *repeated(texts)]):
+        yield True, key, f"the arm '{name}' is there twice", "every arm once", "rename or remove one"
+    for name in names:
+        yield (  # the participant flow counts people under these
+            normalised(name) in ("all", "none"),
+            key,
+            f"an arm cannot be named '{name}'",
+            "another name than 'all' and 'none'",
+            "rename it; 'value' of an arm of the experiment holds the text of the raw file",
+        )
+
+
+def _policies(study: Study, arms: Sequence[ArmConfig | RosterArmConfig], section: str) -> Iterator[Row]:
+    assigned = {*study.assign.policies, "overall_best"}
+    for i, arm in enumerate(arms):
+        where, what = f"key {section}.arms[{i}] ('{arm.name}')", f"the policy '{arm.policy}' is not assigned"
+        expected = f"one of {listed(sorted(assigned))}"
+        yield arm.policy and arm.policy not in assigned, where, what, expected, "add it to assign.policies"
+
+
+def _experiment(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
+    texts = [arm.name if arm.value is None else arm.value for arm in experiment.arms]
+    yield from _arms([arm.name for arm in experiment.arms], texts, "experiment")
+    if study.calibration and experiment.petition_columns:  # the audit compares with what is assigned
+        yield from _policies(study, experiment.arms, "experiment")
+    outcomes = [outcome.name for outcome in experiment.outcomes]
+    yield from twice("key experiment.outcomes", "outcome", outcomes)
+    for i, outcome in enumerate(experiment.outcomes):
+        yield from _outcome(outcome, f"key experiment.outcomes[{i}] ('{outcome.name}')")
+    yield from _randomisation(experiment)
+    yield (
+        experiment.petition_columns and not study.design,
+        "key design",
+        "experiment.petition_columns needs the design of the petitions",
+        "a section 'design'",
+        "add it or remove petition_columns",
+    )
+    yield _pattern("key experiment.petition_columns", experiment.petition_columns or None, "attribute")
+    covariates = sorted(covariate.name for covariate in study.covariates)
+    remedy = "add it to the covariates or correct the name"
+    yield from unknown("key estimate.adjust", "covariate", study.estimate.adjust, covariates, remedy)
+    yield from unknown("key estimate.sesoi", "outcome", study.estimate.sesoi, outcomes)
+    yield from _robustness(study, experiment)
+    yield from _exclusions(experiment.exclusions, "experiment.exclusions")
+    yield from _exclusions(experiment.post_checks, "experiment.post_checks")
+
+
+def _outcome(outcome: OutcomeConfig, where: str) -> list[Row]:
+    kind, limits = outcome.kind, outcome.range
+    whole = limits is not None and not any(limit % 1 for limit in limits)
+    return [
+        (
+            outcome.at_least is not None and kind != "binary",
+            where,
+            "'at_least' makes a binary outcome",
+            "kind: binary",
+            "change the kind",
+        ),
+        _empty(where, limits),
+        (
+            kind == "binary" and limits and outcome.at_least is None,
+            where,
+            "a binary outcome has no range",
+            "0 or 1",
+            "remove 'range'",
+        ),
+        (
+            kind == "ordinal" and not whole,
+            where,
+            "an ordinal outcome needs its lowest and highest category",
+            "a 'range' of two whole numbers, such as [1, 5]",
+            "add it, or write kind: continuous",
+        ),
+        (
+            kind == "count" and limits and limits[0] < 0,
+            where,
+            "a count is never below 0",
+            "a range from 0 on",
+            "correct 'range' or 'kind'",
+        ),
+    ]
+
+
+def _randomisation(experiment: ExperimentConfig) -> Iterator[Row]:
+    drawn, key = experiment.randomisation, "key experiment.randomisation"
+    what, expected = "blocked randomisation needs its blocks", "a list 'blocks' of raw columns"
+    yield drawn.scheme == "blocked" and not drawn.blocks, key, what, expected, "add it"
+    what, expected = "complete randomisation has no blocks", "scheme: blocked or clustered"
+    yield drawn.scheme == "complete" and drawn.blocks, key, what, expected, "correct it"
+    yield (
+        (drawn.scheme == "clustered") != (drawn.cluster is not None),
+        key,
+        "only clustered randomisation has a cluster"
+        if drawn.cluster
+        else "it does not say what a cluster is",
+        "'scheme: clustered' with a raw column 'cluster', or neither",
+        "add or remove 'cluster', or correct 'scheme'",
+    )
+    expected = "what was known of people before arms were drawn"
+    for name, column, columns in (
+        ("blocks", "arm", drawn.blocks),
+        ("blocks", "respondent", drawn.blocks),
+        ("cluster", "arm", [drawn.cluster]),
+    ):
+        raw = getattr(experiment, column)
+        what = f"'{raw}' is the column of the {column}"
+        yield raw in columns, f"{key}.{name}", what, expected, "name another column"
+
+
+def _robustness(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
+    """Refuse estimators of the robustness set that nothing in the study could be estimated with."""
+    kinds = {outcome.kind for outcome in experiment.outcomes}
+    adjusted = (study.estimate.adjust, "covariates in estimate.adjust")
+    needs = {
+        "lin": adjusted,
+        "ipw": adjusted,
+        "cace": (experiment.delivered, "the key experiment.delivered"),
+        "logit": ("binary" in kinds, "a binary outcome"),
+        "ordinal": ("ordinal" in kinds, "an outcome of kind 'ordinal'"),
+    }
+    for name in study.estimate.robustness:
+        there, needed = needs.get(name, (True, ""))
+        what, remedy = f"'{name}' cannot be estimated", f"add it, or remove '{name}'"
+        yield not there, "key estimate.robustness", what, needed, remedy
+
+
+def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
+    names = [arm.name for arm in roster.arms]
+    yield from _arms(names, names, "roster")
+    without = [arm.name for arm in roster.arms if arm.share is None]
+    yield (
+        0 < len(without) < len(names),
+        "key roster.arms",
+        f"no share for {listed(without)}, although other arms have one",
+        "a share for every arm, or for none (equal shares)",
+        "add or remove shares",
+    )
+    yield from _policies(study, roster.arms, "roster")
+    yield from _blocks(study, roster)
+    yield (  # `make clean` removes results; a ledger that is lost cannot be drawn again
+        Path(roster.ledger).parts[:1] == ("results",) or not roster.ledger.endswith(".csv"),
+        "key roster.ledger",
+        f"'{roster.ledger}' cannot be the ledger",
+        "a file that ends in .csv, outside the folder 'results'",
+        f"write for example data/{study.study}/arms.csv",
+    )
+    for i, attribute in enumerate(study.design.attributes if study.design else []):
+        column = attribute.column or attribute.name
+        yield (
+            column in FIELDING,
+            f"key design.attributes[{i}] ('{attribute.name}')",
+            f"assign/fielding.csv already has a column '{column}'",
+            f"another column than {listed(FIELDING)}",
+            "rename the column in the raw file and in the config",
+        )
+    yield from _exclusions(roster.exclusions, "roster.exclusions")
+
+
+def _blocks(study: Study, roster: RosterConfig) -> Iterator[Row]:
+    key = "key roster.blocks"
+    yield (
+        (roster.randomisation == "blocked") != bool(roster.blocks),
+        key,
+        "only blocked randomisation uses it" if roster.blocks else "blocked randomisation needs it",
+        "'randomisation: blocked' with a list of covariates, or neither",
+        "add or remove 'blocks', or correct 'randomisation'",
+    )
+    kinds = {covariate.name: covariate.kind for covariate in study.covariates}
+    categorical = [name for name, kind in kinds.items() if kind == "categorical"]
+    expected = f"categorical covariates: {listed(categorical) or 'the config has none'}"
+    for name in roster.blocks:
+        what = f"'{name}' is numeric, so that nearly everybody would be a block"
+        remedy = "remove it, or add a categorical covariate that groups it"
+        yield kinds.get(name) == "numeric", key, what, expected, remedy
+        yield name not in kinds, key, f"unknown covariate '{name}'", expected, "correct the name"
+
+
+def _ladder(study: Study) -> Iterator[Row]:
+    targeted = [c.name for c in study.covariates if c.target]
+    yield from twice("key diagnose.ladder", "set", [rung.name for rung in study.diagnose.ladder])
+    for i, rung in enumerate(study.diagnose.ladder):
+        barred = [name for name in rung.covariates if name not in targeted]
+        yield (
+            barred,
+            f"key diagnose.ladder[{i}] ('{rung.name}')",
+            f"{listed(barred)} may not be used for targeting",
+            f"covariates of the allow-list with `target`: {listed(targeted) or 'there are none'}",
+            "correct the names, or take them out",
+        )
+
+
+def _explore(study: Study) -> Iterator[Row]:
+    groupings = {grouping.name: grouping for grouping in study.explore.subgroups}
+    yield from twice("key explore.subgroups", "grouping", [g.name for g in study.explore.subgroups])
+    covariates = {covariate.name: covariate for covariate in study.covariates}
+    remedy = "add it to the covariates or correct the name"
+    for i, grouping in enumerate(study.explore.subgroups):
+        where = f"key explore.subgroups[{i}] ('{grouping.name}')"
+        yield from unknown(where, "covariate", [grouping.covariate], sorted(covariates), remedy)
+        if grouping.covariate in covariates:
+            yield from _groups(grouping, covariates[grouping.covariate].kind, where)
+    if study.experiment:
+        outcomes = [outcome.name for outcome in study.experiment.outcomes]
+        yield from unknown("key explore.comparable", "outcome", study.explore.comparable, outcomes)
+    if base := study.explore.base:
+        yield from unknown(
+            "key explore.base",
+            "grouping",
+            [base.grouping],
+            groupings,
+            "correct the name or add the grouping",
+        )
+        if chosen := groupings.get(base.grouping):
+            covariate = covariates.get(chosen.covariate)
+            levels = [str(level) for level in (covariate and covariate.levels) or []]
+            groups = [group.name for group in chosen.groups] or levels
+            what, expected = f"'{base.grouping}' has no group '{base.group}'", f"one of {listed(groups)}"
+            yield base.group not in groups, "key explore.base", what, expected, "correct the name"
+
+
+def _groups(grouping: SubgroupConfig, kind: str, where: str) -> list[Row]:
+    infinity = float("inf")
+    bounds = [
+        (-infinity if group.min is None else group.min, infinity if group.max is None else group.max)
+        for group in grouping.groups
+    ]
+    ordered = all(low <= high for low, high in bounds)
+    apart = all(a[1] < b[0] for a, b in itertools.pairwise(bounds))
+    return [
+        (
+            kind == "numeric" and len(bounds) < 2,
+            where,
+            "a numeric covariate needs at least two groups",
+            "groups with min and max",
+            "add them",
+        ),
+        (
+            kind == "numeric" and not (ordered and apart),
+            where,
+            "the groups overlap or are out of order",
+            "groups from low to high, each beginning above the end of the one before",
+            "correct min and max",
+        ),
+        (
+            kind == "categorical" and bounds,
+            where,
+            "a categorical covariate is grouped by its levels",
+            "no 'groups'",
+            "remove 'groups'",
+        ),
+    ]

@@ -135,7 +135,7 @@ def test_a_model_is_not_reversed_twice():
     data, _ = simulate(DESIGN, 40, 3, np.random.default_rng(4))
     fitted = crossfit(data, lambda train, part: fit_ridge(train, 1), 2, 1)
     with pytest.raises(ValueError, match="reversed"):
-        fitted.towards("dissuade").towards("dissuade")
+        fitted.for_goal("dissuade").for_goal("dissuade")
 
 
 def test_training_data_name_the_outcome_without_answers():

@@ -13,7 +13,7 @@ from nanotarget.diagnose import Group, Inputs, diagnose
 from nanotarget.diagnose.crossover import Crossover
 from nanotarget.diagnose.dividend import Dividend, learning_curve, median_of_splits
 from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
-from nanotarget.diagnose.quantities import DIAGNOSTICS, Quantity
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Quantity, Unit
 from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
 from nanotarget.diagnose.rows import Sample, Stage
 from nanotarget.diagnose.verdict import overall_verdict, stage_verdicts, threshold
@@ -143,6 +143,20 @@ def test_a_constant_added_to_ratings_changes_levels_only(base):
         if key[0] == "dividend" and key[1] in values:
             shift = 5.0 if key[3] == "support" else -5.0
         assert after == pytest.approx(before + shift, abs=1e-8, nan_ok=True), key
+
+
+def test_rescaled_ratings_rescale_every_quantity_by_its_unit(base):
+    """In half points a gain doubles, a variance quadruples, and a share stays what it is."""
+    data = world()
+    found = diagnose(inputs(replace(data, outcome=2 * data.outcome), replace(SETTINGS, sesoi=0.2)))
+    factors = {Unit.OUTCOME: 2, Unit.SQUARE: 4, Unit.RESPONDENTS: 0.5}
+    units = {quantity: quantity.unit for quantity in Quantity}
+    assert found.answer["stages"] == base.answer["stages"]
+    for key, before in estimates(base).items():
+        expected = before * factors.get(units[key[1].partition(": ")[0]], 1)
+        assert estimates(found)[key] == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True), key
+    seen = {units[key[1].partition(": ")[0]] for key in estimates(base).index}
+    assert seen >= {Unit.OUTCOME, Unit.SQUARE, Unit.SHARE, Unit.RATIO, Unit.PETITIONS}
 
 
 def test_the_order_of_rows_changes_nothing(base):

@@ -57,7 +57,7 @@ def fitted(request):
 def test_the_asymmetry_is_of_paired_scores_of_the_dividend(fitted):
     found = d.dissuasion(fitted, bootstraps=20)
     assert list(found.columns) == list(d.DISSUASION_COLUMNS)
-    up, down = (Dividend(fitted.towards(goal)).gains() for goal in ("support", "dissuade"))
+    up, down = (Dividend(fitted.for_goal(goal)).gains() for goal in ("support", "dissuade"))
     row = pick(found, d.ASYMMETRY)
     expected = mean_and_error(down - up, fitted.data.weight)
     assert (row["estimate"], row["std_error"]) == pytest.approx(expected)
@@ -158,7 +158,7 @@ def test_a_group_is_a_weight_of_zero_for_all_others():
     fitted = fitted_to(data)
     members = data.respondents["z0"].to_numpy() > 0
     found = d.dissuasion(fitted, [Group("z0: high", members)], bootstraps=10)
-    up, down = (Dividend(fitted.towards(goal)).gains()[members] for goal in ("support", "dissuade"))
+    up, down = (Dividend(fitted.for_goal(goal)).gains()[members] for goal in ("support", "dissuade"))
     row = pick(found, d.ASYMMETRY, group="z0: high")
     assert (row["estimate"], row["std_error"]) == pytest.approx(
         mean_and_error(down - up, np.ones(members.sum()))

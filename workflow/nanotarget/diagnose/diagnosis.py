@@ -200,7 +200,7 @@ class View:
     @classmethod
     def of(cls, inputs: Inputs, goal: str) -> View:
         """See the calibration from a goal."""
-        return cls(inputs, goal, inputs.fitted.towards(goal), inputs.halves.towards(goal))
+        return cls(inputs, goal, inputs.fitted.for_goal(goal), inputs.halves.for_goal(goal))
 
     @property
     def _rules(self) -> Sequence[Half]:
@@ -219,7 +219,7 @@ class View:
 
     def variances(self, sample: Sample) -> Variances:
         """Return the variances of the goal's outcome."""
-        return self.inputs.heterogeneity.variances(sample.weights).seen_from(self.goal)
+        return self.inputs.heterogeneity.variances(sample.weights).for_goal(self.goal)
 
     def _heterogeneity(self, sample: Sample, variances: Variances) -> Stage:
         return self.inputs.heterogeneity.fit(sample, variances, self.dividend.room(sample))

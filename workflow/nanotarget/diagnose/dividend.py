@@ -37,7 +37,7 @@ from nanotarget.study.seeds import child_rng
 
 SHUFFLES = 5  # of petitions among respondents
 SIZES = (1, 2, 3, 5, 8, 13, 21)  # numbers of petitions on the frontier
-LARGER = (2, 4, np.inf)  # calibrations that the learning curve looks ahead to, times the present one
+LARGER = (2, 4, np.inf)  # calibrations that the learning curve is extrapolated to, times the present one
 
 
 class FrontierPoint(NamedTuple):
@@ -78,7 +78,7 @@ class Dividend:
     Attributes:
         fitted: the cross-fitted learner.
         halves: rules learned from disjoint halves; without them rules are taken to be all signal.
-        order, pairs: of the weights on which the verdict stands, see `value.policy_weights`.
+        order, pairs: of the weights that the verdict is based on, see `value.policy_weights`.
     """
 
     fitted: Crossfit

@@ -114,7 +114,7 @@ class Answers:
         return self.outcome - self.expected
 
     def without_baseline(self, values: np.ndarray) -> np.ndarray:
-        """Subtract from ratings the respondent's mean in her other tasks: no petition here shapes it."""
+        """Subtract the mean in the respondent's other tasks, which is independent of this petition."""
         if not self.has_baseline:
             return values
         return values - other_task_means(values, self.respondent, self.task)
@@ -262,7 +262,7 @@ class PairList:
         if not answers.has_baseline:
             none = np.zeros(len(first), dtype=bool)
             return cls(first, second, np.abs(position[first] - position[second]), raw, raw, none)
-        # The respondent's mean over all tasks but these two: independent of both petitions, so that her
+        # The respondent's mean over all tasks but these two: independent of both petitions, so that the
         # level cancels and only a constant is added to the expected product.
         who = answers.respondent
         count, total = np.bincount(who), np.bincount(who, weights=residual)

@@ -82,7 +82,7 @@ class Variances:
         baseline, person = max(self.baseline[0], 0), max(self.person_by_message[0], 0)
         return baseline / (baseline + person) if baseline + person > 0 else np.nan
 
-    def seen_from(self, goal: str) -> Variances:
+    def for_goal(self, goal: str) -> Variances:
         """Return those of the goal's outcome: to dissuade, the common response has the opposite sign."""
         return self if goal == "support" else replace(self, part_worths=-self.part_worths)
 
@@ -351,7 +351,7 @@ class Heterogeneity:
         )
 
     def rows(self, sample: Sample, variances: Variances, common: Interactions | None) -> list[Row]:
-        """Return what stands beside the headline: parts of the variance, and what could distort them.
+        """Return the rows beside the headline: parts of the variance, and what could distort them.
 
         Args:
             variances: of the sample.

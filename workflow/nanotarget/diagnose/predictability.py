@@ -99,7 +99,7 @@ class Predictability:
 
     @cached_property
     def features(self) -> np.ndarray:
-        """(n_respondents, q) covariate features, curves included."""
+        """(n_respondents, q) covariate features, splines included."""
         data = self.fitted.data
         return CovariateEncoder.fit(data.respondents, data.covariates, curved=True).encode(data.respondents)
 
@@ -205,7 +205,7 @@ class Predictability:
         return block_products(deviation, deviation, design).T @ mass / mass.sum()
 
     def discordance(self) -> tuple[np.ndarray, np.ndarray]:
-        """Compare on which of two petitions nano and the common part bet; by respondent.
+        """Compare which of two petitions nano and the common part predict to be preferred; by respondent.
 
         Pairs are those of `Response.neighbours`; equal answers say nothing.
 
@@ -250,7 +250,7 @@ class Predictability:
         return bins
 
     def fit(self, sample: Sample, variances: Variances, above: Stage, inflation: float) -> Stage:
-        """Return the stage: how well predictions hold, and what perfect use of what is known gains.
+        """Return the stage: how well predictions are calibrated, and what perfect use of what is known gains.
 
         Args:
             variances: of the sample and the goal.

@@ -33,6 +33,10 @@ class Unit(StrEnum):
     RESPONDENTS = "respondents"
 
 
+T, H, P, C, D = Diagnostic
+OUTCOME, SQUARE, LOSS, SHARE, RATIO, PETITIONS, RESPONDENTS = Unit
+
+
 class Quantity(StrEnum):
     """A quantity of diagnostics.csv.
 
@@ -58,146 +62,93 @@ class Quantity(StrEnum):
         """Return the name of the quantity of one attribute; itself for "", which is all attributes."""
         return f"{self}: {attribute}" if attribute else str(self)
 
-    SMALLEST_GAIN = "smallest gain that matters", Diagnostic.THRESHOLD, Unit.OUTCOME
-    SESOI = "sesoi", Diagnostic.THRESHOLD, Unit.OUTCOME, "Smallest effect of interest"
-    BREAK_EVEN = "break-even gain", Diagnostic.THRESHOLD, Unit.OUTCOME, "Gain that pays for the costs"
+    SMALLEST_GAIN = "smallest gain that matters", T, OUTCOME
+    SESOI = "sesoi", T, OUTCOME, "Smallest effect of interest"
+    BREAK_EVEN = "break-even gain", T, OUTCOME, "Gain that pays for the costs"
 
-    PERSON_BY_MESSAGE = "person x message variance", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    BASELINE = "baseline variance", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    COMMON = "common message variance", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    NOISE = "noise variance", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    INTERACTION_SHARE = (
-        "interaction share",
-        Diagnostic.HETEROGENEITY,
-        Unit.SHARE,
-        "Person × message share of the variance within persons",
-    )
-    PAIRS_OF_ATTRIBUTES = (
-        "person x message variance, pairs of attributes",
-        Diagnostic.HETEROGENEITY,
-        Unit.SQUARE,
-    )
+    PERSON_BY_MESSAGE = "person x message variance", H, SQUARE
+    BASELINE = "baseline variance", H, SQUARE
+    COMMON = "common message variance", H, SQUARE
+    NOISE = "noise variance", H, SQUARE
+    INTERACTION_SHARE = "interaction share", H, SHARE, "Person × message share of the variance within persons"
+    PAIRS_OF_ATTRIBUTES = "person x message variance, pairs of attributes", H, SQUARE
     COMMON_INTERACTIONS = (
         "common interactions of attributes",
-        Diagnostic.HETEROGENEITY,
-        Unit.SQUARE,
+        H,
+        SQUARE,
         "Interactions of attributes that all people share",
     )
-    LAG_1 = "person x message variance, lag 1", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    LAG_2 = "person x message variance, lag 2", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    LAG_3 = "person x message variance, lag 3 or more", Diagnostic.HETEROGENEITY, Unit.SQUARE
-    LAG_DIFFERENCE = (
-        "lag difference",
-        Diagnostic.HETEROGENEITY,
-        Unit.SQUARE,
-        "The same, neighbouring minus distant tasks",
-    )
-    RESPONSE_ERROR = "response error", Diagnostic.HETEROGENEITY, Unit.SHARE
-    CORRECTED = (
-        "person x message variance, corrected for response error",
-        Diagnostic.HETEROGENEITY,
-        Unit.SQUARE,
-    )
+    LAG_1 = "person x message variance, lag 1", H, SQUARE
+    LAG_2 = "person x message variance, lag 2", H, SQUARE
+    LAG_3 = "person x message variance, lag 3 or more", H, SQUARE
+    LAG_DIFFERENCE = "lag difference", H, SQUARE, "The same, neighbouring minus distant tasks"
+    RESPONSE_ERROR = "response error", H, SHARE
+    CORRECTED = "person x message variance, corrected for response error", H, SQUARE
 
-    SLOPE = "calibration slope", Diagnostic.PREDICTABILITY, Unit.RATIO
-    PREDICTABLE_VARIANCE = "predictable variance", Diagnostic.PREDICTABILITY, Unit.SQUARE
-    PREDICTABLE_SHARE = "predictable share", Diagnostic.PREDICTABILITY, Unit.SHARE
-    WIN_RATE = (
-        "discordance win rate",
-        Diagnostic.PREDICTABILITY,
-        Unit.SHARE,
-        "Win rate of nano's forecast where common tastes disagree",
-    )
-    ACCURACY_UPLIFT = (
-        "accuracy uplift",
-        Diagnostic.PREDICTABILITY,
-        Unit.SHARE,
-        "Choices foreseen by nano rather than by common tastes",
-    )
-    RIDGE_IMPROVEMENT = "improvement of ridge", Diagnostic.PREDICTABILITY, Unit.LOSS
+    SLOPE = "calibration slope", P, RATIO
+    PREDICTABLE_VARIANCE = "predictable variance", P, SQUARE
+    PREDICTABLE_SHARE = "predictable share", P, SHARE
+    WIN_RATE = "discordance win rate", P, SHARE, "Win rate of nano's forecast where common tastes disagree"
+    ACCURACY_UPLIFT = "accuracy uplift", P, SHARE, "Choices foreseen by nano rather than by common tastes"
+    RIDGE_IMPROVEMENT = "improvement of ridge", P, LOSS
 
-    CROSS_HALF_GAIN = (
-        "cross-half gain",
-        Diagnostic.CROSSOVER,
-        Unit.OUTCOME,
-        "Gain chosen by one half, scored by the other",
-    )
+    CROSS_HALF_GAIN = "cross-half gain", C, OUTCOME, "Gain chosen by one half, scored by the other"
     SHARE_DOMINATED = (
         "share dominated",
-        Diagnostic.CROSSOVER,
-        Unit.SHARE,
+        C,
+        SHARE,
         "Share to whom no other petition is better by more than the smallest gain",
     )
-    EFFECTIVE_NUMBER = "effective number of petitions", Diagnostic.CROSSOVER, Unit.PETITIONS
-    DISTINCT_PETITIONS = "distinct petitions", Diagnostic.CROSSOVER, Unit.PETITIONS
+    EFFECTIVE_NUMBER = "effective number of petitions", C, PETITIONS
+    DISTINCT_PETITIONS = "distinct petitions", C, PETITIONS
     CROSS_MESSAGE = (
         "cross-message correlation",
-        Diagnostic.CROSSOVER,
-        Unit.RATIO,
+        C,
+        RATIO,
         "Correlation of a person's responses across petitions",
     )
-    INTENSITY = (
-        "share of intensity",
-        Diagnostic.CROSSOVER,
-        Unit.SHARE,
-        "Share of the differences that only scale common tastes",
-    )
-    DIVERGENCE = "divergence", Diagnostic.CROSSOVER, Unit.SHARE
-    REPLICATED_DIVERGENCE = "replicated divergence", Diagnostic.CROSSOVER, Unit.SHARE
-    KAPPA = "kappa", Diagnostic.CROSSOVER, Unit.RATIO
+    INTENSITY = "share of intensity", C, SHARE, "Share of the differences that only scale common tastes"
+    DIVERGENCE = "divergence", C, SHARE
+    REPLICATED_DIVERGENCE = "replicated divergence", C, SHARE
+    KAPPA = "kappa", C, RATIO
 
-    RANDOM = "random", Diagnostic.DIVIDEND, Unit.OUTCOME
-    NANO = "nano", Diagnostic.DIVIDEND, Unit.OUTCOME
-    OVERALL_BEST = "overall_best", Diagnostic.DIVIDEND, Unit.OUTCOME, "Overall best"
-    GAIN = "nano - overall_best", Diagnostic.DIVIDEND, Unit.OUTCOME, "Nano − Overall best"
-    GAIN_OF_RIDGE = (
-        "nano - overall_best, ridge",
-        Diagnostic.DIVIDEND,
-        Unit.OUTCOME,
-        "Nano − Overall best, ridge",
-    )
+    RANDOM = "random", D, OUTCOME
+    NANO = "nano", D, OUTCOME
+    OVERALL_BEST = "overall_best", D, OUTCOME, "Overall best"
+    GAIN = "nano - overall_best", D, OUTCOME, "Nano − Overall best"
+    GAIN_OF_RIDGE = "nano - overall_best, ridge", D, OUTCOME, "Nano − Overall best, ridge"
     GAIN_OF_FIRST_DIVISION = (
         "nano - overall_best, first division",
-        Diagnostic.DIVIDEND,
-        Unit.OUTCOME,
+        D,
+        OUTCOME,
         "Nano − Overall best, first division",
     )
-    NANO_OVER_RANDOM = "nano - random", Diagnostic.DIVIDEND, Unit.OUTCOME, "Nano − Random"
-    BEST_OVER_RANDOM = "overall_best - random", Diagnostic.DIVIDEND, Unit.OUTCOME, "Overall best − Random"
+    NANO_OVER_RANDOM = "nano - random", D, OUTCOME, "Nano − Random"
+    BEST_OVER_RANDOM = "overall_best - random", D, OUTCOME, "Overall best − Random"
     SHARE_DIVERGENT = (
         "share divergent",
-        Diagnostic.DIVIDEND,
-        Unit.SHARE,
+        D,
+        SHARE,
         "Share to whom nano gives another petition than overall-best",
     )
     ORDER_DIFFERENCE = (
         "order 2 - order 1",
-        Diagnostic.DIVIDEND,
-        Unit.OUTCOME,
+        D,
+        OUTCOME,
         "Gain with second-order minus with first-order weights",
     )
-    MATCHING_GAIN = (
-        "matching gain",
-        Diagnostic.DIVIDEND,
-        Unit.OUTCOME,
-        "Matching gain (the right petition for the right person)",
-    )
-    QUALITY_LOSS = (
-        "quality loss",
-        Diagnostic.DIVIDEND,
-        Unit.OUTCOME,
-        "Quality loss (petitions that are worse on average)",
-    )
+    MATCHING_GAIN = "matching gain", D, OUTCOME, "Matching gain (the right petition for the right person)"
+    QUALITY_LOSS = "quality loss", D, OUTCOME, "Quality loss (petitions that are worse on average)"
     NUMBER_NEEDED = (
         "number needed to treat",
-        Diagnostic.DIVIDEND,
-        Unit.RESPONDENTS,
+        D,
+        RESPONDENTS,
         "People to target for one more signature or point",
     )
     BREAK_EVEN_AUDIENCE = (
         "audience that breaks even",
-        Diagnostic.DIVIDEND,
-        Unit.RESPONDENTS,
+        D,
+        RESPONDENTS,
         "Audience at which the costs are earned",
     )
 

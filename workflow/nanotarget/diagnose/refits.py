@@ -177,7 +177,7 @@ class Refitting:
             return self._fitter(self._part(train, percent), self.seed, self.calibrate)
 
         fitted = fit_folds(self.data, fold, fit, "fold")
-        dividend = Dividend(fitted.towards(self.settings.goal))
+        dividend = Dividend(fitted.for_goal(self.settings.goal))
         return Refit(dividend.gains(), dividend.divergent, *(np.full(size, np.nan) for size in (2, 2, 3)))
 
     def _part(self, train: TrainingData, percent: int) -> TrainingData:
@@ -192,7 +192,7 @@ class Refitting:
 
     @cached_property
     def _fold_of_rungs(self) -> np.ndarray:
-        """(n_rows,) folds of respondents: no rung of the ladder looks at their own answers."""
+        """(n_rows,) folds of respondents: no rung of the ladder uses their own answers."""
         return assign_folds(self.data, self.calibrate.folds, self.seed)
 
     @cached_property
@@ -215,7 +215,7 @@ class Refitting:
         fitted = fit_folds(replace(self.data, covariates=covariates), self._fold_of_rungs, fit, "fold")
         compared = compare_losses(held_out_losses(fitted), self._null_losses, self.data.weight)
         return Refit.of(
-            Dividend(fitted.towards(self.settings.goal)),
+            Dividend(fitted.for_goal(self.settings.goal)),
             Predictability.of(fitted),
             (compared["improvement"], compared["std_error"]),
         )

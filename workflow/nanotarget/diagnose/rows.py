@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,26 +134,14 @@ class Row:
         """Add the gain that a headline row leaves possible, with its one-sided bounds."""
         return replace(self, ceiling=ceiling, ceiling_low=low, ceiling_high=high)
 
-    def cells(self) -> tuple[str | float, ...]:
+    def cells(self) -> list[Any]:
         """Return the cells of the table, in the order of `COLUMNS`."""
-        return (
-            str(self.quantity.diagnostic),
-            self.quantity.of(self.attribute),
-            self.estimate,
-            self.std_error,
-            self.conf_low,
-            self.conf_high,
-            self.ceiling,
-            self.ceiling_low,
-            self.ceiling_high,
-            str(self.verdict),
-            str(self.estimator),
-            self.p_value,
-            self.n,
-            self.goal,
-            self.group,
-            "exploratory",
-        )
+        named = vars(self) | {
+            "diagnostic": self.quantity.diagnostic,
+            "quantity": self.quantity.of(self.attribute),
+            "label": "exploratory",
+        }
+        return [str(cell) if isinstance(cell, str) else cell for cell in map(named.get, COLUMNS)]
 
 
 def table_of(rows: Iterable[Row]) -> pd.DataFrame:
@@ -199,10 +188,10 @@ class Sample:
         self, quantity: Quantity, estimator: Estimator, estimate: Estimate | float, attribute: str = ""
     ) -> Row:
         """Return the row of an estimate, or of a number without an error."""
-        found = estimate if isinstance(estimate, Estimate) else Estimate(float(estimate))
-        low, high = found.interval((1 + self.confidence) / 2)
+        known = estimate if isinstance(estimate, Estimate) else Estimate(float(estimate))
+        low, high = known.interval((1 + self.confidence) / 2)
         return Row(
-            quantity, estimator, found.value, found.std_error, low, high, found.p_value, self.n, attribute
+            quantity, estimator, known.value, known.std_error, low, high, known.p_value, self.n, attribute
         )
 
     def mean_row(
@@ -218,10 +207,10 @@ class Stage:
 
     Attributes:
         name: of the diagnostic.
-        ceiling, low, high: how large a gain could be as far as it can tell, with one-sided 95% bounds.
-        significant: whether what the diagnostic looks for is there (its own test, one-sided 5%).
-        learned: of predictability, whether the learner's own predictions hold for people it has not seen.
-        evaluated: whether the data could tell anything.
+        ceiling, low, high: largest gain that it leaves possible, with one-sided 95% bounds.
+        significant: whether what the diagnostic tests for is there (one-sided 5%).
+        learned: of predictability, whether the learner's own predictions are significant in held-out answers.
+        evaluated: whether the data allow an estimate.
         rows: tidy rows, the headline first.
     """
 
@@ -236,7 +225,7 @@ class Stage:
 
     @classmethod
     def of(cls, headline: Row, *others: Row) -> Stage:
-        """Return the stage whose ceiling stands in its headline row."""
+        """Return the stage whose ceiling is that of its headline row."""
         name, ceiling = headline.quantity.diagnostic, headline.ceiling
         return cls(name, ceiling, headline.ceiling_low, headline.ceiling_high, rows=(headline, *others))
 

@@ -87,8 +87,8 @@ def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pa
     """Score a policy for every respondent with models that have not seen the answers they are scored on.
 
     psi_i = mean over profiles of [ f(p_i) + u_i(-t) + w_q(x, p_i) (y - f(x) - u_i(-t)) ],
-    u_i(-t) the respondent's mean residual in her *other* tasks: petitions of different tasks are
-    independent, so it removes her baseline without bias (docs/methods.md, section 3). For a
+    u_i(-t) the respondent's mean residual in the *other* tasks: petitions of different tasks are
+    independent, so it removes the baseline without bias (docs/methods.md, section 3). For a
     choice f(x) is the probability given the opponent shown, and no baseline is needed. In a panel f and p_i
     are those of the profile's fold, learned from the respondent's tasks in the other folds.
 
@@ -111,7 +111,7 @@ def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pa
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (n_rows,) residual of each rating and the respondent's mean residual in her other tasks.
+    """Return the (n_rows,) residual of each rating and the respondent's mean residual in the other tasks.
 
     Both are of the model of the rating's own fold, which in a panel knows the other tasks but not this one.
     """
@@ -128,7 +128,7 @@ def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
 
 
 def other_task_means(values: np.ndarray, respondent: np.ndarray, task: np.ndarray) -> np.ndarray:
-    """Return for each row the mean of a respondent's values in her other tasks (0 without any)."""
+    """Return for each row the mean of a respondent's values in the other tasks (0 without any)."""
     new_person = np.append(True, np.diff(respondent) != 0)
     new_task = new_person | np.append(True, np.diff(task) != 0)
     starts = np.flatnonzero(new_task)

@@ -17,7 +17,7 @@ QUESTIONS = {
     Diagnostic.CROSSOVER: "Do they change which petition is best?",
     Diagnostic.DIVIDEND: "Does nano-targeting pay?",
 }
-LEARNED_ENOUGH = 0.5  # share of what covariates tell; a learner below it is not the best that there is
+LEARNED_ENOUGH = 0.5  # share of what covariates explain, below which another learner is advised
 LARGEST_FACTOR = 100  # on the number of respondents that is worth advising
 # Warnings begin with the name of their flag.
 UNSTABLE = (
@@ -56,11 +56,11 @@ class Facts:
         divergent: share of respondents to whom nano gives another petition.
         plug_in: gain that the learner itself predicts.
         best: gain of overall-best over a random petition.
-        tasks_needed: tasks that a respondent would have to answer for own answers to pay; NaN if none would
-            do.
+        tasks_needed: tasks that a respondent would have to answer for own answers to pay; NaN if no number
+            would do.
         limit: gain in an infinite calibration, by extrapolation; NaN unknown.
         petitions_90: number of petitions that reach 90% of the gain; NaN unknown.
-        learned: share of what covariates tell that the learner has learned; NaN unknown.
+        learned: share of what covariates explain that the learner has learned; NaN unknown.
     """
 
     goal: str
@@ -207,12 +207,12 @@ def advice(facts: Facts, overall: Overall, binding: Diagnostic | None) -> list[s
     sentences = [_first_advice(facts, overall, binding)]
     if facts.stages[Diagnostic.PREDICTABILITY].high >= facts.smallest and facts.learned < LEARNED_ENOUGH:
         sentences.append(
-            f"Another learner: this one has learned about {_share(facts.learned)} of what covariates tell."
+            f"Another learner: this one has learned about {_share(facts.learned)} of what covariates predict."
         )
     if np.isfinite(facts.tasks_needed) and facts.stages[Diagnostic.HETEROGENEITY].significant:
         tasks = "one task" if facts.tasks_needed == 1 else f"{facts.tasks_needed:g} tasks"
         sentences.append(
-            f"People's own answers: from about {tasks} a person on they could tell "
+            f"People's own answers: from about {tasks} a person on they could predict "
             f"enough for a gain of {facts.smallest:g} (a panel in which the same people come back)."
         )
     if np.isfinite(facts.limit) and np.isfinite(facts.gain.ceiling):

@@ -119,7 +119,7 @@ class Ends:
     @cached_property
     def down(self) -> Dividend:
         """Scores of the worst petitions, of the opposite outcome."""
-        return Dividend(self.fitted.towards("dissuade"), (), *self.allowed)
+        return Dividend(self.fitted.for_goal("dissuade"), (), *self.allowed)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:

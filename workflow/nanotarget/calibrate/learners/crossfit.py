@@ -113,7 +113,7 @@ class Crossfit:
     fold: np.ndarray
     models: Sequence[Model | ReversedModel]
 
-    def towards(self, goal: str) -> Crossfit:
+    def for_goal(self, goal: str) -> Crossfit:
         """Return the cross-fit seen from a goal: to "dissuade", of the opposite outcome by the same models.
 
         The best petitions for the opposite outcome are the worst ones.

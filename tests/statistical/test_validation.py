@@ -12,6 +12,7 @@ from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.calibrate.learners.ridge import fit_null
 from nanotarget.diagnose.evidence import Answers
 from nanotarget.diagnose.heterogeneity import Heterogeneity
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
 from nanotarget.petitions.utilities import Tables
 from regimes import REGIMES, draw_sample
 from replicate import fit, replicate, run_batch
@@ -21,16 +22,15 @@ from worlds import factorial, simulate
 SHAPE = (5, 4, 3)
 SMALL = {"n": 800, "bootstraps": 60, "shape": SHAPE}
 TRUTHS = {
-    ("heterogeneity", "person x message variance", "cross_task"): "person x message variance",
-    ("predictability", "calibration slope", "crossfit"): "calibration slope",
-    ("dividend", "nano - overall_best", "dr_q1"): "nano - overall_best",
+    Quantity.PERSON_BY_MESSAGE: Estimator.CROSS_TASK,
+    Quantity.SLOPE: Estimator.CROSSFIT,
+    Quantity.GAIN: Estimator.FIRST_ORDER,
 }
 FAR = 4  # standard errors from the truth that chance hardly ever explains
 
 
-def headline(record, what):
-    diagnostic, quantity, estimator = what
-    wanted = {"diagnostic": diagnostic, "quantity": quantity, "estimator": estimator, "goal": "support"}
+def headline(record, quantity):
+    wanted = {"quantity": quantity, "estimator": TRUTHS[quantity], "goal": "support"}
     return next(row for row in record["found"] if wanted.items() <= row.items() and row["group"] == "all")
 
 
@@ -42,16 +42,16 @@ def crossover():
 @pytest.mark.statistical
 def test_where_people_differ_predictably_all_stages_pass_and_estimates_are_near_the_truth(crossover):
     assert set(crossover["answers"][0]["stages"].values()) == {"PASS"}
-    for what, name in TRUTHS.items():
-        row, truth = headline(crossover, what), crossover["truth"]["support"]["all"][name]
-        assert abs(row["estimate"] - truth) < FAR * row["std_error"], what
+    for quantity in TRUTHS:
+        row, truth = headline(crossover, quantity), crossover["truth"]["support"]["all"][quantity]
+        assert abs(row["estimate"] - truth) < FAR * row["std_error"], quantity
 
 
 @pytest.mark.statistical
 @pytest.mark.parametrize("regime", ["R1", "R3", "R4"])
 def test_where_nothing_pays_the_dividend_does_not_pass(regime):
     record = replicate(regime, "ridge", 1, **SMALL)
-    assert record["truth"]["support"]["all"]["nano - overall_best"] < 0.01
+    assert record["truth"]["support"]["all"][Quantity.GAIN] < 0.01
     assert record["answers"][0]["stages"]["dividend"] != "PASS"
 
 
@@ -103,8 +103,8 @@ def test_a_batch_is_summarised(tmp_path, monkeypatch, crossover):
     assert [path.name for path in tmp_path.iterdir()] == ["R6_ridge_0.json"]
     text = summary.tables(tmp_path)
     assert "| deployed | R6 | 3 | 100.0 (0.0) | >= 80 |" in text
-    row = headline(crossover, ("dividend", "nano - overall_best", "dr_q1"))
-    truth = crossover["truth"]["support"]["all"]["nano - overall_best"]
+    row = headline(crossover, Quantity.GAIN)
+    truth = crossover["truth"]["support"]["all"][Quantity.GAIN]
     dividend = text.partition("### Gain of nano over overall-best (dividend)")[2].partition("###")[0]
     assert f"| R6 | 3 | {truth:.4f} | {row['estimate'] - truth:.4f} (0.0000) |" in dividend
 
@@ -113,12 +113,12 @@ def test_a_verdict_is_a_mistake_if_the_truth_of_its_replication_contradicts_it(t
     def record(name, learner, seed):
         gain = 0.0 if seed == 1 else 0.2  # two replications pass, one of them wrongly
         numbers = {
-            "nano - overall_best": gain,
-            "cross-half gain": 0.2,
+            Quantity.GAIN: gain,
+            Quantity.CROSS_HALF_GAIN: 0.2,
             "oracle": 0.2,
             "covariate oracle": 0.2,
         }
-        stages = dict.fromkeys(summary.STAGES[:3], "FAIL") | {"dividend": "PASS"}
+        stages = dict.fromkeys(DIAGNOSTICS[:3], "FAIL") | {"dividend": "PASS"}
         answer = {"goal": "support", "group": "all", "overall": "DEPLOY", "stages": stages}
         return {
             "seed": seed,

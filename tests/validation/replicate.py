@@ -13,6 +13,7 @@ import numpy as np
 from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose import Group, Inputs, diagnose
+from nanotarget.diagnose.quantities import Quantity
 from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 from regimes import REGIMES, SESOI, draw_sample
@@ -38,16 +39,16 @@ NUMBERS = [
     "p_value",
 ]
 KEPT = {  # what of diagnostics.csv is kept
-    ("heterogeneity", "person x message variance"),
-    ("heterogeneity", "baseline variance"),
-    ("heterogeneity", "common message variance"),
-    ("heterogeneity", "lag difference"),
-    ("heterogeneity", "common interactions of attributes"),
-    ("predictability", "calibration slope"),
-    ("predictability", "predictable variance"),
-    ("crossover", "cross-half gain"),
-    ("dividend", "nano - overall_best"),
-    ("dividend", "order 2 - order 1"),
+    Quantity.PERSON_BY_MESSAGE,
+    Quantity.BASELINE,
+    Quantity.COMMON,
+    Quantity.LAG_DIFFERENCE,
+    Quantity.COMMON_INTERACTIONS,
+    Quantity.SLOPE,
+    Quantity.PREDICTABLE_VARIANCE,
+    Quantity.CROSS_HALF_GAIN,
+    Quantity.GAIN,
+    Quantity.ORDER_DIFFERENCE,
 }
 ANSWERED = ["goal", "overall", "binding", "stages"]
 
@@ -94,7 +95,7 @@ def fit(data, learner, folds, seed):
 
 def kept(table):
     """Return the rows of diagnostics that are compared with the truth, as plain records."""
-    rows = table[[pair in KEPT for pair in zip(table["diagnostic"], table["quantity"], strict=True)]]
+    rows = table[table["quantity"].isin(KEPT)]
     numbers = rows[NUMBERS].astype(float)
     return [
         dict(zip(COLUMNS, names, strict=True))

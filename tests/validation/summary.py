@@ -14,51 +14,53 @@ import pandas as pd
 
 from experiment import read as read_experiments
 from experiment import summarise
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
+from nanotarget.diagnose.verdict import Overall, Verdict
 from recovery import table
 from regimes import REGIMES, SESOI
 
 EXPERIMENTS = Path(__file__).parents[2] / "docs" / "validation_experiment.md"
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
-STAGES = ("heterogeneity", "predictability", "crossover", "dividend")
-VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
-OVERALL = ("DEPLOY", "COLLECT MORE", "DO NOT DEPLOY")
-# Estimates that are compared with the truth: diagnostic, quantity, estimator.
+VERDICTS = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
+OVERALL = (Overall.DEPLOY, Overall.COLLECT, Overall.DO_NOT)
+DECISIVE = "decisive"  # the estimator that a verdict is based on, whichever it is
+# Estimates that are compared with the truth: quantity, estimator.
 ESTIMATES = {
-    "Person x message variance": ("heterogeneity", "person x message variance", "cross_task"),
-    "Baseline variance": ("heterogeneity", "baseline variance", "cross_task"),
-    "Common message variance": ("heterogeneity", "common message variance", "cross_task"),
-    "Calibration slope": ("predictability", "calibration slope", "crossfit"),
-    "Predictable variance, learner-free": ("predictability", "predictable variance", "cross_person"),
-    "Gain of the half-sample rules (G3)": ("crossover", "cross-half gain", "decisive"),
-    "Gain of nano over overall-best (dividend)": ("dividend", "nano - overall_best", "decisive"),
-    "The same, first order": ("dividend", "nano - overall_best", "dr_q1"),
-    "The same, second order": ("dividend", "nano - overall_best", "dr_q2"),
+    "Person x message variance": (Quantity.PERSON_BY_MESSAGE, Estimator.CROSS_TASK),
+    "Baseline variance": (Quantity.BASELINE, Estimator.CROSS_TASK),
+    "Common message variance": (Quantity.COMMON, Estimator.CROSS_TASK),
+    "Calibration slope": (Quantity.SLOPE, Estimator.CROSSFIT),
+    "Predictable variance, learner-free": (Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON),
+    "Gain of the half-sample rules (G3)": (Quantity.CROSS_HALF_GAIN, DECISIVE),
+    "Gain of nano over overall-best (dividend)": (Quantity.GAIN, DECISIVE),
+    "The same, first order": (Quantity.GAIN, Estimator.FIRST_ORDER),
+    "The same, second order": (Quantity.GAIN, Estimator.SECOND_ORDER),
 }
-# Ceilings: diagnostic, quantity, estimator, and the truth.
+# Ceilings: quantity, estimator, and the truth.
 CEILINGS = {
     "G1, who knows everybody's tastes": (*ESTIMATES["Person x message variance"], "G1"),
     "G2, who knows what covariates tell": (*ESTIMATES["Calibration slope"], "G2"),
-    "G3, cross-half gain": (*ESTIMATES["Gain of the half-sample rules (G3)"], "cross-half gain"),
-    "Dividend": (*ESTIMATES["Gain of nano over overall-best (dividend)"], "nano - overall_best"),
+    "G3, cross-half gain": (*ESTIMATES["Gain of the half-sample rules (G3)"], Quantity.CROSS_HALF_GAIN),
+    "Dividend": (*ESTIMATES["Gain of nano over overall-best (dividend)"], Quantity.GAIN),
 }
 TESTS = {
-    "tasks further apart are less alike": ("heterogeneity", "lag difference"),
-    "attributes interact": ("heterogeneity", "common interactions of attributes"),
-    "second order differs from first": ("dividend", "order 2 - order 1"),
+    "tasks further apart are less alike": Quantity.LAG_DIFFERENCE,
+    "attributes interact": Quantity.COMMON_INTERACTIONS,
+    "second order differs from first": Quantity.ORDER_DIFFERENCE,
 }
 KNOWN = {
-    "person x message variance": "variance of person x message",
-    "predictable variance": "predictable",
+    Quantity.PERSON_BY_MESSAGE: "variance of person x message",
+    Quantity.PREDICTABLE_VARIANCE: "predictable",
     "G1": "G1",
     "oracle": "oracle",
     "G2": "G2",
     "covariate oracle": "covariate oracle",
-    "cross-half gain": "half-sample rules",
-    "nano - overall_best": "nano",
+    Quantity.CROSS_HALF_GAIN: "half-sample rules",
+    Quantity.GAIN: "nano",
     "at deployment": "nano at deployment",
 }
-DECIDING = ("cross-half gain", "nano - overall_best")  # of whose estimators one decides, case by case
+DECIDING = (Quantity.CROSS_HALF_GAIN, Quantity.GAIN)  # of whose estimators one decides, case by case
 ALPHA = 0.05
 GROUPED, DISSUADED = ("R12",), ("R11",)  # worlds in which groups, and the other goal, are what it is about
 ROUNDING = 1e-9  # structurally zero gains are met exactly
@@ -67,10 +69,10 @@ ROUNDING = 1e-9  # structurally zero gains are met exactly
 MISTAKES = {
     "heterogeneity fails, an oracle gains": ("heterogeneity", "FAIL", "oracle"),
     "predictability fails, the covariate oracle gains": ("predictability", "FAIL", "covariate oracle"),
-    "crossover fails, half-sample rules gain": ("crossover", "FAIL", "cross-half gain"),
-    "dividend fails, nano gains": ("dividend", "FAIL", "nano - overall_best"),
-    "dividend passes, nano does not": ("dividend", "PASS", "nano - overall_best"),
-    "DO NOT DEPLOY, nano gains": ("overall", "DO NOT DEPLOY", "nano - overall_best"),
+    "crossover fails, half-sample rules gain": ("crossover", "FAIL", Quantity.CROSS_HALF_GAIN),
+    "dividend fails, nano gains": ("dividend", "FAIL", Quantity.GAIN),
+    "dividend passes, nano does not": ("dividend", "PASS", Quantity.GAIN),
+    "DO NOT DEPLOY, nano gains": ("overall", "DO NOT DEPLOY", Quantity.GAIN),
     "DO NOT DEPLOY, the covariate oracle gains": ("overall", "DO NOT DEPLOY", "covariate oracle"),
 }
 # What worlds were made to show: words, worlds, goal, group, stage, its verdict, how often it should happen.
@@ -106,7 +108,7 @@ def read(folder):
                 truth = record["truth"][row["goal"]].get(row["group"], {})
                 found.append(key | row | {"truth": truth})
                 if row["quantity"] in DECIDING and "ceiling" in row:
-                    found.append(found[-1] | {"estimator": "decisive"})
+                    found.append(found[-1] | {"estimator": DECISIVE})
             answers += [key | answer | answer["stages"] for answer in record["answers"]]
             facts.append(
                 key | {name: record[name] for name in ("learner_s", "diagnosis_s", "flags", "truth")}
@@ -118,11 +120,10 @@ def compared(found, what, truth):
     """Return the rows of one estimate with their truth, where both are there.
 
     Args:
-        what: diagnostic, quantity, estimator.
+        what: quantity, estimator.
         truth: name of the truth.
     """
-    names = ["diagnostic", "quantity", "estimator"]
-    rows = found[(found[names] == list(what)).all(axis=1)].copy()
+    rows = found[(found[["quantity", "estimator"]] == list(what)).all(axis=1)].copy()
     rows["true"] = [truths.get(truth) for truths in rows["truth"]]
     return rows[rows["true"].notna()].astype({"true": float})
 
@@ -160,7 +161,7 @@ def cells(rows):
 def estimates(found, what):
     """Tabulate bias, error and coverage of one estimate, and its coverage in all worlds together."""
     lines, pooled = [], []
-    for label, rows in cells(compared(found, what, what[1])):
+    for label, rows in cells(compared(found, what, what[0])):
         rows = rows.dropna(subset=["estimate"])
         error = rows["estimate"] - rows["true"]
         inside = (rows["conf_low"] <= rows["true"]) & (rows["true"] <= rows["conf_high"])
@@ -210,7 +211,7 @@ def verdicts(answers):
     for label, rows in cells(answers):
         stages = [
             " / ".join(f"{100 * (rows[stage] == verdict).mean():.0f}" for verdict in VERDICTS)
-            for stage in STAGES
+            for stage in DIAGNOSTICS
         ]
         expected = REGIMES[label].expected if label in REGIMES else ""
         rates = [share(rows["overall"] == verdict) for verdict in OVERALL]
@@ -219,7 +220,7 @@ def verdicts(answers):
         "world",
         "n",
         "expected",
-        *(f"{s}: P / F / I, %" for s in STAGES),
+        *(f"{s}: P / F / I, %" for s in DIAGNOSTICS),
         *(f"{v}, %" for v in OVERALL),
     ]
     return table(header, lines)
@@ -274,8 +275,8 @@ def tests(found):
     lines = []
     for label, rows in cells(found[(found["goal"] == "support") & (found["group"] == "all")]):
         rates = []
-        for diagnostic, quantity in TESTS.values():
-            own = rows[(rows["diagnostic"] == diagnostic) & (rows["quantity"] == quantity)]
+        for quantity in TESTS.values():
+            own = rows[rows["quantity"] == quantity]
             rates.append(share((own["p_value"] < ALPHA).where(own["p_value"].notna()), 1))
         lines.append([label, *rates])
     return table(["world", *(f"{words}, %" for words in TESTS)], lines)

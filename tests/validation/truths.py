@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from nanotarget.diagnose.ceiling import gain_ceiling
+from nanotarget.diagnose.quantities import Quantity
 from nanotarget.petitions import policy
 from nanotarget.petitions.score import best_petitions, landscape
 from nanotarget.petitions.utilities import Tables, average
@@ -104,11 +105,11 @@ def truths(sample, fitted, halves, rng):
         predictable = variances(first, second, sample.data.design)
         common = sample.preferences.effects[who].mean(axis=0)
         shared = {
-            "person x message variance": stable.sum(),
-            "baseline variance": sample.baseline**2,
-            "common message variance": (common**2 @ chances(sample.data.design)),
-            "predictable variance": predictable.sum(),
-            "calibration slope": products[who].sum() / squares[who].sum() if predicted[who].any() else None,
+            Quantity.PERSON_BY_MESSAGE: stable.sum(),
+            Quantity.BASELINE: sample.baseline**2,
+            Quantity.COMMON: (common**2 @ chances(sample.data.design)),
+            Quantity.PREDICTABLE_VARIANCE: predictable.sum(),
+            Quantity.SLOPE: products[who].sum() / squares[who].sum() if predicted[who].any() else None,
         }
         for goal, sign in zip(GOALS, (1, -1), strict=True):
             known[goal][label] = (
@@ -243,8 +244,8 @@ def gains(sample, fitted, halves, others, worst):
     found = {
         "oracle": gain(sample.preferences, best_petitions(true, worst), best),
         "covariate oracle": gain(sample.preferences, best_petitions(sample.predictable, worst), best),
-        "cross-half gain": np.mean(of_halves, axis=0),
-        "nano - overall_best": gain(sample.preferences, nano, overall),
+        Quantity.CROSS_HALF_GAIN: np.mean(of_halves, axis=0),
+        Quantity.GAIN: gain(sample.preferences, nano, overall),
     }
     if sample.deployed is not None:
         there = Preferences(sample.deployed, sample.data.outcome_kind)

@@ -225,7 +225,6 @@ CONFIG_CASES = [
             {"Sector": ["Energy", "Transport", "Housing"], "Cost <br>": [0, 10, 25]}
         ),
         (CONFIG, "key design.prohibited", "no combination of Sector, Cost <br> is left"),
-        real=True,
     ),
     Case(
         "a level that can never be shown",
@@ -365,7 +364,6 @@ FILE_CASES = [
         "a separator nobody uses",
         content(CALIBRATION, lambda s: csv(s.calibration, sep="~")),
         (f"{CALIBRATION}: row 1", "only one column was found", "comma, semicolon, tab or |"),
-        real=True,
     ),
     Case(
         "ragged row",
@@ -629,7 +627,6 @@ CELL_CASES = [
             "did you mean 'Nano'",
             "experiment.arms",
         ),
-        real=True,
     ),
     Case(
         "missing arm",
@@ -777,7 +774,6 @@ ROSTER_CASES = [
         "roster and experiment",
         lambda s: s.config.update(experiment=tiny_study().config["experiment"]),
         (CONFIG, "key roster:", "it has been fielded", "remove 'roster'"),
-        real=True,
     ),
     Case(
         "roster without calibration",
@@ -819,7 +815,6 @@ ROSTER_CASES = [
         "numeric block",
         roster(blocks=["age"]),
         (CONFIG, "key roster.blocks", "'age' is numeric", "categorical covariates: 'party'"),
-        real=True,
     ),
     Case(
         "unknown block",
@@ -854,7 +849,6 @@ ROSTER_CASES = [
         "roster lacks a covariate",
         change("roster", lambda table: table.drop(columns="party")),
         (f"{ROSTER}: column 'party'", "key covariates[1] ('party') names it"),
-        real=True,
     ),
     Case(
         "respondent twice on the roster",

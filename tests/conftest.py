@@ -1,4 +1,4 @@
-"""What all tests share: where the project and the reference data are."""
+"""What all tests share: where the project and the reference data are, one thread of linear algebra."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+
+# Before numpy is imported: the thread that every job of the workflow has, and two workers on two cores.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
 
 PROJECT = Path(__file__).parents[1]
 

@@ -52,6 +52,13 @@ def study(reference, project, name):
     return profiles, design, raw
 
 
+@functools.cache
+def effects(reference, project, name, outcome, se_type):
+    """The AMCEs of a whole study."""
+    profiles, design, _ = study(reference, project, name)
+    return conjoint.amce(profiles, design, outcome, se_type)
+
+
 def compare(found, golden, columns, what, keys=("attribute", "level")):
     """Match rows by key; return how many numbers were compared, after asserting that all agree."""
     both = found.merge(golden, on=list(keys), suffixes=("", "_golden"), validate="1:1")
@@ -68,8 +75,7 @@ def compare(found, golden, columns, what, keys=("attribute", "level")):
 @pytest.mark.parametrize("se_type", SE_TYPES)
 @pytest.mark.parametrize(("name", "outcome", "levels"), STUDIES)
 def test_main_effects_equal_estimatr(reference, project, name, outcome, levels, se_type):
-    profiles, design, _ = study(reference, project, name)
-    found = conjoint.amce(profiles, design, outcome, se_type)
+    found = effects(reference, project, name, outcome, se_type)
     found = found[(found["estimator"] == "main_effects") & found["std_error"].notna()]
     golden = table(reference / "golden" / f"{name}__amce_estimatr_{outcome}.csv")
     golden = golden[golden["se_type"] == SE_TYPES[se_type]]
@@ -82,9 +88,8 @@ def test_main_effects_equal_estimatr(reference, project, name, outcome, levels, 
 
 @pytest.mark.parametrize(("name", "outcome", "levels"), STUDIES)
 def test_main_effects_equal_cregg(reference, project, name, outcome, levels):
-    profiles, design, _ = study(reference, project, name)
     golden = table(reference / "golden" / f"{name}__amce_cregg_{outcome}.csv")
-    found = conjoint.amce(profiles, design, outcome, "CR0")
+    found = effects(reference, project, name, outcome, "CR0")
     assert compare_cregg(found, golden, f"amce cregg {name} {outcome}") == 2 * levels
 
 
@@ -147,7 +152,6 @@ def test_effects_and_means_in_groups_equal_cregg(reference, project, name, group
 def test_restricted_design_equals_cjoint(reference, project):
     """Estimates equal, and so do the standard errors: cjoint's are CR1 (its p values are normal)."""
     name = "conjoint_immigration_hhy2014"
-    profiles, design, _ = study(reference, project, name)
     golden = table(reference / "golden" / f"{name}__amce_cjoint_choice.csv")
     golden = golden[golden["model"] == "immigrationdesign_with_EducationxJob_and_OriginxReason"]
     # cjoint writes the attributes with spaces and the levels in lower case.
@@ -159,7 +163,7 @@ def test_restricted_design_equals_cjoint(reference, project):
             "std_error": golden["Std. Err"],
         }
     )
-    found = conjoint.amce(profiles, design, "choice", "CR1")
+    found = effects(reference, project, name, "choice", "CR1")
     found = found[(found["estimator"] == "restricted") & found["std_error"].notna()].copy()
     assert (found["support"] == 1).all()
     found["attribute"], found["level"] = found["attribute"].str.lower(), found["level"].str.lower()

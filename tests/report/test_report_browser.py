@@ -73,6 +73,7 @@ def visit(browser):
             color_scheme=scheme,
             java_script_enabled=script,
         )
+        context.set_default_timeout(120_000)  # milliseconds, for a machine that is busy with other tests
         contexts.append(context)
         page = context.new_page()
         page.goto(file.resolve().as_uri())

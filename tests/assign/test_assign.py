@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from nanotarget.assign.assign import assign, audit, concentration_table, lookup_table, petitions_table
-from nanotarget.calibrate.learners.crossfit import deal_covariates
+from nanotarget.calibrate.learners.crossfit import permute_covariates
 from nanotarget.calibrate.learners.ridge import fit_ridge
 from nanotarget.clean.contracts import assignments as contract
 from nanotarget.petitions.policy import best_set, concentration, nano, overall_best, segment
@@ -196,8 +196,8 @@ def test_concentration_of_known_shares():
 
 def test_permuted_covariates_show_what_noise_would_get(fitted):
     design, model, _, roster, data = fitted
-    dealt = [fit_ridge(deal_covariates(data, draw, 7), 1) for draw in range(1, 5)]
-    table = concentration_table(model, dealt, roster)
+    permuted = [fit_ridge(permute_covariates(data, draw, 7), 1) for draw in range(1, 5)]
+    table = concentration_table(model, permuted, roster)
     assert table["covariates"].tolist() == ["observed", *["permuted"] * 4]
     assert (table["n"] == (~roster["opt_out"]).sum()).all()
     observed, permuted = table.iloc[0], table.iloc[1:]

@@ -8,10 +8,10 @@ from nanotarget.calibrate.learners.crossfit import (
     Crossfit,
     assign_folds,
     crossfit,
-    deal_answers,
-    deal_covariates,
     held_out_losses,
     part_of,
+    permute_answers,
+    permute_covariates,
 )
 from nanotarget.calibrate.learners.hierarchical import fit_hierarchical
 from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
@@ -60,13 +60,13 @@ def test_named_parts_are_what_cross_fitting_trains_on():
 
 def test_dealt_covariates_belong_to_others_and_nothing_else_moves():
     data, _ = simulate(DESIGN, 50, 2, np.random.default_rng(2))
-    dealt = deal_covariates(data, 1, 3)
-    assert np.array_equal(dealt.outcome, data.outcome)
-    assert dealt.respondents["respondent_id"].equals(data.respondents["respondent_id"])
-    before, after = (d.respondents[["z0", "z1"]].to_numpy() for d in (data, dealt))
+    permuted = permute_covariates(data, 1, 3)
+    assert np.array_equal(permuted.outcome, data.outcome)
+    assert permuted.respondents["respondent_id"].equals(data.respondents["respondent_id"])
+    before, after = (d.respondents[["z0", "z1"]].to_numpy() for d in (data, permuted))
     assert sorted(map(tuple, before)) == sorted(map(tuple, after))
     assert (before != after).any(axis=1).mean() > 0.8
-    assert not dealt.respondents["z0"].equals(deal_covariates(data, 2, 3).respondents["z0"])
+    assert not permuted.respondents["z0"].equals(permute_covariates(data, 2, 3).respondents["z0"])
 
 
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
@@ -74,14 +74,14 @@ def test_dealt_answers_keep_what_all_like_and_nothing_of_who_likes_it(outcome):
     design = factorial((5, 4, 3))
     rng = np.random.default_rng(9)
     data, truth = simulate(design, 300, 8, rng, common=0.6, idiosyncratic=0.8, outcome=outcome)
-    dealt = deal_answers(data, 1, 3)
-    observed, null = (fit_hierarchical(d, 1, own_answers=True) for d in (data, dealt))
+    permuted = permute_answers(data, 1, 3)
+    observed, null = (fit_hierarchical(d, 1, own_answers=True) for d in (data, permuted))
     spread = [
         np.std(m.utilities(data.respondents).cells - m.coefficients[0], axis=0).mean()
         for m in (observed, null)
     ]
     assert spread[1] < 0.2 * spread[0]
-    common = [fit_null(d, 1).coefficients[0] for d in (data, dealt)]
+    common = [fit_null(d, 1).coefficients[0] for d in (data, permuted)]
     assert np.corrcoef(*common)[0, 1] > 0.9
     assert np.corrcoef(common[1], truth.mean(axis=0))[0, 1] > 0.9
 

@@ -12,11 +12,11 @@ from nanotarget.calibrate.learners.hierarchical import (
     evidence,
     first_sites,
     fit_hierarchical,
-    learn_rating,
+    learn_linear,
     prepare,
     propagate,
 )
-from nanotarget.calibrate.learners.ridge import Moments, rating_moments
+from nanotarget.calibrate.learners.ridge import Moments, compared_moments
 from nanotarget.petitions.encoding import contrasts, indicators, level_offsets
 from nanotarget.petitions.policy import nano
 from worlds import factorial, simulate, utility_of
@@ -26,7 +26,7 @@ DESIGN = factorial((4, 3, 2))
 
 def rating_problem(data, features):
     basis = contrasts(data.design)
-    return prepare(data, rating_moments(data).projected(basis), features), basis
+    return prepare(data, compared_moments(data).projected(basis), features), basis
 
 
 def dense(data, features, problem, basis, variances):
@@ -95,7 +95,7 @@ def test_gradient_is_the_slope_of_the_likelihood():
 def test_learned_variances_maximise_the_likelihood():
     data, _ = simulate(DESIGN, 80, 5, np.random.default_rng(3), features=2, specific=0.4, idiosyncratic=0.4)
     problem, _ = rating_problem(data, data.respondents[["z0", "z1"]].to_numpy())
-    variances, found = learn_rating(problem, 3)
+    variances, found = learn_linear(problem, 3)
     rng = np.random.default_rng(4)
     for _ in range(30):
         other = np.maximum(variances * np.exp(0.3 * rng.normal(size=(2, 3))), 1e-9)
@@ -166,7 +166,7 @@ def test_weights_act_like_copies():
         weight=np.ones(37),
         prior=common_prior(doubled, np.ones(37), attribute),
     )
-    a, b = learn_rating(heavy, 3), learn_rating(copied, 3)
+    a, b = learn_linear(heavy, 3), learn_linear(copied, 3)
     assert np.allclose(a[0], b[0])
     assert np.allclose(a[1].coefficients, b[1].coefficients)
 

@@ -83,7 +83,7 @@ def test_a_further_kind_is_diagnosed_and_assigned(truth):
     halves = fit_folds(data, assign_halves(data, 1), fit, "half")
     settings = DiagnoseConfig(sesoi=0.01, bootstraps=60, permutations=0, splits=1)
     found = diagnose(Inputs(fitted, halves, settings, 1, sizes=(1, 3)))
-    assert found.verdict["unit"] == "in the probability to share"
+    assert found.answer["unit"] == "in the probability to share"
     table = found.diagnostics
     rows = table[(table["diagnostic"] == "dividend") & (table["quantity"] == "nano - overall_best")]
     row = rows[rows["ceiling"].notna()].iloc[0]

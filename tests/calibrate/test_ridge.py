@@ -14,13 +14,12 @@ from nanotarget.calibrate.learners.crossfit import compare_losses, crossfit, hel
 from nanotarget.calibrate.learners.ridge import (
     Regression,
     choose_penalties,
-    compare,
+    compared_moments,
     conjugate_gradients,
     fit_ridge,
     identified_pairs,
     joint_moments,
     level_contrasts,
-    rating_moments,
     solve,
 )
 from nanotarget.calibrate.learners.trees import tree_rows
@@ -57,7 +56,7 @@ def long_products(data):
     products = [
         (encoded[a][:, :, None] * encoded[b][:, None, :]).reshape(len(data.levels), -1) for a, b in pairs
     ]
-    return compare(np.hstack(products), data)
+    return data.compared(np.hstack(products))
 
 
 def problem_of(data, features, curved=None, pairs=()):
@@ -100,7 +99,7 @@ def test_joint_moments_equal_those_of_the_long_matrix():
     matrix = long_matrix(data, features)
     y = data.outcome - pd.Series(data.outcome).groupby(data.respondent).transform("mean").to_numpy()
     w = weight[data.respondent][:, None]
-    gram, cross = joint_moments(rating_moments(data), features, weight)
+    gram, cross = joint_moments(compared_moments(data), features, weight)
     assert np.allclose(gram, (matrix * w).T @ matrix)
     assert np.allclose(cross, (matrix * w).T @ y)
 
@@ -114,7 +113,7 @@ def test_solution_is_the_penalised_least_squares_of_a_general_optimiser():
     penalty = np.repeat([2.0, 7.0, 5.0], total)
     stacked = np.vstack([matrix, np.diag(np.sqrt(penalty))])
     expected = np.linalg.lstsq(stacked, np.append(y, np.zeros(len(penalty))))[0]
-    solution = solve(*joint_moments(rating_moments(data), features, np.ones(25)), penalty)
+    solution = solve(*joint_moments(compared_moments(data), features, np.ones(25)), penalty)
     assert np.allclose(solution, expected, atol=1e-10)
 
 
@@ -127,7 +126,7 @@ def test_equations_with_pairs_equal_those_of_the_long_matrix(monkeypatch):
         data.respondents["weight"] = rng.uniform(0.5, 2, size=25)
         problem = problem_of(data, rng.normal(size=(25, 2)), pairs=identified_pairs(DESIGN))
         z = problem.z[problem.respondent]
-        singles = compare(indicators(data.levels, DESIGN) @ contrasts(DESIGN), data)
+        singles = data.compared(indicators(data.levels, DESIGN) @ contrasts(DESIGN))
         basis = [scipy.linalg.helmert(size).T for size in DESIGN.shape]
         to_pairs = scipy.linalg.block_diag(
             *(np.kron(basis[a], basis[b]) for a, b in identified_pairs(DESIGN))
@@ -176,7 +175,7 @@ def test_cross_validation_without_refits_picks_the_penalties_of_a_plain_loop():
     data, _ = interacting(DESIGN, 60, 3, rng, 0.8, specific=0.8)
     encoder = CovariateEncoder.fit(data.respondents, data.covariates, curved=True)
     problem = problem_of(data, encoder.encode(data.respondents), encoder.curved, identified_pairs(DESIGN))
-    y, fold = compare(data.outcome, data), rng.permutation(np.arange(60) % 5)
+    y, fold = data.compared(data.outcome), rng.permutation(np.arange(60) % 5)
     shares = [problem.equations(y, np.ones(len(y)), np.flatnonzero(fold == f)) for f in range(5)]
     chosen = choose_penalties(shares, problem.group)
 
@@ -219,14 +218,14 @@ def test_fit_minimises_the_penalised_loss(keep_all, outcome):
     assert len(model.encoder.features) == 8  # a line and three curves each
     z = np.column_stack([np.ones(60), model.encoder.encode(data.respondents)])
     who = data.respondent if outcome == "rating" else data.respondent[::2]
-    singles = compare(indicators(data.levels, DESIGN), data)
+    singles = data.compared(indicators(data.levels, DESIGN))
     matrix = np.hstack([z[who][:, [j]] * singles for j in range(9)] + [long_products(data)])
     penalty = [
         model.fit[name] for name in ("penalty_common", *["penalty_specific", *["penalty_curved"] * 3] * 2)
     ]
     penalty = np.append(np.repeat(penalty, 10), np.full(33, model.fit["penalty_interactions"]))
     if outcome == "rating":
-        gram, cross = matrix.T @ matrix, matrix.T @ compare(data.outcome, data)
+        gram, cross = matrix.T @ matrix, matrix.T @ data.compared(data.outcome)
         best = np.linalg.solve(gram + np.diag(penalty), cross)
     else:
         sign = 2 * data.outcome[::2] - 1
@@ -240,7 +239,7 @@ def test_fit_minimises_the_penalised_loss(keep_all, outcome):
         start = np.zeros(len(penalty))
         best = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
     utility = model.utilities(data.respondents).utility_of_rows(data.levels, data.respondent)
-    assert np.abs(compare(utility, data) - matrix @ best).max() < (1e-9 if outcome == "rating" else 1e-4)
+    assert np.abs(data.compared(utility) - matrix @ best).max() < (1e-9 if outcome == "rating" else 1e-4)
 
 
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
@@ -303,7 +302,7 @@ def test_weights_act_like_copies():
     """Fixed penalties: a respondent of weight 2 counts like two respondents."""
     data, _ = simulate(DESIGN, 20, 3, np.random.default_rng(10), specific=0.6)
     features = np.random.default_rng(11).normal(size=(20, 2))
-    moments = rating_moments(data)
+    moments = compared_moments(data)
     weight = np.where(np.arange(20) < 5, 2.0, 1.0)
     copies = np.append(np.arange(20), np.arange(5))
     doubled = type(moments)(moments.gram[copies], moments.cross[copies], moments.square[copies])
@@ -410,7 +409,7 @@ def test_the_contrast_basis_gives_the_fit_of_all_indicators():
     """Ridge on all indicators and on orthonormal contrasts: the same predictions, one dimension less each."""
     data, _ = simulate(DESIGN, 40, 3, np.random.default_rng(18), specific=0.6)
     features = np.random.default_rng(19).normal(size=(40, 3))
-    moments, basis = rating_moments(data), contrasts(DESIGN)
+    moments, basis = compared_moments(data), contrasts(DESIGN)
     assert np.allclose(basis.T @ basis, np.eye(7))
     projected = moments.projected(basis)
     everything = solve(*joint_moments(moments, features, np.ones(40)), np.repeat([2.0, 9, 9, 9], 10))
@@ -508,11 +507,11 @@ def test_draws_scatter_like_the_posterior(keep_all):
     drawn = np.array([u[0] for u in model.draws_of_petitions(data.respondents.iloc[:1], petitions)])
     everything = replace(data, levels=petitions, outcome=np.zeros(36), respondent=np.zeros(36, dtype=int))
     everything = replace(everything, respondents=data.respondents.iloc[:1])
-    matrix = np.hstack([compare(indicators(data.levels, DESIGN), data), long_products(data)])
-    at = np.hstack([compare(indicators(petitions, DESIGN), everything), long_products(everything)])
+    matrix = np.hstack([data.compared(indicators(data.levels, DESIGN)), long_products(data)])
+    at = np.hstack([everything.compared(indicators(petitions, DESIGN)), long_products(everything)])
     penalty = np.repeat([model.fit["penalty_common"], model.fit["penalty_interactions"]], [10, 33])
     covariance = np.linalg.inv(matrix.T @ matrix + np.diag(penalty))
-    y = compare(data.outcome, data)
+    y = data.compared(data.outcome)
     b = covariance @ matrix.T @ y
     noise = (y @ y - y @ matrix @ b) / (len(y) - 60)
     spread = np.sqrt(np.einsum("ij,jk,ik->i", at, covariance, at) * noise)

@@ -1,4 +1,4 @@
-"""Covariates dealt anew with full refit: against direct computation, under invariances and as a test."""
+"""Covariates permuted anew with full refit: against direct computation, under invariances and as a test."""
 
 from dataclasses import replace
 
@@ -8,8 +8,7 @@ import pytest
 from scipy import optimize, stats
 
 from nanotarget.calibrate.learners import ridge
-from nanotarget.calibrate.learners.crossfit import assign_folds, deal_covariates
-from nanotarget.calibrate.learners.ridge import compare
+from nanotarget.calibrate.learners.crossfit import assign_folds, permute_covariates
 from nanotarget.diagnose.permutation import (
     CANDIDATES,
     RANKS,
@@ -59,12 +58,12 @@ def logit(x, first, weight, penalty):
 
 def slow(data, fold):
     """The row of draw 0 from explicit design matrices, plain loops and all petitions."""
-    rating = data.outcome_kind == "rating"
+    rating = data.response.name == "rating"
     step = 1 if rating else 2
     who, fold = data.respondent[::step], fold[::step]
-    x = compare(indicators(data.levels, data.design) @ contrasts(data.design), data)
+    x = data.compared(indicators(data.levels, data.design) @ contrasts(data.design))
     if rating:
-        y, precision = compare(data.outcome, data), np.ones(len(data.outcome))
+        y, precision = data.compared(data.outcome), np.ones(len(data.outcome))
     else:
         eta = x @ logit(x, data.outcome[::2], data.weight[who], 1e-3 * len(x) / x.shape[1])
         p = 1 / (1 + np.exp(-eta))
@@ -144,8 +143,8 @@ def test_a_draw_is_a_fit_to_dealt_covariates():
     table = permutation_table(data, fold, [5, 0, *range(6, 10)], 9)
     assert table["draw"].tolist() == [5, 0, 6, 7, 8, 9]
     for draw, row in table.set_index("draw").iterrows():
-        dealt = deal_covariates(data, draw, 9) if draw else data
-        again = permutation_table(dealt, fold, [0], 9).iloc[0].drop("draw")
+        permuted = permute_covariates(data, draw, 9) if draw else data
+        again = permutation_table(permuted, fold, [0], 9).iloc[0].drop("draw")
         assert row.to_dict() == pytest.approx(again.to_dict(), rel=1e-7, abs=1e-12)
     assert (table["improvement"] > 0).sum() > 2
 

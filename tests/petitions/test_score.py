@@ -7,9 +7,10 @@ import pytest
 
 from nanotarget.petitions import score
 from nanotarget.petitions.policy import nano, overall_best, random
-from nanotarget.petitions.score import best_petitions, landscape, response, win_probability
+from nanotarget.petitions.score import best_petitions, landscape, predicted_response, win_probability
 from nanotarget.petitions.utilities import Layout, Tables, part_worths
 from nanotarget.study.problems import InputError
+from nanotarget.study.response import Choice
 from worlds import factorial, utilities_of_all, utility_of
 
 PROHIBITED = [{"a0": ["l0", "l2"], "a2": ["l1"]}, {"a2": ["l3"], "a3": ["l0"]}]
@@ -57,7 +58,7 @@ def test_probability_to_be_chosen_equals_enumeration_of_all_opponents(design, sc
     eta = utility_of(utilities, best, design)
     opponents = utilities_of_all(utilities, grid, design)
     exact = (1 / (1 + np.exp(opponents - eta[:, None]))) @ probability
-    assert np.abs(response(tables, best, 0.0, "choice") - exact).max() < 1e-9
+    assert np.abs(predicted_response(tables, best, 0.0, Choice) - exact).max() < 1e-9
 
 
 def test_policies_have_the_shape_of_petitions_and_are_feasible():

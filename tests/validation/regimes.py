@@ -211,7 +211,7 @@ class Sample:
     @cached_property
     def preferences(self):
         """What her answers tell of, as responses."""
-        return Preferences(self.utilities, self.data.outcome_kind)
+        return Preferences(self.utilities, self.data.response.name)
 
     @cached_property
     def groups(self):

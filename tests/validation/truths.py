@@ -154,7 +154,7 @@ def twin_effects(sample, rng):
     A choice bends utilities, so what is a person's own must be averaged out: two people with the same
     covariates have only what these tell in common.
     """
-    if sample.data.outcome_kind == "rating":
+    if sample.data.response.name == "rating":
         return sample.predictable.level_means(), sample.predictable.level_means()
     draws = (sample.world.utilities(sample.data.respondents, rng) for _ in range(2))
     return tuple(Preferences(utilities, "choice").effects for utilities in draws)
@@ -165,7 +165,7 @@ def people_alike(sample, rng):
 
     Rules of halves are valued by what they do for others: their own people's tastes have shaped them.
     """
-    if sample.data.outcome_kind == "rating":
+    if sample.data.response.name == "rating":
         return Preferences(sample.predictable, "rating")
     return Preferences(sample.world.utilities(sample.data.respondents, rng), "choice")
 
@@ -177,7 +177,7 @@ def slope_moments(sample, fitted, rng):
     Ratings: means over all petitions, exact. Choices: the parts are what they add to the probabilities that
     one petition beats another, and the means are over `PAIRS` random pairs a person.
     """
-    if sample.data.outcome_kind == "choice":
+    if sample.data.response.name == "choice":
         return slope_moments_of_choices(sample, fitted, rng)
     n = sample.data.n_respondents
     own = sample.preferences.effects - sample.preferences.effects.mean(axis=0)
@@ -248,6 +248,6 @@ def gains(sample, fitted, halves, others, worst):
         Quantity.GAIN: gain(sample.preferences, nano, overall),
     }
     if sample.deployed is not None:
-        there = Preferences(sample.deployed, sample.data.outcome_kind)
+        there = Preferences(sample.deployed, sample.data.response.name)
         found["at deployment"] = gain(there, nano, overall)
     return found

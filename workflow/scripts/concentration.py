@@ -5,7 +5,7 @@ from pathlib import Path
 from nanotarget.assign.assign import concentration_table
 from nanotarget.calibrate.learners import FITTERS, TrainingData, model_from_data
 from nanotarget.calibrate.learners.bart import Chain, combine
-from nanotarget.calibrate.learners.crossfit import deal_answers, deal_covariates
+from nanotarget.calibrate.learners.crossfit import permute_answers, permute_covariates
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
@@ -23,15 +23,15 @@ def write_concentration(inputs, output, learning, permutations):
 
     def permuted(draw):
         # Own answers must tell nothing either where nano looks at them.
-        deal = deal_answers if calibrate.own_answers else deal_covariates
-        dealt = deal(data, draw, seed)
+        permute = permute_answers if calibrate.own_answers else permute_covariates
+        train = permute(data, draw, seed)
         paths = sorted(path for path in inputs.chains if Path(path).name.startswith(f"permuted_{draw}_"))
         if paths:
-            return combine(dealt, [Chain.from_arrays(artefacts.read_npz(path)) for path in paths], seed)
-        return FITTERS[settings["learner"]](dealt, seed, calibrate)
+            return combine(train, [Chain.from_arrays(artefacts.read_npz(path)) for path in paths], seed)
+        return FITTERS[settings["learner"]](train, seed, calibrate)
 
     roster = artefacts.read_parquet(inputs.roster)
-    draws = steps(range(permutations), "fits to covariates dealt anew")
+    draws = steps(range(permutations), "fits to permuted covariates")
     table = concentration_table(model, (permuted(draw + 1) for draw in draws), roster)
     artefacts.write_csv(table, output)
 

@@ -95,7 +95,7 @@ def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.D
 
     Args:
         observed: the learner fitted to the calibration as it is.
-        permuted: the learner fitted to permuted covariates, see `crossfit.deal_covariates`.
+        permuted: the learner fitted to permuted covariates, see `crossfit.permute_covariates`.
         roster: as for `assign`; respondents who opted out are left out.
 
     Returns:

@@ -47,8 +47,8 @@ def calibration_profiles(design: Design, outcomes: Sequence[str]) -> pa.DataFram
     """One row per profile shown, sorted by respondent_id, task, profile.
 
     Columns: respondent_id (text), task and profile (1, 2, ...), one ordered categorical an
-    attribute, the outcomes among `choice` (0/1) and `rating` (float64, NaN = not answered), and
-    `weight` (survey weight of the respondent, 1 without weights).
+    attribute, the outcomes by their names in `RESPONSES` (float64, NaN = not answered), and `weight` (survey
+    weight of the respondent, 1 without weights).
     """
     return pa.DataFrameSchema(
         {

@@ -23,19 +23,19 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate.learners.base import TrainingData
-from nanotarget.calibrate.learners.crossfit import dealt_order
+from nanotarget.calibrate.learners.crossfit import permuted_order
 from nanotarget.calibrate.learners.ridge import (
     COMMON,
-    TINY,
+    SMALLEST_DIAGONAL,
     Equations,
     Moments,
     Regression,
     choose_penalties,
+    compared_moments,
     conjugate_gradients,
     fit_common_choice,
     joint_moments,
     paired_differences,
-    rating_moments,
     second_moments,
     solve,
     sum_of,
@@ -125,7 +125,7 @@ def permutation_table(
     Args:
         data: the calibration.
         fold: (n_rows,) fold of each row; a respondent's rows are in one fold.
-        draws: which; draw d permutes the covariates as `crossfit.deal_covariates` does.
+        draws: which; draw d permutes the covariates as `crossfit.permute_covariates` does.
         seed: root seed.
         worst: nano is to find each respondent's worst petition (dissuasion).
 
@@ -149,7 +149,7 @@ def permutation_table(
     refit = _Refit.of(data, fold)
     rows = []
     for draw in steps(draws, "fits to permuted covariates"):
-        order = dealt_order(data.n_respondents, draw, seed) if draw else np.arange(data.n_respondents)
+        order = permuted_order(data.n_respondents, draw, seed) if draw else np.arange(data.n_respondents)
         *numbers, shares = refit.statistics(order, worst)
         rows.append((draw, *numbers, *shares))
     return pd.DataFrame(rows, columns=[*COLUMNS, *SHARES])
@@ -220,7 +220,7 @@ class _Refit:
         fold_of = fold[data.starts]
         if (fold_of[data.respondent] != fold).any():
             raise ValueError("covariates are permuted across respondents, whose rows must be in one fold")
-        moments = choice_moments(data) if data.response.paired else rating_moments(data)
+        moments = choice_moments(data) if data.response.paired else compared_moments(data)
         basis = contrasts(data.design)
         basis = basis @ np.linalg.eigh(basis.T @ moments.gram.sum(axis=0) @ basis)[1]
         features = CovariateEncoder.fit(data.respondents, data.covariates).encode(data.respondents)
@@ -275,7 +275,11 @@ class _Refit:
             (np.subtract(gram, gram_out, out=gram_out), cross - cross_out) for gram_out, cross_out in shares
         ]
         r = self.basis.shape[1]
-        penalties = CANDIDATES * max(np.diag(gram)[r:].mean(), TINY) if len(cross) > r else CANDIDATES[:1]
+        penalties = (
+            CANDIDATES * max(np.diag(gram)[r:].mean(), SMALLEST_DIAGONAL)
+            if len(cross) > r
+            else CANDIDATES[:1]
+        )
         solution = np.zeros((len(shares), len(cross)))
         tried: list[np.ndarray] = []
         losses: list[float] = []

@@ -28,7 +28,7 @@ import numpy as np
 
 from nanotarget.petitions.utilities import Chunk, Layout, Utilities
 from nanotarget.study.problems import InputError, Problem, listed
-from nanotarget.study.response import RESPONSES, Response
+from nanotarget.study.response import Response
 
 # Numbers of the expanded tables of some respondents at once: few enough for the cache, in rows long
 # enough for fast loops, and never more than memory bears.
@@ -217,13 +217,6 @@ def predicted_response(
     if response.paired:
         return win_probability(utilities, petitions)
     return intercept + utilities.utility_of(petitions)
-
-
-def response(
-    utilities: Utilities, petitions: np.ndarray, intercept: np.ndarray | float, outcome_kind: str
-) -> np.ndarray:
-    """Return `predicted_response` of an outcome by name."""
-    return predicted_response(utilities, petitions, intercept, RESPONSES[outcome_kind])
 
 
 EXACT_GRID = 100_000  # combinations of attributes up to which a mean over opponents is exact

@@ -108,11 +108,6 @@ class TrainingData:
         return cls.from_tables(profiles, respondents, design, RESPONSES[settings["outcome"]], covariates)
 
     @property
-    def outcome_kind(self) -> str:
-        """Name of the outcome."""
-        return self.response.name
-
-    @property
     def n_respondents(self) -> int:
         """Number of respondents."""
         return len(self.respondents)

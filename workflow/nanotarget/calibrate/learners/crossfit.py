@@ -51,30 +51,30 @@ def assign_halves(data: TrainingData, seed: int, own_answers: bool = False) -> n
     return assign_folds(data, 2, seed, own_answers, "crossfit/halves")
 
 
-def dealt_order(n: int, draw: int, seed: int) -> np.ndarray:
-    """Return whose covariates each of n respondents gets when they are dealt anew; (n,) indices."""
+def permuted_order(n: int, draw: int, seed: int) -> np.ndarray:
+    """Return whose covariates each of n respondents gets in a random permutation; (n,) indices."""
     return child_rng(seed, f"permuted covariates/{draw}").permutation(n)
 
 
-def deal_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
-    """Return the data with the covariates dealt anew among respondents, so that they predict nothing."""
+def permute_covariates(data: TrainingData, draw: int, seed: int) -> TrainingData:
+    """Return the data with covariates randomly permuted among respondents, so that they predict nothing."""
     names = [c.name for c in data.covariates]
-    order = dealt_order(data.n_respondents, draw, seed)
-    dealt = data.respondents.copy()
-    dealt[names] = dealt[names].iloc[order].set_axis(dealt.index)
-    return replace(data, respondents=dealt)
+    order = permuted_order(data.n_respondents, draw, seed)
+    permuted = data.respondents.copy()
+    permuted[names] = permuted[names].iloc[order].set_axis(permuted.index)
+    return replace(data, respondents=permuted)
 
 
-def deal_answers(data: TrainingData, draw: int, seed: int, interactions: bool = False) -> TrainingData:
-    """Return the data as if nobody differed from anybody in what they like, beside covariates dealt anew.
+def permute_answers(data: TrainingData, draw: int, seed: int, interactions: bool = False) -> TrainingData:
+    """Return the data as if all respondents had the same preferences, with permuted covariates.
 
     See `Response.redraw`. For policies that look at people's own answers: these, too, then tell nothing.
     """
     rng = child_rng(seed, f"permuted answers/{draw}")
-    dealt = deal_covariates(data, draw, seed)
+    permuted = permute_covariates(data, draw, seed)
     null = fit_null(data, seed, interactions).utilities(data.respondents)
     common = null.utility_of_rows(data.levels, data.respondent)
-    return replace(dealt, outcome=data.response.redraw(common, data, rng))
+    return replace(permuted, outcome=data.response.redraw(common, data, rng))
 
 
 def part_of(
@@ -84,11 +84,11 @@ def part_of(
 
     Args:
         part: "whole", "fold_1" (all but that fold), ..., "half_1" (all but that half), "half_2",
-            "permuted_1" (covariates dealt anew), ...
+            "permuted_1" (permuted covariates), ...
     """
     kind, _, number = part.partition("_")
     if kind == "permuted":
-        return deal_covariates(data, int(number), seed), None
+        return permute_covariates(data, int(number), seed), None
     if kind == "whole":
         return data, None
     if kind == "half":

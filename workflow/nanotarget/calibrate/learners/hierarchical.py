@@ -42,9 +42,9 @@ from nanotarget.calibrate.learners.base import (
 )
 from nanotarget.calibrate.learners.ridge import (
     Moments,
+    compared_moments,
     joint_moments,
     paired_differences,
-    rating_moments,
     second_moments,
 )
 from nanotarget.petitions.design import Design
@@ -244,7 +244,7 @@ def drop_weak(
     return kept, model if np.array_equal(kept, variances) else evidence(problem, kept)
 
 
-def learn_rating(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evidence]:
+def learn_linear(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evidence]:
     """Maximise the restricted likelihood of ratings.
 
     Args:
@@ -303,7 +303,7 @@ def propagate(sites: Sites, sign: np.ndarray, mean: np.ndarray, variance: np.nda
     return Sites(precision, matched / spread - cavity_mean * cavity)
 
 
-def learn_choice(
+def learn_logit(
     difference: np.ndarray, chosen: np.ndarray, starts: np.ndarray, problem: VarianceProblem, count: int
 ) -> tuple[np.ndarray, Evidence, Moments]:
     """Maximise the approximate likelihood of choices; sites and variances move in turn.
@@ -543,7 +543,7 @@ def fit_hierarchical(data: TrainingData, seed: int, own_answers: bool = False) -
         own_answers: whether policies may use what the training respondents answered (a panel).
     """
     encoder = CovariateEncoder.fit(data.respondents, data.covariates)
-    problem, variances, model = (_learn_paired if data.response.paired else _learn_rated)(
+    problem, variances, model = (_from_choices if data.response.paired else _from_numbers)(
         data, encoder.encode(data.respondents)
     )
     if encoder.features:
@@ -598,19 +598,19 @@ def _with_draws(
 Learned = tuple[VarianceProblem, np.ndarray, Evidence]  # with its variances, and the model at them
 
 
-def _learn_rated(data: TrainingData, features: np.ndarray) -> Learned:
+def _from_numbers(data: TrainingData, features: np.ndarray) -> Learned:
     """Learn from one number per petition."""
-    problem = prepare(data, rating_moments(data).projected(contrasts(data.design)), features)
-    return problem, *learn_rating(problem, len(data.design.shape))
+    problem = prepare(data, compared_moments(data).projected(contrasts(data.design)), features)
+    return problem, *learn_linear(problem, len(data.design.shape))
 
 
-def _learn_paired(data: TrainingData, features: np.ndarray) -> Learned:
+def _from_choices(data: TrainingData, features: np.ndarray) -> Learned:
     """Learn from choices between two petitions."""
     difference, chosen, respondent = paired_differences(data)
     difference = difference @ contrasts(data.design)
     starts = np.searchsorted(respondent, np.arange(data.n_respondents))
     problem = prepare(data, first_sites(chosen).moments(difference, starts), features)
-    variances, model, moments = learn_choice(difference, chosen, starts, problem, len(data.design.shape))
+    variances, model, moments = learn_logit(difference, chosen, starts, problem, len(data.design.shape))
     return replace(problem, moments=moments), variances, model
 
 

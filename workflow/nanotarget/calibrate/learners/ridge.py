@@ -46,7 +46,7 @@ CANDIDATES = {
 # What a group is chosen beside. Pairs are uncorrelated with all person-specific parts under the design.
 BESIDE: dict[int, tuple[int, ...]] = {COMMON: (), LINE: (COMMON,), CURVE: (COMMON, LINE), PAIR: (COMMON,)}
 SPARING = (CURVE, PAIR)  # groups that most worlds do without
-TINY = 1e-8
+SMALLEST_DIAGONAL = 1e-8
 TOLERANCE = 1e-8  # of a solution by conjugate gradients, relative
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
@@ -76,13 +76,8 @@ class Moments:
         return Moments(basis.T @ self.gram @ basis, self.cross @ basis, self.square)
 
 
-def compare(values: np.ndarray, data: TrainingData) -> np.ndarray:
-    """Return what answers compare."""
-    return data.compared(values)
-
-
-def rating_moments(data: TrainingData) -> Moments:
-    """Moments of ratings and indicators after subtracting each respondent's means."""
+def compared_moments(data: TrainingData) -> Moments:
+    """Moments of answers and indicators after subtracting each respondent's means."""
     encoded = data.compared(indicators(data.levels, data.design))
     return second_moments(encoded, data.compared(data.outcome), np.ones(len(encoded)), data.starts)
 
@@ -238,7 +233,7 @@ def choose_penalties(
         if not len(members):
             continue
         # Nothing to learn from: penalties stay positive.
-        candidates = CANDIDATES[own] * np.maximum(np.diag(gram)[members], TINY).mean()
+        candidates = CANDIDATES[own] * np.maximum(np.diag(gram)[members], SMALLEST_DIAGONAL).mean()
         fixed = np.flatnonzero(np.isin(group, BESIDE[own]) & np.isfinite(penalties[group]))
         both = np.append(fixed, members)
         whole = part_of(gram, both)
@@ -491,7 +486,7 @@ def _fit(
         np.arange(data.n_respondents) % min(FOLDS, data.n_respondents)
     )
     members = [np.flatnonzero(fold == f) for f in range(fold.max() + 1)]
-    fit = _fit_choice if data.response.paired else _fit_rating
+    fit = _fit_logit if data.response.paired else _fit_linear
     penalties, solution, gram, noise = fit(problem, members)
     kept = problem.restricted(penalties)
     spread = posterior_draws(gram, penalties[kept.group], noise, child_rng(seed, "ridge/draws"))
@@ -529,7 +524,7 @@ def posterior_draws(
 Fit = tuple[np.ndarray, np.ndarray, np.ndarray, float]
 
 
-def _fit_rating(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
+def _fit_linear(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     data, weight = problem.data, problem.data.weight
     response = data.compared(data.outcome)
     turned, axes = problem.in_principal_axes()
@@ -544,7 +539,7 @@ def _fit_rating(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     return penalties, solution, gram, noise
 
 
-def _fit_choice(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
+def _fit_logit(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     """Penalties from quadratic approximations of the likelihood, then Newton to its optimum.
 
     Curves are judged at the fit of the straight lines: at common preferences the saturation of the logit

@@ -14,7 +14,7 @@ import pandas as pd
 from nanotarget.clean.cells import BINARY, parse_numbers
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.config import normalised
-from nanotarget.study.problems import InputError, Problem
+from nanotarget.study.problems import InputError, Problem, collecting
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}", re.IGNORECASE)
@@ -105,8 +105,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class SeenFile:
-    """A raw file as `init` sees it.
+class RawFile:
+    """A raw file as `init` reads it.
 
     Attributes:
         path: as the person named it.
@@ -123,6 +123,11 @@ class SeenFile:
     synthetic: bool
 
 
+def words(*lines: str) -> frozenset[str]:
+    """Return the words of some lines."""
+    return frozenset(word for line in lines for word in line.split())
+
+
 def merged_counts(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Add up texts that are compared as equal, under their most frequent spelling."""
     spelled: dict[str, dict[str, int]] = {}
@@ -133,8 +138,8 @@ def merged_counts(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     return {max(of, key=lambda text: of[text]): sum(of.values()) for of in spelled.values()}
 
 
-def see(path: str) -> SeenFile:
-    """Read a raw file and find out how many rows stand before its data.
+def read_file(path: str) -> RawFile:
+    """Read a raw file and detect how many rows stand before its data.
 
     Raises:
         InputError: if there is no such file, or what `read_raw` says about it with one header row, if no
@@ -143,18 +148,14 @@ def see(path: str) -> SeenFile:
     if not Path(path).is_file():
         what = "this is a folder" if Path(path).is_dir() else "the file does not exist"
         raise InputError([Problem(path, "whole file", what, "a data file", "check the name and the folder")])
-    failure: InputError | None = None
+    problems: list[Problem] = []
     for header_rows in (1, 2, 3):
-        try:
+        with collecting(problems):
             raw = read_raw(path, header_rows)
-        except InputError as error:
-            failure = failure or error
-            continue
-        if header_rows == 1 and _begins_with_questions(raw):
-            header_rows, raw = 2, read_raw(path, 2)
-        return _seen(path, header_rows, raw)
-    assert failure is not None  # the loop left no other way
-    raise failure
+            if header_rows == 1 and _begins_with_questions(raw):
+                continue
+            return _described(path, header_rows, raw)
+    raise InputError(problems[:1])
 
 
 def _begins_with_questions(raw: pd.DataFrame) -> bool:
@@ -175,9 +176,9 @@ def _begins_with_questions(raw: pd.DataFrame) -> bool:
     return typed > 0
 
 
-def _seen(path: str, header_rows: int, raw: pd.DataFrame) -> SeenFile:
+def _described(path: str, header_rows: int, raw: pd.DataFrame) -> RawFile:
     questions = raw.attrs["questions"]
-    ending = shared_ending([text for text in questions.values() if text])
+    ending = shared_remark([text for text in questions.values() if text])
     columns = {
         name: Column(
             name,
@@ -189,7 +190,7 @@ def _seen(path: str, header_rows: int, raw: pd.DataFrame) -> SeenFile:
         for i, name in enumerate(raw.columns)
         if raw[name].notna().any()
     }
-    return SeenFile(
+    return RawFile(
         path, header_rows, raw, columns, "simulated" in ending.lower() or "synthetic" in ending.lower()
     )
 
@@ -201,10 +202,15 @@ def shared_beginning(texts: Sequence[str]) -> str:
     return lowest[: next(same, len(lowest))]
 
 
-def shared_ending(texts: Sequence[str]) -> str:
+def shared_end(texts: Sequence[str]) -> str:
+    """Return what all texts end with."""
+    return shared_beginning([text[::-1] for text in texts])[::-1]
+
+
+def shared_remark(texts: Sequence[str]) -> str:
     """Return what all texts end with, from a bracket or separator on ("" if nothing is shared)."""
     if len(texts) < 2:
         return ""
-    ending = shared_beginning([text[::-1] for text in texts])[::-1]
+    ending = shared_end(texts)
     begin = re.search(r"\s*[(\[|–-]", ending)
     return ending[begin.start() :] if begin else ""

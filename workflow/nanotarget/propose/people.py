@@ -2,75 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import dataclasses
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from nanotarget.clean.cells import BINARY
-from nanotarget.propose.columns import ADDRESS, DATE, EMAIL, Column, SeenFile, merged_counts
+from nanotarget.propose.columns import ADDRESS, DATE, EMAIL, Column, RawFile, merged_counts, words
 from nanotarget.propose.ordering import ordered
 from nanotarget.study.checks import RESERVED
 from nanotarget.study.config import normalised
 from nanotarget.study.problems import listed, shortened
 
-ID_WORDS = {
-    *("id", "ids", "respondent", "respondentid", "responseid", "participant", "subject", "case", "caseid"),
-    *("uuid", "person", "customer", "user", "worker", "member", "voter"),
-}
-NAME_WORDS = {
-    *("name", "firstname", "lastname", "surname", "email", "mail", "recipient", "ip", "phone", "mobile"),
-    *("telephone", "street", "address", "latitude", "longitude", "postcode", "zip"),
-}
-PLATFORM_WORDS = {
-    *("startdate", "enddate", "recordeddate", "progress", "status", "finished", "duration", "seconds"),
-    *("distribution", "userlanguage", "external", "reference", "timing", "click"),
-}
-DESIGN_WORDS = {"pos", "position", "order", "randomization", "randomisation", "seed", "row", "index"}
-WEIGHT_WORDS = {"weight", "weights", "wt", "wgt", "pweight"}
-CONSENT_WORDS = {"consent", "consented", "agree", "agreed"}
-PERSONAL_WORDS = {"personal", "personalisation", "personalization", "optout", "opt", "targeting"}
-FINISHED_WORDS = {"finished", "completed", "complete"}
-ATTENTION_WORDS = {"attention", "imc", "screener", "trap"}
-SECONDS_WORDS = {"duration", "seconds", "elapsed"}
-TRAIT_WORDS = {
-    *(
-        "age",
-        "birth",
-        "born",
-        "gender",
-        "sex",
-        "female",
-        "male",
-        "woman",
-        "man",
-        "educ",
-        "education",
-        "degree",
-    ),
-    *(
-        "income",
-        "region",
-        "state",
-        "country",
-        "county",
-        "area",
-        "urban",
-        "rural",
-        "residence",
-        "pid",
-        "party",
-    ),
-    *("partisanship", "ideology", "ideo", "left", "right", "race", "ethnicity", "religion", "marital"),
-    *("married", "employment", "occupation", "job", "class", "owner", "household", "language", "nationality"),
-}
+ID_WORDS = words(
+    "id ids respondent respondentid responseid participant subject case caseid uuid person customer user",
+    "worker member voter",
+)
+NAME_WORDS = words(
+    "name firstname lastname surname email mail recipient ip phone mobile telephone street address latitude",
+    "longitude postcode zip",
+)
+PLATFORM_WORDS = words(
+    "startdate enddate recordeddate progress status finished duration seconds distribution userlanguage",
+    "external reference timing click",
+)
+DESIGN_WORDS = words("pos position order randomization randomisation seed row index")
+WEIGHT_WORDS = words("weight weights wt wgt pweight")
+CONSENT_WORDS = words("consent consented agree agreed")
+PERSONAL_WORDS = words("personal personalisation personalization optout opt targeting")
+FINISHED_WORDS = words("finished completed complete")
+ATTENTION_WORDS = words("attention imc screener trap")
+SECONDS_WORDS = words("duration seconds elapsed")
+TRAIT_WORDS = words(
+    "age birth born gender sex female male woman man educ education degree income region state country",
+    "county area urban rural residence pid party partisanship ideology ideo left right race ethnicity",
+    "religion marital married employment occupation job class owner household language nationality",
+)
 STEPS = (  # exclusions in their usual order
     *("No consent", "Not finished", "Duplicate respondent", "Failed attention check", "Speeder"),
     "Not randomised",
 )
-MOST_LEVELS = 30  # a categorical covariate with more levels is hardly one
-LONG_TEXT = 40  # letters of the average answer from which it is free text
+MAX_LEVELS = 30  # a categorical covariate with more levels is hardly one
+FREE_TEXT_LENGTH = 40  # letters of the average answer from which it is free text
 
 
 @dataclass(frozen=True)
@@ -91,41 +67,50 @@ class GuessedCovariate:
     levels: list[str] | None
     range: tuple[float, float] | None
     missing_values: list[str]
-    target: bool
     reason: str
+    target: bool = True
 
     @property
-    def kind(self) -> str:
+    def settings(self) -> dict[str, object]:
         """As the config writes it."""
-        return "numeric" if self.levels is None else "categorical"
+        return {
+            "name": self.name,
+            **({"label": self.label} if self.label else {}),
+            **({"column": self.column} if self.column != self.name else {}),
+            "kind": "numeric" if self.levels is None else "categorical",
+            **({"levels": self.levels} if self.levels is not None else {}),
+            **range_setting(self.range),
+            **({"missing_values": self.missing_values} if self.missing_values else {}),
+            **({} if self.target else {"target": False}),
+        }
 
 
 @dataclass(frozen=True)
 class GuessedExclusion:
     """An exclusion; one that is only suggested stands in the config as a comment."""
 
-    settings: dict[str, object]
+    settings: Mapping[str, object]
     reason: str
     suggested: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class GuessedPeople:
     """What a file says about people beside what was measured.
 
     Attributes:
         candidates: columns that describe people, in the file's order.
         identifiers: columns with direct identifiers.
-        weight, opt_out: suggestions.
+        weight, opt_out: suggestions, the latter as the config writes it.
         exclusions: in the order in which they would be applied.
         unused: other columns, with the reason.
     """
 
-    candidates: list[str]
-    identifiers: list[Noted]
-    weight: Noted | None
-    opt_out: tuple[str, str] | None
-    exclusions: list[GuessedExclusion]
+    candidates: list[str] = field(default_factory=list)
+    identifiers: list[Noted] = field(default_factory=list)
+    weight: Noted | None = None
+    opt_out: dict[str, object] | None = None
+    exclusions: list[GuessedExclusion] = field(default_factory=list)
     unused: list[Noted] = field(default_factory=list)
 
 
@@ -140,124 +125,111 @@ def identifying(column: Column, n_people: int) -> str:
         return "its name says that it tells who somebody is"
     if column.numbers is not None or column.mostly(DATE):
         return ""
-    if many and np.mean([len(text) for text in column.answers]) > LONG_TEXT:
+    if many and np.mean([len(text) for text in column.answers]) > FREE_TEXT_LENGTH:
         return "holds free text"
     if len(column.answers) > max(50, 0.5 * n_people):
         return "nearly everybody has a text of her own"
     return ""
 
 
-def respondent_column(seen: SeenFile, taken: Collection[str] = ()) -> Noted | None:
+def respondent_column(file: RawFile) -> Noted | None:
     """Find the column with one value a row that names the respondent."""
-    best: tuple[tuple[bool, float, int], Noted] | None = None
-    for column in seen.columns.values():
-        if column.name in taken or column.mostly(EMAIL) or column.mostly(ADDRESS) or column.mostly(DATE):
-            continue
-        if column.numbers is not None and not column.whole:
-            continue
-        hinted = column.named(ID_WORDS)
-        different = column.texts.nunique() / len(column.texts)
-        if different < 1 and not (hinted and different > 0.9):
-            continue
-        reason = "a different value in every row" if different == 1 else "most rows have a value of their own"
-        rank = (hinted, different, -column.position)
-        if best is None or rank > best[0]:
-            best = rank, Noted(column.name, reason + (", and its name says so" if hinted else ""))
-    return best[1] if best else None
+    candidates = [
+        (column.named(ID_WORDS), column.texts.nunique() / len(column.texts), column)
+        for column in file.columns.values()
+        if not any(column.mostly(pattern) for pattern in (EMAIL, ADDRESS, DATE))
+        and (column.numbers is None or column.whole)
+    ]
+    candidates = [
+        (named, share, c) for named, share, c in candidates if share == 1 or (named and share > 0.9)
+    ]
+    if not candidates:
+        return None
+    named, share, column = max(candidates, key=lambda candidate: (*candidate[:2], -candidate[2].position))
+    reason = "a different value in every row" if share == 1 else "most rows have a value of their own"
+    return Noted(column.name, reason + (", and its name says so" if named else ""))
 
 
 def read_people(
-    seen: SeenFile,
+    file: RawFile,
     respondent: str,
     taken: Collection[str],
-    late: Callable[[Column], bool],
+    after: float = math.inf,
     arm: str | None = None,
 ) -> GuessedPeople:
     """Sort the columns of a file that say something about people.
 
     Args:
-        seen: the file.
+        file: the file.
         respondent: its column with the respondent's id.
         taken: columns that are already understood (attributes, outcomes, ...).
-        late: was a column asked after what may have changed its answer?
+        after: position of a column; those behind it were asked after what may have changed their answers.
         arm: column of the arm, in an experiment; checks after the treatment exclude nobody there.
     """
-    n_people = seen.columns[respondent].texts.nunique()
-    identifiers: list[Noted] = []
-    unused: list[Noted] = []
-    candidates: list[str] = []
-    weight: Noted | None = None
-    opt_out: tuple[str, str] | None = None
-    exclusions: list[GuessedExclusion] = []
-    for column in seen.columns.values():
-        if column.name == respondent or column.name in taken:
-            continue
-        rule = None if arm and late(column) else _exclusion(column, arm is not None)
-        if reason := identifying(column, n_people):
-            identifiers.append(Noted(column.name, reason))
-            if column.mostly(EMAIL):
-                exclusions.append(_duplicates(seen, column, respondent))
-        elif column.named(PERSONAL_WORDS) and column.binary:
-            opt_out = (column.name, _answer(column, 0.0))
-        elif rule:
-            exclusions.append(rule)
-        elif weight is None and weighs(column):
-            weight = Noted(column.name, "positive numbers, and its name says so")
-        elif reason := _useless(column, n_people):
-            unused.append(Noted(column.name, reason))
-        elif late(column) and not column.named(TRAIT_WORDS):
-            unused.append(Noted(column.name, "asked after what may have changed its answer"))
-        else:
-            candidates.append(column.name)
-    if arm and seen.columns[arm].n_missing:
+    n_people = file.columns[respondent].texts.nunique()
+    people = GuessedPeople()
+    for column in file.columns.values():
+        if column.name != respondent and column.name not in taken:
+            _sort_in(people, column, n_people, column.position > after, arm is not None)
+    for note in people.identifiers:
+        if file.columns[note.column].mostly(EMAIL):
+            people.exclusions.append(_duplicates(file, note.column, respondent))
+    if arm and file.columns[arm].n_missing:
         step: dict[str, object] = {"step": "Not randomised", "rule": "missing", "column": arm}
-        exclusions.append(GuessedExclusion(step, "who has no arm was not randomised", suggested=False))
-    exclusions.sort(key=lambda exclusion: STEPS.index(str(exclusion.settings["step"])))
-    return GuessedPeople(candidates, identifiers, weight, opt_out, exclusions, unused)
+        people.exclusions.append(GuessedExclusion(step, "who has no arm was not randomised", suggested=False))
+    people.exclusions.sort(key=lambda exclusion: STEPS.index(str(exclusion.settings["step"])))
+    return people
+
+
+def _sort_in(people: GuessedPeople, column: Column, n_people: int, late: bool, experiment: bool) -> None:
+    """Add a column to what is known about people, under what it seems to be."""
+    if reason := identifying(column, n_people):
+        people.identifiers.append(Noted(column.name, reason))
+    elif column.named(PERSONAL_WORDS) and column.binary:
+        people.opt_out = {"column": column.name, "values": [_answer(column, 0.0)]}
+    elif not (experiment and late) and (exclusion := _exclusion(column, experiment)):
+        people.exclusions.append(exclusion)
+    elif people.weight is None and weighs(column):
+        people.weight = Noted(column.name, "positive numbers, and its name says so")
+    elif reason := _useless(column, n_people):
+        people.unused.append(Noted(column.name, reason))
+    elif late and not column.named(TRAIT_WORDS):
+        people.unused.append(Noted(column.name, "asked after what may have changed its answer"))
+    else:
+        people.candidates.append(column.name)
 
 
 def _exclusion(column: Column, experiment: bool) -> GuessedExclusion | None:
     """Suggest whom a column would exclude; in an experiment only what was known before the treatment."""
-    settings: dict[str, object] | None = None
-    if column.named(CONSENT_WORDS) and not column.named(PERSONAL_WORDS) and len(column.answers) <= 3:
-        settings = {"step": "No consent", "rule": "not_in", "column": column.name, "values": [_usual(column)]}
-    elif column.named(FINISHED_WORDS) and len(column.answers) <= 2 and not experiment:
-        settings = {
-            "step": "Not finished",
-            "rule": "not_in",
-            "column": column.name,
-            "values": [_usual(column)],
-        }
-    elif column.named(ATTENTION_WORDS) and 1 < len(column.answers) <= 10:
-        values = [_usual(column)]
-        settings = {
-            "step": "Failed attention check",
-            "rule": "not_in",
-            "column": column.name,
-            "values": values,
-        }
-    elif column.named(SECONDS_WORDS) and column.numbers is not None and not experiment:
+    n = len(column.answers)
+    if column.named(CONSENT_WORDS) and not column.named(PERSONAL_WORDS) and n <= 3:
+        return _unusual("No consent", column)
+    if column.named(FINISHED_WORDS) and n <= 2 and not experiment:
+        return _unusual("Not finished", column)
+    if column.named(ATTENTION_WORDS) and 1 < n <= 10:
+        return _unusual("Failed attention check", column)
+    if column.named(SECONDS_WORDS) and column.numbers is not None and not experiment:
         third = float(f"{np.nanmedian(column.numbers) / 3:.2g}")
         settings = {"step": "Speeder", "rule": "below", "column": column.name, "value": third}
         return GuessedExclusion(settings, "a third of the median; take the limit that you registered")
-    if settings is None:
-        return None
+    return None
+
+
+def _unusual(step: str, column: Column) -> GuessedExclusion:
+    """Suggest to exclude whoever did not give the usual answer: yes, or else the most frequent one."""
+    usual = _answer(column, 1.0) or max(column.answers, key=lambda text: column.answers[text])
+    settings = {"step": step, "rule": "not_in", "column": column.name, "values": [usual]}
     return GuessedExclusion(settings, "its name says so; the value is the most frequent one")
-
-
-def _usual(column: Column) -> str:
-    """Return the answer yes, or else the most frequent one."""
-    return _answer(column, 1.0) or max(column.answers, key=lambda text: column.answers[text])
 
 
 def _answer(column: Column, value: float) -> str:
     return next((text for text in column.answers if BINARY.get(normalised(text)) == value), "")
 
 
-def _duplicates(seen: SeenFile, column: Column, respondent: str) -> GuessedExclusion:
-    people = seen.raw.drop_duplicates(respondent)[column.name].dropna()
+def _duplicates(file: RawFile, column: str, respondent: str) -> GuessedExclusion:
+    people = file.raw.drop_duplicates(respondent)[column].dropna()
     repeated = int(people.map(normalised).duplicated().sum())
-    settings: dict[str, object] = {"step": "Duplicate respondent", "rule": "duplicate", "column": column.name}
+    settings: dict[str, object] = {"step": "Duplicate respondent", "rule": "duplicate", "column": column}
     reason = f"{repeated} addresses occur again" if repeated else "no address occurs twice"
     return GuessedExclusion(settings, reason, suggested=not repeated)
 
@@ -283,15 +255,20 @@ def _useless(column: Column, n_people: int) -> str:
         return "written by the survey platform"
     if column.named(DESIGN_WORDS):
         return "its name says that it belongs to the design, not to the person"
-    if column.numbers is None and len(column.answers) > MOST_LEVELS:
+    if column.numbers is None and len(column.answers) > MAX_LEVELS:
         return f"{len(column.answers)} different texts are too many levels"
-    if column.whole and len(column.answers) == n_people and n_people > MOST_LEVELS:
+    if column.whole and len(column.answers) == n_people and n_people > MAX_LEVELS:
         return "a different number for everybody"
     return ""
 
 
+def range_setting(limits: tuple[float, float] | None) -> dict[str, object]:
+    """Return the limits as the config writes them; nothing where all numbers are the same."""
+    return {"range": list(limits)} if limits and limits[0] < limits[1] else {}
+
+
 def covariates(
-    files: Sequence[SeenFile], candidates: Sequence[str], optional: Collection[str], names: set[str]
+    files: Sequence[RawFile], candidates: Sequence[str], optional: Collection[str], names: set[str]
 ) -> list[GuessedCovariate]:
     """Describe columns as covariates, from all files that have them.
 
@@ -301,71 +278,61 @@ def covariates(
         optional: those that the calibration lacks, which therefore cannot target.
         names: normalised names that are taken; gets the new ones.
     """
-    found = []
+    described = []
     for name in candidates:
-        columns = [seen.columns[name] for seen in files if name in seen.columns]
-        answers = merged_counts(pair for column in columns for pair in column.answers.items())
-        numbers = [column.numbers for column in columns]
-        missing = list(dict.fromkeys(text for column in columns for text in column.missing_values))
-        codes = {label: code for column in columns for label, code in column.codes.items()}
-        label = next((column.question for column in columns if column.question), "")
-        levels: list[str] | None = None
-        limits: tuple[float, float] | None = None
-        if len(answers) <= 2 or any(values is None for values in numbers):
-            levels, why = ordered(list(answers), codes)
-            reason = f"{len(levels)} different answers; order {why}"
-        else:
-            everything = np.concatenate([values for values in numbers if values is not None])
-            limits = (float(np.nanmin(everything)), float(np.nanmax(everything)))
-            reason = (
-                f"{len(answers)} different numbers; the range is what was seen, widen it to what is possible"
-            )
-            reason += f"; {listed(missing)} looks like no answer" if missing else ""
-            missing += [codes[text] for text in missing if text in codes]
-        if len(answers) < 2 or (levels and len(levels) > MOST_LEVELS):
-            continue
-        found.append(
-            GuessedCovariate(
-                free_name(name, names),
-                name,
-                label if label and len(label) <= 60 and normalised(label) != normalised(name) else "",
-                levels,
-                limits,
-                missing,
-                name not in optional,
-                reason,
-            )
-        )
-    return found
+        covariate = _covariate(name, [file.columns[name] for file in files if name in file.columns])
+        if covariate:
+            taken = free_name(name, names)
+            described.append(dataclasses.replace(covariate, name=taken, target=name not in optional))
+    return described
 
 
-def coarser(seen: SeenFile, candidates: Iterable[str]) -> dict[str, str]:
+def _covariate(name: str, columns: Sequence[Column]) -> GuessedCovariate | None:
+    """Describe a covariate by its column in each file; None if it has one answer, or too many texts."""
+    answers = merged_counts(pair for column in columns for pair in column.answers.items())
+    missing = list(dict.fromkeys(text for column in columns for text in column.missing_values))
+    codes = {label: code for column in columns for label, code in column.codes.items()}
+    label = next((column.question for column in columns if column.question), "")
+    label = label if len(label) <= 60 and normalised(label) != normalised(name) else ""
+    numbers = [column.numbers for column in columns if column.numbers is not None]
+    if len(answers) > 2 and len(numbers) == len(columns):
+        known = np.concatenate(numbers)
+        limits = (float(np.nanmin(known)), float(np.nanmax(known)))
+        reason = f"{len(answers)} different numbers; the range is what was seen, widen it to what is possible"
+        reason += f"; {listed(missing)} looks like no answer" if missing else ""
+        missing += [codes[text] for text in missing if text in codes]
+        return GuessedCovariate(name, name, label, None, limits, missing, reason)
+    if not 2 <= len(answers) <= MAX_LEVELS:
+        return None
+    levels, why = ordered(list(answers), codes)
+    reason = f"{len(levels)} different answers; order {why}"
+    return GuessedCovariate(name, name, label, levels, None, missing, reason)
+
+
+def coarser(file: RawFile, candidates: Iterable[str]) -> dict[str, str]:
     """Find covariates that only group another one: {text column: numeric column}.
 
     Each of its answers covers an interval of the number, and the intervals do not overlap.
     """
-    columns = [seen.columns[name] for name in candidates]
-    found: dict[str, str] = {}
-    for text in columns:
-        if (
-            text.numbers is not None
-            or not 3 <= len(text.answers) <= MOST_LEVELS
-            or min(text.answers.values()) < 5
-        ):
-            continue
-        for number in columns:
-            if number.numbers is None or len(number.answers) <= 2 * len(text.answers):
-                continue
-            limits = (
-                pd.Series(number.numbers, index=seen.raw.index)
-                .groupby(text.texts)
-                .agg(["min", "max"])
-                .sort_values("min")
-            )
-            if (limits["max"].to_numpy()[:-1] <= limits["min"].to_numpy()[1:]).all():
-                found[text.name] = number.name
-                break
-    return found
+    columns = [file.columns[name] for name in candidates]
+    texts = [
+        column
+        for column in columns
+        if column.numbers is None
+        and 3 <= len(column.answers) <= MAX_LEVELS
+        and min(column.answers.values()) >= 5
+    ]
+    finer = {text.name: next((n.name for n in columns if _groups(text, n)), "") for text in texts}
+    return {text: number for text, number in finer.items() if number}
+
+
+def _groups(text: Column, number: Column) -> bool:
+    """Do the texts name intervals of the number that do not overlap?"""
+    if number.numbers is None or len(number.answers) <= 2 * len(text.answers):
+        return False
+    limits = pd.Series(number.numbers, index=text.texts.index).groupby(text.texts).agg(["min", "max"])
+    limits = limits.sort_values("min")
+    return bool((limits["max"].to_numpy()[:-1] <= limits["min"].to_numpy()[1:]).all())
 
 
 def free_name(column: str, names: set[str]) -> str:

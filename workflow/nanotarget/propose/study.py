@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nanotarget.clean.cells import read_ids
-from nanotarget.propose.columns import Column, SeenFile, see
+from nanotarget.propose.columns import RawFile, read_file
 from nanotarget.propose.conjoint import GuessedConjoint, find_conjoint
 from nanotarget.propose.people import (
     GuessedCovariate,
@@ -26,7 +26,7 @@ from nanotarget.study.problems import InputError, Problem, collecting, listed, r
 class GuessedSample:
     """A file, its respondents and what it says about them."""
 
-    seen: SeenFile
+    file: RawFile
     respondent: Noted
     people: GuessedPeople
 
@@ -57,13 +57,19 @@ class Proposal:
         return [sample for sample in (self.calibration, self.experiment, self.roster) if sample]
 
     @property
+    def left_out(self) -> list[Noted]:
+        """Columns that are of no use, in the order of the samples."""
+        parts = [*(sample.people for sample in self.samples), self.trial, self.conjoint]
+        return list(dict.fromkeys(note for part in parts if part for note in part.unused))
+
+    @property
     def synthetic(self) -> bool:
         """Does a file say that its data are simulated?"""
-        return any(sample.seen.synthetic for sample in self.samples)
+        return any(sample.file.synthetic for sample in self.samples)
 
 
 def propose(paths: Sequence[str]) -> Proposal:
-    """Look at the data files of a study and guess what they are.
+    """Read the data files of a study and guess what they are.
 
     Args:
         paths: a conjoint survey, an experiment or a list of people to field to; each at most once.
@@ -71,44 +77,13 @@ def propose(paths: Sequence[str]) -> Proposal:
     Raises:
         InputError: if a file cannot be read, if it is none of these, or if two are the same.
     """
-    problems: list[Problem] = []
-    files: list[SeenFile] = []
-    for path in paths:
-        with collecting(problems):
-            files.append(see(path))
-    raise_if_any(problems)
-    conjoints = [(seen, found) for seen in files if (found := find_conjoint(seen))]
-    _at_most_one([seen for seen, _ in conjoints], "a conjoint survey")
-    conjoint = conjoints[0][1] if conjoints else None
-    surveyed = conjoints[0][0] if conjoints else None
-    attributes = [attribute.column for attribute in conjoint.attributes] if conjoint else []
-    trials: list[tuple[SeenFile, GuessedTrial, Noted]] = []
-    rosters: list[tuple[SeenFile, Noted]] = []
-    for seen in files:
-        if seen is surveyed:
-            continue
-        respondent = respondent_column(seen)
-        if respondent is None:
-            problems.append(_nobody(seen))
-            continue
-        asked_before = set(surveyed.columns) if surveyed else set()
-        trial = find_trial(seen, respondent.column, attributes, asked_before)
-        if trial:
-            trials.append((seen, trial, respondent))
-        elif surveyed:
-            rosters.append((seen, respondent))
-        else:
-            problems.append(_unknown(seen))
-    raise_if_any(problems)
-    _at_most_one([seen for seen, *_ in trials], "an experiment")
-    _at_most_one([seen for seen, _ in rosters], "a list of people without an arm")
-    if trials and rosters:
-        raise InputError([_unknown(seen) for seen, _ in rosters])
+    files = _read(paths)
+    surveys = [(file, conjoint) for file in files if (conjoint := find_conjoint(file))]
+    _at_most_one([file for file, _ in surveys], "a conjoint survey")
+    surveyed, conjoint = surveys[0] if surveys else (None, None)
     calibration = _survey(surveyed, conjoint) if surveyed and conjoint else None
-    experiment = _fielded(*trials[0]) if trials else None
-    roster = _listed(*rosters[0]) if rosters else None
-    names = {normalised(a.name) for a in conjoint.attributes} if conjoint else set()
-    trial = trials[0][1] if trials else None
+    experiment, trial, roster = _later([file for file in files if file is not surveyed], surveyed, conjoint)
+    names = {normalised(attribute.name) for attribute in conjoint.attributes} if conjoint else set()
     names |= {normalised(outcome.column) for outcome in trial.outcomes} if trial else set()
     return Proposal(
         calibration,
@@ -121,27 +96,58 @@ def propose(paths: Sequence[str]) -> Proposal:
     )
 
 
-def _survey(seen: SeenFile, conjoint: GuessedConjoint) -> GuessedSample:
-    last = conjoint.last
+def _read(paths: Sequence[str]) -> list[RawFile]:
+    """Read all files or raise their problems at once."""
+    problems: list[Problem] = []
+    files: list[RawFile] = []
+    for path in paths:
+        with collecting(problems):
+            files.append(read_file(path))
+    raise_if_any(problems)
+    return files
 
-    def late(column: Column) -> bool:
-        return last is not None and column.position > last
 
+def _later(
+    files: Sequence[RawFile], surveyed: RawFile | None, conjoint: GuessedConjoint | None
+) -> tuple[GuessedSample | None, GuessedTrial | None, GuessedSample | None]:
+    """Sort the files beside the survey into an experiment and its trial, or a roster."""
+    attributes = [attribute.column for attribute in conjoint.attributes] if conjoint else []
+    asked_before = surveyed.columns if surveyed else {}
+    problems: list[Problem] = []
+    trials: list[tuple[RawFile, Noted, GuessedTrial]] = []
+    rosters: list[tuple[RawFile, Noted]] = []
+    for file in files:
+        if not (respondent := respondent_column(file)):
+            problems.append(_nobody(file))
+        elif trial := find_trial(file, respondent.column, attributes, asked_before):
+            trials.append((file, respondent, trial))
+        elif surveyed:
+            rosters.append((file, respondent))
+        else:
+            problems.append(_unknown(file))
+    raise_if_any(problems)
+    _at_most_one([file for file, *_ in trials], "an experiment")
+    _at_most_one([file for file, _ in rosters], "a list of people without an arm")
+    if trials and rosters:
+        raise InputError([_unknown(file) for file, _ in rosters])
+    experiment = _fielded(*trials[0]) if trials else None
+    return experiment, trials[0][2] if trials else None, _listed(*rosters[0]) if rosters else None
+
+
+def _survey(file: RawFile, conjoint: GuessedConjoint) -> GuessedSample:
+    respondent = conjoint.respondent
     taken = conjoint.taken | {note.column for note in conjoint.unused}
-    people = read_people(seen, conjoint.respondent.column, taken, late)
-    return GuessedSample(seen, conjoint.respondent, people)
+    return GuessedSample(file, respondent, read_people(file, respondent.column, taken, conjoint.last))
 
 
-def _fielded(seen: SeenFile, trial: GuessedTrial, respondent: Noted) -> GuessedSample:
-    def late(column: Column) -> bool:
-        return column.position > trial.first_after
-
-    people = read_people(seen, respondent.column, trial.taken, late, trial.arm.column)
-    return GuessedSample(seen, respondent, people)
+def _fielded(file: RawFile, respondent: Noted, trial: GuessedTrial) -> GuessedSample:
+    arm = trial.arm.column
+    people = read_people(file, respondent.column, trial.taken, file.columns[arm].position, arm)
+    return GuessedSample(file, respondent, people)
 
 
-def _listed(seen: SeenFile, respondent: Noted) -> GuessedSample:
-    return GuessedSample(seen, respondent, read_people(seen, respondent.column, (), lambda column: False))
+def _listed(file: RawFile, respondent: Noted) -> GuessedSample:
+    return GuessedSample(file, respondent, read_people(file, respondent.column, ()))
 
 
 def _covariates(
@@ -158,48 +164,48 @@ def _covariates(
     if first and second:
         for name in first.people.candidates:
             if name not in candidates:
-                first.people.unused.append(Noted(name, f"not known in {second.seen.path}"))
+                first.people.unused.append(Noted(name, f"not known in {second.file.path}"))
         optional = {name for name in candidates if name not in first.people.candidates}
-    derived = coarser(samples[-1].seen, candidates)
+    derived = coarser(samples[-1].file, candidates)
     for name, finer in derived.items():
         samples[-1].people.unused.append(Noted(name, f"only groups '{finer}'"))
     kept = [name for name in candidates if name not in derived]
-    return covariates([sample.seen for sample in samples], kept, optional, names)
+    return covariates([sample.file for sample in samples], kept, optional, names)
 
 
 def _panel(first: GuessedSample | None, second: GuessedSample | None) -> tuple[bool, str]:
     if not (first and second):
         return False, "there is only one sample"
-    known = set(read_ids(first.seen.raw[first.respondent.column].dropna()))
-    ids = read_ids(second.seen.raw[second.respondent.column].dropna())
+    known = set(read_ids(first.file.raw[first.respondent.column].dropna()))
+    ids = read_ids(second.file.raw[second.respondent.column].dropna())
     share = float(ids.isin(known).mean())
-    return share > 0.5, f"{share:.0%} of the ids of {second.seen.path} are also in {first.seen.path}"
+    return share > 0.5, f"{share:.0%} of the ids of {second.file.path} are also in {first.file.path}"
 
 
-def _at_most_one(files: Sequence[SeenFile], what: str) -> None:
+def _at_most_one(files: Sequence[RawFile], what: str) -> None:
     if len(files) > 1:
         remedy = "name one of them; a study of each is another config"
-        paths = listed(seen.path for seen in files)
+        paths = listed(file.path for file in files)
         raise InputError([Problem(files[0].path, "whole file", f"{paths} are each {what}", "one", remedy)])
 
 
-def _nobody(seen: SeenFile) -> Problem:
+def _nobody(file: RawFile) -> Problem:
     return Problem(
-        seen.path,
+        file.path,
         "whole file",
         "no column tells respondents apart",
-        "a column with a different id in every row; in a long conjoint survey, one id a person",
+        "a column with a different id in every row; in a long conjoint survey, one id per person",
         "add such a column, for example the number of the row",
     )
 
 
-def _unknown(seen: SeenFile) -> Problem:
+def _unknown(file: RawFile) -> Problem:
     return Problem(
-        seen.path,
+        file.path,
         "whole file",
         "this looks neither like a conjoint survey nor like an experiment "
-        f"(its columns: {listed(seen.columns, 12)})",
-        "a conjoint survey: a row a profile, or columns such as task1_profile2_cost; or an experiment: "
-        "a row a respondent, with a column such as 'arm' or 'treatment'",
+        f"(its columns: {listed(file.columns, 12)})",
+        "a conjoint survey: one row per profile, or columns such as task1_profile2_cost; or an experiment: "
+        "one row per respondent, with a column such as 'arm' or 'treatment'",
         "rename the columns of the tasks or of the arm so, or write the config by hand after examples/",
     )

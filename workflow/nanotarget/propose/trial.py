@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanotarget.propose.columns import DATE, Column, SeenFile
+from nanotarget.propose.columns import DATE, Column, RawFile, words
 from nanotarget.propose.ordering import ordered
 from nanotarget.propose.people import (
     ATTENTION_WORDS,
@@ -17,12 +17,13 @@ from nanotarget.propose.people import (
     TRAIT_WORDS,
     Noted,
     identifying,
+    range_setting,
     weighs,
 )
 from nanotarget.study.config import OutcomeKind, normalised
 
-ARM_WORDS = {"arm", "arms", "treat", "treatment", "treated", "condition", "experimental", "assignment"}
-MAYBE_ARM_WORDS = {"z", "group", "segment", "variant", "assigned", "version", "cell", "message", "t"}
+ARM_WORDS = words("arm arms treat treatment treated condition experimental assignment")
+MAYBE_ARM_WORDS = words("z group segment variant assigned version cell message t")
 CONTROL = re.compile(
     r"(pure )?(control|placebo|baseline|untreated)\b|no[ -](e-?mail|message|treatment)", re.I
 )
@@ -32,7 +33,7 @@ POLICIES = {  # what the text of an arm says about the policy behind it
     "segment": re.compile(r"\bsegment", re.I),
     "random": re.compile(r"\brandom", re.I),
 }
-MOST_ARMS = 12
+MAX_ARMS = 12
 ORDINAL_POINTS = 7  # a scale with more points counts as continuous
 
 
@@ -43,6 +44,13 @@ class GuessedArm:
     value: str
     n: int
     policy: str | None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """As the config writes it; with a stroke where the pipeline needs the word itself."""
+        name = f"{self.value}_" if normalised(self.value) in ("all", "none") else self.value
+        value = {} if name == self.value else {"value": self.value}
+        return {"name": name, **value, **({"policy": self.policy} if self.policy else {})}
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,12 @@ class GuessedOutcome:
     range: tuple[float, float] | None
     reason: str
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """As the config writes it."""
+        label = {"label": self.label} if self.label else {}
+        return {"name": self.column, **label, "kind": self.kind, **range_setting(self.range)}
+
 
 @dataclass(frozen=True)
 class GuessedTrial:
@@ -66,7 +80,6 @@ class GuessedTrial:
         outcomes: in the file's order.
         taken: all these columns.
         unused: columns after the arm that are no outcomes.
-        first_after: position of the arm's column: what stands behind it may be affected by the treatment.
     """
 
     arm: Noted
@@ -75,65 +88,65 @@ class GuessedTrial:
     outcomes: list[GuessedOutcome]
     taken: frozenset[str]
     unused: list[Noted]
-    first_after: int
 
 
 def find_trial(
-    seen: SeenFile, respondent: str, attributes: Sequence[str], known: Collection[str]
+    file: RawFile, respondent: str, attributes: Sequence[str], known: Collection[str]
 ) -> GuessedTrial | None:
-    """Find an experiment in a file with one row a respondent; None if it has no column of arms.
+    """Find an experiment in a file with one row per respondent; None if it has no column of arms.
 
     Args:
-        seen: the file.
+        file: the file.
         respondent: its column with the respondent's id.
         attributes: columns of the design's attributes.
         known: columns of the calibration, which were asked before any treatment of this experiment.
     """
-    arm = _arm_column(seen, respondent)
+    arm = _arm_column(file, respondent)
     if arm is None:
         return None
-    column = seen.columns[arm.column]
-    petition = _petition_columns(seen, attributes)
+    column = file.columns[arm.column]
+    petition = _petition_columns(file, attributes)
     shown = {petition[0].replace("{attribute}", name) for name in attributes} if petition else set()
     outcomes: list[GuessedOutcome] = []
     unused: list[Noted] = []
-    n_people = len(seen.raw)
-    for other in seen.columns.values():
+    n_people = len(file.raw)
+    for other in file.columns.values():
         if other.position < column.position or other.name in (arm.column, respondent, *shown):
             continue
         if other.name in known or other.named(TRAIT_WORDS | ATTENTION_WORDS) or weighs(other):
             continue
         if identifying(other, n_people) or other.mostly(DATE):
             continue
-        if reason := _no_outcome(other, column, outcomes, seen):
+        if reason := _no_outcome(other, column, file):
             unused.append(Noted(other.name, reason))
         else:
             outcomes.append(_outcome(other))
     taken = {arm.column, *shown, *(o.column for o in outcomes), *(note.column for note in unused)}
-    return GuessedTrial(
-        arm, _arms(column, bool(shown)), petition, outcomes, frozenset(taken), unused, column.position
+    return GuessedTrial(arm, _arms(column, bool(shown)), petition, outcomes, frozenset(taken), unused)
+
+
+def _arm_column(file: RawFile, respondent: str) -> Noted | None:
+    """Find the column whose name or whose values look most like arms."""
+    candidates = [
+        (_armlike(column), column)
+        for column in file.columns.values()
+        if column.name != respondent
+        and 2 <= len(column.answers) <= MAX_ARMS
+        and column.n_missing <= 0.2 * len(column.texts)
+    ]
+    (score, why), column = max(
+        candidates, key=lambda candidate: (candidate[0][0], -candidate[1].position), default=((0, ""), None)
     )
+    return Noted(column.name, why) if column and score >= 3 else None
 
 
-def _arm_column(seen: SeenFile, respondent: str) -> Noted | None:
-    best: tuple[tuple[int, int], Noted] | None = None
-    for column in seen.columns.values():
-        if column.name == respondent or not 2 <= len(column.answers) <= MOST_ARMS:
-            continue
-        if column.n_missing > 0.2 * len(column.texts):
-            continue
-        name = 3 if column.named(ARM_WORDS) else 2 if column.named(MAYBE_ARM_WORDS) else 0
-        texts = 3 if any(CONTROL.match(text) for text in column.answers) else 0
-        policies = sum(_policy(text) is not None for text in column.answers) >= 2
-        score = name + texts + 3 * policies
-        if score >= 3 and (best is None or (score, -column.position) > best[0]):
-            why = ["its name says so"] if name else []
-            why += ["one of its values is a control"] if texts else []
-            best = (
-                (score, -column.position),
-                Noted(column.name, " and ".join(why) or "its values name policies"),
-            )
-    return best[1] if best else None
+def _armlike(column: Column) -> tuple[int, str]:
+    """Score how much a column looks like arms, and say why."""
+    name = 3 if column.named(ARM_WORDS) else 2 if column.named(MAYBE_ARM_WORDS) else 0
+    control = 3 if any(CONTROL.match(text) for text in column.answers) else 0
+    policies = 3 if sum(_policy(text) is not None for text in column.answers) >= 2 else 0
+    why = ["its name says so"] * bool(name) + ["one of its values is a control"] * bool(control)
+    return name + control + policies, " and ".join(why) or "its values name policies"
 
 
 def _policy(text: str) -> str | None:
@@ -148,19 +161,19 @@ def _arms(column: Column, fielded: bool) -> list[GuessedArm]:
     return sorted(arms, key=lambda arm: (not CONTROL.match(arm.value), rank[_policy(arm.value)]))
 
 
-def _petition_columns(seen: SeenFile, attributes: Sequence[str]) -> tuple[str, str] | None:
+def _petition_columns(file: RawFile, attributes: Sequence[str]) -> tuple[str, str] | None:
     """Find the pattern of columns that name all attributes."""
     if not attributes:
         return None
-    for name in seen.raw.columns:
+    for name in file.raw.columns:
         if attributes[0] in name:
             before, _, after = name.partition(attributes[0])
-            if all(f"{before}{attribute}{after}" in seen.columns for attribute in attributes):
+            if all(f"{before}{attribute}{after}" in file.columns for attribute in attributes):
                 return f"{before}{{attribute}}{after}", "these columns are named after the attributes"
     return None
 
 
-def _no_outcome(column: Column, arm: Column, outcomes: Sequence[GuessedOutcome], seen: SeenFile) -> str:
+def _no_outcome(column: Column, arm: Column, file: RawFile) -> str:
     """Say why a column after the arm is no outcome; "" if it may be one."""
     if len(column.answers) < 2:
         return "the same for everybody"
@@ -172,14 +185,9 @@ def _no_outcome(column: Column, arm: Column, outcomes: Sequence[GuessedOutcome],
         return "texts, which are neither yes and no nor numbers"
     if column.whole and len(column.answers) == len(column.texts):
         return "a different number in every row"
-    if column.binary:
-        answered = column.numbers if column.numbers is not None else np.zeros(0)
-        for later in seen.columns.values():
-            if (
-                later.position > column.position
-                and later.numbers is not None
-                and _tells_answered(answered, later)
-            ):
+    if column.binary and column.numbers is not None:
+        for later in file.columns.values():
+            if later.position > column.position and _tells_answered(column.numbers, later):
                 return f"says who answered '{later.name}' (see 'observed_if' of an outcome)"
     return ""
 
@@ -187,7 +195,7 @@ def _no_outcome(column: Column, arm: Column, outcomes: Sequence[GuessedOutcome],
 def _tells_answered(flag: np.ndarray, later: Column) -> bool:
     """Is the later column always there where the flag is 1, and mostly missing where it is 0?"""
     numbers = later.numbers
-    if numbers is None or len(flag) != len(numbers) or not np.isnan(numbers).any():
+    if numbers is None or not np.isnan(numbers).any():
         return False
     there = ~np.isnan(numbers)
     return bool(there[flag == 1].all() and there[flag == 0].mean() < 0.5)
@@ -213,8 +221,3 @@ def _outcome(column: Column) -> GuessedOutcome:
         return GuessedOutcome(column.name, label, "ordinal", limits, f"a scale of {len(values)} points")
     reason = f"{len(values)} different numbers; the range is what was seen"
     return GuessedOutcome(column.name, label, "continuous", limits, reason)
-
-
-def arm_names(arms: Sequence[GuessedArm]) -> list[str]:
-    """Names for arms: their texts, with a stroke where the pipeline needs the word itself."""
-    return [f"{arm.value}_" if normalised(arm.value) in ("all", "none") else arm.value for arm in arms]

@@ -1,9 +1,9 @@
-"""Least squares against statsmodels, and CR2 against its definition with n x n matrices."""
+"""Least squares against textbook formulas, and CR2 against its definition with n x n matrices."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from nanotarget.calibrate import regression
@@ -21,28 +21,50 @@ def data():
     return x, y, clusters, rng.uniform(0.2, 3, size=n)
 
 
+def sandwich_by_definition(x, y, w, se_type, clusters):
+    """MacKinnon & White (1985) and Liang & Zeger (1986), CR1 with the factor of Stata."""
+    n, k = x.shape
+    bread = np.linalg.inv(x.T @ (w[:, None] * x))
+    coef = bread @ x.T @ (w * y)
+    scores = x * (w * (y - x @ coef))[:, None]
+    leverage = w * np.einsum("ij,jk,ik->i", x, bread, x)
+    if se_type.startswith("CR"):
+        scores = np.array([scores[clusters == g].sum(axis=0) for g in np.unique(clusters)])
+    groups = len(scores)
+    factor = {"HC1": n / (n - k), "CR1": groups / (groups - 1) * (n - 1) / (n - k)}.get(se_type, 1.0)
+    scores = (
+        scores
+        * ({"HC2": 1 - leverage, "HC3": (1 - leverage) ** 2}.get(se_type, np.ones(groups)) ** -0.5)[:, None]
+    )
+    return (
+        coef,
+        factor * bread @ scores.T @ scores @ bread,
+        (n - k if se_type.startswith("HC") else groups - 1),
+    )
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("se_type", ["HC1", "HC2", "HC3", "CR0", "CR1"])
-def test_equals_statsmodels(data, se_type, weighted):
+def test_equals_its_definition(data, se_type, weighted):
     x, y, clusters, weights = data
-    model = sm.WLS(y, x, weights=weights if weighted else 1.0)
-    if se_type.startswith("HC"):
-        theirs = model.fit(cov_type=se_type, use_t=True)
-    else:
-        options = {"groups": clusters, "use_correction": se_type == "CR1"}
-        theirs = model.fit(cov_type="cluster", cov_kwds=options, use_t=True)
+    weights = weights if weighted else np.ones(len(y))
+    coef, vcov, df = sandwich_by_definition(x, y, weights, se_type, clusters)
     ours = regression.fit(x, y, se_type, clusters, weights if weighted else None)
-    np.testing.assert_allclose(ours.coef, theirs.params, rtol=1e-10)
-    np.testing.assert_allclose(ours.vcov, theirs.cov_params(), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(ours.coef, coef, rtol=1e-10)
+    np.testing.assert_allclose(ours.vcov, vcov, rtol=1e-9, atol=1e-15)
 
-    table = regression.contrast(ours, np.eye(4), alpha=0.1)
-    np.testing.assert_allclose(table["p_value"], theirs.pvalues, rtol=1e-8)
-    np.testing.assert_allclose(table[["conf_low", "conf_high"]], theirs.conf_int(0.1), rtol=1e-8)
+    table, error = regression.contrast(ours, np.eye(4), alpha=0.1), np.sqrt(np.diag(vcov))
+    np.testing.assert_allclose(table["p_value"], 2 * stats.t.sf(np.abs(coef / error), df), rtol=1e-8)
+    ends = coef + np.outer(stats.t.ppf([0.05, 0.95], df), error)
+    np.testing.assert_allclose(table[["conf_low", "conf_high"]], ends.T, rtol=1e-8)
 
     rows = np.array([[0, 1, 0, 0], [0, 0, 1, -1]], dtype=float)
-    test, theirs_f = regression.wald(ours, rows), theirs.f_test(rows)
-    assert (test.df1, test.df2) == (theirs_f.df_num, theirs_f.df_denom)
-    np.testing.assert_allclose([test.statistic, test.p_value], [theirs_f.fvalue, theirs_f.pvalue], rtol=1e-8)
+    test, value = regression.wald(ours, rows), rows @ coef
+    statistic = value @ np.linalg.solve(rows @ vcov @ rows.T, value) / 2
+    assert (test.df1, test.df2) == (2, df)
+    np.testing.assert_allclose(
+        [test.statistic, test.p_value], [statistic, stats.f.sf(statistic, 2, df)], rtol=1e-8
+    )
 
 
 def power_of(matrix, exponent):
@@ -158,11 +180,27 @@ def test_a_test_against_another_null(data):
 def test_holm_equals_statsmodels():
     p = np.array([0.04, 0.01, 0.01, 0.6, 0.03])
     np.testing.assert_allclose(regression.holm(p), multipletests(p, method="holm")[1])
-    with_missing = np.insert(p, 2, np.nan)
-    adjusted = regression.holm(with_missing)
+
+
+@pytest.mark.parametrize("adjust", [regression.holm, regression.bonferroni, regression.benjamini_hochberg])
+def test_missing_p_values_stay_missing_and_do_not_count(adjust):
+    p = np.array([0.04, 0.01, 0.01, 0.6, 0.03])
+    adjusted = adjust(np.insert(p, 2, np.nan))
     assert np.isnan(adjusted[2])
-    np.testing.assert_allclose(np.delete(adjusted, 2), regression.holm(p))
-    assert regression.holm(np.array([])).shape == (0,)
+    np.testing.assert_allclose(np.delete(adjusted, 2), adjust(p))
+    assert adjust(np.array([])).shape == (0,) and np.isnan(adjust(np.array([np.nan]))).all()
+
+
+def test_a_constant_arm_has_no_variance_and_spoils_no_other(data):
+    """Least squares leave rounding error in the residuals of a constant outcome."""
+    _, y, clusters, weights = data
+    arm = np.arange(len(y)) % 3
+    y = np.where(arm == 1, 0.1, y)
+    x = (arm[:, None] == np.arange(3)).astype(float)
+    for se_type in ("HC1", "HC2", "CR1", "CR2"):
+        model = regression.fit(x, y, se_type, clusters, weights)
+        assert (model.vcov[1] == 0).all() and (np.diag(model.vcov)[[0, 2]] > 0).all()
+        assert np.isnan(regression.contrast(model, np.eye(3))["std_error"]).tolist() == [False, True, False]
 
 
 def test_hotelling_is_that_of_a_mean_of_vectors():

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 import tomllib
 
 import nanotarget
@@ -51,6 +52,17 @@ def test_nothing_is_evaluated_and_no_pickle_is_read(project):
             if isinstance(node, ast.Import) and any(alias.name == "pickle" for alias in node.names):
                 found.append(f"{path.name}:{node.lineno} pickle")
     assert not found
+
+
+def test_statistics_packages_are_imported_by_the_jobs_that_use_them(project):
+    """Each costs every other job half a second or more."""
+    import subprocess
+
+    names = ["nanotarget." + name.replace("/", ".").removesuffix(".__init__") for name in modules(project)]
+    names = [name for name in names if not name.endswith("__init__")]
+    code = f"import sys, {', '.join(names)}; print(*{{m.split('.')[0] for m in sys.modules}})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"statsmodels", "sklearn", "stochtree", "lightgbm"} & set(ran.stdout.split())
 
 
 def test_no_module_is_called_by_what_it_does_not_know(project):

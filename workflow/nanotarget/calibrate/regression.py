@@ -1,25 +1,36 @@
 """Least squares with robust and clustered standard errors, linear contrasts and Wald tests.
 
-Compact linear algebra on design matrices instead of a formula interface: importing a statistics
-package costs seconds in every job, and nothing from a data file may be read as a formula.
+Coefficients, heteroskedasticity-consistent and clustered covariances and adjusted p values come from
+statsmodels, on design matrices: nothing from a data file may be read as a formula. It is imported where it is
+used, because that costs a second, which jobs without a regression need not pay. Own code is
+
+- which columns are combinations of earlier ones: statsmodels spreads an effect over collinear columns;
+- CR2 and its degrees of freedom: statsmodels has neither;
+- NaN for what cannot be estimated, where statsmodels gives rounding error or infinity;
+- t tests of many estimates, each with degrees of freedom of its own, and F tests that refuse a singular
+  covariance: statsmodels has one number of degrees of freedom a model, and a generalised inverse.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
+if TYPE_CHECKING:
+    from statsmodels.regression.linear_model import RegressionResults
+
 SeType = Literal["HC1", "HC2", "HC3", "CR0", "CR1", "CR2"]
+CLUSTERED = ("CR0", "CR1", "CR2")
 
 # A column is aliased when less than this share of its length is new (the tolerance of R's lm).
 ALIASED = 1e-7
 # An observation with a leverage this near to 1 is fitted exactly: its variance is not estimable.
 EXACT = 1e-10
-# A residual below this share of the largest outcome is rounding error of an exact fit.
+# Residuals below this share of the largest outcome are rounding error of an exact fit.
 ROUNDING = 1e-12
 # Eigenvalues of a cluster's residual maker below this count as zero (as clubSandwich does).
 SINGULAR = 1e-12
@@ -27,13 +38,20 @@ SINGULAR = 1e-12
 
 @dataclass(frozen=True)
 class _Clusters:
-    """What the Satterthwaite degrees of freedom of CR2 need; rows sorted by cluster."""
+    """What CR2 and its Satterthwaite degrees of freedom need; rows sorted by cluster."""
 
-    basis: np.ndarray  # (n, r) design in the orthonormal basis, unweighted
-    adjusted: np.ndarray  # (n, r) A_g W_g basis_g
-    weights: np.ndarray  # (n,)
-    gram: np.ndarray  # (r, r) basis' W^2 basis
+    order: np.ndarray  # (n,) rows, sorted by cluster
     starts: np.ndarray  # (G,) first row of each cluster
+    weights: np.ndarray  # (n,)
+    basis: np.ndarray  # (n, r) design in the orthonormal basis, unweighted
+    inverse_r: np.ndarray  # (r, r) turns coefficients of the basis into those of the design
+    gram: np.ndarray  # (r, r) basis' W^2 basis
+    adjusted: np.ndarray  # (n, r) A_g W_g basis_g
+
+    def covariance(self, residual: np.ndarray) -> np.ndarray:
+        """Return the (r, r) covariance of the coefficients from (n,) residuals in the order of the data."""
+        scores = np.add.reduceat(self.adjusted * residual[self.order, None], self.starts, axis=0)
+        return self.inverse_r @ (scores.T @ scores) @ self.inverse_r.T
 
 
 @dataclass(frozen=True)
@@ -60,7 +78,6 @@ class Fit:
     n_clusters: int | None
     se_type: SeType
     _kept: np.ndarray = field(repr=False)
-    _inverse_r: np.ndarray = field(repr=False)
     _clusters: _Clusters | None = field(repr=False, default=None)
 
 
@@ -125,69 +142,66 @@ def fit(
     Raises:
         ValueError: if clusters are needed and absent.
     """
+    from statsmodels.regression.linear_model import WLS
+
     n, k = x.shape
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    root = np.sqrt(w)
-    q, r, kept = orthogonalise(x * root[:, None])
-    rank = len(kept)
-    inverse_r = np.linalg.inv(r)
-    projected = q.T @ (root * y)
-    coef = np.full(k, np.nan)
-    coef[kept] = inverse_r @ projected
-    residual = y - x[:, kept] @ coef[kept]
-    residual[np.abs(residual) <= ROUNDING * np.abs(y).max(initial=0)] = 0
-
-    satterthwaite = None
-    n_clusters = None
-    if se_type in ("HC1", "HC2", "HC3"):
-        df = df_wald = float(n - rank)
-        inner = _heteroskedastic(q, root * residual, se_type)
-    else:
+    q, r, kept = orthogonalise(x * np.sqrt(w)[:, None])
+    rank, codes, n_clusters, parts = len(kept), np.arange(n), None, None
+    df = df_wald = float(n - rank)
+    if se_type in CLUSTERED:
         if clusters is None:
             raise ValueError(f"{se_type} needs clusters")
-        codes = pd.factorize(np.asarray(clusters), sort=True)[0]
-        n_clusters = int(codes.max()) + 1 if n else 0
+        codes, names = pd.factorize(np.asarray(clusters), sort=True)
+        n_clusters = len(names)
         df = df_wald = float(n_clusters - 1)
-        order = np.argsort(codes, kind="stable")
-        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-        if se_type == "CR2":
-            df = np.nan
-            satterthwaite = _bell_mccaffrey(q[order] / root[order, None], w[order], starts)
-            scores = satterthwaite.adjusted * residual[order, None]
-        else:
-            scores = (q * (root * residual)[:, None])[order]
-        by_cluster = np.add.reduceat(scores, starts, axis=0) if n else scores
-        inner = by_cluster.T @ by_cluster
-        if se_type == "CR1" and n_clusters > 1 and n > rank:
-            inner *= n_clusters / (n_clusters - 1) * (n - 1) / (n - rank)
-    if df_wald <= 0 or n <= rank:
-        inner = np.full((rank, rank), np.nan)
-    vcov = np.full((k, k), np.nan)
-    vcov[np.ix_(kept, kept)] = inverse_r @ inner @ inverse_r.T
-    return Fit(coef, vcov, df, df_wald, n, n_clusters, se_type, kept, inverse_r, satterthwaite)
+    if se_type == "CR2":
+        parts, df = _bell_mccaffrey(q, r, w, codes), np.nan
+    coef, vcov = np.full(k, np.nan), np.full((k, k), np.nan)
+    if rank:
+        results = WLS(y, x[:, kept], weights=w).fit()
+        coef[kept] = results.params
+        if df_wald > 0 and n > rank:
+            covariance = parts.covariance(results.resid) if parts else _sandwich(results, se_type, codes)
+            vcov[np.ix_(kept, kept)] = _without_rounding_error(covariance, results)
+    return Fit(coef, vcov, df, df_wald, n, n_clusters, se_type, kept, parts)
 
 
-def _heteroskedastic(q: np.ndarray, residual: np.ndarray, se_type: SeType) -> np.ndarray:
-    """Return the (r, r) middle of the HC sandwich in the orthonormal basis."""
-    n, rank = q.shape
-    leverage = np.einsum("ij,ij->i", q, q)
-    if se_type == "HC1":
-        factor = np.full(n, n / (n - rank)) if n > rank else np.full(n, np.nan)
-    elif (leverage > 1 - EXACT).any():
-        return np.full((rank, rank), np.nan)
-    else:
-        factor = (1 - leverage) ** (-1.0 if se_type == "HC2" else -2.0)
-    return (q * (factor * residual**2)[:, None]).T @ q
+def _sandwich(results: RegressionResults, se_type: SeType, codes: np.ndarray) -> np.ndarray:
+    """Return the (r, r) covariance of the coefficients; HC2 and HC3 are NaN if a row is fitted exactly."""
+    if se_type in CLUSTERED:
+        robust = results.get_robustcov_results("cluster", groups=codes, use_correction=se_type == "CR1")
+        return robust.cov_params()
+    leverage = np.einsum("ij,ji->i", results.model.wexog, results.model.pinv_wexog)
+    if se_type != "HC1" and (leverage > 1 - EXACT).any():
+        return np.full_like(results.normalized_cov_params, np.nan)
+    return results.get_robustcov_results(se_type).cov_params()
 
 
-def _bell_mccaffrey(basis: np.ndarray, w: np.ndarray, starts: np.ndarray) -> _Clusters:
+def _without_rounding_error(covariance: np.ndarray, results: RegressionResults) -> np.ndarray:
+    """Return the covariance, zero where the variance is no larger than rounding error makes it."""
+    model = results.model
+    least = (ROUNDING * np.abs(model.endog).max()) ** 2 * model.weights.mean()
+    exact = np.diag(covariance) <= least * np.diag(results.normalized_cov_params)
+    return np.where(exact[:, None] | exact, 0.0, covariance)
+
+
+def _bell_mccaffrey(q: np.ndarray, r: np.ndarray, w: np.ndarray, codes: np.ndarray) -> _Clusters:
     """Return the adjusted design A_g W_g X_g of every cluster, with A_g = B_g^(-1/2).
 
     B_g is the cluster's block of (I - H)(I - H)', H = X (X'WX)^-1 X'W. Clusters of one size are
     decomposed together.
+
+    Args:
+        q, r: of the weighted design, from `orthogonalise`.
+        w: (n,) weights.
+        codes: (n,) cluster of each row.
     """
-    n = len(w)
-    sizes = np.diff(starts, append=n)
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    w = w[order]
+    basis = q[order] / np.sqrt(w)[:, None]
+    sizes = np.diff(starts, append=len(w))
     weighted = basis * w[:, None]
     gram = weighted.T @ weighted
     adjusted = np.empty_like(basis)
@@ -201,7 +215,7 @@ def _bell_mccaffrey(basis: np.ndarray, w: np.ndarray, starts: np.ndarray) -> _Cl
         scale = np.where(regular, np.where(regular, values, 1.0) ** -0.5, 0.0)
         half = (vectors * scale[:, None, :]) @ vectors.transpose(0, 2, 1)
         adjusted[rows] = half @ wx
-    return _Clusters(basis, adjusted, w, gram, starts)
+    return _Clusters(order, starts, w, basis, np.linalg.inv(r), gram, adjusted)
 
 
 def _satterthwaite(model: Fit, row: np.ndarray) -> float:
@@ -212,7 +226,7 @@ def _satterthwaite(model: Fit, row: np.ndarray) -> float:
     """
     parts = model._clusters
     assert parts is not None
-    a = parts.adjusted @ (model._inverse_r.T @ row[model._kept])
+    a = parts.adjusted @ (parts.inverse_r.T @ row[model._kept])
     d = np.add.reduceat(a**2, parts.starts)
     u = np.add.reduceat(parts.basis * a[:, None], parts.starts, axis=0)
     v = np.add.reduceat(parts.basis * (a * parts.weights)[:, None], parts.starts, axis=0)
@@ -346,33 +360,35 @@ def hotelling(test: Wald) -> Wald:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Return p values adjusted by Holm (1979); missing ones stay missing and do not count."""
-    p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(len(p), np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    """Return p values adjusted by Holm (1979); missing ones stay missing and do not count.
+
+    Own lines, because `multipletests` collects all garbage of the process whenever it is asked for Holm: 0.1
+    seconds, dozens of times in a job.
+    """
+    adjusted = np.array(p_values, dtype=np.float64)
+    order = np.argsort(adjusted, kind="stable")[: np.count_nonzero(~np.isnan(adjusted))]
+    steps = adjusted[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 
 
 def bonferroni(p_values: np.ndarray) -> np.ndarray:
-    """Return p values times the number of tests, at most 1; missing ones do not count."""
-    p = np.asarray(p_values, dtype=np.float64)
-    return np.minimum(p * (~np.isnan(p)).sum(), 1.0)
+    """Return p values times the number of tests, at most 1; missing ones stay missing and do not count."""
+    return _adjusted(p_values, "bonferroni")
 
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """Return p values adjusted for the false discovery rate (Benjamini & Hochberg 1995).
+    """Return p values adjusted for the false discovery rate (Benjamini & Hochberg 1995), as `bonferroni`."""
+    return _adjusted(p_values, "fdr_bh")
 
-    Missing ones stay missing and do not count.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(len(p), np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(-p[tested], kind="stable")]
-    factors = len(order) / np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(p[order] * factors), 1.0)
+
+def _adjusted(p_values: np.ndarray, method: str) -> np.ndarray:
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.array(p_values, dtype=np.float64)
+    tested = ~np.isnan(adjusted)
+    if tested.any():
+        adjusted[tested] = multipletests(adjusted[tested], method=method)[1]
     return adjusted
 
 

@@ -1,17 +1,20 @@
-"""Logistic regression with robust standard errors that says when there is no finite fit."""
+"""Logistic regression with robust standard errors that says when there is no finite fit.
+
+The fit is a `GLM` of statsmodels, whose `Logit` knows no survey weights; HC2, which neither has, is added.
+"""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 LogitSe = Literal["model", "HC0", "HC2", "CR1"]
 
-STEPS = 100
+MAX_STEPS = 100
 TOLERANCE = 1e-10
 # A linear predictor beyond this (a probability within 1e-11 of 0 or 1) is on its way to infinity.
 SEPARATED = 25.0
@@ -34,7 +37,7 @@ def fit(
     clusters: np.ndarray | None = None,
     weights: np.ndarray | None = None,
 ) -> LogitFit | None:
-    """Maximise the (weighted) likelihood of 0/1 outcomes by iteratively reweighted least squares.
+    """Maximise the (weighted) likelihood of 0/1 outcomes.
 
     Standard errors: `model` (inverse information), `HC0` (White 1982), `HC2`, whose squared scores are
     divided by 1 - leverage of the weighted regression at the optimum, so that a model of arms alone has the
@@ -51,43 +54,45 @@ def fit(
         None if the columns separate zeros from ones, so that no finite coefficients fit best
         (Albert & Anderson 1984), or there are no more rows than columns.
     """
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
     n, k = x.shape
-    w = np.ones(n) if weights is None else weights
-    coef = np.zeros(k)
     if n <= k:
         return None
-    for _ in range(STEPS):
-        eta = x @ coef
-        probability = special.expit(eta)
-        gradient = x.T @ (w * (y - probability))
-        information = _information(x, w, probability)
-        if np.abs(eta).max() > SEPARATED or np.linalg.cond(information) > 1 / np.finfo(float).eps:
-            return None
-        step = np.linalg.solve(information, gradient)
-        # The likelihood is concave: a step that goes too far is halved until it goes up.
-        loss = _loss(x, y, w, coef)
-        while _loss(x, y, w, coef + step) > loss + 1e-12 * abs(loss) and np.abs(step).max() > TOLERANCE:
-            step = step / 2
-        coef = coef + step
-        if np.abs(step).max() <= TOLERANCE:
-            break
-    else:
+    model = GLM(y, x, family=Binomial(), var_weights=weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of separation, which is looked for below
+        results = model.fit(maxiter=MAX_STEPS, tol=TOLERANCE, tol_criterion="params")
+        information = -model.hessian(results.params)
+    separated = np.abs(x @ results.params).max() > SEPARATED
+    if separated or not results.converged or np.linalg.cond(information) > 1 / np.finfo(float).eps:
         return None
-    probability = special.expit(x @ coef)
-    bread = np.linalg.inv(_information(x, w, probability))
-    vcov, df = bread, float(n - k)
-    if se_type != "model":
-        scores = x * (w * (y - probability))[:, None]
-        if se_type == "HC2":
-            spread = w * probability * (1 - probability)
-            leverage = spread * np.einsum("ij,jk,ik->i", x, bread, x)
-            scores /= np.sqrt(np.maximum(1 - leverage, np.finfo(float).eps))[:, None]
-        if se_type == "CR1":
-            scores = by_cluster(scores, clusters)
-            df = float(len(scores) - 1)
-            scores *= np.sqrt(len(scores) / df) if df > 0 else np.nan
-        vcov = bread @ (scores.T @ scores) @ bread
-    return LogitFit(coef, vcov, probability, df)
+    bread = np.linalg.inv(information)
+    if se_type == "model":
+        return LogitFit(results.params, bread, results.fittedvalues, float(n - k))
+    scores = model.score_obs(results.params)
+    if se_type == "HC2":
+        leverage = results.get_hat_matrix_diag()
+        scores /= np.sqrt(np.maximum(1 - leverage, np.finfo(float).eps))[:, None]
+    vcov, df = sandwich(scores, bread, clusters if se_type == "CR1" else None)
+    return LogitFit(results.params, vcov, results.fittedvalues, df)
+
+
+def sandwich(scores: np.ndarray, bread: np.ndarray, clusters: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """Return the robust covariance of k coefficients and the degrees of freedom of their t tests.
+
+    Args:
+        scores: (n, k) of each respondent.
+        bread: (k, k) inverse information.
+        clusters: (n,) whose scores are summed, times G / (G - 1); None where respondents are independent.
+    """
+    summed = by_cluster(scores, clusters)
+    groups = len(summed)
+    vcov = bread @ (summed.T @ summed) @ bread
+    if clusters is None:
+        return vcov, float(groups - len(bread))
+    return vcov * (groups / (groups - 1) if groups > 1 else np.nan), float(groups - 1)
 
 
 def by_cluster(scores: np.ndarray, clusters: np.ndarray | None) -> np.ndarray:
@@ -98,13 +103,3 @@ def by_cluster(scores: np.ndarray, clusters: np.ndarray | None) -> np.ndarray:
     summed = np.zeros((len(names), scores.shape[1]))
     np.add.at(summed, codes, scores)
     return summed
-
-
-def _information(x: np.ndarray, w: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    return (x * (w * probability * (1 - probability))[:, None]).T @ x
-
-
-def _loss(x: np.ndarray, y: np.ndarray, w: np.ndarray, coef: np.ndarray) -> float:
-    """Negative log-likelihood."""
-    eta = x @ coef
-    return float(w @ (np.logaddexp(0, eta) - y * eta))

@@ -158,11 +158,7 @@ def proportional_odds(
     scores, information = _derivatives(theta, x, code, w, m)
     vcov, df = np.linalg.inv(information), float(n - m - k)
     if se_type != "model":
-        scores = logistic.by_cluster(scores, clusters if se_type == "CR1" else None)
-        if se_type == "CR1":
-            df = float(len(scores) - 1)
-            scores = scores * np.sqrt(len(scores) / df) if df > 0 else scores * np.nan
-        vcov = vcov @ (scores.T @ scores) @ vcov
+        vcov, df = logistic.sandwich(scores, vcov, clusters if se_type == "CR1" else None)
     return OrdinalFit(theta[m:], vcov[m:, m:], theta[:m], df)
 
 

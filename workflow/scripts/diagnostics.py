@@ -11,47 +11,49 @@ from nanotarget.study.config import CovariateConfig, DiagnoseConfig, LearningCon
 from nanotarget.study.problems import reporting
 
 
-def write_diagnosis(inputs, outputs, learning, settings, subgroups, min_cell, synthetic):
+def write_diagnosis(inputs, outputs, params):
     """Write the table of diagnostics, the verdict and the tables of the figures."""
+    made_from = read_inputs(inputs, params.learning, params.diagnose)
+    groups = published_groups(
+        made_from.fitted.data.respondents,
+        SubgroupConfig.validate_list(params.subgroups),
+        CovariateConfig.validate_list(params.learning["covariates"]),
+        params.min_cell,
+    )
+    diagnosis = diagnose(made_from, [Group(*group) for group in groups])
+    for name in ("diagnostics", "calibration", "switches", "frontier", "learning_curve", "ladder"):
+        artefacts.write_csv(getattr(diagnosis, name), outputs[name])
+    artefacts.write_json({**diagnosis.answer, "synthetic": params.synthetic}, outputs.verdict)
+    permutations = made_from.permutations
+    artefacts.write_csv(permutations.abundance(), outputs.abundance)
+    artefacts.write_csv(permutations.table[list(COLUMNS)], outputs.permutations)
+
+
+def read_inputs(inputs, learning, settings):
+    """Return what the diagnosis is made from."""
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
-    calibrate, seed = LearningConfig.model_validate(learning["calibrate"]), learning["seed"]
-    permutations = Permutations.of([artefacts.read_parquet(path) for path in inputs.permutations])
+    own_answers = LearningConfig.model_validate(learning["calibrate"]).own_answers
     learners = artefacts.read_csv(inputs.learners)
     chosen = learners[learners["chosen"]].iloc[0]
     fold = artefacts.read_parquet(inputs.crossfit)["fold"].to_numpy() - 1
-    made_from = Inputs(
+    half = assign_halves(data, learning["seed"], own_answers)
+    return Inputs(
         fitted=Crossfit(data, fold, read_models(inputs.folds_settings, inputs.folds_arrays, data)),
-        halves=Crossfit(
-            data,
-            assign_halves(data, seed, calibrate.own_answers),
-            read_models(inputs.halves_settings, inputs.halves_arrays, data),
-        ),
+        halves=Crossfit(data, half, read_models(inputs.halves_settings, inputs.halves_arrays, data)),
         settings=DiagnoseConfig.model_validate(settings),
-        seed=seed,
+        seed=learning["seed"],
         learner=chosen["learner"],
         improvement=(chosen["improvement"], chosen["std_error"]),
-        own_answers=calibrate.own_answers,
+        own_answers=own_answers,
         refitted={
             variant: refit
             for path in inputs.refits
             for variant, refit in from_arrays(artefacts.read_npz(path)).items()
         },
-        permutations=permutations,
+        permutations=Permutations.of([artefacts.read_parquet(path) for path in inputs.permutations]),
     )
-    groups = published_groups(
-        data.respondents,
-        SubgroupConfig.validate_list(subgroups),
-        CovariateConfig.validate_list(learning["covariates"]),
-        min_cell,
-    )
-    diagnosis = diagnose(made_from, [Group(*group) for group in groups])
-    for name in ("diagnostics", "calibration", "switches", "frontier", "learning_curve", "ladder"):
-        artefacts.write_csv(getattr(diagnosis, name), outputs[name])
-    artefacts.write_json({**diagnosis.answer, "synthetic": synthetic}, outputs.verdict)
-    artefacts.write_csv(permutations.abundance(), outputs.abundance)
-    artefacts.write_csv(permutations.table[list(COLUMNS)], outputs.permutations)
 
 
 def read_models(settings, arrays, data):
@@ -61,12 +63,4 @@ def read_models(settings, arrays, data):
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        write_diagnosis(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params.learning,
-            snakemake.params.diagnose,
-            snakemake.params.subgroups,
-            snakemake.params.min_cell,
-            snakemake.params.synthetic,
-        )
+        write_diagnosis(snakemake.input, snakemake.output, snakemake.params)

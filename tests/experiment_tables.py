@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import report_tables as fake
 from nanotarget import estimate, explore
 from nanotarget.calibrate.imce import distribution
-from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
+from nanotarget.explore.dissuasion import DISSUASION_COLUMNS
 from nanotarget.petitions.design import Design, overview
 from nanotarget.study import artefacts
 from nanotarget.study.config import (
@@ -21,6 +22,7 @@ from nanotarget.study.config import (
     OutcomeConfig,
     SubgroupConfig,
 )
+from trials import trial
 
 ARMS = ("control", fake.LONG, fake.NASTY)
 BEST, NANO = ARMS[1:]
@@ -61,6 +63,7 @@ def people(n: int = 360, seed: int = 5) -> pd.DataFrame:
             "sign": (rng.random(n) < 0.4 + 0.15 * treated).astype(float),
             "support": np.clip(rng.normal(5 + treated, 2, n).round(), 0, 10),
             "weight": 1.0,
+            "block": "",
             "delivered": pd.array(rng.random(n) < 0.9, dtype="boolean"),
             "passed": pd.array(rng.random(n) < 0.9, dtype="boolean"),
         }
@@ -98,7 +101,7 @@ def dissuasion() -> pd.DataFrame:
     cells += [("all", q, a) for a in fake.ATTRIBUTES for q in ends + ceilings]
     cells += [("all", q, "") for q in ceilings]
     rows = [dict(zip(("group", "quantity", "attribute"), cell, strict=True)) for cell in cells]
-    return fake.estimates(rows).assign(label="exploratory", note="")[list(explore.DISSUASION_COLUMNS)]
+    return fake.estimates(rows).assign(label="exploratory", note="")[list(DISSUASION_COLUMNS)]
 
 
 def effects_of_levels() -> pd.DataFrame:
@@ -116,39 +119,37 @@ def effects_of_levels() -> pd.DataFrame:
 
 def participants(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `estimate.participant_flow`."""
-    return estimate.participant_flow(table, ARMS, [outcome.name for outcome in OUTCOMES], _flow(table))
+    return estimate.participant_flow(trial(table, ARMS, OUTCOMES), _flow(table))
 
 
 def sources(differ: bool = True) -> dict[str, pd.DataFrame]:
     """Return the tables as they are read from their files; without `differ` all get the same petition."""
-    table, names = people(), [outcome.name for outcome in OUTCOMES]
-    assignments = petitions(table, differ)
-    promised = explore.promised(table, assignments)
-    found = explore.targeting(
-        table, ARMS, names, [COVARIATE], [GROUPING], [COVARIATE],
-        pd.Series(promised["gain"].to_numpy(), index=table["respondent_id"]), 5, 1,
-    )  # fmt: skip
-    effects = estimate.effects(table, ARMS, names)
+    table = people()
+    whole = trial(table, ARMS, OUTCOMES, covariates=[COVARIATE], sesoi={"sign": 0.1})
+    adjusted = dataclasses.replace(whole, adjust=[COVARIATE])
+    fielded = explore.Fielded(petitions(table, differ), NANO, BEST)
+    gain = fielded.promised(table)["gain"].set_axis(table["respondent_id"])
+    targeting = explore.targeting(adjusted, gain, [GROUPING], 5, 1)
+    effects = estimate.effects(whole)
     made = {
         "participants": participants(table),
         "design": overview(DESIGN, 1),
         "imces": distribution(effects_of_levels()),
         "effects": effects,
-        "equivalence": estimate.equivalence(effects, {"sign": 0.1}),
-        "randomization_distribution": randomization_distribution(table, ARMS, names, 1, 300),
-        "randomization_inference": randomization_inference(table, ARMS, names, 1, 300),
-        "robustness": estimate.robustness(table, ARMS, OUTCOMES, [COVARIATE]),
-        "lee_bounds": estimate.lee_bounds(table, ARMS, names),
-        "subgroups": explore.subgroups(table, ARMS, names, [GROUPING], [COVARIATE], 5),
+        "equivalence": estimate.equivalence(whole, effects),
+        "randomization_distribution": estimate.randomization_distribution(whole, 1, 300),
+        "randomization_inference": estimate.randomization_inference(whole, 1, 300),
+        "robustness": estimate.robustness(adjusted),
+        "lee_bounds": estimate.lee_bounds(whole),
+        "subgroups": explore.subgroups(whole, [GROUPING], 5),
         "validation": explore.validation(
-            table, assignments, NANO, BEST, names, 5, comparable=["support"],
-            dividend=explore.Dividend(0.3, 0.1, 0.1, 0.5),
+            whole, fielded, 5, ["support"], explore.Dividend(0.3, 0.1, 0.1, 0.5)
         ),
-        "targeting_curve": found.curve,
-        "rate": found.rate,
-        "lower_tail": explore.lower_tail(table, ARMS, names, {"sign": 0.0}, 1),
+        "targeting_curve": targeting.curve,
+        "rate": targeting.rate,
+        "lower_tail": explore.lower_tail(whole, 1),
         "dissuasion": dissuasion(),
-    }  # fmt: skip
+    }
     return {name: reread(part) for name, part in made.items()}
 
 

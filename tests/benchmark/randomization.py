@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.estimate.randomization import randomization_inference
+from nanotarget.estimate.trial import Trial
+from nanotarget.study.config import OutcomeConfig
 
 N, DRAWS, RUNS = 3_113, 10_000, 3
 ARMS = ["control", "best", "nano"]
@@ -66,11 +68,11 @@ def say(line):
 def measure(scheme):
     """Print a row: scheme; CPU seconds of all outcomes and contrasts (median); peak memory."""
     label, outcomes, columns = SCHEMES[scheme]
-    people = draw(columns)
+    trial = Trial(draw(columns), ARMS, [OutcomeConfig(name=name, kind="continuous") for name in outcomes])
     seconds = []
     for _ in range(RUNS):
         start = time.process_time()
-        randomization_inference(people, ARMS, outcomes, 1, DRAWS)
+        randomization_inference(trial, 1, DRAWS)
         seconds.append(time.process_time() - start)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     say(f"| {label} | {np.median(seconds):.2f} | {memory:,.0f} |")

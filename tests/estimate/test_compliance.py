@@ -7,9 +7,11 @@ from scipy import optimize, stats
 
 from nanotarget import estimate
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import Table
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.preregistration import Analysis, RegisteredOutcome, Registration
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 ARMS = ["control", "best", "nano"]
 NUMBERS = [column for column in ESTIMATE_COLUMNS if column != "n"]
@@ -75,10 +77,10 @@ def two_stages(y, d, z, w):
 @pytest.mark.parametrize("leak", [0.0, 0.3])
 def test_compliers_effect_is_two_stage_least_squares(leak):
     table = sample(child_rng(2, "2sls"), leak=leak)
-    found = estimate.cace(table, ARMS, ["y"], unfielded=["control"])
-    assert list(found.columns) == list(estimate.CACE_COLUMNS)
+    found = estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"]))
+    assert list(found.columns) == list(Table.CACE.columns)
     assert found["estimand"].tolist() == ["compliers", "compliers", "reached in both arms"]
-    itt = pick(estimate.effects(table, ARMS, ["y"]), estimator="dim")
+    itt = pick(estimate.effects(trial(table, ARMS, ["y"])), estimator="dim")
     np.testing.assert_allclose(found["itt"], itt["estimate"], rtol=1e-9)
     for later in ("best", "nano"):
         pair = table[table["arm"].isin(["control", later])]
@@ -97,13 +99,13 @@ def test_compliers_effect_is_two_stage_least_squares(leak):
 
 
 def test_anderson_rubin_interval_ends_where_the_test_is_at_its_level(table):
-    row = estimate.cace(table, ARMS, ["y"], ["control"], alpha=0.1).iloc[1]
+    row = estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"], alpha=0.1)).iloc[1]
     pair = table[table["arm"].isin(["control", "nano"])]
     d = pair["delivered"].fillna(False).to_numpy(float)
 
     def excess(b):
         at = pair.assign(y=pair["y"] - b * d)
-        return estimate.effects(at, ["control", "nano"], ["y"])["p_value"][0] - 0.1
+        return estimate.effects(trial(at, ["control", "nano"], ["y"]))["p_value"][0] - 0.1
 
     low = optimize.brentq(excess, row["estimate"] - 3, row["estimate"])
     high = optimize.brentq(excess, row["estimate"], row["estimate"] + 3)
@@ -114,7 +116,7 @@ def test_anderson_rubin_interval_ends_where_the_test_is_at_its_level(table):
 def test_effects_on_those_reached_are_found():
     """Truth: 0.5 and 1 among the reached, 0.5 between them; assignment alone shows 70 per cent of it."""
     rng = child_rng(3, "truth of cace")
-    rows = [estimate.cace(sample(rng), ARMS, ["y"], ["control"]) for _ in range(150)]
+    rows = [estimate.cace(trial(sample(rng), ARMS, ["y"], unfielded=["control"])) for _ in range(150)]
     estimates, errors = (np.array([t[c] for t in rows]) for c in ("estimate", "std_error"))
     truth = np.array([0.5, 1.0, 0.5])
     # Equal shares of delivery are rejected as often as they should be, where they are equal.
@@ -133,7 +135,10 @@ def test_effects_on_those_reached_are_found():
 
 def test_two_sided_compliance_finds_the_compliers():
     rng = child_rng(4, "two-sided")
-    rows = [estimate.cace(sample(rng, leak=0.4), ARMS[:2], ["y"], ["control"]).iloc[0] for _ in range(100)]
+    rows = [
+        estimate.cace(trial(sample(rng, leak=0.4), ARMS[:2], ["y"], unfielded=["control"])).iloc[0]
+        for _ in range(100)
+    ]
     found = pd.DataFrame(rows)
     # 0.7 are reached if assigned only; another 0.12 always.
     assert found["first_stage"].mean() == pytest.approx(0.7, abs=0.02)
@@ -141,11 +146,13 @@ def test_two_sided_compliance_finds_the_compliers():
 
 
 def test_order_of_arms_and_rows_and_scale_of_weights(table):
-    first = estimate.cace(table, ARMS, ["y"], ["control"])
+    first = estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"]))
     shuffled = table.sample(frac=1, random_state=1)
     shuffled["weight"] *= 7
-    pd.testing.assert_frame_equal(first, estimate.cace(shuffled, ARMS, ["y"], ["control"]), rtol=1e-9)
-    turned = estimate.cace(table, ARMS[::-1], ["y"], ["control"])
+    pd.testing.assert_frame_equal(
+        first, estimate.cace(trial(shuffled, ARMS, ["y"], unfielded=["control"])), rtol=1e-9
+    )
+    turned = estimate.cace(trial(table, ARMS[::-1], ["y"], unfielded=["control"]))
     for ours, theirs, sign in (
         ("estimate", "estimate", -1),
         ("std_error", "std_error", 1),
@@ -157,8 +164,8 @@ def test_order_of_arms_and_rows_and_scale_of_weights(table):
 
 def test_full_delivery_gives_the_effect_of_assignment(table):
     table["delivered"] = pd.array(table["arm"] != "control", dtype="boolean")
-    found = estimate.cace(table, ARMS, ["y"], ["control"])
-    dim = pick(estimate.effects(table, ARMS, ["y"]), estimator="dim")
+    found = estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"]))
+    dim = pick(estimate.effects(trial(table, ARMS, ["y"])), estimator="dim")
     np.testing.assert_allclose(found["estimate"], dim["estimate"], rtol=1e-9)
     np.testing.assert_allclose(found["std_error"], dim["std_error"], rtol=1e-9)
     np.testing.assert_allclose(found["ar_low"], found["conf_low"], rtol=1e-8)
@@ -170,33 +177,33 @@ def test_what_is_not_identified_is_missing_and_says_why(table):
     blank = [*NUMBERS, "ar_low", "ar_high"]
     unlogged = table.copy()
     unlogged.loc[np.flatnonzero(unlogged["arm"] == "best")[:3], "delivered"] = pd.NA
-    rows = estimate.cace(unlogged, ARMS, ["y"], ["control"]).set_index("contrast")
+    rows = estimate.cace(trial(unlogged, ARMS, ["y"], unfielded=["control"])).set_index("contrast")
     assert rows.loc["best - control", blank].isna().all()
     assert rows.loc["best - control", "note"] == "delivery is not logged for 3 of 300 respondents in 'best'"
     assert np.isfinite(rows.loc["nano - control", "estimate"])
     uneven = table.copy()
     uneven.loc[np.flatnonzero(uneven["arm"] == "best")[:150], "delivered"] = False
-    rows = estimate.cace(uneven, ARMS, ["y"], ["control"]).set_index("contrast")
+    rows = estimate.cace(trial(uneven, ARMS, ["y"], unfielded=["control"])).set_index("contrast")
     assert rows.loc["nano - best", blank].isna().all()
     assert rows.loc["nano - best", "note"].startswith("not identified: the arms' petitions")
     assert np.isfinite(rows.loc["best - control", "estimate"])
     none = table.assign(delivered=pd.array([False] * 900, dtype="boolean"))
-    found = estimate.cace(none, ARMS, ["y"], ["control"])
+    found = estimate.cace(trial(none, ARMS, ["y"], unfielded=["control"]))
     assert found[blank].isna().all(axis=None) and found["note"].str.startswith("not identified").all()
-    found = estimate.cace(table, ARMS, ["y"], ARMS)
+    found = estimate.cace(trial(table, ARMS, ["y"], unfielded=ARMS))
     assert set(found["note"]) == {"nothing was to be delivered in either arm"}
 
 
 def test_weak_first_stages_are_named():
     rng = child_rng(5, "weak")
     table = sample(rng, n=300, reach=0.03)
-    row = estimate.cace(table, ARMS, ["y"], ["control"]).iloc[1]
+    row = estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"])).iloc[1]
     assert row["first_stage_f"] < 10 and "weak first stage" in row["note"]
     # Delivery in the control arm by chance nearly as often: the set of effects has no end.
     d = (np.arange(300) % 2).astype(bool)
     d[np.flatnonzero(table["arm"] == "nano")[:2]] = True
     table = table.assign(delivered=pd.array(d, dtype="boolean"), y=table["y"] * 3)
-    row = estimate.cace(table, ["control", "nano"], ["y"], ["control"]).iloc[0]
+    row = estimate.cace(trial(table, ["control", "nano"], ["y"], unfielded=["control"])).iloc[0]
     assert 0 < row["first_stage_f"] < stats.t.ppf(0.975, 198) ** 2
     assert (row["ar_low"], row["ar_high"]) == (-np.inf, np.inf)
     assert "do not bound" in row["note"] or "exclude only" in row["note"]
@@ -210,11 +217,11 @@ def test_unbounded_sets_leave_out_what_the_test_rejects():
     y = 5.0 * (arm == "nano") + rng.normal(size=200)
     table = pd.DataFrame({"arm": arm, "y": y, "delivered": d, "weight": 1.0})
     table.loc[198, "delivered"] = True
-    note = estimate.cace(table, ["control", "nano"], ["y"], ["control"])["note"][0]
+    note = estimate.cace(trial(table, ["control", "nano"], ["y"], unfielded=["control"]))["note"][0]
     low, high = map(float, note.rsplit("between ", 1)[1].split(" and "))
     for b, rejected in ((0.0, True), (high * 0.95, True), (high * 1.05, False), (low * 1.05, False)):
         at = table.assign(y=table["y"] - b * table["delivered"].astype(float))
-        p = estimate.effects(at, ["control", "nano"], ["y"])["p_value"][0]
+        p = estimate.effects(trial(at, ["control", "nano"], ["y"]))["p_value"][0]
         assert (p < 0.05) == rejected, (b, p)
 
 
@@ -222,7 +229,7 @@ def test_bad_data_of_compliance(table):
     table["flat"] = 1.1
     first = np.flatnonzero(table["arm"] == "best")
     table.loc[first[1:], "y"] = np.nan
-    found = estimate.cace(table, [*ARMS, "nobody"], ["y", "flat"], ["control"])
+    found = estimate.cace(trial(table, [*ARMS, "nobody"], ["y", "flat"], unfielded=["control"]))
     rows = pick(found, outcome="y").set_index("contrast")
     assert np.isfinite(rows.loc["nano - control", NUMBERS].astype(float)).all()
     assert rows.drop("nano - control")[NUMBERS].isna().all(axis=None)
@@ -235,7 +242,7 @@ def test_bad_data_of_compliance(table):
 def test_copies_in_clusters_count_once(table):
     copies = pd.concat([table, table])
     copies = copies.assign(cluster=copies.index.astype(str))
-    one, two = (estimate.cace(t, ARMS, ["y"], ["control"]) for t in (table, copies))
+    one, two = (estimate.cace(trial(t, ARMS, ["y"], unfielded=["control"])) for t in (table, copies))
     np.testing.assert_allclose(one["estimate"], two["estimate"], rtol=1e-9)
     np.testing.assert_allclose(one["std_error"], two["std_error"], rtol=0.01)
     assert one["df"].tolist() == two["df"].tolist()
@@ -244,9 +251,9 @@ def test_copies_in_clusters_count_once(table):
 def test_an_arm_that_is_one_cluster_has_no_errors(table):
     table["cluster"] = np.where(table["arm"] == "nano", "all", np.arange(900).astype(str))
     for found in (
-        estimate.cace(table, ARMS, ["y"], ["control"]),
-        estimate.ipw_effects(table, ARMS, ["y"], [AGE]),
-        pick(estimate.lee_bounds(table, ARMS, ["y"]), trimming="fraction", bound="lower"),
+        estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"])),
+        estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE])),
+        pick(estimate.lee_bounds(trial(table, ARMS, ["y"])), trimming="fraction", bound="lower"),
     ):
         assert found["std_error"].isna().tolist() == [False, True, True]
         assert found["note"][1:].str.contains("single cluster|fewer than two clusters").all()
@@ -256,16 +263,16 @@ def test_an_arm_that_is_one_cluster_has_no_errors(table):
 
 
 def test_failed_checks_are_left_out_beside_the_full_sample(table):
-    found = estimate.checks(table, ARMS, ["y"], [AGE])
-    assert list(found.columns) == list(estimate.CHECK_COLUMNS)
+    found = estimate.checks(trial(table, ARMS, ["y"], adjust=[AGE]))
+    assert list(found.columns) == list(Table.CHECKS.columns)
     assert found["sample"].tolist() == ["all", "passed"] * 6
-    columns = list(estimate.EFFECT_COLUMNS)
+    columns = list(Table.EFFECTS.columns)
     pd.testing.assert_frame_equal(
-        pick(found, sample="all")[columns], estimate.effects(table, ARMS, ["y"], [AGE])
+        pick(found, sample="all")[columns], estimate.effects(trial(table, ARMS, ["y"], adjust=[AGE]))
     )
     kept = table[table["passed"].to_numpy(bool)]
     pd.testing.assert_frame_equal(
-        pick(found, sample="passed")[columns], estimate.effects(kept, ARMS, ["y"], [AGE])
+        pick(found, sample="passed")[columns], estimate.effects(trial(kept, ARMS, ["y"], adjust=[AGE]))
     )
     assert set(pick(found, sample="passed")["n_left_out"]) == {len(table) - len(kept)}
 
@@ -279,13 +286,13 @@ def test_estimates_without_failed_checks_are_never_confirmatory(table):
         outcomes=[RegisteredOutcome(name="y", kind="continuous")],
         hypotheses=[Analysis(id="H1", outcome="y")],
     )
-    found = estimate.checks(table, ARMS, ["y"], registration=registered)
+    found = estimate.checks(trial(table, ARMS, ["y"], registration=registered))
     labels = set(zip(found["sample"], found["label"], strict=True))
     assert labels == {("all", "confirmatory"), ("passed", "exploratory")}
     for other in (
-        estimate.cace(table, ARMS, ["y"], ["control"], registration=registered),
-        estimate.lee_bounds(table, ARMS, ["y"], registration=registered),
-        estimate.ipw_effects(table, ARMS, ["y"], [AGE], registration=registered),
+        estimate.cace(trial(table, ARMS, ["y"], unfielded=["control"], registration=registered)),
+        estimate.lee_bounds(trial(table, ARMS, ["y"], registration=registered)),
+        estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE], registration=registered)),
     ):
         assert set(other["label"]) == {"exploratory"}
 
@@ -293,10 +300,10 @@ def test_estimates_without_failed_checks_are_never_confirmatory(table):
 def test_people_without_a_check_stay(table):
     table.loc[:99, "passed"] = pd.NA
     left_out = int((table["passed"] == False).fillna(False).sum())  # noqa: E712
-    found = pick(estimate.checks(table, ARMS, ["y"]), sample="passed")
+    found = pick(estimate.checks(trial(table, ARMS, ["y"])), sample="passed")
     assert set(found["n_left_out"]) == {left_out} and set(found["n"]) == {900 - left_out}
     table["passed"] = pd.array([pd.NA] * 900, dtype="boolean")
-    found = pick(estimate.checks(table, ARMS, ["y"]), sample="passed")
+    found = pick(estimate.checks(trial(table, ARMS, ["y"])), sample="passed")
     assert found[NUMBERS].isna().all(axis=None)
     assert set(found["note"]) == {"no check after treatment was asked"}
 
@@ -326,8 +333,8 @@ def flow():
 
 def test_flow_adds_up(table, flow):
     table.loc[table.index[:50], "y"] = np.nan
-    found = estimate.participant_flow(table, ARMS, ["y"], flow)
-    assert list(found.columns) == list(estimate.PARTICIPANT_COLUMNS)
+    found = estimate.participant_flow(trial(table, ARMS, ["y"]), flow)
+    assert list(found.columns) == list(Table.PARTICIPANTS.columns)
     assert list(dict.fromkeys(found["stage"])) == [
         "assessed",
         "excluded",
@@ -358,10 +365,10 @@ def test_flow_adds_up(table, flow):
 
 
 def test_flow_without_logs_has_fewer_stages(table, flow):
-    found = estimate.participant_flow(table.assign(delivered=pd.NA, passed=pd.NA), ARMS, ["y"], flow)
+    found = estimate.participant_flow(trial(table.assign(delivered=pd.NA, passed=pd.NA), ARMS, ["y"]), flow)
     assert not found["stage"].isin(["received", "not received", "failed check"]).any()
-    turned = estimate.participant_flow(table, ARMS[::-1], ["y"], flow)
-    found = estimate.participant_flow(table, ARMS, ["y"], flow)
+    turned = estimate.participant_flow(trial(table, ARMS[::-1], ["y"]), flow)
+    found = estimate.participant_flow(trial(table, ARMS, ["y"]), flow)
     key = ["stage", "arm", "outcome", "reason"]
     pd.testing.assert_frame_equal(
         found.sort_values(key, ignore_index=True), turned.sort_values(key, ignore_index=True)
@@ -373,14 +380,14 @@ def test_deviations_mark_the_new_tables(table, flow):
     outputs += "; estimate/participants.csv; estimate/differential_attrition.csv"
     columns = ["deviation", "what", "registered", "done", "outputs", "outcome", "estimator"]
     deviations = pd.DataFrame([("D1", "", "", "", outputs, "", "")], columns=columns)
-    given = {"deviations": deviations}
+    marked = trial(table, ARMS, ["y"], adjust=[AGE], unfielded=["control"], deviations=deviations)
     tables = [
-        estimate.cace(table, ARMS, ["y"], ["control"], **given),
-        estimate.lee_bounds(table, ARMS, ["y"], **given),
-        estimate.ipw_effects(table, ARMS, ["y"], [AGE], **given),
-        estimate.checks(table, ARMS, ["y"], **given),
-        estimate.participant_flow(table, ARMS, ["y"], flow, **given),
-        estimate.differential_attrition(table, ARMS, ["y"], [AGE], **given),
+        estimate.cace(marked),
+        estimate.lee_bounds(marked),
+        estimate.ipw_effects(marked),
+        estimate.checks(marked),
+        estimate.participant_flow(marked, flow),
+        estimate.differential_attrition(marked),
     ]
     for found in tables:
         assert set(found["deviation"]) == {"D1"}

@@ -11,13 +11,14 @@ from statsmodels.stats.multitest import multipletests
 from nanotarget import estimate
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate import logistic
-from nanotarget.estimate.arms import SMALL_ARM, arm_columns
+from nanotarget.estimate import Table, logistic
+from nanotarget.estimate.arms import SMALL_ARM, arm_columns, covariate_columns
 from nanotarget.estimate.ordinal import parallel_odds, proportional_odds
 from nanotarget.estimate.prognosis import prognostic_score
 from nanotarget.study.config import CovariateConfig, OutcomeConfig
 from nanotarget.study.preregistration import Analysis, RegisteredOutcome, Registration
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -72,7 +73,7 @@ def values(table, outcome):
 
 def test_small_arms_have_welchs_degrees_of_freedom(table):
     small = table.drop(table.index[table["arm"] == "nano"][SMALL_ARM - 1 :])
-    found = estimate.effects(small, ARMS, ["support"]).set_index("contrast")
+    found = estimate.effects(trial(small, ARMS, ["support"])).set_index("contrast")
     y = values(small, "support")
     for later, earlier in ((2, 0), (2, 1)):
         row = found.loc[f"{ARMS[later]} - {ARMS[earlier]}"]
@@ -85,7 +86,7 @@ def test_small_arms_have_welchs_degrees_of_freedom(table):
         )
         assert row["n"] == len(y[later]) + len(y[earlier])
     assert found.loc["best - control", "df"] == len(small) - 3
-    assert (estimate.effects(table, ARMS, ["support"])["df"] == len(table) - 3).all()
+    assert (estimate.effects(trial(table, ARMS, ["support"]))["df"] == len(table) - 3).all()
 
 
 def blocked(table):
@@ -100,7 +101,7 @@ def blocked(table):
 
 def test_blocked_means_are_block_means_weighted_by_the_size_of_blocks(table):
     data = blocked(table)
-    found = estimate.effects(data, ARMS, ["support"])
+    found = estimate.effects(trial(data, ARMS, ["support"]))
     cells = data.groupby(["block", "arm"], observed=True)["support"].agg(["mean", "var", "count"])
     share = data["block"].value_counts(normalize=True)
     for row, (later, earlier) in zip(found.itertuples(), estimate.pairs(ARMS), strict=True):
@@ -109,14 +110,14 @@ def test_blocked_means_are_block_means_weighted_by_the_size_of_blocks(table):
         variance = (share**2 * (b["var"] / b["count"] + a["var"] / a["count"])).sum()
         np.testing.assert_allclose(row.std_error, np.sqrt(variance), rtol=1e-9)
         assert row.df == len(data) - 9
-    constant = estimate.effects(data.assign(block="only one"), ARMS, ["support"])
-    none = estimate.effects(data.drop(columns="block"), ARMS, ["support"])
+    constant = estimate.effects(trial(data.assign(block="only one"), ARMS, ["support"]))
+    none = estimate.effects(trial(data.drop(columns="block"), ARMS, ["support"]))
     pd.testing.assert_frame_equal(constant, none)
 
 
 def test_blocks_and_covariates_equal_one_regression_with_interactions(table):
     data = weighted(blocked(table))
-    found = estimate.effects(data, ARMS, ["support"], [AGE])
+    found = estimate.effects(trial(data, ARMS, ["support"], adjust=[AGE]))
     dummies = np.column_stack([data["arm"] == arm for arm in ARMS]).astype(float)
     z = np.column_stack([data["block"] == "y", data["block"] == "z", data["age"]]).astype(float)
     z = z - np.average(z, axis=0, weights=data["weight"])
@@ -131,15 +132,15 @@ def test_blocks_and_covariates_equal_one_regression_with_interactions(table):
 
 def test_blocks_without_two_units_of_an_arm_are_pooled(table):
     block = np.where(table["arm"] == "nano", "x", "y")
-    nobody = estimate.effects(table.assign(block=block), ARMS, ["support"])
-    plain = estimate.effects(table, ARMS, ["support"])
+    nobody = estimate.effects(trial(table.assign(block=block), ARMS, ["support"]))
+    plain = estimate.effects(trial(table, ARMS, ["support"]))
     assert nobody["note"].str.startswith("2 blocks are pooled").all()
     np.testing.assert_allclose(nobody[NUMBERS], plain[NUMBERS])
     data = blocked(table)
     lonely = data.assign(block=data["block"].where(np.arange(len(data)) > 0, "lonely"))
     smallest = data["block"].value_counts().index[-1]
     merged = data.assign(block=data["block"].where(np.arange(len(data)) > 0, smallest))
-    found, same = (estimate.effects(t, ARMS, ["support"]) for t in (lonely, merged))
+    found, same = (estimate.effects(trial(t, ARMS, ["support"])) for t in (lonely, merged))
     assert found["note"].str.startswith("2 blocks are pooled").all()
     np.testing.assert_allclose(found[NUMBERS], same[NUMBERS], rtol=1e-9)
 
@@ -162,11 +163,13 @@ def test_blocked_estimates_are_unbiased_and_cover():
                 "block": block.astype(str),
             }
         )
-        row = estimate.effects(data, ["a", "b"], ["y"]).iloc[0]
+        row = estimate.effects(trial(data, ["a", "b"], ["y"])).iloc[0]
         truth = 0.5 + 80 / 120
         gaps.append(row["estimate"] - truth)
         covered.append(row["conf_low"] <= truth <= row["conf_high"])
-        naive.append(estimate.effects(data.drop(columns="block"), ["a", "b"], ["y"])["estimate"][0] - truth)
+        naive.append(
+            estimate.effects(trial(data.drop(columns="block"), ["a", "b"], ["y"]))["estimate"][0] - truth
+        )
     assert abs(np.mean(gaps)) < 4 * np.std(gaps) / np.sqrt(150)
     assert np.mean(naive) > 0.3
     assert 0.89 <= np.mean(covered) <= 0.99
@@ -183,7 +186,7 @@ def test_clusters_have_cr2_errors_with_satterthwaite_degrees_of_freedom(table):
             dummies, data["support"].to_numpy(), "CR2", data["cluster"].to_numpy(), data["weight"].to_numpy()
         )
         theirs = regression.contrast(model, CONTRASTS)
-        found = estimate.effects(data, ARMS, ["support"])
+        found = estimate.effects(trial(data, ARMS, ["support"]))
         assert (found["se_type"] == "CR2").all()
         np.testing.assert_allclose(found[NUMBERS], theirs[NUMBERS], rtol=1e-9)
         assert found["df"].nunique() > 1 and (found["df"] < 100).all()
@@ -191,14 +194,14 @@ def test_clusters_have_cr2_errors_with_satterthwaite_degrees_of_freedom(table):
     even = table.sort_values("arm", kind="stable").assign(cluster=[f"k{i // 10}" for i in range(n)])
     means = even.groupby("cluster").agg(y=("support", "mean"), arm=("arm", "first"))
     a, b = (means.loc[means["arm"] == arm, "y"] for arm in ARMS[:2])
-    row = estimate.effects(even, ARMS, ["support"]).iloc[0]
+    row = estimate.effects(trial(even, ARMS, ["support"])).iloc[0]
     np.testing.assert_allclose(row["std_error"], np.sqrt(a.var() / 15 + b.var() / 15), rtol=1e-9)
     np.testing.assert_allclose(row["df"], 28, rtol=1e-9)
 
 
 def test_one_cluster_in_an_arm_spoils_only_its_contrasts(table):
     cluster = np.where(table["arm"] == "nano", "all", np.arange(len(table)) % 40).astype(str)
-    found = estimate.effects(table.assign(cluster=cluster), ARMS, ["support"]).set_index("contrast")
+    found = estimate.effects(trial(table.assign(cluster=cluster), ARMS, ["support"])).set_index("contrast")
     assert found.loc["nano - best", NUMBERS].isna().all()
     assert found.loc["nano - best", "note"] == "fewer than two clusters in 'nano'"
     assert found.loc["best - control", NUMBERS].notna().all()
@@ -215,21 +218,23 @@ def many(table, columns):
 
 def test_many_covariates_become_one_prognostic_score(table):
     data, covariates = many(table, 15)
-    found = estimate.effects(data, ARMS, ["support"], covariates)
+    found = estimate.effects(trial(data, ARMS, ["support"], adjust=covariates))
     lin = found[found["estimator"] == "lin"]
     assert (
         lin["note"].eq("adjusted for one prognostic score: 16 columns are too many for 150 respondents").all()
     )
     assert (lin["df"] == len(table) - 6).all()
-    full = estimate.effects(data, ARMS, ["support"], covariates[:15])
+    full = estimate.effects(trial(data, ARMS, ["support"], adjust=covariates[:15]))
     assert (full["note"] == "").all()
-    shuffled = estimate.effects(data.sample(frac=1, random_state=1), ARMS, ["support"], covariates)
+    shuffled = estimate.effects(
+        trial(data.sample(frac=1, random_state=1), ARMS, ["support"], adjust=covariates)
+    )
     np.testing.assert_allclose(found[NUMBERS], shuffled[NUMBERS], rtol=1e-8)
 
 
 def test_nobodys_score_depends_on_their_own_outcome_or_their_clusters(table):
     data, covariates = many(table, 5)
-    z = estimate.covariate_columns(data, covariates)[0]
+    z = covariate_columns(data, covariates)[0]
     y, w = data["support"].to_numpy(), data["weight"].to_numpy()
     arm = data["arm"].cat.codes.to_numpy()
     unit = np.arange(len(data)) // 3
@@ -257,7 +262,7 @@ def test_the_score_makes_small_trials_more_precise_and_covers():
             arm=pd.Categorical.from_codes(arm, ARMS), y=y, weight=1.0
         )
         covariates = [CovariateConfig(name=f"z{j}", kind="numeric") for j in range(20)]
-        found = estimate.effects(data, ARMS, ["y"], covariates)
+        found = estimate.effects(trial(data, ARMS, ["y"], adjust=covariates))
         dim, lin = (found[found["estimator"] == e].iloc[1] for e in ("dim", "lin"))
         covered.append(lin["conf_low"] <= 1.0 <= lin["conf_high"])
         errors.append(lin["std_error"] / dim["std_error"])
@@ -274,7 +279,7 @@ def test_average_marginal_effects_equal_statsmodels(table):
     dummies = np.column_stack([table["arm"] == arm for arm in ARMS[1:]]).astype(float)
     z = np.column_stack([table["age"], table["party"] == "blue", table["party"] == "none"]).astype(float)
     model = sm.Logit(table["sign"], np.hstack([np.ones((len(table), 1)), dummies, z])).fit(disp=0, tol=1e-12)
-    found = estimate.logit(table, ARMS, ["sign"], [AGE, PARTY], se_type="model").set_index(
+    found = estimate.logit(trial(table, ARMS), "sign", [AGE, PARTY], se_type="model").set_index(
         ["quantity", "contrast"]
     )
     margins = model.get_margeff(dummy=True)
@@ -291,7 +296,7 @@ def test_average_marginal_effects_equal_statsmodels(table):
     )
     model = sm.Logit(pair["sign"], x).fit(disp=0, tol=1e-12)
     margins = model.get_margeff(dummy=True)
-    row = estimate.logit(pair, ["control", "nano"], ["sign"], [AGE, PARTY], se_type="model").iloc[0]
+    row = estimate.logit(trial(pair, ["control", "nano"]), "sign", [AGE, PARTY], se_type="model").iloc[0]
     np.testing.assert_allclose(row["estimate"], margins.margeff[0], rtol=1e-7)
     np.testing.assert_allclose(row["std_error"], margins.margeff_se[0], rtol=1e-6)
     np.testing.assert_allclose(row["df"], len(pair) - 5)
@@ -314,14 +319,14 @@ def test_robust_errors_of_the_logit_equal_statsmodels(table):
 
 def test_without_covariates_the_marginal_effect_is_the_difference_in_means(table):
     for data in (table, weighted(table)):
-        ours = estimate.logit(data, ARMS, ["sign"])
+        ours = estimate.logit(trial(data, ARMS), "sign")
         ours = ours[ours["quantity"] == "average marginal effect"]
-        dim = estimate.effects(data, ARMS, ["sign"])
+        dim = estimate.effects(trial(data, ARMS, ["sign"]))
         np.testing.assert_allclose(ours[NUMBERS], dim[NUMBERS], rtol=1e-8)
 
 
 def test_risk_ratios_of_two_arms_are_katzs(table):
-    found = estimate.logit(table, ARMS, ["sign"], se_type="HC0").set_index(["quantity", "contrast"])
+    found = estimate.logit(trial(table, ARMS), "sign", se_type="HC0").set_index(["quantity", "contrast"])
     y = values(table, "sign")
     row = found.loc[("log risk ratio", "nano - control")]
     np.testing.assert_allclose(row["ratio"], y[2].mean() / y[0].mean(), rtol=1e-9)
@@ -334,27 +339,27 @@ def test_risk_ratios_of_two_arms_are_katzs(table):
 
 def test_separation_is_said_and_never_diverges(table):
     nobody = table.assign(sign=table["sign"].where(table["arm"] != "nano", 0.0))
-    found = estimate.logit(nobody, ARMS, ["sign"], [AGE])
+    found = estimate.logit(trial(nobody, ARMS), "sign", [AGE])
     lost = found["contrast"].str.startswith("nano")
     assert found.loc[lost, NUMBERS].isna().all(axis=None)
     assert found.loc[lost, "note"].eq("the outcome does not vary in 'nano'").all()
     assert found.loc[~lost, NUMBERS].notna().all(axis=None)
     perfect = table.assign(sign=(table["age"] > 50).astype(float))
-    found = estimate.logit(perfect, ARMS, ["sign"], [AGE])
+    found = estimate.logit(trial(perfect, ARMS), "sign", [AGE])
     assert found[NUMBERS].isna().all(axis=None)
     assert found["note"].eq("arms and covariates predict the outcome perfectly").all()
     assert len(found) == 9
 
 
 def test_fisher_and_chi_squared_equal_scipy(table):
-    found = estimate.proportions(table, ARMS, ["sign"])
+    found = estimate.proportions(trial(table, ARMS), "sign")
     for row, (later, earlier) in zip(found.itertuples(), ((1, 0), (2, 0), (2, 1)), strict=True):
         y = values(table, "sign")
         counts = [[v.sum(), (1 - v).sum()] for v in (y[earlier], y[later])]
         np.testing.assert_allclose(row.p_fisher, stats.fisher_exact(counts).pvalue, rtol=1e-9)
         chi2 = stats.chi2_contingency(counts, correction=False)
         np.testing.assert_allclose(row.p_chi2, chi2.pvalue, rtol=1e-9)
-    none = estimate.proportions(table.assign(sign=0.0), ARMS, ["sign"])
+    none = estimate.proportions(trial(table.assign(sign=0.0), ARMS), "sign")
     assert none[["std_error", "p_value", "p_fisher", "p_chi2"]].isna().all(axis=None)
     assert none["note"].eq("the outcome does not vary in either arm").all()
 
@@ -381,32 +386,32 @@ def test_proportional_odds_equal_statsmodels(table):
 
 
 def test_ordinal_of_two_categories_is_the_logit(table):
-    found = estimate.ordinal(table, ARMS, ["sign"], [AGE])
-    odds = estimate.logit(table, ARMS, ["sign"], [AGE], se_type="HC0")
+    found = estimate.ordinal(trial(table, ARMS), "sign", [AGE])
+    odds = estimate.logit(trial(table, ARMS), "sign", [AGE], se_type="HC0")
     odds = odds[odds["quantity"] == "log odds ratio"]
     np.testing.assert_allclose(found[NUMBERS], odds[NUMBERS], rtol=1e-6)
     assert found["parallel_p"].isna().all()
 
 
 def test_ordinal_knows_the_order_alone_and_duplicated_weights(table):
-    first = estimate.ordinal(table, ARMS, ["grade"], [AGE])
-    curved = estimate.ordinal(table.assign(grade=table["grade"] ** 3), ARMS, ["grade"], [AGE])
+    first = estimate.ordinal(trial(table, ARMS), "grade", [AGE])
+    curved = estimate.ordinal(trial(table.assign(grade=table["grade"] ** 3), ARMS), "grade", [AGE])
     pd.testing.assert_frame_equal(first, curved, rtol=1e-9)
-    turned = estimate.ordinal(table.assign(grade=-table["grade"]), ARMS, ["grade"], [AGE])
+    turned = estimate.ordinal(trial(table.assign(grade=-table["grade"]), ARMS), "grade", [AGE])
     np.testing.assert_allclose(turned["estimate"], -first["estimate"], rtol=1e-6)
     np.testing.assert_allclose(turned["parallel_chi2"], first["parallel_chi2"], rtol=1e-6)
     halves = pd.concat([table, table]).assign(weight=0.5)
     np.testing.assert_allclose(
-        estimate.ordinal(halves, ARMS, ["grade"], [AGE])["estimate"], first["estimate"], rtol=1e-6
+        estimate.ordinal(trial(halves, ARMS), "grade", [AGE])["estimate"], first["estimate"], rtol=1e-6
     )
-    reordered = estimate.ordinal(table, ARMS[::-1], ["grade"], [AGE])
+    reordered = estimate.ordinal(trial(table, ARMS[::-1]), "grade", [AGE])
     np.testing.assert_allclose(reordered["estimate"], -first["estimate"].to_numpy()[::-1], rtol=1e-6)
     np.testing.assert_allclose(reordered["std_error"], first["std_error"].to_numpy()[::-1], rtol=1e-6)
 
 
 def test_brants_test_equals_his_formula(table):
     """Brant (1990): model-based products of the binary fits, here with arms alone."""
-    found = estimate.ordinal(table, ARMS, ["grade"]).iloc[0]
+    found = estimate.ordinal(trial(table, ARMS), "grade").iloc[0]
     dummies = np.column_stack([table["arm"] == arm for arm in ARMS]).astype(float)
     n, grade = dummies.sum(axis=0), table["grade"].to_numpy()
     above = np.array([dummies.T @ (grade > c) / n for c in (1, 2, 3, 4)])
@@ -437,19 +442,19 @@ def test_parallel_odds_reject_only_what_is_not_parallel():
             latent = 0.5 * arm + noise * np.where(arm == 1, spread, 1)
             data = pd.DataFrame({"arm": pd.Categorical.from_codes(arm, ["a", "b"]), "weight": 1.0})
             data["y"] = np.digitize(latent, [-1.5, -0.5, 0.5, 1.5]).astype(float)
-            p.append(parallel_odds(arm_columns(data, ["a", "b"], "y")).p_value)
+            p.append(parallel_odds(arm_columns(trial(data, ["a", "b"]), "y")).p_value)
     assert 0.01 <= np.mean(np.array(found[1.0]) < 0.05) <= 0.10
     assert np.mean(np.array(found[3.0]) < 0.05) > 0.95
 
 
 def test_ordinal_of_degenerate_outcomes(table):
-    constant = estimate.ordinal(table.assign(grade=3.0), ARMS, ["grade"])
+    constant = estimate.ordinal(trial(table.assign(grade=3.0), ARMS), "grade")
     assert constant[NUMBERS].isna().all(axis=None) and constant["note"].str.contains("does not vary").all()
     apart = table.assign(grade=table["grade"] + 10 * (table["arm"] == "nano"))
-    found = estimate.ordinal(apart, ARMS, ["grade"])
+    found = estimate.ordinal(trial(apart, ARMS), "grade")
     assert found[NUMBERS].isna().all(axis=None)
     assert found["note"].str.startswith("arms and covariates predict the outcome perfectly").all()
-    alone = estimate.ordinal(table[table["arm"] == "best"], ARMS, ["grade"])
+    alone = estimate.ordinal(trial(table[table["arm"] == "best"], ARMS), "grade")
     assert alone[NUMBERS].isna().all(axis=None) and (alone["note"] != "").all()
 
 
@@ -457,7 +462,7 @@ def test_ordinal_of_degenerate_outcomes(table):
 
 
 def test_superiority_equals_brunner_and_munzel(table):
-    found = estimate.mann_whitney(table, ARMS, ["grade"])
+    found = estimate.mann_whitney(trial(table, ARMS), "grade")
     y = values(table, "grade")
     for row, (later, earlier) in zip(found.itertuples(), ((1, 0), (2, 0), (2, 1)), strict=True):
         test = stats.brunnermunzel(y[earlier], y[later], distribution="t")
@@ -474,30 +479,30 @@ def test_superiority_with_weights_and_clusters(table):
     data = weighted(table)
     w = [data.loc[data["arm"] == arm, "weight"].to_numpy() for arm in ARMS]
     y = values(data, "grade")
-    row = estimate.mann_whitney(data, ARMS, ["grade"]).iloc[1]
+    row = estimate.mann_whitney(trial(data, ARMS), "grade").iloc[1]
     wins = (np.sign(y[2][:, None] - y[0][None, :]) + 1) / 2
     brute = (wins * np.outer(w[2], w[0])).sum() / np.outer(w[2], w[0]).sum()
     np.testing.assert_allclose(row["estimate"], brute, rtol=1e-12)
     # Everybody twice in one cluster: the estimate and, but for CR2's degrees of freedom, its error stay.
-    alone = estimate.mann_whitney(table, ARMS, ["grade"])
-    twice = estimate.mann_whitney(pd.concat([table, table]), ARMS, ["grade"])
+    alone = estimate.mann_whitney(trial(table, ARMS), "grade")
+    twice = estimate.mann_whitney(trial(pd.concat([table, table]), ARMS), "grade")
     np.testing.assert_allclose(twice["estimate"], alone["estimate"], rtol=1e-12)
     np.testing.assert_allclose(twice["std_error"], alone["std_error"], rtol=1e-9)
     assert twice["se_type"].eq("placements, CR2").all() and (twice["df"] <= len(table)).all()
-    turned = estimate.mann_whitney(table, ARMS[::-1], ["grade"])
+    turned = estimate.mann_whitney(trial(table, ARMS[::-1]), "grade")
     np.testing.assert_allclose(turned["estimate"], 1 - alone["estimate"].to_numpy()[::-1], rtol=1e-12)
 
 
 def test_superiority_of_degenerate_arms(table):
     apart = table.assign(grade=table["grade"] + 10 * (table["arm"] == "nano"))
-    found = estimate.mann_whitney(apart, ARMS, ["grade"]).set_index("contrast")
+    found = estimate.mann_whitney(trial(apart, ARMS), "grade").set_index("contrast")
     row = found.loc["nano - best"]
     assert row["estimate"] == 1 and np.isnan(row["std_error"])
     assert row["note"] == "one arm is entirely above the other"
-    constant = estimate.mann_whitney(table.assign(grade=2.0), ARMS, ["grade"])
+    constant = estimate.mann_whitney(trial(table.assign(grade=2.0), ARMS), "grade")
     assert constant[NUMBERS].isna().all(axis=None)
     one = table.drop(table.index[table["arm"] == "nano"][1:])
-    found = estimate.mann_whitney(one, ARMS, ["grade"]).set_index("contrast")
+    found = estimate.mann_whitney(trial(one, ARMS), "grade").set_index("contrast")
     assert found.loc["nano - best", "note"] == "fewer than two observed respondents in 'nano'"
     assert found.loc["best - control", NUMBERS].notna().all()
 
@@ -506,27 +511,27 @@ def test_superiority_of_degenerate_arms(table):
 
 
 def test_ratios_of_counts_by_the_delta_method(table):
-    found = estimate.ratios(table, ARMS, ["visits"])
+    found = estimate.ratios(trial(table, ARMS), "visits")
     for row, (later, earlier) in zip(found.itertuples(), ((1, 0), (2, 0), (2, 1)), strict=True):
         b, a = (values(table, "visits")[i] for i in (later, earlier))
         np.testing.assert_allclose(row.ratio, b.mean() / a.mean(), rtol=1e-9)
         variance = sum(v.var(ddof=1) / len(v) / v.mean() ** 2 for v in (a, b))
         np.testing.assert_allclose(row.std_error, np.sqrt(variance), rtol=1e-9)
         np.testing.assert_allclose([row.ratio_low, row.ratio_high], np.exp([row.conf_low, row.conf_high]))
-    euros = estimate.ratios(table.assign(visits=100 * table["visits"]), ARMS, ["visits"])
+    euros = estimate.ratios(trial(table.assign(visits=100 * table["visits"]), ARMS), "visits")
     np.testing.assert_allclose(euros[NUMBERS], found[NUMBERS], rtol=1e-8)
     none = table.assign(visits=table["visits"].where(table["arm"] != "nano", 0.0))
-    lost = estimate.ratios(none, ARMS, ["visits"]).set_index("contrast")
+    lost = estimate.ratios(trial(none, ARMS), "visits").set_index("contrast")
     assert lost.loc["nano - best", NUMBERS].isna().all()
     assert lost.loc["nano - best", "note"] == "the mean is not positive in 'nano'"
     clustered = estimate.ratios(
-        table.assign(cluster=[f"k{i // 9}" for i in range(len(table))]), ARMS, ["visits"]
+        trial(table.assign(cluster=[f"k{i // 9}" for i in range(len(table))]), ARMS), "visits"
     )
     assert (clustered["se_type"] == "CR2").all() and (clustered["df"] < 100).all()
 
 
 def test_standardised_effects_are_in_sds_of_the_first_arm(table):
-    found = estimate.standardised(table, ARMS, ["support"]).set_index(["estimator", "contrast"])
+    found = estimate.standardised(trial(table, ARMS), "support").set_index(["estimator", "contrast"])
     y = values(table, "support")
     sd = y[0].std(ddof=1)
     for later, earlier in ((1, 0), (2, 0), (2, 1)):
@@ -543,10 +548,10 @@ def test_standardised_effects_are_in_sds_of_the_first_arm(table):
         if earlier == 0:
             variance += row["estimate"] * (centred**3).sum() / (n - 1) / n / sd**3
         np.testing.assert_allclose(row["std_error"], np.sqrt(variance), rtol=1e-9)
-    moved = estimate.standardised(table.assign(support=7 * table["support"] - 3), ARMS, ["support"])
+    moved = estimate.standardised(trial(table.assign(support=7 * table["support"] - 3), ARMS), "support")
     np.testing.assert_allclose(moved[NUMBERS], found[NUMBERS], rtol=1e-7)
     constant = table.assign(support=table["support"].where(table["arm"] != "control", 1.0))
-    lost = estimate.standardised(constant, ARMS, ["support"])
+    lost = estimate.standardised(trial(constant, ARMS), "support")
     assert lost[NUMBERS].isna().all(axis=None)
     assert lost["note"].eq("the outcome has no standard deviation in 'control'").all()
 
@@ -560,7 +565,7 @@ def test_errors_of_standardised_effects_are_their_spread(skewed):
         arm = np.arange(150) % 3
         noise = rng.exponential(size=150) if skewed else rng.normal(size=150)
         data = pd.DataFrame({"arm": pd.Categorical.from_codes(arm, ARMS), "y": noise + arm, "weight": 1.0})
-        table = estimate.standardised(data, ARMS, ["y"])
+        table = estimate.standardised(trial(data, ARMS), "y")
         found.append(table.loc[table["estimator"] == "hedges_g", ["estimate", "std_error"]].to_numpy())
     found = np.array(found)
     spread, error = found[:, :, 0].std(axis=0, ddof=1), found[:, :, 1].mean(axis=0)
@@ -571,7 +576,7 @@ def test_errors_of_standardised_effects_are_their_spread(skewed):
 
 
 def test_tests_of_all_arms_equal_scipy_and_statsmodels(table):
-    found = estimate.omnibus(table, ARMS, ["support"]).set_index("test")
+    found = estimate.omnibus(trial(table, ARMS, ["support"])).set_index("test")
     y = values(table, "support")
     kruskal = stats.kruskal(*y)
     np.testing.assert_allclose(found.loc["kruskal_wallis", "p_value"], kruskal.pvalue, rtol=1e-9)
@@ -579,9 +584,9 @@ def test_tests_of_all_arms_equal_scipy_and_statsmodels(table):
     np.testing.assert_allclose(found.loc["welch_oneway", "statistic"], welch.statistic, rtol=1e-9)
     np.testing.assert_allclose(found.loc["welch_oneway", "p_value"], welch.pvalue, rtol=1e-9)
     clusters = table.assign(cluster=[f"k{i // 9}" for i in range(len(table))])
-    found = estimate.omnibus(clusters, ARMS, ["support"]).set_index("test")
+    found = estimate.omnibus(trial(clusters, ARMS, ["support"])).set_index("test")
     assert found.loc["wald_F_CR2", "df2"] == 49 and np.isnan(found.loc["welch_oneway", "statistic"])
-    constant = estimate.omnibus(table.assign(support=1.0), ARMS, ["support"])
+    constant = estimate.omnibus(trial(table.assign(support=1.0), ARMS, ["support"]))
     assert constant["p_value"].isna().all() and (constant["note"] != "").all()
 
 
@@ -617,8 +622,10 @@ def test_the_specification_curve_is_ordered_and_marks_one_confirmatory_row(table
     passed = pd.array(child_rng(8, "passed").uniform(size=len(table)) > 0.2, dtype="boolean")
     passed[:5] = pd.NA
     data = weighted(table).assign(passed=passed)
-    found = estimate.robustness(data, ARMS, outcomes(*KINDS), [AGE, PARTY], registration=registered())
-    assert list(found.columns) == list(estimate.ROBUSTNESS_COLUMNS)
+    found = estimate.robustness(
+        trial(data, ARMS, outcomes(*KINDS), adjust=[AGE, PARTY], registration=registered())
+    )
+    assert list(found.columns) == list(Table.ROBUSTNESS.columns)
     for _, curve in found.groupby(["outcome", "contrast", "scale"]):
         assert (np.diff(curve["estimate"]) >= -1e-11).all()
         assert curve["rank"].tolist() == list(range(1, len(curve) + 1))
@@ -626,7 +633,7 @@ def test_the_specification_curve_is_ordered_and_marks_one_confirmatory_row(table
     assert len(confirmatory) == 1
     row = confirmatory.iloc[0]
     assert (row["estimator"], row["se_type"], row["sample"]) == ("dim", "HC2", "all")
-    main = estimate.effects(data, ARMS, ["sign"], registration=registered()).iloc[2]
+    main = estimate.effects(trial(data, ARMS, ["sign"], registration=registered())).iloc[2]
     np.testing.assert_allclose(row[NUMBERS].astype(float), main[NUMBERS].astype(float), rtol=1e-9)
     fits = found.groupby("outcome")["estimator"].agg(set)
     assert {"logit"} == fits["sign"] - fits["support"] and "ratio" in fits["visits"] - fits["grade"]
@@ -635,34 +642,34 @@ def test_the_specification_curve_is_ordered_and_marks_one_confirmatory_row(table
     dropped = found[found["sample"] == "passed checks"]
     kept = data[passed.fillna(True).astype(bool)]
     assert (dropped["n"] == len(kept)).all()
-    reordered = estimate.robustness(data.iloc[::-1], ARMS, outcomes(*KINDS), [AGE, PARTY])
+    reordered = estimate.robustness(trial(data.iloc[::-1], ARMS, outcomes(*KINDS), adjust=[AGE, PARTY]))
     np.testing.assert_allclose(reordered["estimate"], found["estimate"], rtol=1e-7)
 
 
 def test_the_curve_leaves_out_what_does_not_fit(table):
-    plain = estimate.robustness(table, ARMS, outcomes("sign"))
+    plain = estimate.robustness(trial(table, ARMS, outcomes("sign")))
     assert set(plain["sample"]) == {"all"} and set(plain["adjustment"]) == {"none"}
     clustered = table.assign(cluster=[f"k{i // 5}" for i in range(len(table))])
-    found = estimate.robustness(clustered, ARMS, outcomes("sign"), [AGE])
+    found = estimate.robustness(trial(clustered, ARMS, outcomes("sign"), adjust=[AGE]))
     assert set(found["se_type"]) == {"CR1", "CR2"}
-    empty = estimate.robustness(table, ARMS, [])
-    assert empty.empty and list(empty.columns) == list(estimate.ROBUSTNESS_COLUMNS)
+    empty = estimate.robustness(trial(table, ARMS, []))
+    assert empty.empty and list(empty.columns) == list(Table.ROBUSTNESS.columns)
 
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_every_table_survives_an_arm_with_hardly_anybody(table, left):
     data = table.drop(table.index[table["arm"] == "nano"][left:])
-    found = estimate.robustness(data, ARMS, outcomes(*KINDS), [AGE])
+    found = estimate.robustness(trial(data, ARMS, outcomes(*KINDS), adjust=[AGE]))
     lost = found["contrast"].str.startswith("nano")
     assert found.loc[lost, NUMBERS].isna().all(axis=None) and (found.loc[lost, "note"] != "").all()
     assert found.loc[~lost, NUMBERS].notna().all(axis=None)
     for tables in (
-        estimate.standardised(data, ARMS, ["support"]),
-        estimate.proportions(data, ARMS, ["sign"]),
+        estimate.standardised(trial(data, ARMS), "support"),
+        estimate.proportions(trial(data, ARMS), "sign"),
     ):
         rows = tables[~tables["contrast"].str.startswith("nano")]
         assert rows[[c for c in NUMBERS if c != "df"]].notna().all(axis=None)
-    assert estimate.omnibus(data, ARMS, ["support"])["note"].str.contains("'nano'").all()
+    assert estimate.omnibus(trial(data, ARMS, ["support"]))["note"].str.contains("'nano'").all()
 
 
 def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
@@ -677,7 +684,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             "n": 3003,
         }
     )
-    return estimate.equivalence(effects, {outcome: sesoi})
+    return estimate.equivalence(trial(None, ARMS, sesoi={outcome: sesoi}), effects)
 
 
 @pytest.mark.parametrize(
@@ -735,12 +742,12 @@ def test_sentences_say_what_the_data_exclude(value, error, non_superiority, sent
     found = row_of(value, error)
     assert found["non_superiority"].item() == non_superiority
     labelled = [OutcomeConfig(name="sign", kind="binary", label="signs")]
-    assert estimate.sentences(found, ARMS, labelled)["sentence"].item() == sentence
+    assert estimate.sentences(trial(None, ARMS, labelled), found)["sentence"].item() == sentence
 
 
 def test_ends_are_rounded_outwards():
     found = row_of(0.0, 0.123, 0.5, "support")
-    text = estimate.sentences(found, ARMS, outcomes("support"))["sentence"].item()
+    text = estimate.sentences(trial(None, ARMS, outcomes("support")), found)["sentence"].item()
     assert found["conf_high"].item() == pytest.approx(0.2024, abs=1e-4)
     assert "more than 0.21 " in text and "0.20 " not in text
 
@@ -761,15 +768,15 @@ def test_every_kind_of_outcome_has_its_scales():
     )
     kinds = {"yes": "binary", "grade": "ordinal", "number": "continuous", "euros": "count"}
     outcomes = [OutcomeConfig(name=name, kind=kind, range=[1, 5]) for name, kind in kinds.items()]
-    found = estimate.scales(table, ["a", "b", "c"], outcomes)
-    assert list(found.columns) == list(estimate.SCALE_COLUMNS)
+    found = estimate.scales(trial(table, ["a", "b", "c"], outcomes))
+    assert list(found.columns) == list(Table.SCALES.columns)
     assert found.groupby("outcome")["estimator"].unique().map(set).to_dict() == {
         "yes": {"logit", "proportions"},
         "grade": {"ordinal", "mann_whitney", "cohen_d", "hedges_g"},
         "number": {"mann_whitney", "cohen_d", "hedges_g"},
         "euros": {"ratio", "mann_whitney", "cohen_d", "hedges_g"},
     }
-    alone = estimate.mann_whitney(table, ["a", "b", "c"], ["number"])
+    alone = estimate.mann_whitney(trial(table, ["a", "b", "c"]), "number")
     own = found[(found["outcome"] == "number") & (found["estimator"] == "mann_whitney")]
     assert own["estimate"].tolist() == alone["estimate"].tolist()
-    assert estimate.scales(table, ["a", "b", "c"], []).empty
+    assert estimate.scales(trial(table, ["a", "b", "c"], [])).empty

@@ -11,9 +11,11 @@ from scipy import optimize, special
 
 from nanotarget import estimate
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import Table
 from nanotarget.estimate.ipw import LEAST_PROBABILITY, PENALTY, penalised_logit
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 ARMS = ["control", "best", "nano"]
 AGE = CovariateConfig(name="age", kind="numeric")
@@ -59,8 +61,8 @@ def pick(found, **where):
 
 
 def test_interactions_equal_one_regression_of_statsmodels(table):
-    found = estimate.differential_attrition(table, ARMS, ["y"], [AGE, PARTY])
-    assert list(found.columns) == list(estimate.DIFFERENTIAL_COLUMNS)
+    found = estimate.differential_attrition(trial(table, ARMS, ["y"], covariates=[AGE, PARTY]))
+    assert list(found.columns) == list(Table.DIFFERENTIAL_ATTRITION.columns)
     assert found["covariate"].tolist() == ["age", "party", "(all)"]
     dummies = np.column_stack([table["arm"] == arm for arm in ARMS]).astype(float)
     blocks = {
@@ -88,9 +90,9 @@ def test_interactions_equal_one_regression_of_statsmodels(table):
 
 
 def test_interactions_neither_depend_on_the_order_of_arms_nor_of_levels(table):
-    first = estimate.differential_attrition(table, ARMS, ["y"], [AGE, PARTY])
+    first = estimate.differential_attrition(trial(table, ARMS, ["y"], covariates=[AGE, PARTY]))
     turned = CovariateConfig(name="party", kind="categorical", levels=["none", "red", "blue"])
-    second = estimate.differential_attrition(table[::-1], ARMS[::-1], ["y"], [AGE, turned])
+    second = estimate.differential_attrition(trial(table[::-1], ARMS[::-1], ["y"], covariates=[AGE, turned]))
     pd.testing.assert_frame_equal(first, second, rtol=1e-8)
 
 
@@ -99,18 +101,23 @@ def test_interactions_that_cannot_be_tested_say_why(table):
     table = table.assign(same=table["arm"].cat.codes.astype(float), lost=np.nan)
     rare = np.where(np.arange(len(table)) == np.flatnonzero(table["arm"] == "nano")[0], "blue", "red")
     table = table.assign(party=pd.Categorical(rare, PARTY.levels))
-    found = estimate.differential_attrition(table, ARMS, ["y", "full", "lost"], [with_arm, PARTY])
+    found = estimate.differential_attrition(
+        trial(table, ARMS, ["y", "full", "lost"], covariates=[with_arm, PARTY])
+    )
     assert found[["wald_f", "p_value", "p_adjusted"]].isna().all(axis=None)
     assert pick(found, outcome="y")["note"].str.startswith("not testable").all()
     assert set(pick(found, outcome="full")["note"]) == {"nobody is missing"}
     assert set(pick(found, outcome="lost")["note"]) == {"everybody is missing"}
     # Two arms without attrition have slopes of zero without error.
     two = table.assign(y=table["y"].where(table["arm"] == "control", 0.0))
-    note = estimate.differential_attrition(two, ARMS, ["y"], [AGE])["note"][0]
+    note = estimate.differential_attrition(trial(two, ARMS, ["y"], covariates=[AGE]))["note"][0]
     assert note.startswith("not testable: too few")
     one = table[table["arm"] == "nano"]
-    assert estimate.differential_attrition(one, ARMS, ["y"], [AGE])["note"][0] == "there is only one arm"
-    part = estimate.differential_attrition(table, ARMS, ["y"], [AGE, with_arm]).iloc[-1]
+    assert (
+        estimate.differential_attrition(trial(one, ARMS, ["y"], covariates=[AGE]))["note"][0]
+        == "there is only one arm"
+    )
+    part = estimate.differential_attrition(trial(table, ARMS, ["y"], covariates=[AGE, with_arm])).iloc[-1]
     assert part["p_value"] < 1e-6
     assert part["note"] == "without same, which some arm cannot tell"
 
@@ -122,7 +129,9 @@ def test_interactions_have_their_size():
     chance = 0.5 + 0.1 * data["arm"].cat.codes + 0.1 * np.clip(data["age"], -2, 2)
     names = [f"y{i}" for i in range(600)]
     answers = pd.DataFrame({name: np.where(rng.random(300) < chance, 0.0, np.nan) for name in names})
-    found = estimate.differential_attrition(pd.concat([data, answers], axis=1), ARMS, names, [AGE])
+    found = estimate.differential_attrition(
+        trial(pd.concat([data, answers], axis=1), ARMS, names, covariates=[AGE])
+    )
     assert (found["p_value"] < 0.05).mean() == pytest.approx(0.05, abs=0.022)
 
 
@@ -147,8 +156,8 @@ def brute_bounds(later, earlier, copies):
 def test_bounds_trim_exactly_the_share(table, kind):
     change = {"continuous": lambda y: y, "binary": lambda y: y > 1, "ties": lambda y: np.round(y)}[kind]
     table["y"] = change(table["y"]).astype(float).where(table["y"].notna())
-    found = estimate.lee_bounds(table, ARMS, ["y"])
-    assert list(found.columns) == list(estimate.LEE_COLUMNS)
+    found = estimate.lee_bounds(trial(table, ARMS, ["y"]))
+    assert list(found.columns) == list(Table.LEE.columns)
     for later, earlier in estimate.pairs(ARMS):
         parts = [table.loc[table["arm"] == arm, "y"] for arm in (later, earlier)]
         rows = pick(found, contrast=f"{later} - {earlier}", trimming="fraction")
@@ -166,14 +175,16 @@ def test_errors_are_those_of_proposition_3(table):
     more = pd.Series(np.r_[child_rng(1, "more").normal(size=80), np.full(20, np.nan)])
     fewer = pd.Series(np.r_[child_rng(1, "fewer").normal(size=60), np.full(40, np.nan)])
     data = pd.DataFrame({"y": pd.concat([fewer, more]), "arm": ["a"] * 100 + ["b"] * 100, "weight": 1.0})
-    found = pick(estimate.lee_bounds(data, ["a", "b"], ["y"]), trimming="fraction")
+    found = pick(estimate.lee_bounds(trial(data, ["a", "b"], ["y"])), trimming="fraction")
     kept = np.sort(more.dropna())[20:]
     mean, threshold, share = kept.mean(), kept[0], 0.25
     variance = kept.var() / 60 + (threshold - mean) ** 2 * share / 60
     variance += (threshold - mean) ** 2 * (0.2 / 80 + 0.4 / 60) + fewer.var(ddof=0) / 60
     assert found["std_error"][1] == pytest.approx(np.sqrt(variance), rel=1e-9)
     assert found["trim_share"][1] == pytest.approx(share)
-    turned = pick(estimate.lee_bounds(data.assign(y=-data["y"]), ["a", "b"], ["y"]), trimming="fraction")
+    turned = pick(
+        estimate.lee_bounds(trial(data.assign(y=-data["y"]), ["a", "b"], ["y"])), trimming="fraction"
+    )
     np.testing.assert_allclose(turned["estimate"], -found["estimate"][::-1])
     np.testing.assert_allclose(turned["std_error"], found["std_error"][::-1])
 
@@ -182,14 +193,15 @@ def test_weights_stand_for_people(table):
     """Integer weights give the bounds of repeated people; as clusters these have the weights' errors."""
     weight = child_rng(2, "copies").integers(1, 4, len(table))
     heavy = pick(
-        estimate.lee_bounds(table.assign(weight=weight.astype(float)), ARMS, ["y"]), trimming="fraction"
+        estimate.lee_bounds(trial(table.assign(weight=weight.astype(float)), ARMS, ["y"])),
+        trimming="fraction",
     )
     copies = table.loc[np.repeat(table.index, weight)]
     copies = copies.assign(cluster=copies.index.astype(str))
-    repeated = pick(estimate.lee_bounds(copies, ARMS, ["y"]), trimming="fraction")
+    repeated = pick(estimate.lee_bounds(trial(copies, ARMS, ["y"])), trimming="fraction")
     np.testing.assert_allclose(heavy["estimate"], repeated["estimate"], rtol=1e-9)
     np.testing.assert_allclose(heavy["std_error"], repeated["std_error"] * np.sqrt(199 / 200), rtol=1e-9)
-    whole = pick(estimate.lee_bounds(copies, ARMS, ["y"]), trimming="whole")
+    whole = pick(estimate.lee_bounds(trial(copies, ARMS, ["y"])), trimming="whole")
     assert whole["estimate"].isna().all()
     assert whole["note"].str.contains("not for survey weights or clusters").all()
 
@@ -197,11 +209,11 @@ def test_weights_stand_for_people(table):
 @pytest.mark.parametrize("change", [weighted, lambda t: t.assign(y=np.round(t["y"]))])
 def test_bounds_neither_depend_on_row_order_nor_on_the_order_of_arms(table, change):
     table = change(table)
-    first = estimate.lee_bounds(table, ARMS, ["y"])
+    first = estimate.lee_bounds(trial(table, ARMS, ["y"]))
     shuffled = table.sample(frac=1, random_state=1)
     shuffled["weight"] *= 3
-    pd.testing.assert_frame_equal(first, estimate.lee_bounds(shuffled, ARMS, ["y"]), rtol=1e-9)
-    turned = estimate.lee_bounds(table, ARMS[::-1], ["y"])
+    pd.testing.assert_frame_equal(first, estimate.lee_bounds(trial(shuffled, ARMS, ["y"])), rtol=1e-9)
+    turned = estimate.lee_bounds(trial(table, ARMS[::-1], ["y"]))
     for trimming in ("fraction", "whole"):
         a, b = (pick(t, trimming=trimming) for t in (first, turned))
         np.testing.assert_allclose(b["estimate"], -a["estimate"][::-1], rtol=1e-9)
@@ -224,12 +236,12 @@ def test_whole_people_are_trimmed_by_exact_counts(people, answers):
     expected = [y[kept].mean() - fewer.mean() for kept in sides]
     for seed in range(3):
         shuffled = data.assign(weight=1.0).sample(frac=1, random_state=seed)
-        rows = pick(estimate.lee_bounds(shuffled, ["a", "b"], ["y"]), trimming="whole")
+        rows = pick(estimate.lee_bounds(trial(shuffled, ["a", "b"], ["y"])), trimming="whole")
         np.testing.assert_allclose(rows["estimate"], expected, rtol=1e-9)
 
 
 def test_imbens_manski_intervals_solve_their_equation(table):
-    found = estimate.lee_bounds(table, ARMS, ["y"], alpha=0.1)
+    found = estimate.lee_bounds(trial(table, ARMS, ["y"], alpha=0.1))
     for _, (low, high) in itertools.groupby(
         found.to_dict("records"), lambda r: (r["contrast"], r["trimming"])
     ):
@@ -244,8 +256,8 @@ def test_imbens_manski_intervals_solve_their_equation(table):
 
 
 def test_equal_response_rates_give_the_difference_in_means(table):
-    complete = estimate.lee_bounds(table, ARMS, ["full"])
-    dim = estimate.effects(table, ARMS, ["full"])
+    complete = estimate.lee_bounds(trial(table, ARMS, ["full"]))
+    dim = estimate.effects(trial(table, ARMS, ["full"]))
     for bound, trimming in itertools.product(("lower", "upper"), ("fraction", "whole")):
         rows = pick(complete, bound=bound, trimming=trimming)
         np.testing.assert_allclose(rows["estimate"], dim["estimate"], rtol=1e-9)
@@ -254,7 +266,7 @@ def test_equal_response_rates_give_the_difference_in_means(table):
         assert (rows["trim_share"] == 0).all() and (rows["trimmed_arm"] == "").all()
         assert rows["note"].str.startswith("response rates are equal").all()
     table["y"] = table["full"].where(table.groupby("arm", observed=True).cumcount() % 4 > 0)
-    equal = estimate.lee_bounds(table, ARMS, ["y"])
+    equal = estimate.lee_bounds(trial(table, ARMS, ["y"]))
     np.testing.assert_allclose(equal["estimate"], equal["naive"], rtol=1e-9)
     # Who would have been trimmed is not known, so that the error is not smaller than with everybody.
     assert (equal["std_error"].to_numpy() > complete["std_error"].to_numpy()).all()
@@ -267,7 +279,7 @@ def test_bounds_of_bad_data_are_missing_and_say_why(table):
     table.loc[arm == "control", ["y", "constant"]] = np.nan
     table.loc[np.flatnonzero(arm == "control")[0], ["y", "constant"]] = 1.0
     table.loc[np.flatnonzero(arm == "best")[:9], "constant"] = np.nan
-    found = estimate.lee_bounds(table, [*ARMS, "nobody"], ["y", "constant"])
+    found = estimate.lee_bounds(trial(table, [*ARMS, "nobody"], ["y", "constant"]))
     assert len(found) == 2 * 6 * 4
     rows = pick(found, outcome="y")
     assert rows[NUMBERS].isna().all(axis=None)
@@ -279,11 +291,11 @@ def test_bounds_of_bad_data_are_missing_and_say_why(table):
 
 
 def test_monotonicity_is_in_the_note(table):
-    rows = pick(estimate.lee_bounds(table, ARMS, ["y"]), contrast="nano - control")
+    rows = pick(estimate.lee_bounds(trial(table, ARMS, ["y"])), contrast="nano - control")
     assert (rows["rate_p"] < 0.05).all() and (rows["trimmed_arm"] == "nano").all()
     assert set(rows["note"]) == {"assumes that whoever answers in 'control' would also answer in 'nano'"}
     near = table.assign(y=table["full"].where(np.arange(600) % 7 > 0))
-    assert estimate.lee_bounds(near, ARMS, ["y"])["note"].str.contains("direction is uncertain").all()
+    assert estimate.lee_bounds(trial(near, ARMS, ["y"]))["note"].str.contains("direction is uncertain").all()
 
 
 @pytest.mark.parametrize("discrete", [False, True])
@@ -310,7 +322,7 @@ def test_bounds_and_their_intervals_cover_the_truth(discrete):
             "weight": 1.0,
         }
     )
-    bounds = pick(estimate.lee_bounds(big, ["a", "b"], ["y"]), trimming="fraction")["estimate"]
+    bounds = pick(estimate.lee_bounds(trial(big, ["a", "b"], ["y"])), trimming="fraction")["estimate"]
     assert bounds[0] < effect < bounds[1]
     assert abs(np.nanmean(big["y"][len(low) :]) - np.nanmean(big["y"][: len(low)]) - effect) > 0.05
     arm = np.repeat(["a", "b"], 300)
@@ -321,7 +333,7 @@ def test_bounds_and_their_intervals_cover_the_truth(discrete):
 
     reps = [f"y{i}" for i in range(800)]
     data = pd.DataFrame({name: answers() for name in reps}).assign(arm=arm, weight=1.0)
-    rows = pick(estimate.lee_bounds(data, ["a", "b"], reps), trimming="fraction")
+    rows = pick(estimate.lee_bounds(trial(data, ["a", "b"], reps)), trimming="fraction")
     own = (rows["conf_low"] <= np.tile(bounds, 800)) & (np.tile(bounds, 800) <= rows["conf_high"])
     rows = pick(rows, bound="lower")
     # An effect at the end of the bounds is covered as often as it should be, one inside more often.
@@ -387,8 +399,8 @@ def stacked(y, weight, z):
 
 def test_weighted_means_equal_stacked_equations(table):
     table = weighted(table)
-    found = estimate.ipw_effects(table, ARMS, ["y"], [AGE, PARTY])
-    assert list(found.columns) == list(estimate.IPW_COLUMNS)
+    found = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE, PARTY]))
+    assert list(found.columns) == list(Table.IPW.columns)
     z = np.column_stack([table["age"], table["party"] == "blue", table["party"] == "none"]).astype(float)
     z = z - np.average(z, axis=0, weights=table["weight"])
     z = z / z.std(axis=0)
@@ -408,7 +420,7 @@ def test_weights_remove_the_bias_of_the_naive_difference():
     rng = child_rng(8, "weights remove bias")
     rows = []
     for _ in range(120):
-        rows.append(estimate.ipw_effects(sample(rng), ARMS, ["y"], [AGE, PARTY]).iloc[1])
+        rows.append(estimate.ipw_effects(trial(sample(rng), ARMS, ["y"], adjust=[AGE, PARTY])).iloc[1])
     found = pd.DataFrame(rows)
     truth = 1.0
     spread = found["estimate"].std()
@@ -421,23 +433,25 @@ def test_weights_remove_the_bias_of_the_naive_difference():
 
 def test_nobody_missing_gives_the_difference_in_means(table):
     table = weighted(table)
-    found = estimate.ipw_effects(table, ARMS, ["full"], [AGE])
-    dim = estimate.effects(table, ARMS, ["full"])
+    found = estimate.ipw_effects(trial(table, ARMS, ["full"], adjust=[AGE]))
+    dim = estimate.effects(trial(table, ARMS, ["full"]))
     columns = [*ESTIMATE_COLUMNS, "contrast", "p_adjusted"]
     pd.testing.assert_frame_equal(found[columns], dim[columns], rtol=1e-9)
     # Without covariates everybody in an arm has the same probability.
-    plain = estimate.ipw_effects(table, ARMS, ["y"], [])
-    dim = estimate.effects(table, ARMS, ["y"])
+    plain = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[]))
+    dim = estimate.effects(trial(table, ARMS, ["y"]))
     pd.testing.assert_frame_equal(plain[columns], dim[columns], rtol=1e-9)
 
 
 def test_weighted_effects_depend_on_neither_row_order_nor_scale_nor_order_of_arms(table):
     table = weighted(table)
-    first = estimate.ipw_effects(table, ARMS, ["y"], [AGE, PARTY])
+    first = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE, PARTY]))
     other = table.sample(frac=1, random_state=2)
     other = other.assign(weight=other["weight"] * 9, age=other["age"] * 100 + 7)
-    pd.testing.assert_frame_equal(first, estimate.ipw_effects(other, ARMS, ["y"], [AGE, PARTY]), rtol=1e-6)
-    turned = estimate.ipw_effects(table, ARMS[::-1], ["y"], [AGE, PARTY])
+    pd.testing.assert_frame_equal(
+        first, estimate.ipw_effects(trial(other, ARMS, ["y"], adjust=[AGE, PARTY])), rtol=1e-6
+    )
+    turned = estimate.ipw_effects(trial(table, ARMS[::-1], ["y"], adjust=[AGE, PARTY]))
     np.testing.assert_allclose(turned["estimate"], -first["estimate"][::-1], rtol=1e-9)
     np.testing.assert_allclose(turned["std_error"], first["std_error"][::-1], rtol=1e-9)
 
@@ -448,7 +462,7 @@ def test_weights_are_cut_and_counted(table):
     keep = np.flatnonzero(far & control)[0]
     table["y"] = table["full"].where(~(far & control) | (np.arange(600) == keep))
     table["age"] = np.where(far, -10.0, table["age"])
-    found = estimate.ipw_effects(table, ARMS, ["y"], [AGE])
+    found = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE]))
     assert found["n_cut"].tolist() == [1, 1, 0]
     assert found["largest_weight"].tolist()[:2] == [1 / LEAST_PROBABILITY] * 2
     assert (found["n_effective"] < found["n"]).all()
@@ -459,7 +473,7 @@ def test_weighted_effects_of_bad_data(table):
     table["apart"] = (table["y"].isna()).astype(float)
     table["flat"] = table["y"] * 0
     apart = CovariateConfig(name="apart", kind="numeric")
-    found = estimate.ipw_effects(table, [*ARMS, "nobody"], ["y", "flat"], [apart, AGE])
+    found = estimate.ipw_effects(trial(table, [*ARMS, "nobody"], ["y", "flat"], adjust=[apart, AGE]))
     rows = pick(found, outcome="y").set_index("contrast")
     assert np.isfinite(rows.loc["nano - control", NUMBERS].astype(float)).all()
     others = rows.drop("nano - control")
@@ -472,7 +486,7 @@ def test_weighted_effects_of_bad_data(table):
 def test_clusters_of_copies_have_the_error_of_one_copy(table):
     twice = pd.concat([table, table])
     twice = twice.assign(cluster=twice.index.astype(str), weight=0.5)
-    one, two = (estimate.ipw_effects(t, ARMS, ["y"], [AGE]) for t in (table, twice))
+    one, two = (estimate.ipw_effects(trial(t, ARMS, ["y"], adjust=[AGE])) for t in (table, twice))
     np.testing.assert_allclose(one["estimate"], two["estimate"], rtol=0.01)
     np.testing.assert_allclose(one["std_error"], two["std_error"], rtol=0.01)
     assert two["df"].tolist() == one["df"].tolist()

@@ -15,6 +15,7 @@ from nanotarget.estimate import randomization
 from nanotarget.estimate.randomization import Scheme, randomization_distribution, randomization_inference
 from nanotarget.estimate.tables import Table
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 ARMS = ["control <br>", "best - of all", "nano"]
 FAR = 4.5  # Monte Carlo errors that chance hardly ever explains
@@ -104,8 +105,8 @@ def designs():
 @pytest.mark.parametrize("scheme, table", list(designs()))
 def test_every_scheme_gives_the_p_values_of_all_its_assignments(scheme, table):
     draws = 20_000
-    found = randomization_inference(table, ARMS, ["y"], 1, draws)
-    assert list(found.columns) == list(randomization.RANDOMIZATION_COLUMNS)
+    found = randomization_inference(trial(table, ARMS, ["y"]), 1, draws)
+    assert list(found.columns) == list(Table.RANDOMIZATION_INFERENCE.columns)
     assert set(found["scheme"]) == {scheme}
     for row, (later, earlier) in zip(found.itertuples(), estimate.pairs(ARMS), strict=True):
         effect, error, exact = enumerated(table, later, earlier)
@@ -135,7 +136,7 @@ def test_the_error_is_hc2_and_for_clusters_of_one_size_cr2():
         "HC2, blocks": (plain.assign(block=block.astype(str)), sm.OLS(y, dummies).fit().HC2_se[0]),
     }
     for name, (table, error) in cases.items():
-        found = randomization_inference(table, ARMS[:2], ["y"], 1, 10)
+        found = randomization_inference(trial(table, ARMS[:2], ["y"]), 1, 10)
         assert found["std_error"][0] == pytest.approx(error, rel=1e-10), name
 
 
@@ -143,12 +144,18 @@ def test_estimates_are_the_differences_in_means_of_the_effects_table():
     rng = child_rng(3, "effects")
     arm = rng.permutation(np.arange(200) % 3)
     table = experiment(arm, y=rng.normal(size=200), weight=rng.uniform(0.5, 2, 200))
-    found, theirs = randomization_inference(table, ARMS, ["y"], 1, 10), estimate.effects(table, ARMS, ["y"])
+    found, theirs = (
+        randomization_inference(trial(table, ARMS, ["y"]), 1, 10),
+        estimate.effects(trial(table, ARMS, ["y"])),
+    )
     np.testing.assert_allclose(found["estimate"], theirs["estimate"], rtol=1e-10)
     # Weighted: leverages at their mean, so nearly the same.
     np.testing.assert_allclose(found["std_error"], theirs["std_error"], rtol=0.01)
     table["weight"] = 3.0
-    found, theirs = randomization_inference(table, ARMS, ["y"], 1, 10), estimate.effects(table, ARMS, ["y"])
+    found, theirs = (
+        randomization_inference(trial(table, ARMS, ["y"]), 1, 10),
+        estimate.effects(trial(table, ARMS, ["y"])),
+    )
     np.testing.assert_allclose(found["std_error"], theirs["std_error"], rtol=1e-10)
 
 
@@ -157,9 +164,8 @@ def test_in_large_samples_it_agrees_with_the_t_test():
     arm = rng.permutation(np.arange(900) % 3)
     table = experiment(arm, y=rng.normal(size=900) + 0.1 * arm)
     draws = 10_000
-    found, theirs = (
-        f(table, ARMS, ["y"]) for f in (lambda *a: randomization_inference(*a, 1), estimate.effects)
-    )
+    trial_of_y = trial(table, ARMS, ["y"])
+    found, theirs = randomization_inference(trial_of_y, 1), estimate.effects(trial_of_y)
     p = theirs["p_value"].to_numpy()
     assert (np.abs(found["p_value"] - p) < FAR * np.sqrt(p * (1 - p) / draws) + 0.002).all()
     assert found["p_value"].min() < 0.1
@@ -181,11 +187,11 @@ def test_drawing_counts_of_alike_people_is_drawing_their_labels(monkeypatch):
     )
     for units_per_kind in (0, np.inf):
         monkeypatch.setattr(randomization, "UNITS_PER_KIND", units_per_kind)
-        found = randomization_inference(table, ARMS[:2], ["y"], 1, draws)
+        found = randomization_inference(trial(table, ARMS[:2], ["y"]), 1, draws)
         for p, truth in zip(found.loc[0, P_VALUES], exact, strict=True):
             assert abs(p - truth) < FAR * np.sqrt(truth * (1 - truth) / draws) + 1 / draws
         distributions.append(
-            randomization_distribution(table, ARMS[:2], ["y"], 1, draws).set_index("low")["draws"]
+            randomization_distribution(trial(table, ARMS[:2], ["y"]), 1, draws).set_index("low")["draws"]
         )
     assert max(routes) > 1 and min(routes) == 1, "both routes were taken"
     counts = pd.concat(distributions, axis=1).fillna(0).to_numpy()
@@ -207,13 +213,13 @@ def test_the_interval_holds_the_constant_effects_that_are_not_rejected():
         plain.assign(cluster=np.repeat([f"{i:02d}" for i in range(36)], sizes)),
     ]
     for table in schemes:
-        found = randomization_inference(table, ARMS, ["y"], 1, 999, alpha=0.1)
+        found = randomization_inference(trial(table, ARMS, ["y"], alpha=0.1), 1, 999)
         for i, (later, _) in enumerate(estimate.pairs(ARMS)):
             row = found.loc[i]
             for bound, outward in ((row["conf_low"], -1), (row["conf_high"], 1)):
                 for tau, accepted in ((bound - outward * 1e-6, True), (bound + outward * 1e-6, False)):
                     shifted = table.assign(y=table["y"] - tau * (table["arm"] == later))
-                    p = randomization_inference(shifted, ARMS, ["y"], 1, 999)["p_value"][i]
+                    p = randomization_inference(trial(shifted, ARMS, ["y"]), 1, 999)["p_value"][i]
                     assert (p > 0.1) == accepted, (later, tau)
 
 
@@ -229,7 +235,7 @@ def test_under_the_sharp_null_it_rejects_as_often_as_it_should():
     rng, runs = child_rng(7, "size"), 500
     arm = np.repeat([0, 1, 2], [8, 14, 6])
     table, names = many(arm, lambda: rng.exponential(size=28) * np.where(arm == 2, 5, 1), runs)
-    found = randomization_inference(table, ARMS, names, 1, 199)
+    found = randomization_inference(trial(table, ARMS, names), 1, 199)
     rate = (found.loc[found["contrast"] == f"{ARMS[1]} - {ARMS[0]}", P_VALUES] <= 0.1).mean()
     assert (np.abs(rate - 0.1) < FAR * np.sqrt(0.09 / runs)).all(), rate
 
@@ -238,7 +244,7 @@ def test_intervals_cover_a_constant_effect():
     rng, runs = child_rng(8, "coverage"), 500
     arm = np.repeat([0, 1], [12, 20])
     table, names = many(arm, lambda: rng.exponential(size=32) + 0.7 * arm, runs, ARMS[:2])
-    found = randomization_inference(table, ARMS[:2], names, 1, 199, alpha=0.1)
+    found = randomization_inference(trial(table, ARMS[:2], names, alpha=0.1), 1, 199)
     covered = (found["conf_low"] <= 0.7) & (found["conf_high"] >= 0.7)
     assert abs(covered.mean() - 0.9) < FAR * np.sqrt(0.09 / runs)
     assert 0.5 < (found["conf_high"] - found["conf_low"]).median() < 2
@@ -263,7 +269,7 @@ def test_studentised_it_keeps_its_size_when_only_the_means_are_equal():
     rng, runs, draws = child_rng(9, "weak null"), 500, 199
     arm = np.repeat([0, 1], [120, 30])
     table, names = many(arm, lambda: rng.normal(size=150) * np.where(arm == 1, 3.0, 1.0), runs, ARMS[:2])
-    found = randomization_inference(table, ARMS[:2], names, 1, draws)
+    found = randomization_inference(trial(table, ARMS[:2], names), 1, draws)
     plain = []
     for name in names:
         means = differences(table[name].to_numpy(), permuted(arm, draws, rng))[0]
@@ -277,7 +283,7 @@ def test_a_pair_does_not_depend_on_the_other_arms():
     arm = rng.permutation(np.arange(60) % 3)
     y = rng.normal(size=60)
     first, other = (
-        randomization_inference(experiment(arm, y=y + shift * (arm == 2)), ARMS, ["y"], 1, 999)
+        randomization_inference(trial(experiment(arm, y=y + shift * (arm == 2)), ARMS, ["y"]), 1, 999)
         for shift in (0, 50)
     )
     pd.testing.assert_series_equal(first.loc[0].drop("p_adjusted"), other.loc[0].drop("p_adjusted"))
@@ -295,7 +301,7 @@ def test_redrawing_all_arms_at_once_would_not_keep_the_size_of_a_pair():
         effect, variance = differences(table[name].to_numpy(), permuted(arm, draws, rng))
         t = np.abs(effect / np.sqrt(variance))
         joint.append((t >= t[0]).mean() <= 0.05)
-    found = randomization_inference(table, ARMS[:2], names, 1, draws)
+    found = randomization_inference(trial(table, ARMS[:2], names), 1, draws)
     error = np.sqrt(0.05 * 0.95 / runs)
     assert abs((found["p_value"] <= 0.05).mean() - 0.05) < FAR * error
     assert np.mean(joint) > 0.05 + FAR * error
@@ -318,7 +324,7 @@ def table():
 
 def test_row_order_does_not_matter_and_the_seed_does(table):
     first, again, other = (
-        randomization_inference(t, ARMS, ["y", "sign"], seed, 500)
+        randomization_inference(trial(t, ARMS, ["y", "sign"]), seed, 500)
         for t, seed in ((table, 1), (table.sample(frac=1, random_state=2), 1), (table, 2))
     )
     pd.testing.assert_frame_equal(first, again)
@@ -331,11 +337,11 @@ def test_renaming_arms_renames_and_reordering_them_turns_signs(table, keep):
     table = table[["respondent_id", "arm", "y", "sign", *keep]].assign(
         **({} if "weight" in keep else {"weight": 1.0})
     )
-    first = randomization_inference(table, ARMS, ["y", "sign"], 1, 500)
+    first = randomization_inference(trial(table, ARMS, ["y", "sign"]), 1, 500)
     renamed = table.assign(arm=table["arm"].cat.rename_categories(dict(zip(ARMS, "zyx", strict=True))))
-    same = randomization_inference(renamed, list("zyx"), ["y", "sign"], 1, 500)
+    same = randomization_inference(trial(renamed, list("zyx"), ["y", "sign"]), 1, 500)
     pd.testing.assert_frame_equal(first.drop(columns="contrast"), same.drop(columns="contrast"))
-    turned = randomization_inference(table, ARMS[::-1], ["y", "sign"], 1, 500)
+    turned = randomization_inference(trial(table, ARMS[::-1], ["y", "sign"]), 1, 500)
     for outcome in ("y", "sign"):
         a, b = (t[t["outcome"] == outcome].reset_index(drop=True) for t in (first, turned))
         b = b[::-1].reset_index(drop=True)
@@ -353,13 +359,13 @@ def test_renaming_arms_renames_and_reordering_them_turns_signs(table, keep):
 def test_a_row_twice_with_half_its_weight_changes_nothing_within_its_cluster(table):
     twice = pd.concat([table, table.assign(respondent_id=table["respondent_id"] + "b")])
     twice["weight"] /= 2
-    first, second = (randomization_inference(t, ARMS, ["y"], 1, 500) for t in (table, twice))
+    first, second = (randomization_inference(trial(t, ARMS, ["y"]), 1, 500) for t in (table, twice))
     np.testing.assert_allclose(first[NUMBERS].astype(float), second[NUMBERS].astype(float), rtol=1e-9)
 
 
 def test_missing_outcomes_are_left_out_of_the_redraws(table):
-    found = randomization_inference(table, ARMS, ["sign"], 1, 500)
-    dropped = randomization_inference(table[table["sign"].notna()], ARMS, ["sign"], 1, 500)
+    found = randomization_inference(trial(table, ARMS, ["sign"]), 1, 500)
+    dropped = randomization_inference(trial(table[table["sign"].notna()], ARMS, ["sign"]), 1, 500)
     pd.testing.assert_frame_equal(found, dropped)
     counts = table[table["sign"].notna()]["arm"].value_counts()
     assert found["n"].tolist() == [counts[a] + counts[b] for a, b in estimate.pairs(ARMS)]
@@ -369,7 +375,7 @@ def test_blocks_with_one_arm_only_add_nothing_and_are_said():
     rng = child_rng(12, "lonely")
     arm = np.array([0, 1] * 8 + [0] * 5)
     whole = experiment(arm, ARMS[:2], y=rng.normal(size=21), block=["a"] * 16 + ["b"] * 5)
-    both, part = (randomization_inference(t, ARMS[:2], ["y"], 1, 500) for t in (whole, whole[:16]))
+    both, part = (randomization_inference(trial(t, ARMS[:2], ["y"]), 1, 500) for t in (whole, whole[:16]))
     assert both["note"][0] == "5 respondents are in blocks with only one of the arms"
     assert both["n"][0] == 16
     pd.testing.assert_frame_equal(both[NUMBERS], part[NUMBERS])
@@ -394,17 +400,17 @@ def test_blocks_with_one_arm_only_add_nothing_and_are_said():
 def test_what_cannot_be_tested_is_nan_and_says_why(columns, note):
     arm = columns.pop("arm", [0, 0, 0, 1, 1, 1])
     table = experiment(arm, ["best", "nano"], **{"y": [3.0, 1, 4, 1, 5, 9]} | columns)
-    found = randomization_inference(table, ["best", "nano"], ["y"], 1, 100)
+    found = randomization_inference(trial(table, ["best", "nano"], ["y"]), 1, 100)
     assert found["note"][0].startswith(note)
     assert found.loc[0, NUMBERS].isna().all()
-    assert randomization_distribution(table, ["best", "nano"], ["y"], 1, 100).empty
+    assert randomization_distribution(trial(table, ["best", "nano"], ["y"]), 1, 100).empty
 
 
 @pytest.mark.filterwarnings("error")
 def test_arms_that_separate_the_outcome_have_p_values_but_no_interval():
     arm = np.repeat([0, 1], 5)
     table = experiment(arm, ["best", "nano"], y=arm.astype(float))
-    found = randomization_inference(table, ["best", "nano"], ["y"], 1, 20_000).loc[0]
+    found = randomization_inference(trial(table, ["best", "nano"], ["y"]), 1, 20_000).loc[0]
     assert found["estimate"] == 1
     assert found[["std_error", "statistic", "conf_low", "conf_high"]].isna().all()
     assert found["p_value"] == pytest.approx(2 / 252, abs=FAR * np.sqrt(2 / 252 / 20_000))
@@ -415,7 +421,7 @@ def test_arms_that_separate_the_outcome_have_p_values_but_no_interval():
 @pytest.mark.filterwarnings("error")
 def test_too_few_assignments_have_no_interval():
     table = experiment([0, 0, 0, 1, 1, 1], ["best", "nano"], y=[3.0, 1, 4, 1, 5, 9])
-    found = randomization_inference(table, ["best", "nano"], ["y"], 1, 1_000).loc[0]
+    found = randomization_inference(trial(table, ["best", "nano"], ["y"]), 1, 1_000).loc[0]
     assert found["p_value"] >= 0.08
     assert found[["conf_low", "conf_high"]].isna().all()
     assert found["note"] == "too few different assignments were drawn for an interval"
@@ -423,8 +429,8 @@ def test_too_few_assignments_have_no_interval():
 
 def test_the_distribution_is_that_of_the_test(table):
     draws = 2_000
-    found = randomization_inference(table, ARMS, ["y", "sign"], 1, draws)
-    bins = randomization_distribution(table, ARMS, ["y", "sign"], 1, draws)
+    found = randomization_inference(trial(table, ARMS, ["y", "sign"]), 1, draws)
+    bins = randomization_distribution(trial(table, ARMS, ["y", "sign"]), 1, draws)
     assert list(bins.columns) == list(randomization.DISTRIBUTION_COLUMNS)
     for (outcome, contrast), rows in bins.groupby(["outcome", "contrast"]):
         assert rows["draws"].sum() == draws
@@ -443,7 +449,7 @@ def test_labels_and_deviations_are_those_of_every_estimate(table):
         [("D1", "alpha", "0.05", "0.1", Table.RANDOMIZATION_INFERENCE, "sign", "")],
         columns=["deviation", "what", "registered", "done", "outputs", "outcome", "estimator"],
     )
-    found = randomization_inference(table, ARMS, ["y", "sign"], 1, 20, deviations=deviations)
+    found = randomization_inference(trial(table, ARMS, ["y", "sign"], deviations=deviations), 1, 20)
     assert found["deviation"].tolist() == [""] * 3 + ["D1"] * 3
     assert set(found["label"]) == {"exploratory"}
     assert found["df"].isna().all()

@@ -16,12 +16,15 @@ from nanotarget.calibrate.learners.ridge import fit_ridge
 from nanotarget.diagnose import Group
 from nanotarget.diagnose.ceiling import gain_ceiling
 from nanotarget.diagnose.dividend import Dividend
+from nanotarget.estimate import Table
 from nanotarget.explore.pair import Pair
 from nanotarget.petitions.policy import overall_best
 from nanotarget.petitions.utilities import Tables, additive_layout
 from nanotarget.study.checks import validate
+from nanotarget.study.config import OutcomeConfig
 from nanotarget.study.problems import InputError
 from nanotarget.study.seeds import child_rng
+from trials import trial
 from worlds import answer, as_respondents, factorial, simulate
 
 # The package has functions of the same names.
@@ -224,8 +227,12 @@ def experiment(n=600, seed=1, weighted=True):
 
 
 def tail(table, *outcomes, arms=ARMS, **floors):
-    found = lt.lower_tail(table, arms, list(outcomes), floors, 1)
-    assert list(found.columns) == list(lt.LOWER_TAIL_COLUMNS)
+    measured = [
+        OutcomeConfig(name=name, kind="continuous", range=[floors[name], 10.0] if name in floors else None)
+        for name in outcomes
+    ]
+    found = lt.lower_tail(trial(table, arms, measured), 1)
+    assert list(found.columns) == list(Table.LOWER_TAIL.columns)
     return found
 
 
@@ -244,8 +251,9 @@ def test_mid_quantiles_without_ties_are_hazens_and_weights_are_copies():
 
 def test_errors_of_quantiles_are_their_spread(monkeypatch):
     monkeypatch.setattr(lt, "DRAWS", 60)
-    pair = [Pair.of(experiment(300, seed, weighted=False), "nano", "best", "support") for seed in range(60)]
-    rows = [lt._quantiles(each, 1, 0.05) for each in pair]
+    tables = [experiment(300, seed, weighted=False) for seed in range(60)]
+    pair = [Pair.of(trial(table, ARMS), "nano", "best", "support") for table in tables]
+    rows = [lt._quantiles(each, 1) for each in pair]
     errors, estimates = (np.array([row[c] for row in rows]) for c in ("std_error", "estimate"))
     np.testing.assert_allclose(errors.mean(axis=0), estimates.std(axis=0, ddof=1), rtol=0.3)
 
@@ -262,7 +270,7 @@ def test_the_share_that_refused_is_of_the_lowest_answer():
     assert (row["value_ref"], row["value_other"]) == pytest.approx(shares)
     assert row["estimate"] == pytest.approx(shares[1] - shares[0])
     # Of a binary outcome it is the effect with the other sign, and there are no quantiles.
-    effect = estimate.effects(table[table["arm"] != "control"], ARMS[1:], ["sign"]).iloc[0]
+    effect = estimate.effects(trial(table[table["arm"] != "control"], ARMS[1:], ["sign"])).iloc[0]
     row = own[own["outcome"] == "sign"].iloc[0]
     assert (row["estimate"], row["std_error"]) == pytest.approx((-effect["estimate"], effect["std_error"]))
     assert (found["outcome"] == "sign").sum() == 3

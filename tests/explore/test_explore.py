@@ -8,8 +8,10 @@ import statsmodels.api as sm
 from nanotarget import estimate, explore
 from nanotarget.clean import groups
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import Table
 from nanotarget.study.config import CovariateConfig, GroupConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 ARMS = ["control", "best", "nano"]
 PRIOR = CovariateConfig(name="prior", kind="numeric", range=[0, 10])
@@ -48,7 +50,7 @@ BIG = {"red": (40, 40, 40), "blue": (30, 50, 60), "none": (40, 30, 20), "<b>": (
 
 
 def run(table, *groupings, min_cell=10):
-    return explore.subgroups(table, ARMS, ["y"], groupings, [PRIOR, PARTY], min_cell)
+    return explore.subgroups(trial(table, ARMS, ["y"], covariates=[PRIOR, PARTY]), groupings, min_cell)
 
 
 def test_groups_of_a_number_include_both_bounds_and_leave_gaps_out():
@@ -67,11 +69,11 @@ def test_groups_of_categories_are_its_levels():
 def test_a_group_is_an_experiment_of_its_own():
     table = experiment(BIG)
     found = run(table, BY_PRIOR, BY_PARTY)
-    assert list(found.columns) == list(explore.SUBGROUP_COLUMNS)
+    assert list(found.columns) == list(Table.SUBGROUPS.columns)
     assert found["label"].eq("exploratory").all() and not found["suppressed"].any()
     assert found["group"].drop_duplicates().tolist() == ["opposed", "persuadable", "base", *PARTY.levels]
     for group, rows in (("persuadable", table["prior"].between(4, 6)), ("<b>", table["party"] == "<b>")):
-        alone = estimate.effects(table[rows], ARMS, ["y"])
+        alone = estimate.effects(trial(table[rows], ARMS, ["y"]))
         part = found[found["group"] == group]
         np.testing.assert_allclose(
             part[list(ESTIMATE_COLUMNS)].to_numpy(float), alone[list(ESTIMATE_COLUMNS)].to_numpy(float)
@@ -150,7 +152,7 @@ def test_a_group_without_an_arm_leaves_the_interaction_to_the_others(n):
     table = experiment(sizes)
     found = run(table, BY_PARTY).iloc[0]
     three = CovariateConfig(name="party", kind="categorical", levels=PARTY.levels[:3])
-    same = explore.subgroups(table, ARMS, ["y"], [BY_PARTY], [three], 10).iloc[0]
+    same = explore.subgroups(trial(table, ARMS, ["y"], covariates=[three]), [BY_PARTY], 10).iloc[0]
     columns = ["interaction_f", "interaction_df1", "interaction_df2", "interaction_p"]
     np.testing.assert_allclose(found[columns].astype(float), same[columns].astype(float), rtol=1e-9)
 
@@ -163,9 +165,9 @@ def test_one_group_is_no_interaction():
 def test_without_groupings_or_outcomes_the_table_is_empty():
     table = experiment(BIG)
     assert run(table).empty
-    assert explore.subgroups(table, ARMS, [], [BY_PARTY], [PARTY], 10).columns.tolist() == list(
-        explore.SUBGROUP_COLUMNS
-    )
+    assert explore.subgroups(
+        trial(table, ARMS, [], covariates=[PARTY]), [BY_PARTY], 10
+    ).columns.tolist() == list(Table.SUBGROUPS.columns)
 
 
 def test_a_handful_of_equal_answers_does_not_pass_for_knowledge_of_an_interaction():

@@ -8,10 +8,13 @@ from scipy import optimize, stats
 
 from nanotarget import estimate, explore
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import Table
+from nanotarget.estimate.tables import SHARES, SHRUNKEN
 from nanotarget.explore.shrinkage import shrink
-from nanotarget.explore.subgroups import ODDS_NUMBERS, SHRUNKEN
-from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.explore.subgroups import ODDS
+from nanotarget.study.config import CovariateConfig, OutcomeConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 ARMS = ["control", "best", "nano"]
 LEVELS = ["opposed", "open", "base", "<b>"]
@@ -114,7 +117,8 @@ def test_two_groups_tell_nothing_about_what_lies_between_groups():
 
 
 def run(function, table, *outcomes, min_cell=10):
-    return function(table, ARMS, list(outcomes), [BY], [SUPPORT], min_cell)
+    outcomes = [OutcomeConfig(name=o, kind="binary" if o == "sign" else "continuous") for o in outcomes]
+    return function(trial(table, ARMS, outcomes, covariates=[SUPPORT]), [BY], min_cell)
 
 
 def test_shrunken_effects_stand_beside_the_raw_ones_of_the_same_contrast():
@@ -143,7 +147,7 @@ def test_odds_ratios_are_those_of_a_logit_in_the_group():
     """Unweighted; the robust errors of a saturated logit are those of the shares."""
     table = experiment(BIG).assign(weight=1.0)
     found = run(explore.odds_ratios, table, "sign")
-    assert list(found.columns) == list(explore.ODDS_COLUMNS)
+    assert list(found.columns) == list(Table.ODDS_RATIOS.columns)
     group = table[(table["prior"] == "base") & table["arm"].isin(["best", "nano"])]
     x = sm.add_constant((group["arm"] == "nano").astype(float))
     logit = sm.Logit(group["sign"], x).fit(disp=0)
@@ -167,20 +171,20 @@ def test_odds_without_failures_are_not_known_and_hidden_ones_not_shown():
     row = found.loc[("base", "nano - best")]
     assert np.isnan(row["estimate"]) and row["note"] == "everybody in 'nano' has a 1: no odds"
     assert found.loc[("base", "best - control"), "std_error"] > 0
-    assert found.loc["opposed", [*ODDS_NUMBERS, *ESTIMATE_COLUMNS]].isna().all(axis=None)
+    assert found.loc["opposed", [*SHARES, *ODDS, *ESTIMATE_COLUMNS]].isna().all(axis=None)
 
 
 def mobilise(table, *outcomes, min_cell=10, base="base"):
-    return explore.mobilisation(table, ARMS, list(outcomes), BY, base, SUPPORT, min_cell)
+    return explore.mobilisation(trial(table, ARMS, outcomes, covariates=[SUPPORT]), BY, base, min_cell)
 
 
 def test_the_base_is_set_against_all_others():
     table = experiment(BIG)
     found = mobilise(table, "sign", "y")
-    assert list(found.columns) == list(explore.MOBILISATION_COLUMNS)
+    assert list(found.columns) == list(Table.MOBILISATION.columns)
     rows = found[(found["contrast"] == "nano - best") & (found["outcome"] == "sign")].set_index("quantity")
     base = table["prior"] == "base"
-    alone = [estimate.effects(table[rows_], ARMS, ["sign"]).iloc[2] for rows_ in (base, ~base)]
+    alone = [estimate.effects(trial(table[rows_], ARMS, ["sign"])).iloc[2] for rows_ in (base, ~base)]
     assert rows.loc["mobilisation", "estimate"] == pytest.approx(alone[0]["estimate"])
     assert rows.loc["persuasion", "std_error"] == pytest.approx(alone[1]["std_error"])
     # The difference is the interaction of one joint regression.
@@ -195,11 +199,7 @@ def test_the_base_is_set_against_all_others():
 
 def test_a_base_hidden_to_hide_others_is_hidden_here_too():
     table = experiment({**BIG, "opposed": (40, 9, 60), "base": (12, 12, 12)})
-    assert (
-        explore.subgroups(table, ARMS, ["y"], [BY], [SUPPORT], 10)
-        .groupby("group")["suppressed"]
-        .all()["base"]
-    )
+    assert run(explore.subgroups, table, "y").groupby("group")["suppressed"].all()["base"]
     found = mobilise(table, "y")
     assert found["suppressed"].all() and found[list(ESTIMATE_COLUMNS)].isna().all(axis=None)
     with pytest.raises(ValueError, match="nobody"):

@@ -9,8 +9,10 @@ import statsmodels.api as sm
 
 from nanotarget import estimate
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.explore.pair import Pair, promised
+from nanotarget.estimate import Table
+from nanotarget.explore.pair import Fielded, Pair
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 # The package has a function of the same name.
 v = importlib.import_module("nanotarget.explore.validation")
@@ -53,9 +55,13 @@ def study(n=600, seed=1, slope=1.0, weighted=True, chance=0.35):
 
 def run(table, assignments, min_cell=10, **more):
     more = {"comparable": ("y",)} | more
-    found = v.validation(table, assignments, "nano", "best", ["y"], min_cell, **more)
-    assert list(found.columns) == list(v.VALIDATION_COLUMNS)
+    found = v.validation(trial(table, ARMS, ["y"]), Fielded(assignments, "nano", "best"), min_cell, **more)
+    assert list(found.columns) == list(Table.VALIDATION.columns)
     return found
+
+
+def promised(table, assignments):
+    return Fielded(assignments, "nano", "best").promised(table)
 
 
 def pick(found, estimator, quantity, group="all"):
@@ -87,7 +93,7 @@ def test_the_divergent_are_an_experiment_of_their_own():
     found = run(table, assignments)
     dose = promised(table, assignments)["differing"]
     for group, rows in (("all", dose >= 0), ("divergent", dose > 0), ("others", dose == 0)):
-        alone = estimate.effects(table[rows & table["arm"].isin(ARMS[1:])], ARMS[1:], ["y"]).iloc[0]
+        alone = estimate.effects(trial(table[rows & table["arm"].isin(ARMS[1:])], ARMS[1:], ["y"])).iloc[0]
         row = pick(found, "dilution", "effect", group)
         np.testing.assert_allclose(
             row[list(ESTIMATE_COLUMNS)].to_numpy(float), alone[list(ESTIMATE_COLUMNS)].to_numpy(float)
@@ -106,8 +112,8 @@ def test_the_error_of_the_ratio_is_its_spread_and_covers():
     truth, ratios, errors, restricted, hits = [], [], [], [], 0
     for seed in range(80):
         table, assignments = study(240, seed=seed, weighted=False)
-        apart, pair = promised(table, assignments), Pair.of(table, "nano", "best", "y")
-        found = v._dilution(pair, promised(pair.table, assignments)["differing"].to_numpy(), 10, 0.05)
+        apart, pair = promised(table, assignments), Pair.of(trial(table, ARMS), "nano", "best", "y")
+        found = v._dilution(pair, promised(pair.table, assignments)["differing"].to_numpy(), 10)
         row = pick(found, "dilution", "effect / share divergent", "divergent")
         ratios.append(row["estimate"])
         errors.append(row["std_error"])
@@ -129,7 +135,7 @@ def test_dose_and_response_are_least_squares_by_number_of_attributes():
     groups = found[(found["estimator"] == "dose") & (found["quantity"] == "effect")]
     assert groups["group"].tolist() == ["0", "1", "2 or more"]
     assert groups["n"].sum() == len(both)
-    alone = estimate.effects(both[dose >= 2], ARMS[1:], ["y"]).iloc[0]
+    alone = estimate.effects(trial(both[dose >= 2], ARMS[1:], ["y"])).iloc[0]
     assert groups.iloc[2]["estimate"] == pytest.approx(alone["estimate"])
     nano = (both["arm"] == "nano").astype(float)
     x = np.column_stack([np.ones(len(both)), nano, dose, nano * dose])
@@ -156,7 +162,7 @@ def test_numbers_with_few_people_go_together_and_zero_stays_alone():
                 "weight": 1.0,
             }
         )
-        names, codes = v.dose_groups(Pair.of(table, "nano", "best", "y"), dose, min_cell)
+        names, codes = v.dose_groups(Pair.of(trial(table, ARMS), "nano", "best", "y"), dose, min_cell)
         assert (codes >= 0).all()
         return names
 

@@ -9,8 +9,11 @@ from scipy import stats
 
 from nanotarget import estimate
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import Table
+from nanotarget.explore.pair import Fielded
 from nanotarget.study.config import CovariateConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 # The package has a function of the same name.
 f = importlib.import_module("nanotarget.explore.fairness")
@@ -51,8 +54,9 @@ def study(sizes=(150, 140, 60), seed=1):
 
 
 def run(table, assignments, outcomes=("y",), groupings=(BY,), min_cell=10):
-    found = f.fairness(table, assignments, "nano", "best", outcomes, groupings, [GENDER], min_cell, 1)
-    assert list(found.columns) == list(f.FAIRNESS_COLUMNS)
+    asked, fielded = trial(table, ARMS, outcomes, covariates=[GENDER]), Fielded(assignments, "nano", "best")
+    found = f.fairness(asked, fielded, groupings, min_cell, 1)
+    assert list(found.columns) == list(Table.FAIRNESS.columns)
     return found
 
 
@@ -77,7 +81,7 @@ def test_gains_of_a_group_are_those_of_its_people():
     own = table[table["gender"] == "w"]
     gain = nano.loc[own["respondent_id"], "gain_over_best"].to_numpy()
     assert found.loc[(f.PROMISED, "w"), "estimate"] == pytest.approx(np.average(gain, weights=own["weight"]))
-    effect = estimate.effects(own, ARMS, ["y"]).iloc[0]
+    effect = estimate.effects(trial(own, ARMS, ["y"])).iloc[0]
     columns = list(ESTIMATE_COLUMNS)
     np.testing.assert_allclose(
         found.loc[(f.REALISED, "w"), columns].to_numpy(float), effect[columns].to_numpy(float)

@@ -9,9 +9,11 @@ import statsmodels.api as sm
 from scipy import stats
 
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate import Table
 from nanotarget.explore.pair import Pair
 from nanotarget.study.config import CovariateConfig, GroupConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
+from trials import trial
 
 # The package has a function of the same name.
 t = importlib.import_module("nanotarget.explore.targeting")
@@ -51,9 +53,10 @@ def gain_of(table, noise=0.0):
     return pd.Series(table["prior"].to_numpy(), index=table["respondent_id"])
 
 
-def run(table, gain=None, groupings=(BY_PRIOR, BY_PARTY), min_cell=10, outcomes=("y",), **more):
+def run(table, gain=None, groupings=(BY_PRIOR, BY_PARTY), arms=ARMS, outcomes=("y",), adjust=COVARIATES):
     gain = gain_of(table) if gain is None else gain
-    return t.targeting(table, ARMS, outcomes, COVARIATES, groupings, COVARIATES, gain, min_cell, 1, **more)
+    asked = trial(table, arms, outcomes, covariates=COVARIATES, adjust=adjust)
+    return t.targeting(asked, gain, groupings, 10, 1)
 
 
 def of(table, contrast="nano - best"):
@@ -86,11 +89,11 @@ def test_ridge_is_the_penalised_least_squares_of_the_textbook():
 def test_scores_are_the_formula_with_models_that_have_not_seen_the_respondent():
     """Move one respondent's outcome: of all scores in her fold only hers may change."""
     table = experiment(200)
-    one = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+    one = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     place = 5
     who = one.pair.table["respondent_id"][place]
     moved = table.assign(y=np.where(table["respondent_id"] == who, table["y"] + 100, table["y"]))
-    two = t.contrast_scores(moved, "nano", "best", "y", COVARIATES, 1)
+    two = t.contrast_scores(trial(moved, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     fold = t._folds(one.pair, child_rng(1, "explore/targeting/folds"))
     change = two.value - one.value
     both = table[table["arm"].isin(["nano", "best"])]
@@ -105,7 +108,7 @@ def test_scores_are_the_formula_with_models_that_have_not_seen_the_respondent():
 def test_without_covariates_scores_average_to_the_difference_in_means():
     """With realised shares and no covariate, up to the means of the folds."""
     table = experiment(2000, weighted=False)
-    scores = t.contrast_scores(table, "nano", "best", "y", [], 1)
+    scores = t.contrast_scores(trial(table, ARMS, adjust=[]), "nano", "best", "y", 1)
     y, treated = scores.pair.y, scores.pair.treated
     difference = y[treated].mean() - y[~treated].mean()
     assert scores.value.mean() == pytest.approx(difference, abs=2e-3)
@@ -134,7 +137,7 @@ def test_scores_are_unbiased_and_their_intervals_cover_where_a_block_has_its_own
                 "block": np.where(block, "b", "a"),
             }
         )
-        scores = t.contrast_scores(table, "nano", "best", "y", [PRIOR], 1)
+        scores = t.contrast_scores(trial(table, ARMS, adjust=[PRIOR]), "nano", "best", "y", 1)
         estimate, error = scores.value.mean(), scores.value.std(ddof=1) / np.sqrt(300)
         estimates.append(estimate)
         plain.append(y[treated].mean() - y[~treated].mean())
@@ -147,12 +150,15 @@ def test_scores_are_unbiased_and_their_intervals_cover_where_a_block_has_its_own
 def test_covariates_make_scores_precise_and_design_shares_are_taken_at_their_word():
     table = experiment(900)
     spread = [
-        t.contrast_scores(table, "nano", "best", "y", adjust, 1).value.std() for adjust in ([], COVARIATES)
+        t.contrast_scores(trial(table, ARMS, adjust=adjust), "nano", "best", "y", 1).value.std()
+        for adjust in ([], COVARIATES)
     ]
     assert spread[1] < 0.6 * spread[0]
-    fixed = t.contrast_scores(table, "nano", "best", "y", [], 1, {"control": 1, "best": 1, "nano": 2})
+    fixed = t.contrast_scores(
+        trial(table, ARMS, adjust=[], shares={"control": 1, "best": 1, "nano": 2}), "nano", "best", "y", 1
+    )
     y, treated = fixed.pair.y, fixed.pair.treated
-    free = t.contrast_scores(table, "nano", "best", "y", [], 1)
+    free = t.contrast_scores(trial(table, ARMS, adjust=[]), "nano", "best", "y", 1)
     assert fixed.value[treated].std() != free.value[treated].std()
     assert np.corrcoef(fixed.value[treated], y[treated])[0, 1] > 0.99
 
@@ -160,9 +166,9 @@ def test_covariates_make_scores_precise_and_design_shares_are_taken_at_their_wor
 def test_groups_average_to_all():
     table = experiment()
     gate = of(run(table).gate)
-    assert list(gate.columns) == list(t.GATE_COLUMNS)
+    assert list(gate.columns) == list(Table.GATE.columns)
     overall = gate[gate["grouping"] == "all"].iloc[0]
-    scores = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+    scores = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     w = scores.pair.weight
     assert overall["estimate"] == pytest.approx(w @ scores.value / w.sum())
     for grouping, codes in (
@@ -183,7 +189,7 @@ def test_errors_of_groups_are_those_of_a_regression_on_groups():
     table = experiment()
     gate = of(run(table).gate)
     rows = gate[gate["grouping"] == "support"]
-    scores = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+    scores = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     inside = (scores.pair.table["prior"] <= -0.5) | (scores.pair.table["prior"] >= -0.4999)
     low = (scores.pair.table["prior"] <= -0.5)[inside]
     x = np.column_stack([low, ~low]).astype(float)
@@ -202,7 +208,7 @@ def test_the_projection_finds_the_slope_and_equals_least_squares():
     assert abs(rows.loc["prior", "estimate"] - 0.5) < 4 * rows.loc["prior", "std_error"]
     assert abs(rows.loc["(mean)", "estimate"] - 0.3) < 4 * rows.loc["(mean)", "std_error"]
     assert rows.loc["prior", "interaction_p"] < 1e-6
-    scores = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+    scores = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     own, w = scores.pair.table, scores.pair.weight
     x = np.column_stack([own["prior"], own["party"] == "blue", own["party"] == "none"]).astype(float)
     x = sm.add_constant(x - np.average(x, axis=0, weights=w))
@@ -227,7 +233,7 @@ def slow_toc(score, weight, priority, share):
 @pytest.mark.parametrize("digits", [6, 0])
 def test_the_curve_is_that_of_the_definition(digits):
     table = experiment(150)
-    scores = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+    scores = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     priority = np.round(scores.pair.table["prior"].to_numpy(), digits)
     share = np.array([0.1, 0.35, 0.7, 1.0])
     estimate, error = t.rank_weighted(scores, priority, share, np.random.default_rng(1), 20)
@@ -251,7 +257,7 @@ def test_rate_knows_a_useful_ranking_from_a_useless_one():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         table = experiment(400, seed=seed, slope=1.0, weighted=False)
-        scores = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+        scores = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
         prior = scores.pair.table["prior"].to_numpy()
         for priority, kept in ((prior, found), (rng.normal(size=len(prior)), useless)):
             kept.append(t.rank_weighted(scores, priority, np.ones(1), np.random.default_rng(1), 60))
@@ -264,8 +270,8 @@ def test_rate_knows_a_useful_ranking_from_a_useless_one():
 
 def test_tables_of_the_curve_end_in_zero_and_hold_no_small_step():
     table = experiment(260)
-    found = run(table, min_cell=10)
-    assert list(found.rate.columns) == list(t.RATE_COLUMNS)
+    found = run(table)
+    assert list(found.rate.columns) == list(Table.RATE.columns)
     curve = of(found.curve)
     sizes = table["arm"].value_counts()
     assert len(curve) == min(sizes["nano"], sizes["best"]) // 10
@@ -286,7 +292,7 @@ def test_neither_row_order_nor_the_size_of_chunks_matters(monkeypatch):
 
 def test_arms_in_another_order_turn_the_signs():
     table = experiment(300)
-    turned = t.targeting(table, ARMS[::-1], ["y"], COVARIATES, [BY_PRIOR], COVARIATES, gain_of(table), 10, 1)
+    turned = run(table, groupings=[BY_PRIOR], arms=ARMS[::-1])
     before, after = of(run(table).rate), of(turned.rate, "best - nano")
     np.testing.assert_allclose(after["estimate"], -before["estimate"].to_numpy(), rtol=1e-8)
     np.testing.assert_allclose(after["std_error"], before["std_error"].to_numpy(), rtol=1e-8)
@@ -315,10 +321,10 @@ def test_clusters_are_halved_folded_and_counted_as_wholes():
             for i in range(3)
         ]
     )
-    scores = t.contrast_scores(whole, "nano", "best", "y", COVARIATES, 1)
+    scores = t.contrast_scores(trial(whole, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     fold = pd.Series(t._folds(scores.pair, np.random.default_rng(1)))
     assert fold.groupby(scores.pair.units).nunique().eq(1).all()
-    single = t.contrast_scores(table, "nano", "best", "y", COVARIATES, 1)
+    single = t.contrast_scores(trial(table, ARMS, adjust=COVARIATES), "nano", "best", "y", 1)
     one, three = (
         t.rank_weighted(s, s.pair.table["prior"].to_numpy(), np.ones(1), np.random.default_rng(1), 200)
         for s in (single, scores)
@@ -331,7 +337,7 @@ def test_clusters_are_halved_folded_and_counted_as_wholes():
 
 def test_without_clusters_of_one_errors_are_hc2():
     table = experiment(100).assign(cluster=[f"c{i}" for i in range(100)])
-    assert Pair.of(table, "nano", "best", "y").clusters is None
+    assert Pair.of(trial(table, ARMS), "nano", "best", "y").trial.scheme.clusters is None
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3])
@@ -353,7 +359,7 @@ def test_a_constant_outcome_collinear_covariates_and_equal_promises_are_no_accid
     twice = CovariateConfig(name="twice", kind="numeric")
     table["twice"] = 2 * table["prior"]
     gain = pd.Series(0.25, index=table["respondent_id"])
-    found = t.targeting(table, ARMS, ["same", "y"], [PRIOR, twice], [], COVARIATES, gain, 10, 1)
+    found = run(table, gain, groupings=[], outcomes=["same", "y"], adjust=[PRIOR, twice])
     gate = of(found.gate)
     flat = gate[(gate["outcome"] == "same") & (gate["grouping"] == "all")].iloc[0]
     assert flat[["estimate", "std_error"]].isna().all()
@@ -371,7 +377,7 @@ def test_blocks_with_one_arm_are_left_out_and_counted():
     table = experiment(300)
     table["block"] = np.where(table.index < 40, "x", "y")
     table.loc[table.index < 40, "arm"] = "nano"
-    scores = t.contrast_scores(table, "nano", "best", "y", [], 1)
+    scores = t.contrast_scores(trial(table, ARMS, adjust=[]), "nano", "best", "y", 1)
     assert scores.note == "40 respondents of blocks with one arm only left out"
     assert scores.pair.table["block"].eq("y").all()
 

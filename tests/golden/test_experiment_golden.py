@@ -10,9 +10,10 @@ import yaml
 
 from nanotarget import estimate, explore
 from nanotarget.calibrate import regression
-from nanotarget.estimate import Specification
+from nanotarget.estimate.robustness import Specification
 from nanotarget.study.checks import validate
 from nanotarget.study.config import CovariateConfig, OutcomeConfig, SubgroupConfig
+from trials import trial
 
 pytestmark = pytest.mark.golden
 
@@ -80,7 +81,7 @@ def golden_effects(reference, name, estimator, se_type="HC2"):
 @pytest.mark.parametrize("name", STUDIES)
 def test_effects_and_holm_equal_estimatr(reference, project, name):
     data, arms, outcomes, adjust, _ = study(reference, project, name)
-    found = estimate.effects(data, arms, outcomes, adjust)
+    found = estimate.effects(trial(data, arms, outcomes, adjust=adjust))
     assert (found["note"] == "").all()
     columns = {column: column for column in TESTED}
     columns |= {"n": "nobs", "p_adjusted": "p_holm_within_outcome"}
@@ -93,7 +94,7 @@ def test_effects_and_holm_equal_estimatr(reference, project, name):
 
 def specified(data, arms, outcomes, adjust, spec):
     outcomes = [OutcomeConfig(name=name, kind="continuous") for name in outcomes]
-    return estimate.robustness(data, arms, outcomes, adjust, specifications=[spec])
+    return estimate.robustness(trial(data, arms, outcomes, adjust=adjust), specifications=[spec])
 
 
 GOLDEN_SPECIFICATIONS = {
@@ -137,7 +138,7 @@ ADJUSTMENTS = {
 @pytest.mark.parametrize("name", STUDIES)
 def test_omnibus_tests_equal_r(reference, project, name):
     data, arms, outcomes, _, _ = study(reference, project, name)
-    found = estimate.omnibus(data, arms, outcomes)
+    found = estimate.omnibus(trial(data, arms, outcomes))
     golden = table(reference / "golden" / f"{name}__omnibus.csv")
     assert len(found) == len(golden) == 3 * STUDIES[name]
     keys = ["outcome", "test"]
@@ -159,7 +160,7 @@ BINARY = [
 def test_tables_of_binary_outcomes_equal_r(reference, project, name, outcome):
     data, arms, *_ = study(reference, project, name)
     golden = table(reference / "golden" / f"{name}__binary_{outcome}.csv")
-    found = estimate.proportions(data, arms, [outcome])
+    found = estimate.proportions(trial(data, arms), outcome)
     columns = {
         "estimate": "prop_diff",
         "p_chi2": "prop_test_p_no_continuity",
@@ -202,7 +203,7 @@ def test_odds_ratios_equal_r(reference, project, name, outcome):
     ones, n = (by_arm.agg(how).loc[arms].to_numpy(float) for how in ("sum", "count"))
     eta, *variances = stopped_early(ones, n)
     logs, inverse = np.log(ones / (n - ones)), 1 / ones + 1 / (n - ones)
-    tables = [estimate.logit(data, arms, [outcome], se_type=se_type) for se_type in ("model", "HC0")]
+    tables = [estimate.logit(trial(data, arms), outcome, se_type=se_type) for se_type in ("model", "HC0")]
     tables = [t[t["quantity"] == "log odds ratio"].set_index("contrast") for t in tables]
     for later, earlier in estimate.pairs(arms):
         i, j = arms.index(later), arms.index(earlier)
@@ -227,7 +228,7 @@ def test_balance_equals_r(reference, project):
             CovariateConfig(name=binary, kind="numeric") if c.name == binary else c for c in covariates
         ]
         data[binary] = data[binary].astype(float)
-    found = estimate.balance(data, arms, covariates)
+    found = estimate.balance(trial(data, arms, covariates=covariates))
     found["covariate"] += found["level"]
     golden = table(reference / "golden" / f"{name}__balance.csv")
     columns = {c: c for c in ("mean_ref", "mean_other", "std_diff")}
@@ -237,7 +238,7 @@ def test_balance_equals_r(reference, project):
 def test_attrition_equals_r(reference, project):
     name = "exp_levendusky_2016"
     data, arms, outcomes, _, _ = study(reference, project, name)
-    found = estimate.attrition(data, arms, outcomes)
+    found = estimate.attrition(trial(data, arms, outcomes))
     golden = table(reference / "golden" / f"{name}__attrition_test_L_dif_w2_first.csv")
     golden = golden.rename(columns={"wald_p": "p"})
     columns = {
@@ -257,7 +258,7 @@ def test_lee_bounds_equal_r(reference, project):
     """attrition::estimator_trim drops whole people; its interval is that of Imbens and Manski."""
     name = "exp_levendusky_2016"
     data, arms, outcomes, _, _ = study(reference, project, name)
-    found = estimate.lee_bounds(data, arms, outcomes)
+    found = estimate.lee_bounds(trial(data, arms, outcomes))
     rows = found[found["trimming"] == "whole"]
     both = [rows[rows["bound"] == bound] for bound in ("lower", "upper")]
     wide = both[0].merge(both[1], on=["outcome", "contrast"], suffixes=("", "_upper"))
@@ -289,7 +290,7 @@ def test_arm_sizes_equal_r(reference, project, name):
     data, arms, outcomes, _, _ = study(reference, project, name)
     golden = table(reference / "golden" / f"{name}__arms.csv")
     columns = {"n_assigned": "n_assigned", "n_observed": "n_observed"}
-    found = estimate.attrition(data, arms, outcomes)
+    found = estimate.attrition(trial(data, arms, outcomes))
     assert compare(found, golden, columns, f"arms {name}", ["outcome", "arm"]) == 2 * 3 * STUDIES[name]
 
 
@@ -312,7 +313,7 @@ def test_subgroups_equal_estimatr(reference, project, name, outcome, by, groups)
         data = data.assign(bought=both.map({1: "mens only", 2: "womens only", 3: "both"}))
     covariate = CovariateConfig(name=by, kind="categorical", levels=levels)
     found = explore.subgroups(
-        data, arms, [outcome], [SubgroupConfig(name="g", covariate=by)], [covariate], 10
+        trial(data, arms, [outcome], covariates=[covariate]), [SubgroupConfig(name="g", covariate=by)], 10
     )
     found = found.rename(columns={"group": "subgroup"})
     columns = {c: c for c in ("estimate", "std_error", "p_value", "conf_low", "conf_high", "df")}

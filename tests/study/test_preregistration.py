@@ -21,6 +21,7 @@ from nanotarget.study.config import SubgroupConfig
 from nanotarget.study.problems import InputError
 from nanotarget.study.seeds import child_rng
 from simulated_studies import STUDIES
+from trials import trial
 
 EFFECTS, EQUIVALENCE, CHECKS, ROBUSTNESS = Table.EFFECTS, Table.EQUIVALENCE, Table.CHECKS, Table.ROBUSTNESS
 
@@ -285,7 +286,9 @@ def adjusted(outcomes, settings, registration):
     config = validate(copy.deepcopy(settings), "config.yaml")
     age = [c for c in config.covariates if c.name == "age"]
     arms = ["control", "best", "nano"]
-    found = estimate.effects(outcomes, arms, ["sign", "support"], age, registration=registration)
+    found = estimate.effects(
+        trial(outcomes, arms, ["sign", "support"], adjust=age, registration=registration)
+    )
     return found.set_index(["outcome", "estimator", "contrast"])
 
 
@@ -327,7 +330,9 @@ def test_declared_families_span_outcomes_and_leave_the_rest_alone(outcomes, sett
         alone.xs("lin", level="estimator")[["p_value", "p_adjusted", "family"]],
     )
     # At the first step of Holm the critical value is that of alpha / 4.
-    power = estimate.power(found.reset_index(), {}).set_index(["outcome", "estimator", "contrast"])
+    power = estimate.power(trial(None, []), found.reset_index()).set_index(
+        ["outcome", "estimator", "contrast"]
+    )
     row = power.loc[("support", "dim", "nano - best")]
     critical = row["mde_holm"] / row["std_error"] - stats.t.ppf(0.8, row["df"])
     assert 2 * stats.t.sf(critical, row["df"]) == pytest.approx(0.05 / 4)
@@ -424,24 +429,30 @@ def test_estimates_carry_their_label_and_deviations(settings, registration):
     # As the rule reads it back from CSV: empty cells are missing.
     listed = listed.replace("", np.nan)
     arms = ["control", "best", "nano"]
-    found = estimate.effects(table, arms, ["sign"], [age], registration=registration, deviations=listed)
+    marks = {"sesoi": {"sign": 0.05}, "registration": registration, "deviations": listed}
+    asked = trial(table, arms, ["sign"], adjust=[age], **marks)
+    found = estimate.effects(asked)
     assert found.groupby("estimator")["label"].agg(set).to_dict() == {
         "dim": {"confirmatory"},
         "lin": {"secondary"},
     }
     assert found.groupby("estimator")["deviation"].agg(set).to_dict() == {"dim": {""}, "lin": {"D1"}}
-    power = estimate.power(found, {}, deviations=listed)
+    power = estimate.power(asked, found)
     assert power.loc[power["estimator"] == "lin", "deviation"].eq("D1").all()
-    tost = estimate.equivalence(found, {"sign": 0.05}, 0.05, registration, listed)
+    tost = estimate.equivalence(asked, found)
     assert tost["label"].tolist() == ["exploratory", "exploratory", "secondary"]
 
     alpha = deviations(change(settings, ["estimate", "alpha"], 0.01), registration)
     groups = SubgroupConfig(name="by age", covariate="age", groups=config.explore.subgroups[0].groups)
-    rows = explore.subgroups(table.assign(age=5.0), arms, ["sign"], [groups], [age], 10, deviations=alpha)
+    rows = explore.subgroups(
+        trial(table.assign(age=5.0), arms, ["sign"], covariates=[age], deviations=alpha), [groups], 10
+    )
     assert rows["deviation"].eq("D1").all() and rows["label"].eq("exploratory").all()
     missing = deviations(change(settings, ["experiment", "exclusions", 2], None), registration)
-    assert estimate.balance(table, arms, [age], missing)["deviation"].eq("D1").all()
-    assert estimate.attrition(table, arms, ["sign"], missing)["deviation"].eq("D1").all()
+    assert (
+        estimate.balance(trial(table, arms, covariates=[age], deviations=missing))["deviation"].eq("D1").all()
+    )
+    assert estimate.attrition(trial(table, arms, ["sign"], deviations=missing))["deviation"].eq("D1").all()
 
 
 @pytest.mark.parametrize(

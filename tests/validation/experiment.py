@@ -14,19 +14,19 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from nanotarget.estimate.arms import pairs
 from nanotarget.estimate.effects import effects
 from nanotarget.estimate.equivalence import equivalence
 from nanotarget.estimate.ipw import ipw_effects
 from nanotarget.estimate.lee import lee_bounds
 from nanotarget.estimate.randomization import randomization_inference
-from nanotarget.study.config import CovariateConfig
+from nanotarget.estimate.trial import Trial, pairs
+from nanotarget.study.config import CovariateConfig, OutcomeConfig
 from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.seeds import child_rng
 
@@ -142,9 +142,15 @@ def draw_people(world, rng):
     )
 
 
+def trial_of(table, *outcomes):
+    """Return the trial of a table, adjusted for the covariate."""
+    outcomes = [OutcomeConfig(name=name, kind="continuous") for name in outcomes]
+    return Trial(table, ARMS, outcomes, adjust=[COVARIATE], alpha=ALPHA)
+
+
 def bounded(table, outcome):
     """Return the intervals of Imbens & Manski for the effect within Lee's bounds."""
-    found = lee_bounds(table, ARMS, [outcome], ALPHA)
+    found = lee_bounds(trial_of(table, outcome))
     found = found[(found["trimming"] == "fraction") & (found["bound"] == "lower")]
     intervals = found[["outcome", "contrast"]].assign(
         conf_low=found["effect_low"], conf_high=found["effect_high"], estimate=found["naive"]
@@ -154,7 +160,7 @@ def bounded(table, outcome):
 
 def reweighted(table, outcome):
     """Return the estimates by weights for who is missing."""
-    return ipw_effects(table, ARMS, [outcome], [COVARIATE], ALPHA).assign(estimator="ipw")
+    return ipw_effects(trial_of(table, outcome)).assign(estimator="ipw")
 
 
 MISSING = {"lee": bounded, "ipw": reweighted}
@@ -180,13 +186,14 @@ def analyse(name, number, replications=BATCH):
         if world.missing:
             tables.append(MISSING[world.missing](table, y))
             continue
-        tables.append(effects(table, ARMS, [y], [COVARIATE], ALPHA))
+        trial = trial_of(table, y)
+        tables.append(effects(trial))
         if world.margin is not None:
-            bounds = equivalence(tables[-1], {y: world.margin}, ALPHA)
+            bounds = equivalence(replace(trial, sesoi={y: world.margin}), tables[-1])
             tables.append(bounds.assign(estimator="tost"))
     if not world.missing:
         people = pd.concat([people, pd.DataFrame(outcomes)], axis=1)
-        redrawn = randomization_inference(people, ARMS, names, number, DRAWS, ALPHA)
+        redrawn = randomization_inference(trial_of(people, *names), number, DRAWS)
         tables.append(redrawn.assign(estimator="ri"))
     truth = {
         contrast_name(later, earlier): world.means[ARMS.index(later)] - world.means[ARMS.index(earlier)]

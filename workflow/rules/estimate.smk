@@ -1,5 +1,18 @@
 REGISTRATION = config["preregistration"] or []
 
+# What the analyses of the experiment read, and the sections that say what the trial is.
+TRIAL_FILES = {
+    "experiment": "<results>/clean/experiment.parquet",
+    "registration": REGISTRATION,
+    "deviations": "<results>/deviations.csv",
+}
+TRIAL = {
+    "arms": config["experiment"]["arms"],
+    "outcomes": config["experiment"]["outcomes"],
+    "covariates": config["covariates"],
+    **{key: config["estimate"][key] for key in ("adjust", "sesoi", "alpha")},
+}
+
 # Tables of the experiment; some need what not every study has.
 ESTIMATES = [
     "effects",
@@ -46,10 +59,8 @@ rule deviations:
 
 rule effects:
     input:
-        experiment="<results>/clean/experiment.parquet",
+        **TRIAL_FILES,
         flow="<results>/clean/flow.csv",
-        registration=REGISTRATION,
-        deviations="<results>/deviations.csv",
         library=library("effects.py"),
     output:
         **{name: f"<results>/estimate/{name}.csv" for name in ESTIMATES},
@@ -60,10 +71,7 @@ rule effects:
     resources:
         **MEDIUM,
     params:
-        arms=config["experiment"]["arms"],
-        outcomes=config["experiment"]["outcomes"],
-        covariates=config["covariates"],
-        estimate=config["estimate"],
+        trial=TRIAL,
     message:
         "Estimating what the arms of the experiment did"
     script:
@@ -72,9 +80,7 @@ rule effects:
 
 rule randomization:
     input:
-        experiment="<results>/clean/experiment.parquet",
-        registration=REGISTRATION,
-        deviations="<results>/deviations.csv",
+        **TRIAL_FILES,
         library=library("randomization.py"),
     output:
         inference="<results>/estimate/randomization_inference.csv",
@@ -86,9 +92,8 @@ rule randomization:
     resources:
         **MEDIUM,
     params:
-        arms=config["experiment"]["arms"],
-        outcomes=config["experiment"]["outcomes"],
-        estimate=config["estimate"],
+        trial=TRIAL,
+        draws=config["estimate"]["draws"],
         seed=config["root_seed"],
     message:
         "Redrawing the arms of the experiment"

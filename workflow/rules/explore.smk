@@ -5,7 +5,7 @@ if EXPLORATIONS and config["explore"]["subgroups"]:
 if EXPLORATIONS and config["explore"]["base"]:
     EXPLORATIONS.append("mobilisation")
 
-# What the calibration promised, held against the arms that fielded it.
+# What the calibration predicted, compared with the arms that fielded it.
 PROMISES = (
     ["validation", "gate", "projection", "rate", "targeting_curve", "fairness"]
     if config["calibration"]
@@ -21,8 +21,7 @@ if EXPLORATIONS:
 
     rule explorations:
         input:
-            experiment="<results>/clean/experiment.parquet",
-            deviations="<results>/deviations.csv",
+            **TRIAL_FILES,
             library=library("explorations.py"),
         output:
             **{name: f"<results>/explore/{name}.csv" for name in EXPLORATIONS},
@@ -33,12 +32,9 @@ if EXPLORATIONS:
         resources:
             **MEDIUM,
         params:
-            arms=config["experiment"]["arms"],
-            outcomes=config["experiment"]["outcomes"],
-            covariates=config["covariates"],
+            trial=TRIAL,
             explore=config["explore"],
             privacy=config["privacy"],
-            alpha=config["estimate"]["alpha"],
             seed=config["root_seed"],
         message:
             "Estimating effects in groups of respondents"
@@ -50,11 +46,9 @@ if PROMISES:
 
     rule validation:
         input:
-            experiment="<results>/clean/experiment.parquet",
+            **TRIAL_FILES,
             assignments="<results>/assign/assignments.parquet",
             diagnostics="<results>/diagnose/diagnostics.csv",
-            registration=REGISTRATION,
-            deviations="<results>/deviations.csv",
             library=library("validation.py"),
         output:
             **{name: f"<results>/explore/{name}.csv" for name in PROMISES},
@@ -65,17 +59,13 @@ if PROMISES:
         resources:
             **MEDIUM,
         params:
-            arms=config["experiment"]["arms"],
-            outcomes=config["experiment"]["outcomes"],
-            covariates=config["covariates"],
+            trial=TRIAL,
             explore=config["explore"],
             privacy=config["privacy"],
-            adjust=config["estimate"]["adjust"],
-            alpha=config["estimate"]["alpha"],
             goal=config["diagnose"]["goal"],
             seed=config["root_seed"],
         message:
-            "Holding the experiment against what the calibration promised"
+            "Comparing the experiment with what the calibration predicted"
         script:
             "../scripts/validation.py"
 

@@ -2,7 +2,7 @@
 
 from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, randomise, read_ledger
 from nanotarget.clean.blocks import blocks_of
-from nanotarget.estimate import balance
+from nanotarget.estimate import Trial, balance
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
@@ -18,7 +18,8 @@ def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
     append_to_ledger(ledger, recorded, drawn)
     artefacts.write_csv(drawn[LEDGER_COLUMNS], outputs.arms)
     table = roster.merge(drawn[["respondent_id", "arm"]], on="respondent_id", validate="1:1")
-    compared = balance(table, [arm.name for arm in arms], CovariateConfig.validate_list(covariates))
+    covariates = CovariateConfig.validate_list(covariates)
+    compared = balance(Trial(table, [arm.name for arm in arms], covariates=covariates))
     artefacts.write_csv(compared.drop(columns="deviation"), outputs.balance)
 
 

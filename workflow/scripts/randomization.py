@@ -1,28 +1,15 @@
 """Ask what the arms would have seemed to do by chance: randomisation inference."""
 
-from nanotarget.estimate import randomization_distribution, randomization_inference
-from nanotarget.study import artefacts, preregistration
-from nanotarget.study.config import ArmConfig, EstimateConfig, OutcomeConfig
+from nanotarget.estimate import Trial, randomization_distribution, randomization_inference
+from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
 
 
-def redraw(inputs, outputs, arms, outcomes, settings, seed):
+def redraw(inputs, outputs, section, draws, seed):
     """Write the tests and the distributions behind them."""
-    arms = [arm.name for arm in ArmConfig.validate_list(arms)]
-    outcomes = [outcome.name for outcome in OutcomeConfig.validate_list(outcomes)]
-    settings = EstimateConfig.model_validate(settings)
-    registration = preregistration.read(inputs.registration)
-    deviations = artefacts.read_csv(inputs.deviations, dtype="str")
-    table = artefacts.read_parquet(inputs.experiment)
-    artefacts.write_csv(
-        randomization_inference(
-            table, arms, outcomes, seed, settings.draws, settings.alpha, registration, deviations
-        ),
-        outputs.inference,
-    )
-    artefacts.write_csv(
-        randomization_distribution(table, arms, outcomes, seed, settings.draws), outputs.distribution
-    )
+    trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, section)
+    artefacts.write_csv(randomization_inference(trial, seed, draws), outputs.inference)
+    artefacts.write_csv(randomization_distribution(trial, seed, draws), outputs.distribution)
 
 
 if __name__ == "__main__":
@@ -30,8 +17,7 @@ if __name__ == "__main__":
         redraw(
             snakemake.input,
             snakemake.output,
-            snakemake.params.arms,
-            snakemake.params.outcomes,
-            snakemake.params.estimate,
+            snakemake.params.trial,
+            snakemake.params.draws,
             snakemake.params.seed,
         )

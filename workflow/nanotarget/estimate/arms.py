@@ -11,6 +11,7 @@ import pandas as pd
 
 from nanotarget.calibrate import regression
 from nanotarget.estimate.prognosis import prognostic_score
+from nanotarget.estimate.trial import Scheme, Trial
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.preregistration import contrast_name
 
@@ -20,11 +21,6 @@ MISSING = "(missing)"
 SMALL_ARM = 50
 # Respondents of the smallest arm that a column of the adjustment needs.
 RESPONDENTS_PER_COLUMN = 10
-
-
-def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """Return every later arm with every earlier one: for a, b, c the pairs (b, a), (c, a), (c, b)."""
-    return [(arms[j], arms[i]) for j in range(1, len(arms)) for i in range(j)]
 
 
 @dataclass(frozen=True)
@@ -145,9 +141,7 @@ class ArmColumns:
         return np.hstack([self.blocks, self.z])
 
 
-def arm_columns(
-    observed: pd.DataFrame, arms: Sequence[str], outcome: str, adjust: Sequence[CovariateConfig] = ()
-) -> ArmColumns:
+def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = ()) -> ArmColumns:
     """Prepare the columns of the models, and say which arms and columns can be used.
 
     Too many covariates for the smallest arm become one prognostic score: more columns than a tenth of its
@@ -156,32 +150,28 @@ def arm_columns(
     not adjusted.
 
     Args:
-        observed: rows of `contracts.experiment` in which the outcome is there.
-        arms: names, in order.
-        outcome: its column.
+        trial: those without the outcome are left out.
+        outcome: its name.
         adjust: covariates.
     """
-    arm = observed["arm"].astype("str").to_numpy()
-    y = observed[outcome].to_numpy(np.float64)
-    w = observed["weight"].to_numpy(np.float64)
-    clusters = cluster_ids(observed)
-    members = {name: arm == name for name in arms}
+    trial = trial.observed(outcome)
+    arms, y, w, clusters = trial.arms, trial.y(outcome), trial.weight, trial.scheme.clusters
+    members = {name: trial.members(name) for name in arms}
     notes = {}
     for name in arms:
         if members[name].sum() < 2:
             notes[name] = f"fewer than two observed respondents in '{name}'"
-        elif clusters is not None and len(pd.unique(clusters[members[name]])) < 2:
+        elif clusters is not None and len(np.unique(clusters[members[name]])) < 2:
             notes[name] = f"fewer than two clusters in '{name}'"
         elif adjust and members[name].sum() < RESPONDENTS_PER_COLUMN:
             notes[name] = f"too few respondents in '{name}' for the adjustment"
     usable = [name for name in arms if name not in notes]
-    blocks, remarks = block_columns(observed, [members[name] for name in usable], clusters)
-    z, names = covariate_columns(observed, adjust)
+    blocks, remarks = block_columns(trial.scheme, w, [members[name] for name in usable])
+    z, names = covariate_columns(trial.table, adjust)
     smallest = min((int(members[name].sum()) for name in usable), default=0)
     if usable and z.shape[1] > max(smallest / RESPONDENTS_PER_COLUMN, 1):
-        code = pd.Index(arms).get_indexer(arm)
-        unit = observed["respondent_id"] if "respondent_id" in observed else np.arange(len(observed))
-        score = prognostic_score(z, y, w, code, np.asarray(unit) if clusters is None else clusters)
+        code = pd.Index(arms).get_indexer(trial.table["arm"].astype("str"))
+        score = prognostic_score(z, y, w, code, trial.scheme.cluster)
         remarks.append(
             f"adjusted for one prognostic score: {z.shape[1]} columns are too many for {smallest} respondents"
         )
@@ -196,8 +186,7 @@ def arm_columns(
 
 
 def arm_means(
-    observed: pd.DataFrame,
-    arms: Sequence[str],
+    trial: Trial,
     outcome: str,
     adjust: Sequence[CovariateConfig] = (),
     se_type: regression.SeType | None = None,
@@ -217,39 +206,35 @@ def arm_means(
     other variances are those of one model of all arms that can be estimated.
 
     Args:
-        observed: rows of `contracts.experiment` in which the outcome is there.
-        arms: names, in order.
-        outcome: its column.
+        trial: those without the outcome are left out.
+        outcome: its name.
         adjust: covariates of the adjustment; none for the unadjusted means.
         se_type: of the standard errors; by default CR2 where units larger than a respondent were
             randomised, else HC2.
         additive: one common slope for all arms instead of Lin's (analysis of covariance).
     """
-    columns = arm_columns(observed, arms, outcome, adjust)
+    columns = arm_columns(trial, outcome, adjust)
     se_type = se_type or ("HC2" if columns.clusters is None else "CR2")
-    fit = _one_by_one if se_type == "HC2" and not additive else _together
-    return fit(columns, arms, se_type, additive)
+    if se_type == "HC2" and not additive:
+        return _one_by_one(columns, trial.arms)
+    return _together(columns, trial.arms, se_type, additive)
 
 
-def _one_by_one(
-    columns: ArmColumns, arms: Sequence[str], se_type: regression.SeType, additive: bool
-) -> ArmMeans:
+def _one_by_one(columns: ArmColumns, arms: Sequence[str]) -> ArmMeans:
     mean, variance = dict.fromkeys(arms, np.nan), dict.fromkeys(arms, np.nan)
     notes, sizes, dfs = dict(columns.notes), dict.fromkeys(arms, 0), dict.fromkeys(arms, np.nan)
     controls = columns.controls
     for name in columns.usable:
         rows = columns.members[name]
         x = np.column_stack([np.ones(rows.sum()), controls[rows]])
-        model = regression.fit(x, columns.y[rows], se_type, weights=columns.w[rows])
+        model = regression.fit(x, columns.y[rows], "HC2", weights=columns.w[rows])
         mean[name], variance[name] = float(model.coef[0]), float(model.vcov[0, 0])
         sizes[name], dfs[name] = model.n, model.df
         if np.isnan(variance[name]):
             notes[name] = f"too few respondents in '{name}' for the adjustment"
     df = float(sum(dfs[name] for name in columns.usable))
     n = sum(sizes.values())
-    return ArmMeans(
-        mean, variance, df, n, notes, columns.left_out, columns.remarks, se_type, size=sizes, arm_df=dfs
-    )
+    return ArmMeans(mean, variance, df, n, notes, columns.left_out, columns.remarks, size=sizes, arm_df=dfs)
 
 
 def _together(
@@ -286,15 +271,8 @@ def _together(
     )
 
 
-def cluster_ids(observed: pd.DataFrame) -> np.ndarray | None:
-    """Return the (n,) units that were randomised as a whole, None where they are the respondents."""
-    if "cluster" not in observed or not observed["cluster"].duplicated().any():
-        return None
-    return observed["cluster"].astype("str").to_numpy()
-
-
 def block_columns(
-    observed: pd.DataFrame, members: Sequence[np.ndarray], clusters: np.ndarray | None
+    scheme: Scheme, weight: np.ndarray, members: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, list[str]]:
     """Return the centred columns of the blocks (all but one) and what had to be done to them.
 
@@ -302,19 +280,18 @@ def block_columns(
     other one if they still lack units.
 
     Args:
-        observed: with `weight`, and `block` if there are blocks.
+        scheme: how people were randomised.
+        weight: (n,) survey weights.
         members: (n,) rows of each arm that is estimated.
-        clusters: (n,) units if they are not respondents.
     """
-    none = np.empty((len(observed), 0))
-    if "block" not in observed or observed["block"].nunique() < 2 or not members:
+    none = np.empty((len(weight), 0))
+    codes, size = scheme.block, scheme.block.max(initial=0) + 1
+    if size < 2 or not members:
         return none, []
-    codes, names = pd.factorize(observed["block"], sort=True)
-    unit = np.arange(len(observed)) if clusters is None else pd.factorize(clusters)[0]
-    counts = np.zeros((len(names), len(members)), dtype=np.int64)
+    counts = np.zeros((size, len(members)), dtype=np.int64)
     for j, rows in enumerate(members):
-        cells = np.unique(np.column_stack([codes[rows], unit[rows]]), axis=0)[:, 0]
-        counts[:, j] = np.bincount(cells, minlength=len(names))
+        cells = np.unique(np.column_stack([codes[rows], scheme.cluster[rows]]), axis=0)[:, 0]
+        counts[:, j] = np.bincount(cells, minlength=size)
     pooled: np.ndarray = np.any(counts < 2, axis=1)
     by_size = np.argsort(counts.sum(axis=1), kind="stable")
     remarks = []
@@ -322,11 +299,10 @@ def block_columns(
         while (counts[pooled].sum(axis=0) < 2).any() and not pooled.all():
             pooled[next(i for i in by_size if not pooled[i])] = True
         remarks.append(f"{pooled.sum()} blocks are pooled: fewer than two units of an arm in a block")
-        codes = np.where(pooled[codes], len(names), codes)
+        codes = np.where(pooled[codes], size, codes)
     kept = np.unique(codes)
     dummies = (codes[:, None] == kept[1:]).astype(np.float64)
-    weights = observed["weight"].to_numpy(np.float64)
-    return dummies - np.average(dummies, axis=0, weights=weights) if len(kept) > 1 else none, remarks
+    return dummies - np.average(dummies, axis=0, weights=weight) if len(kept) > 1 else none, remarks
 
 
 def covariate_columns(
@@ -399,21 +375,20 @@ def adjustable(z: np.ndarray, members: Sequence[np.ndarray], blocks: np.ndarray 
     return keep
 
 
-def contrasts(means: ArmMeans, arms: Sequence[str], alpha: float, welch: bool | None = None) -> pd.DataFrame:
+def contrasts(trial: Trial, means: ArmMeans, welch: bool | None = None) -> pd.DataFrame:
     """Compare every later arm with every earlier one.
 
     Args:
+        trial: gives arms and alpha.
         means: from `arm_means`.
-        arms: names, in order.
-        alpha: intervals have level 1 - alpha.
         welch: as in `ArmMeans.combination`.
 
     Returns:
         contrast, estimate ... df, n, note; an impossible comparison is NaN and its note says why.
     """
     rows = []
-    for later, earlier in pairs(arms):
-        notes = [means.notes[arm] for arm in (earlier, later) if arm in means.notes]
+    for later, earlier in trial.pairs:
+        notes = obstacles(means, later, earlier)
         found = Combination(np.nan, np.nan, np.nan, means.n)
         if not notes:
             found = means.combination({later: 1.0, earlier: -1.0}, welch)
@@ -421,7 +396,7 @@ def contrasts(means: ArmMeans, arms: Sequence[str], alpha: float, welch: bool | 
                 notes.append("the outcome does not vary in either arm")
                 found = Combination(np.nan, np.nan, np.nan, found.n)
         rows.append((contrast_name(later, earlier), *found, "; ".join([*notes, *also(means)])))
-    return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), alpha)
+    return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), trial.alpha)
 
 
 def tidied(found: pd.DataFrame, alpha: float, null: float = 0.0) -> pd.DataFrame:
@@ -444,16 +419,13 @@ class ArmValues(NamedTuple):
     df: float
 
 
-def compared(
-    columns: ArmColumns, arms: Sequence[str], values: ArmValues | None, alpha: float, trouble: str = ""
-) -> pd.DataFrame:
+def compared(trial: Trial, columns: ArmColumns, values: ArmValues | None, trouble: str = "") -> pd.DataFrame:
     """Compare every later arm with every earlier one by values of a model of all arms together.
 
     Args:
+        trial: gives arms and alpha.
         columns: of the model, which say what is wrong with an arm.
-        arms: names, in order.
         values: of `columns.usable`; None if there is no fit.
-        alpha: intervals have level 1 - alpha.
         trouble: why there is no fit.
 
     Returns:
@@ -461,8 +433,8 @@ def compared(
     """
     place = {name: i for i, name in enumerate(columns.usable)}
     rows = []
-    for later, earlier in pairs(arms):
-        notes = [columns.notes[arm] for arm in (earlier, later) if arm in columns.notes]
+    for later, earlier in trial.pairs:
+        notes = obstacles(columns, later, earlier)
         estimate = error = df = np.nan
         if not notes and values is not None:
             i, j = place[later], place[earlier]
@@ -473,7 +445,12 @@ def compared(
             notes.append(trouble)
         rows.append((contrast_name(later, earlier), estimate, error, df, "; ".join([*notes, *also(columns)])))
     found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
-    return tidied(found.assign(n=int(columns.rows.sum())), alpha)
+    return tidied(found.assign(n=int(columns.rows.sum())), trial.alpha)
+
+
+def obstacles(means: ArmMeans | ArmColumns, later: str, earlier: str) -> list[str]:
+    """Return why two arms cannot be compared."""
+    return [means.notes[arm] for arm in (earlier, later) if arm in means.notes]
 
 
 def also(means: ArmMeans | ArmColumns) -> list[str]:

@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
-from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, pairs, tidied
-from nanotarget.estimate.effects import labelled, observed_rows
+from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, tidied
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import Registration, contrast_name
+from nanotarget.study.preregistration import contrast_name
 
 MARGINAL, ODDS, RISK = "average marginal effect", "log odds ratio", "log risk ratio"
-LOGIT_COLUMNS = (
-    "outcome",
-    "estimator",
-    "quantity",
-    "se_type",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "p_adjusted",
-    "label",
-    "deviation",
-    "note",
-)
-PROPORTION_COLUMNS = (
-    "outcome",
-    "estimator",
-    "se_type",
-    "contrast",
-    "share_ref",
-    "share_other",
-    *ESTIMATE_COLUMNS,
-    "p_chi2",
-    "p_fisher",
-    "p_adjusted",
-    "label",
-    "deviation",
-    "note",
-)
 
 
 def logit(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
+    trial: Trial,
+    outcome: str,
     adjust: Sequence[CovariateConfig] = (),
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
     se_type: logistic.LogitSe | None = None,
 ) -> pd.DataFrame:
     """Compare the arms by a logistic regression on arms, blocks and covariates.
@@ -67,24 +32,20 @@ def logit(
     Without covariates and blocks the average marginal effect is `dim` and so is its HC2 standard error.
 
     Args:
-        table, arms, registration, deviations: as in `effects`.
-        outcomes: columns of zeros and ones.
+        trial: gives arms and alpha.
+        outcome: of zeros and ones.
         adjust: covariates that enter additively.
-        alpha: intervals have level 1 - alpha.
         se_type: as in `logistic.fit`; by default HC2, CR1 where clusters were randomised.
 
     Returns:
-        `LOGIT_COLUMNS`; `ratio` and its interval are exponentials of log ratios. An arm in which all have the
-        same outcome has no contrasts, and if covariates predict the outcome perfectly nothing has.
+        Rows of `Table.SCALES`, not yet adjusted and labelled; `ratio` and its interval are exponentials of
+        log ratios. An arm in which all have the same outcome has no contrasts, and if covariates predict the
+        outcome perfectly nothing has.
     """
-    tables = []
-    for outcome in outcomes:
-        observed = observed_rows(table, outcome)
-        columns = varying_arms(arm_columns(observed, arms, outcome, adjust))
-        kind = se_type or ("HC2" if columns.clusters is None else "CR1")
-        for family in _quantities(columns, arms, kind, alpha):
-            tables.append(family.assign(outcome=outcome, estimator="logit", se_type=kind))
-    return labelled(tables, LOGIT_COLUMNS, registration, deviations)
+    columns = varying_arms(arm_columns(trial, outcome, adjust))
+    kind = se_type or ("HC2" if columns.clusters is None else "CR1")
+    rows = pd.concat(_quantities(trial, columns, kind), ignore_index=True)
+    return rows.assign(outcome=outcome, estimator="logit", se_type=kind)
 
 
 def varying_arms(columns: ArmColumns) -> ArmColumns:
@@ -97,9 +58,7 @@ def varying_arms(columns: ArmColumns) -> ArmColumns:
     return columns.without(constant)
 
 
-def _quantities(
-    columns: ArmColumns, arms: Sequence[str], se_type: logistic.LogitSe, alpha: float
-) -> Iterator[pd.DataFrame]:
+def _quantities(trial: Trial, columns: ArmColumns, se_type: logistic.LogitSe) -> Iterator[pd.DataFrame]:
     rows, dummies, w = columns.rows, columns.dummies, columns.w[columns.rows]
     controls = columns.controls[rows]
     clusters = None if columns.clusters is None else columns.clusters[rows]
@@ -108,7 +67,7 @@ def _quantities(
     if fitted is None:
         trouble = "arms and covariates predict the outcome perfectly" if columns.usable else ""
         for quantity in (MARGINAL, ODDS, RISK):
-            rows_without = compared(columns, arms, None, alpha, trouble)
+            rows_without = compared(trial, columns, None, trouble)
             yield _ratios(rows_without, quantity)
         return
     k = dummies.shape[1]
@@ -126,7 +85,7 @@ def _quantities(
     }
     for quantity, (value, jacobian) in jacobians.items():
         estimates = ArmValues(value, jacobian @ fitted.vcov @ jacobian.T, fitted.df)
-        yield _ratios(compared(columns, arms, estimates, alpha), quantity)
+        yield _ratios(compared(trial, columns, estimates), quantity)
 
 
 def _ratios(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -135,14 +94,7 @@ def _ratios(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
     return rows.assign(quantity=quantity, **ratios)
 
 
-def proportions(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def proportions(trial: Trial, outcome: str) -> pd.DataFrame:
     """Compare shares in the tables of counts, as textbooks do; survey weights, blocks and clusters aside.
 
     The interval and `p_value` are Wald's (unpooled variance p (1 - p) / n, normal), `p_chi2` is Pearson's
@@ -150,33 +102,31 @@ def proportions(
     probability of tables. `p_adjusted` belongs to `p_value`.
 
     Args:
-        table, arms, registration, deviations: as in `effects`.
-        outcomes: columns of zeros and ones.
-        alpha: intervals have level 1 - alpha.
+        trial: gives arms and alpha.
+        outcome: of zeros and ones.
+
+    Returns:
+        Rows of `Table.SCALES`, not yet adjusted and labelled.
     """
-    tables = []
-    for outcome in outcomes:
-        observed = observed_rows(table, outcome)
-        arm, y = observed["arm"].astype("str").to_numpy(), observed[outcome].to_numpy(np.float64)
-        n = {name: int((arm == name).sum()) for name in arms}
-        ones = {name: int(y[arm == name].sum()) for name in arms}
-        rows = [
-            {"contrast": contrast_name(b, a), **_two_by_two(ones[a], n[a], ones[b], n[b], a, b)}
-            for b, a in pairs(arms)
-        ]
-        found = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
-        found["df"] = np.where(found["error"].isna(), np.nan, np.inf)
-        family = tidied(found, alpha)
-        tables.append(family.assign(outcome=outcome, estimator="proportions", se_type="Wald"))
-    return labelled(tables, PROPORTION_COLUMNS, registration, deviations)
+    observed = trial.observed(outcome)
+    y = observed.y(outcome)
+    arms = {name: y[observed.members(name)] for name in trial.arms}
+    counts = {name: (int(values.sum()), len(values)) for name, values in arms.items()}
+    rows = [
+        {"contrast": contrast_name(later, earlier), **_two_by_two(counts, earlier, later)}
+        for later, earlier in trial.pairs
+    ]
+    found = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
+    found["df"] = np.where(found["error"].isna(), np.nan, np.inf)
+    return tidied(found, trial.alpha).assign(outcome=outcome, estimator="proportions", se_type="Wald")
 
 
 _TWO_BY_TWO = ("share_ref", "share_other", "value", "error", "n", "p_chi2", "p_fisher", "note")
 
 
-def _two_by_two(
-    ones_ref: int, n_ref: int, ones_other: int, n_other: int, ref: str, other: str
-) -> dict[str, float | str]:
+def _two_by_two(counts: Mapping[str, tuple[int, int]], ref: str, other: str) -> dict[str, float | str]:
+    """Compare ones and sizes of two arms."""
+    (ones_ref, n_ref), (ones_other, n_other) = counts[ref], counts[other]
     n, ones = n_ref + n_other, ones_ref + ones_other
     empty = [name for name, size in ((ref, n_ref), (other, n_other)) if size == 0]
     shares = [k / m if m else np.nan for k, m in ((ones_ref, n_ref), (ones_other, n_other))]

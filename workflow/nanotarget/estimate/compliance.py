@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,29 +11,11 @@ from scipy import special
 
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import pairs
-from nanotarget.estimate.effects import EFFECT_COLUMNS, effects, labelled
-from nanotarget.estimate.influence import covariance, deviations_from, units
+from nanotarget.estimate.effects import effects
+from nanotarget.estimate.influence import covariance, deviations_from
 from nanotarget.estimate.tables import Table
-from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import Registration, contrast_name
-
-CACE_COLUMNS = (
-    "outcome",
-    "contrast",
-    "estimand",
-    *ESTIMATE_COLUMNS,
-    "p_adjusted",
-    "itt",
-    "first_stage",
-    "first_stage_f",
-    "ar_low",
-    "ar_high",
-    "label",
-    "deviation",
-    "note",
-)
-CHECK_COLUMNS = ("sample", *EFFECT_COLUMNS, "n_left_out")
+from nanotarget.estimate.trial import Trial
+from nanotarget.study.preregistration import contrast_name
 
 # Below this F of the first stage an instrument is weak (Staiger & Stock 1997).
 STRONG = 10.0
@@ -63,21 +45,13 @@ class _Moments:
     units: int
 
 
-def cace(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    unfielded: Sequence[str] = (),
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def cace(trial: Trial) -> pd.DataFrame:
     """Estimate what the petitions did to those whom they reached; the primary analysis stays as assigned.
 
     A contrast is estimated as its effect of assignment (`itt`) divided by `first_stage`, with assignment as
     the instrument of delivery. What it is depends on the two arms (`estimand`):
 
-    - `compliers`: one arm has a petition to deliver, the other (in `unfielded`) none. The first stage
+    - `compliers`: one arm has a petition to deliver, the other (unfielded) none. The first stage
       is the difference in the share that was reached, the estimate the average effect of the petition on
       those who are reached if, and only if, they are assigned to it (Imbens & Angrist 1994; Angrist, Imbens
       & Rubin 1996), which assumes that assignment works only through delivery and that nobody is reached only
@@ -97,46 +71,34 @@ def cace(
     strength of the instrument, and is infinite where the data do not bound b.
 
     Args:
-        table: `contracts.experiment` with `delivered`: whether the arm's own petition was delivered; for
-            arms in `unfielded`, whether a petition reached the person all the same (missing = no).
-        arms: names in order; the sign of a contrast is later minus earlier.
-        outcomes: columns.
-        unfielded: arms to which nothing was to be delivered.
-        alpha: intervals have level 1 - alpha.
-        registration, deviations: as in `effects`; the estimator is called `cace`.
+        trial: with `delivered`: whether the arm's own petition was delivered; for its unfielded arms, whether
+            a petition reached the person all the same (missing = no). The estimator is called `cace`.
 
     Returns:
-        `CACE_COLUMNS`, with t tests of n - 2 degrees of freedom (units instead of n where clusters were
-        randomised). What is not identified or cannot be estimated is NaN, and `note` says why.
+        The columns of `Table.CACE`, with t tests of n - 2 degrees of freedom (units instead of n where
+        clusters were randomised). What is not identified or cannot be estimated is NaN, and `note` says why.
     """
-    rows = [
-        _cace(table[table[outcome].notna()], outcome, pair, unfielded, alpha)
-        for outcome in outcomes
-        for pair in pairs(arms)
-    ]
+    rows = [_cace(trial, outcome.name, pair) for outcome in trial.outcomes for pair in trial.pairs]
     if not rows:
-        return labelled([], CACE_COLUMNS, registration, deviations, Table.CACE)
+        return trial.published([], Table.CACE)
     found = pd.DataFrame(rows).assign(estimator="cace")
-    numbers = [found.pop(column).to_numpy(np.float64) for column in ("estimate", "std_error", "df")]
-    found = found.join(regression.tidy(numbers[0], numbers[1], numbers[2], alpha))
-    tables = [part for _, part in found.groupby("outcome", sort=False)]
-    return labelled(tables, CACE_COLUMNS, registration, deviations, Table.CACE)
+    estimate, error, df = (found.pop(c).to_numpy(np.float64) for c in ("estimate", "std_error", "df"))
+    found = found.join(regression.tidy(estimate, error, df, trial.alpha))
+    return trial.published([part for _, part in found.groupby("outcome", sort=False)], Table.CACE)
 
 
-def _cace(
-    observed: pd.DataFrame, outcome: str, pair: tuple[str, str], unfielded: Sequence[str], alpha: float
-) -> dict[str, object]:
+def _cace(trial: Trial, outcome: str, pair: tuple[str, str]) -> dict[str, object]:
     """Return the row of one contrast, without its test."""
-    people = {name: observed[observed["arm"] == name] for name in pair}
+    observed, unfielded, alpha = trial.observed(outcome), trial.unfielded, trial.alpha
+    people = {name: observed.among(observed.members(name)) for name in pair}
+    sizes = {name: len(arm.table) for name, arm in people.items()}
     estimand = COMPLIERS if set(pair) & set(unfielded) else REACHED
     row = dict.fromkeys(("itt", "first_stage", "first_stage_f", "ar_low", "ar_high"), np.nan)
     estimate = error = df = np.nan
+    units = {name: len(np.unique(arm.scheme.cluster)) for name, arm in people.items()}
     notes = [
-        f"fewer than two observed respondents in '{name}'" for name in pair[::-1] if len(people[name]) < 2
-    ]
-    notes = notes or [
-        f"'{name}' is a single cluster" for name in pair if len(np.unique(units(people[name]))) < 2
-    ]
+        f"fewer than two observed respondents in '{name}'" for name in pair[::-1] if sizes[name] < 2
+    ] or [f"'{name}' is a single cluster" for name in pair if units[name] < 2]
     if not notes:
         later, earlier = (
             _moments(people[name], outcome, factor)
@@ -174,7 +136,7 @@ def _cace(
         "estimate": estimate,
         "std_error": error,
         "df": df,
-        "n": sum(map(len, people.values())),
+        "n": sum(sizes.values()),
         **row,
         "note": "; ".join(notes),
     }
@@ -187,26 +149,27 @@ def _factors(pair: tuple[str, str], unfielded: Sequence[str]) -> tuple[float, fl
     return (-1.0, -1.0) if pair[0] in unfielded else (1.0, 1.0)
 
 
-def _moments(people: pd.DataFrame, outcome: str, factor: float) -> _Moments:
+def _moments(arm: Trial, outcome: str, factor: float) -> _Moments:
     """Return weighted means of outcome and exposure in an arm; delivery that is not logged counts as none."""
-    delivered = people["delivered"].fillna(False).to_numpy(np.float64)
-    values = np.column_stack([people[outcome].to_numpy(np.float64), factor * delivered])
-    share = people["weight"].to_numpy(np.float64) / people["weight"].sum()
+    delivered = arm.table["delivered"].fillna(False).to_numpy(np.float64)
+    values = np.column_stack([arm.y(outcome), factor * delivered])
+    share, unit = arm.weight / arm.weight.sum(), arm.scheme.cluster
     mean = share @ values
     influence = deviations_from(mean, values) * (share / np.sqrt(1 - share))[:, None]
-    unit = units(people)
     return _Moments(mean, covariance(influence, unit), len(np.unique(unit)))
 
 
-def _unknown(people: Mapping[str, pd.DataFrame], unfielded: Sequence[str]) -> list[str]:
+def _unknown(people: Mapping[str, Trial], unfielded: Sequence[str]) -> list[str]:
     """Say what is not known about delivery."""
     if not set(people) - set(unfielded):
         return ["nothing was to be delivered in either arm"]
     unlogged = {
-        name: int(rows["delivered"].isna().sum()) for name, rows in people.items() if name not in unfielded
+        name: int(arm.table["delivered"].isna().sum())
+        for name, arm in people.items()
+        if name not in unfielded
     }
     return [
-        f"delivery is not logged for {count} of {len(people[name])} respondents in '{name}'"
+        f"delivery is not logged for {count} of {len(people[name].table)} respondents in '{name}'"
         for name, count in unlogged.items()
         if count
     ]
@@ -236,15 +199,7 @@ def _anderson_rubin(change: _Moments, df: float, alpha: float) -> tuple[float, f
     return -np.inf, np.inf, [f"the data exclude only effects between {low:.3g} and {high:.3g}"]
 
 
-def checks(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    adjust: Sequence[CovariateConfig] = (),
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def checks(trial: Trial) -> pd.DataFrame:
     """Estimate effects without those who failed a check after treatment, beside those of everybody.
 
     Who fails such a check may depend on the arm, so that leaving them out compares different people
@@ -252,22 +207,23 @@ def checks(
     was registered, and replace nothing. People who were asked no check stay.
 
     Args:
-        table: `contracts.experiment` with `passed`.
-        arms, outcomes, adjust, alpha, registration, deviations: as in `effects`.
+        trial: with `passed`.
 
     Returns:
-        `CHECK_COLUMNS`: for each row of `effects` (sample `all`) a row with sample `passed`; `n_left_out`
-        says how many observed respondents of the outcome failed. If no check was asked these rows are NaN
-        with a note.
+        The columns of `Table.CHECKS`: for each row of `effects` (sample `all`) a row with sample `passed`;
+        `n_left_out` says how many observed respondents of the outcome failed. If no check was asked these
+        rows are NaN with a note.
     """
+    table = trial.table
     failed = ~table["passed"].fillna(True).astype(bool)
-    everybody = effects(table, arms, outcomes, adjust, alpha, registration, deviations)
-    passed = effects(table[~failed], arms, outcomes, adjust, alpha, deviations=deviations)
+    everybody = effects(trial)
+    passed = effects(replace(trial.among(~failed), registration=None))
     if table["passed"].isna().all():
         passed[[*ESTIMATE_COLUMNS, "p_adjusted"]] = np.nan
         passed["note"] = "no check after treatment was asked"
     left_out = {
-        outcome: int((failed & table[outcome].notna() & table["arm"].notna()).sum()) for outcome in outcomes
+        outcome.name: int((failed & table[outcome.name].notna() & table["arm"].notna()).sum())
+        for outcome in trial.outcomes
     }
     found = pd.concat(
         [
@@ -275,4 +231,4 @@ def checks(
             passed.assign(sample="passed", n_left_out=passed["outcome"].map(left_out)),
         ]
     )
-    return found.sort_index(kind="stable", ignore_index=True)[list(CHECK_COLUMNS)]
+    return found.sort_index(kind="stable", ignore_index=True)[list(Table.CHECKS.columns)]

@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import pairs
-from nanotarget.estimate.labels import label_of, marked
 from nanotarget.estimate.tables import Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import OutcomeConfig
-from nanotarget.study.preregistration import Registration, contrast_name
+from nanotarget.study.preregistration import contrast_name
 
 # Digits of a standard error that a sentence shows.
 SIGNIFICANT = 2
 
-EQUIVALENCE_COLUMNS = (
-    "outcome",
-    "contrast",
-    "sesoi",
-    *ESTIMATE_COLUMNS,
-    "p_lower",
-    "p_upper",
-    "verdict",
-    "non_superiority",
-    "label",
-    "deviation",
-)
-POWER_COLUMNS = (
-    "outcome",
-    "estimator",
-    "contrast",
-    "std_error",
-    "df",
-    "n",
-    "alpha",
-    "power",
-    "mde",
-    "mde_holm",
-    "sesoi",
-    "power_at_sesoi",
-    "equivalence_margin",
-    "deviation",
-)
 
-
-def equivalence(
-    effects: pd.DataFrame,
-    sesoi: Mapping[str, float],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def equivalence(trial: Trial, effects: pd.DataFrame) -> pd.DataFrame:
     """Test that differences in means are smaller than the smallest effect of interest.
 
     Two one-sided tests (Schuirmann 1987): `p_lower` against an effect of at most -sesoi, `p_upper`
@@ -66,11 +28,11 @@ def equivalence(
     is below +sesoi, `superior` where its lower end is above +sesoi, else `inconclusive`.
 
     Args:
+        trial: outcomes without a smallest effect of interest are left out; alpha is one-sided. The estimator
+            is called `tost`.
         effects: from `effects`; its `dim` rows are used.
-        sesoi: smallest effect of interest by outcome; outcomes without one are left out.
-        alpha: one-sided level.
-        registration, deviations: as in `effects`; the estimator is called `tost`.
     """
+    sesoi, alpha = trial.sesoi, trial.alpha
     rows = effects[(effects["estimator"] == "dim") & effects["outcome"].isin(sesoi)]
     table = rows[["outcome", "contrast", "estimate", "std_error", "df", "n"]].reset_index(drop=True)
     bound = table["outcome"].map(sesoi).astype(np.float64)
@@ -100,32 +62,25 @@ def equivalence(
         default="inconclusive",
     )
     table.loc[table["std_error"].isna(), ["p_value", "statistic"]] = np.nan
-    table["label"] = [
-        label_of(registration, o, "tost", c) for o, c in zip(table["outcome"], table["contrast"], strict=True)
-    ]
-    return marked(table, Table.EQUIVALENCE, deviations)[list(EQUIVALENCE_COLUMNS)]
+    return trial.published([table.assign(estimator="tost")], Table.EQUIVALENCE)
 
 
-def sentences(
-    found: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[OutcomeConfig], alpha: float = 0.05
-) -> pd.DataFrame:
+def sentences(trial: Trial, found: pd.DataFrame) -> pd.DataFrame:
     """Say in one plain sentence a contrast what the data exclude.
 
     Ends of intervals are rounded outwards, so that nothing is excluded that the data do not exclude.
 
     Args:
+        trial: its outcomes give the words and the unit (binary: percentage points).
         found: from `equivalence`.
-        arms: names, in order.
-        outcomes: give the words and the unit (binary: percentage points).
-        alpha: that of `equivalence`.
 
     Returns:
         outcome, contrast, sentence.
     """
-    names = {contrast_name(later, earlier): (later, earlier) for later, earlier in pairs(arms)}
-    known = {outcome.name: outcome for outcome in outcomes}
+    names = {contrast_name(later, earlier): (later, earlier) for later, earlier in trial.pairs}
+    known = {outcome.name: outcome for outcome in trial.outcomes}
     rows = [
-        (row.outcome, row.contrast, _sentence(row, *names[row.contrast], known[row.outcome], alpha))
+        (row.outcome, row.contrast, _sentence(row, *names[row.contrast], known[row.outcome], trial.alpha))
         for row in found.itertuples()
     ]
     return pd.DataFrame(rows, columns=["outcome", "contrast", "sentence"])
@@ -172,13 +127,7 @@ def _outward(low: float, high: float, error: float) -> tuple[float, float, int]:
     return float(ends[0]), float(ends[1]), digits
 
 
-def power(
-    effects: pd.DataFrame,
-    sesoi: Mapping[str, float],
-    alpha: float = 0.05,
-    target: float = 0.8,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def power(trial: Trial, effects: pd.DataFrame, target: float = 0.8) -> pd.DataFrame:
     """Say what the experiment could have found, from its standard errors alone.
 
     Nothing here depends on the estimates. `mde` is the effect that a two-sided test finds with
@@ -188,25 +137,35 @@ def power(
     with that probability if there were no effect.
 
     Args:
+        trial: gives alpha (two-sided) and the smallest effects of interest.
         effects: from `effects`.
-        sesoi: smallest effect of interest by outcome.
-        alpha: two-sided level.
         target: the power asked for.
-        deviations: as in `effects`.
     """
+    alpha = trial.alpha
     table = effects[["outcome", "estimator", "contrast", "std_error", "df", "n"]].reset_index(drop=True)
     error, df = table["std_error"].to_numpy(), table["df"].to_numpy()
     family = table["std_error"].groupby(effects["family"].to_numpy()).transform("count").to_numpy()
-    found = special.stdtrit(df, target)
     critical = special.stdtrit(df, 1 - alpha / 2)
-    first = special.stdtrit(df, 1 - alpha / 2 / np.maximum(family, 1))
     table["alpha"], table["power"] = alpha, target
-    table["mde"] = (critical + found) * error
-    table["mde_holm"] = (first + found) * error
-    table["sesoi"] = table["outcome"].map(sesoi).astype(np.float64)
+    table["mde"] = smallest_detectable(error, df, alpha, target)
+    table["mde_holm"] = smallest_detectable(error, df, alpha / np.maximum(family, 1), target)
+    table["sesoi"] = table["outcome"].map(trial.sesoi).astype(np.float64)
     shift = table["sesoi"] / error
     table["power_at_sesoi"] = special.ndtr(shift - critical) + special.ndtr(-shift - critical)
     table["equivalence_margin"] = (
         special.stdtrit(df, 1 - alpha) + special.stdtrit(df, (1 + target) / 2)
     ) * error
-    return marked(table, Table.POWER, deviations)[list(POWER_COLUMNS)]
+    return trial.published([table], Table.POWER)
+
+
+def smallest_detectable(
+    error: float | np.ndarray, df: float | np.ndarray, alpha: float | np.ndarray, target: float
+) -> np.ndarray:
+    """Return the effects that two-sided t tests find with a given probability (Bloom 1995).
+
+    Args:
+        error, df: standard errors and degrees of freedom, numbers or (n,).
+        alpha: two-sided level.
+        target: the probability.
+    """
+    return (special.stdtrit(df, 1 - alpha / 2) + special.stdtrit(df, target)) * error

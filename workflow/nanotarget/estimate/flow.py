@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from nanotarget.estimate.labels import marked
 from nanotarget.estimate.tables import Table
-
-PARTICIPANT_COLUMNS = ("stage", "arm", "outcome", "reason", "n", "deviation")
+from nanotarget.estimate.trial import Trial
 
 OBSERVED = "Outcome observed"  # the step of clean/flow.csv that is attrition, not an exclusion
 EVERYBODY = "all"
 
 
-def participant_flow(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    flow: pd.DataFrame,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def participant_flow(trial: Trial, flow: pd.DataFrame) -> pd.DataFrame:
     """Count the participants of the experiment at every stage (CONSORT 2010, figure 1).
 
     Stages, in order: `assessed` (in the raw file), `excluded` (a row a step that left somebody out, its rule
@@ -32,21 +24,17 @@ def participant_flow(
     completed and analysed agree; those who failed a check are counted in both.
 
     Args:
-        table: `contracts.experiment`; without logged delivery or checks the stages of these are left
-            out.
-        arms: names in order.
-        outcomes: columns.
+        trial: without logged delivery or checks the stages of these are left out.
         flow: `clean/flow.csv` (`people.FLOW_COLUMNS`). The raw file already has the arm, so that
             exclusions are told by arm; people without one are in the arm `none`.
-        deviations: from `deviations.deviations`.
 
     Returns:
-        `PARTICIPANT_COLUMNS`: first all arms together (`all`), then each; `outcome` and `reason` are empty
-        where they mean nothing.
+        The columns of `Table.PARTICIPANTS`: first all arms together (`all`), then each; `outcome` and
+        `reason` are empty where they mean nothing.
     """
-    rows = [*_before(flow[flow["sample"] == "experiment"]), *_after(table, arms, outcomes)]
-    found = pd.DataFrame(rows, columns=[c for c in PARTICIPANT_COLUMNS if c != "deviation"])
-    return marked(found, Table.PARTICIPANTS, deviations)[list(PARTICIPANT_COLUMNS)]
+    rows = [*_before(flow[flow["sample"] == "experiment"]), *_after(trial)]
+    found = pd.DataFrame(rows, columns=list(Table.PARTICIPANTS.columns[:-1]))
+    return trial.published([found], Table.PARTICIPANTS)
 
 
 Row = tuple[str, str, str, str, int]
@@ -64,10 +52,11 @@ def _before(flow: pd.DataFrame) -> Iterator[Row]:
                 yield "excluded", arm, "", f"{step} ({rule})", int(n_excluded)
 
 
-def _after(table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str]) -> Iterator[Row]:
+def _after(trial: Trial) -> Iterator[Row]:
     """Yield who was randomised and what became of them."""
+    table = trial.table
     groups = {EVERYBODY: table["arm"].notna().to_numpy()}
-    groups |= {name: (table["arm"] == name).to_numpy() for name in arms}
+    groups |= {name: trial.members(name) for name in trial.arms}
 
     def count(stage: str, hit: np.ndarray, outcome: str = "", reason: str = "") -> Iterator[Row]:
         for name, members in groups.items():
@@ -82,7 +71,7 @@ def _after(table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str]) ->
         yield from count("received", arrived)
         yield from count("not received", ~arrived & ~unknown, reason="delivery failed")
         yield from count("not received", unknown, reason="delivery not logged")
-    answered = {outcome: table[outcome].notna().to_numpy() for outcome in outcomes}
+    answered = {outcome.name: table[outcome.name].notna().to_numpy() for outcome in trial.outcomes}
     for outcome, hit in answered.items():
         yield from count("completed", hit, outcome)
         yield from count("not completed", ~hit, outcome, "outcome missing")

@@ -8,17 +8,6 @@ import pandas as pd
 from nanotarget.calibrate.regression import ROUNDING
 
 
-def units(table: pd.DataFrame) -> np.ndarray:
-    """Return the (n,) number of the unit with which each respondent was randomised.
-
-    Args:
-        table: with a column `cluster`; without one everybody was randomised alone.
-    """
-    if "cluster" not in table:
-        return np.arange(len(table))
-    return pd.factorize(table["cluster"])[0]
-
-
 def deviations_from(mean: float | np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return y - mean, zero where it is only rounding error, as `regression.fit` has it.
 

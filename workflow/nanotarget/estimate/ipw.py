@@ -9,27 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns, pairs
-from nanotarget.estimate.effects import labelled
-from nanotarget.estimate.influence import covariance, deviations_from, units
+from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_columns
+from nanotarget.estimate.influence import covariance, deviations_from
 from nanotarget.estimate.tables import Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import Registration
-
-IPW_COLUMNS = (
-    "outcome",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "p_adjusted",
-    "naive",
-    "largest_weight",
-    "n_cut",
-    "n_effective",
-    "label",
-    "deviation",
-    "note",
-)
 
 # The coefficient of a standardised covariate has a normal prior with standard deviation 2.5 (the scale of
 # Gelman et al. 2008): next to no information in an arm of hundreds, and enough that no logit ever separates.
@@ -50,15 +34,7 @@ class _Mean:
     n_effective: float
 
 
-def ipw_effects(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    covariates: Sequence[CovariateConfig],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def ipw_effects(trial: Trial) -> pd.DataFrame:
     """Estimate effects with every answer weighted by 1 / P(observed | arm, covariates).
 
     The mean of an arm is the sum of w y / p over those observed divided by the sum of w / p (Hajek
@@ -73,40 +49,36 @@ def ipw_effects(
     and its variance are those of `arm_means`.
 
     Args:
-        table: `contracts.experiment`.
-        arms: names in order; the sign of a contrast is later minus earlier.
-        outcomes: columns.
-        covariates: what may explain who is missing; missing values enter as in `covariate_columns`.
-        alpha: intervals have level 1 - alpha.
-        registration, deviations: as in `effects`; the estimator is called `ipw`.
+        trial: its covariates of adjustment are what may explain who is missing; missing values enter as in
+            `covariate_columns`. The estimator is called `ipw`.
 
     Returns:
-        `IPW_COLUMNS`; `naive` is the difference in means of those observed, `largest_weight` the largest
-        1 / p and `n_effective` the number of equally weighted answers worth the same (Kish 1965), of
+        The columns of `Table.IPW`; `naive` is the difference in means of those observed, `largest_weight` the
+        largest 1 / p and `n_effective` the number of equally weighted answers worth the same (Kish 1965), of
         both arms. What cannot be estimated is NaN, and `note` says why.
     """
-    table = table[table["arm"].notna()]
-    x = _standardised(table, covariates)
-    tables = []
-    for outcome in outcomes:
-        found = _means(table, arms, outcome, x)
-        observed = table[table[outcome].notna()]
-        naive = arm_means(observed, arms, outcome)
-        sizes = {name: len(np.unique(units(observed[observed["arm"] == name]))) for name in arms}
+    trial = trial.among(trial.table["arm"].notna())
+    x, arms = _standardised(trial.table, trial.adjust), trial.arms
+    parts = []
+    for outcome in trial.outcome_names:
+        found = _means(trial, outcome, x)
+        naive = arm_means(trial, outcome)
+        observed = trial.observed(outcome)
+        unit = observed.scheme.cluster
+        sizes = {name: len(np.unique(unit[observed.members(name)])) for name in arms}
         single = {name: f"'{name}' is a single cluster" for name in arms if np.isnan(found[name].variance)}
         means = ArmMeans(
             {name: found[name].mean for name in arms},
             {name: found[name].variance for name in arms},
-            float(len(np.unique(units(observed))) - len(found) + len(single)),
+            float(len(np.unique(unit)) - len(found) + len(single)),
             naive.n,
             single | naive.notes,
             size=sizes,
             arm_df={name: float(size - 1) for name, size in sizes.items()},
         )
-        rows = contrasts(means, arms, alpha)
-        rows["naive"] = contrasts(naive, arms, alpha)["estimate"]
-        tables.append(rows.join(_weights(found, arms)).assign(outcome=outcome, estimator="ipw"))
-    return labelled(tables, IPW_COLUMNS, registration, deviations, Table.IPW)
+        rows = contrasts(trial, means).assign(naive=contrasts(trial, naive)["estimate"])
+        parts.append(rows.join(_weights(found, trial)).assign(outcome=outcome, estimator="ipw"))
+    return trial.published(parts, Table.IPW)
 
 
 def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> np.ndarray:
@@ -116,13 +88,12 @@ def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) ->
     return np.column_stack([np.ones(len(table)), columns / np.where(spread > 0, spread, 1.0)])
 
 
-def _means(table: pd.DataFrame, arms: Sequence[str], outcome: str, x: np.ndarray) -> dict[str, _Mean]:
+def _means(trial: Trial, outcome: str, x: np.ndarray) -> dict[str, _Mean]:
     """Return the weighted mean of every arm; NaN with fewer than two observed respondents."""
-    y, weight = (table[column].to_numpy(np.float64) for column in (outcome, "weight"))
-    unit = units(table)
+    y, weight, unit = trial.y(outcome), trial.weight, trial.scheme.cluster
     found = {}
-    for name in arms:
-        own = (table["arm"] == name).to_numpy()
+    for name in trial.arms:
+        own = trial.members(name)
         few = np.isfinite(y[own]).sum() < 2
         found[name] = (
             _Mean(np.nan, np.nan, np.nan, 0, np.nan) if few else _mean(y[own], weight[own], x[own], unit[own])
@@ -193,10 +164,10 @@ def penalised_logit(
     return coefficients, hessian
 
 
-def _weights(found: Mapping[str, _Mean], arms: Sequence[str]) -> pd.DataFrame:
+def _weights(found: Mapping[str, _Mean], trial: Trial) -> pd.DataFrame:
     """Return what is to be known about the weights of both arms of every contrast."""
     rows = []
-    for later, earlier in pairs(arms):
+    for later, earlier in trial.pairs:
         both = [found[later], found[earlier]]
         rows.append(
             (

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import pandas as pd
 
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.binary import logit, proportions
 from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios, standardised
-from nanotarget.study.config import OutcomeConfig
-from nanotarget.study.preregistration import Registration
+from nanotarget.estimate.tables import Table
+from nanotarget.estimate.trial import Trial
 
-SCALE_COLUMNS = (
-    "outcome",
-    "estimator",
-    "quantity",
-    "se_type",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "p_adjusted",
-    "share_ref",
-    "share_other",
-    "p_chi2",
-    "p_fisher",
-    "sd",
-    "parallel_chi2",
-    "parallel_df",
-    "parallel_p",
-    "label",
-    "deviation",
-    "note",
-)
-ESTIMATORS = {
+ESTIMATORS: dict[str, tuple[Callable[[Trial, str], pd.DataFrame], ...]] = {
     "binary": (logit, proportions),
     "ordinal": (ordinal, mann_whitney, standardised),
     "continuous": (mann_whitney, standardised),
@@ -45,28 +21,18 @@ ESTIMATORS = {
 }
 
 
-def scales(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[OutcomeConfig],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def scales(trial: Trial) -> pd.DataFrame:
     """Estimate every contrast of every outcome by the estimators of its kind, without covariates.
 
-    Args:
-        table, arms, alpha, registration, deviations: as in `effects`.
-        outcomes: with their kinds.
-
     Returns:
-        `SCALE_COLUMNS`, by outcome and estimator as in `ESTIMATORS`; what one does not have is empty.
+        The columns of `Table.SCALES`, by outcome and estimator as in `ESTIMATORS`; what one does not have is
+        empty. P values are adjusted over the contrasts of an outcome, estimator and quantity.
     """
-    found = [
-        estimator(table, arms, [outcome.name], alpha=alpha, registration=registration, deviations=deviations)
-        for outcome in outcomes
-        for estimator in ESTIMATORS[outcome.kind]
-    ]
-    whole = pd.concat([rows for rows in found if len(rows)], ignore_index=True) if found else pd.DataFrame()
-    whole = whole.reindex(columns=list(SCALE_COLUMNS))
-    return whole.assign(quantity=whole["quantity"].fillna(""))
+    columns = [c for c in Table.SCALES.columns if c not in ("p_adjusted", "label", "deviation")]
+    parts = []
+    for outcome in trial.outcomes:
+        for estimator in ESTIMATORS[outcome.kind]:
+            rows = estimator(trial, outcome.name)
+            rows = rows.assign(quantity=rows.get("quantity", "")).reindex(columns=columns)
+            parts += [part for _, part in rows.groupby(["estimator", "quantity"], sort=False)]
+    return trial.published(parts, Table.SCALES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,31 +10,10 @@ import pandas as pd
 from scipy import optimize, special
 
 from nanotarget.calibrate import regression
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import pairs
-from nanotarget.estimate.influence import covariance, units
-from nanotarget.estimate.labels import label_of, marked
+from nanotarget.estimate.influence import covariance
 from nanotarget.estimate.tables import Table
-from nanotarget.study.preregistration import Registration, contrast_name
-
-LEE_COLUMNS = (
-    "outcome",
-    "contrast",
-    "trimming",
-    "bound",
-    *ESTIMATE_COLUMNS,
-    "effect_low",
-    "effect_high",
-    "naive",
-    "rate_later",
-    "rate_earlier",
-    "rate_p",
-    "trimmed_arm",
-    "trim_share",
-    "label",
-    "deviation",
-    "note",
-)
+from nanotarget.estimate.trial import Trial
+from nanotarget.study.preregistration import contrast_name
 
 # Response rates that differ by less are equal; weights below this share are rounding error.
 EQUAL = 1e-12
@@ -78,14 +57,7 @@ Bounds = tuple[np.ndarray, np.ndarray]
 Method = Callable[[_Arm, _Arm], Bounds]
 
 
-def lee_bounds(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def lee_bounds(trial: Trial) -> pd.DataFrame:
     """Bound the effect of every arm against every earlier one when people are missing.
 
     The estimand is the effect among those who would answer in either arm. The bounds (Lee 2009,
@@ -109,37 +81,28 @@ def lee_bounds(
     `conf_high` belong to the bound itself (normal); `effect_low` and `effect_high` cover the effect
     with probability 1 - alpha (Imbens & Manski 2004, equations 6 and 7).
 
-    Args:
-        table: `contracts.experiment`.
-        arms: names in order; the sign of a contrast is later minus earlier.
-        outcomes: columns.
-        alpha: intervals have level 1 - alpha.
-        registration, deviations: as in `effects`; the estimator is called `lee`.
-
     Returns:
-        `LEE_COLUMNS`, a row a bound (`lower`, `upper`); n answers of both arms, `naive` the
-        difference in means. What cannot be estimated is NaN, and `note` says why.
+        The columns of `Table.LEE`, one row per bound (`lower`, `upper`); the estimator is called `lee`; n
+        answers of both arms, `naive` the difference in means. What cannot be estimated is NaN, and `note`
+        says why.
     """
-    unit, weight = units(table), table["weight"].to_numpy(np.float64)
-    members = {name: (table["arm"] == name).to_numpy() for name in arms}
+    unit, weight = trial.scheme.cluster, trial.weight
+    members = {name: trial.members(name) for name in trial.arms}
     rows: list[dict[str, object]] = []
-    for outcome in outcomes:
-        y = table[outcome].to_numpy(np.float64)
+    for outcome in trial.outcome_names:
+        y = trial.y(outcome)
         parts = {
             name: _Arm(y[own], weight[own] / weight[own].sum(), unit[own]) for name, own in members.items()
         }
-        for pair in pairs(arms):
-            rows += [{"outcome": outcome, "estimator": "lee", **row} for row in _contrast(pair, parts, alpha)]
+        for pair in trial.pairs:
+            rows += [{"outcome": outcome, **row} for row in _contrast(pair, parts, trial.alpha)]
     if not rows:
-        return pd.DataFrame(columns=list(LEE_COLUMNS)).astype(dict.fromkeys(ESTIMATE_COLUMNS, np.float64))
+        return trial.published([], Table.LEE)
     found = pd.DataFrame(rows)
     error = found.pop("std_error").to_numpy()
     df = np.where(np.isnan(error), np.nan, np.inf)
-    found = found.join(regression.tidy(found.pop("estimate").to_numpy(), error, df, alpha))
-    found["label"] = [
-        label_of(registration, o, "lee", c) for o, c in zip(found["outcome"], found["contrast"], strict=True)
-    ]
-    return marked(found, Table.LEE, deviations)[list(LEE_COLUMNS)]
+    found = found.join(regression.tidy(found.pop("estimate").to_numpy(), error, df, trial.alpha))
+    return trial.published([found.assign(estimator="lee")], Table.LEE)
 
 
 def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) -> Iterator[dict[str, object]]:

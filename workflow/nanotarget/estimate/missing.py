@@ -9,62 +9,28 @@ import pandas as pd
 from scipy import special
 
 from nanotarget.calibrate import regression
+from nanotarget.calibrate.multiplicity import adjusted
 from nanotarget.estimate.arms import adjustable, covariate_columns
-from nanotarget.estimate.labels import marked
 from nanotarget.estimate.tables import Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig
 
-ATTRITION_COLUMNS = (
-    "outcome",
-    "arm",
-    "n_assigned",
-    "n_observed",
-    "n_missing",
-    "attrition",
-    "chi2",
-    "chi2_df",
-    "chi2_p",
-    "wald_f",
-    "df1",
-    "df2",
-    "wald_p",
-    "deviation",
-)
-DIFFERENTIAL_COLUMNS = (
-    "outcome",
-    "covariate",
-    "wald_f",
-    "df1",
-    "df2",
-    "p_value",
-    "p_adjusted",
-    "n_assigned",
-    "n_missing",
-    "deviation",
-    "note",
-)
 ALL = "(all)"
 
 
-def attrition(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def attrition(trial: Trial) -> pd.DataFrame:
     """Count who is missing from each outcome, by arm, and test whether the arms differ.
 
     Pearson's chi-squared of arm by missing, and the F test of the linear probability model with
     HC2 standard errors; both are repeated on every arm's row and NaN if nobody or everybody is
     missing.
     """
-    rows = []
-    arm = table["arm"].astype("str").to_numpy()
-    dummies = np.column_stack([arm == name for name in arms]).astype(np.float64)
+    rows, arms = [], trial.arms
+    dummies = np.column_stack([trial.members(name) for name in arms]).astype(np.float64)
     assigned = dummies.sum(axis=0).astype(np.int64)
     present = assigned > 0
-    for outcome in outcomes:
-        missing = table[outcome].isna().to_numpy(np.float64)
+    for outcome in trial.outcome_names:
+        missing = trial.table[outcome].isna().to_numpy(np.float64)
         lost = (dummies.T @ missing).astype(np.int64)
         tests = [np.nan] * 7
         if 0 < lost.sum() < assigned.sum() and present.sum() > 1:
@@ -81,17 +47,11 @@ def attrition(
         for i, name in enumerate(arms):
             share = lost[i] / assigned[i] if assigned[i] else np.nan
             rows.append((outcome, name, assigned[i], assigned[i] - lost[i], lost[i], share, *tests))
-    found = pd.DataFrame(rows, columns=list(ATTRITION_COLUMNS[:-1]))
-    return marked(found, Table.ATTRITION, deviations)
+    found = pd.DataFrame(rows, columns=list(Table.ATTRITION.columns[:-1]))
+    return trial.published([found], Table.ATTRITION)
 
 
-def differential_attrition(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    covariates: Sequence[CovariateConfig],
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def differential_attrition(trial: Trial) -> pd.DataFrame:
     """Test whether a covariate goes with being missing differently in different arms.
 
     The linear probability model of being missing on arms, columns of the covariate and all their products:
@@ -101,34 +61,30 @@ def differential_attrition(
     `attrition`.
 
     Args:
-        table: `contracts.experiment`.
-        arms: names in order; arms without people are left out.
-        outcomes: columns.
-        covariates: the allow-list; missing values enter as in `covariate_columns`.
-        deviations: from `deviations.deviations`.
+        trial: arms without people are left out; missing covariates enter as in `covariate_columns`.
 
     Returns:
-        `DIFFERENTIAL_COLUMNS`; what cannot be tested is NaN, and `note` says why. Columns of a covariate
-        that some arm cannot tell apart from the constant, or from one respondent, are left out with a note.
+        The columns of `Table.DIFFERENTIAL_ATTRITION`; what cannot be tested is NaN, and `note` says why.
+        Columns of a covariate that some arm cannot tell apart from the constant, or from one respondent, are
+        left out with a note.
     """
-    table = table[table["arm"].isin(list(arms))]
-    members = [own for own in ((table["arm"] == name).to_numpy() for name in arms) if own.any()]
-    families = [(covariate.name, [covariate]) for covariate in covariates]
+    table = trial.table[trial.table["arm"].isin(list(trial.arms))]
+    members = [own for own in ((table["arm"] == name).to_numpy() for name in trial.arms) if own.any()]
+    families = [(covariate.name, [covariate]) for covariate in trial.covariates]
+    if len(families) > 1:
+        families.append((ALL, list(trial.covariates)))
     rows = []
-    for outcome in outcomes:
+    for outcome in trial.outcome_names:
         missing = table[outcome].isna().to_numpy(np.float64)
-        tests = [_interactions(table, members, missing, family) for _, family in families]
-        adjusted = regression.holm(np.array([test.p_value for test, _ in tests]))
-        names = [name for name, _ in families]
-        if len(covariates) > 1:
-            tests.append(_interactions(table, members, missing, covariates))
-            adjusted, names = np.append(adjusted, np.nan), [*names, ALL]
-        for name, (test, note), p_adjusted in zip(names, tests, adjusted, strict=True):
-            numbers = (test.statistic, test.df1, test.df2, test.p_value, p_adjusted)
+        for name, covariates in families:
+            test, note = _interactions(table, members, missing, covariates)
+            numbers = (test.statistic, test.df1, test.df2, test.p_value, np.nan)
             rows.append((outcome, name, *numbers, len(table), int(missing.sum()), note))
-    columns = [column for column in DIFFERENTIAL_COLUMNS if column != "deviation"]
+    columns = [column for column in Table.DIFFERENTIAL_ATTRITION.columns if column != "deviation"]
     found = pd.DataFrame(rows, columns=columns)
-    return marked(found, Table.DIFFERENTIAL_ATTRITION, deviations)[list(DIFFERENTIAL_COLUMNS)]
+    single = found["covariate"] != ALL
+    found.loc[single, "p_adjusted"] = adjusted(found.loc[single, "p_value"], found.loc[single, "outcome"])
+    return trial.published([found], Table.DIFFERENTIAL_ATTRITION)
 
 
 def _interactions(

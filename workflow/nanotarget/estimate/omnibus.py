@@ -11,60 +11,34 @@ from scipy import special
 from nanotarget.calibrate import regression
 from nanotarget.calibrate.regression import Wald
 from nanotarget.estimate.arms import ArmMeans, also, arm_means
-from nanotarget.estimate.effects import observed_rows
-from nanotarget.estimate.labels import label_of, marked
 from nanotarget.estimate.tables import Table
-from nanotarget.study.preregistration import Registration
-
-OMNIBUS_COLUMNS = (
-    "outcome",
-    "test",
-    "statistic",
-    "df1",
-    "df2",
-    "p_value",
-    "n",
-    "label",
-    "deviation",
-    "note",
-)
+from nanotarget.estimate.trial import Trial
 
 
-def omnibus(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def omnibus(trial: Trial) -> pd.DataFrame:
     """Test that no arm differs from another, three times an outcome.
 
     `wald_F_HC2` (CR2 with clusters, clusters - 1 degrees of freedom) and `welch_oneway` (Welch 1951) test
     means and know weights and blocks, the second not clusters. `kruskal_wallis` (Kruskal & Wallis 1952,
     corrected for ties) tests that distributions are the same and knows none of them. Arms that cannot be
     estimated are left out.
-
-    Args:
-        table, arms, outcomes, registration, deviations: as in `effects`.
     """
     rows = []
-    for outcome in outcomes:
-        observed = observed_rows(table, outcome)
-        means = arm_means(observed, arms, outcome)
-        usable = [name for name in arms if name not in means.notes]
+    for outcome in trial.outcome_names:
+        means = arm_means(trial, outcome)
+        usable = [name for name in trial.arms if name not in means.notes]
         said = [*means.notes.values(), *also(means)]
         tests = {
             f"wald_F_{means.se_type}": _wald(means, usable),
             "welch_oneway": _welch(means, usable),
-            "kruskal_wallis": _kruskal_wallis(observed, usable, outcome),
+            "kruskal_wallis": _kruskal_wallis(trial.observed(outcome).table, usable, outcome),
         }
         for name, test in tests.items():
             why = ["the arms cannot be compared by this test"] if np.isnan(test.statistic) else []
-            label = label_of(registration, outcome, name, "")
             numbers = (test.statistic, test.df1, test.df2, test.p_value)
-            rows.append((outcome, name, *numbers, means.n, label, "; ".join([*said, *why])))
-    found = pd.DataFrame(rows, columns=[c for c in OMNIBUS_COLUMNS if c != "deviation"])
-    return marked(found, Table.OMNIBUS, deviations)[list(OMNIBUS_COLUMNS)]
+            rows.append((outcome, name, *numbers, means.n, "; ".join([*said, *why])))
+    columns = [c for c in Table.OMNIBUS.columns if c not in ("label", "deviation")]
+    return trial.published([pd.DataFrame(rows, columns=columns)], Table.OMNIBUS)
 
 
 def _wald(means: ArmMeans, usable: Sequence[str]) -> Wald:

@@ -10,46 +10,19 @@ import pandas as pd
 from scipy import special
 
 from nanotarget.calibrate import regression
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
 from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared
 from nanotarget.estimate.binary import varying_arms
-from nanotarget.estimate.effects import labelled, observed_rows
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig
-from nanotarget.study.preregistration import Registration
 
-ORDINAL_COLUMNS = (
-    "outcome",
-    "estimator",
-    "se_type",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "parallel_chi2",
-    "parallel_df",
-    "parallel_p",
-    "p_adjusted",
-    "label",
-    "deviation",
-    "note",
-)
 STEPS = 100
 TOLERANCE = 1e-10
 # A log odds ratio beyond this is on its way to infinity.
 SEPARATED = 15.0
 
 
-def ordinal(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    adjust: Sequence[CovariateConfig] = (),
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def ordinal(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = ()) -> pd.DataFrame:
     """Compare the arms by the proportional-odds model (McCullagh 1980) on arms, blocks and covariates.
 
     The estimate is the log odds ratio of being above any threshold of the scale, `ratio` its exponential.
@@ -59,33 +32,30 @@ def ordinal(
     say more.
 
     Args:
-        table, arms, registration, deviations: as in `effects`.
-        outcomes: columns of numbers whose order alone counts.
+        trial: gives arms and alpha.
+        outcome: numbers whose order alone counts.
         adjust: covariates that enter additively.
-        alpha: intervals have level 1 - alpha.
+
+    Returns:
+        Rows of `Table.SCALES`, not yet adjusted and labelled.
     """
-    tables = []
-    for outcome in outcomes:
-        columns = varying_arms(arm_columns(observed_rows(table, outcome), arms, outcome, adjust))
-        kind = "HC0" if columns.clusters is None else "CR1"
-        values, trouble = _arm_values(columns, kind)
-        rows = compared(columns, arms, values, alpha, trouble)
-        check = parallel_odds(columns)
-        tables.append(
-            rows.assign(
-                outcome=outcome,
-                estimator="ordinal",
-                se_type=kind,
-                ratio=np.exp(rows["estimate"]),
-                ratio_low=np.exp(rows["conf_low"]),
-                ratio_high=np.exp(rows["conf_high"]),
-                parallel_chi2=check.statistic,
-                parallel_df=check.df,
-                parallel_p=check.p_value,
-                note=[_joined(note, check.note) for note in rows["note"]],
-            )
-        )
-    return labelled(tables, ORDINAL_COLUMNS, registration, deviations)
+    columns = varying_arms(arm_columns(trial, outcome, adjust))
+    kind = "HC0" if columns.clusters is None else "CR1"
+    values, trouble = _arm_values(columns, kind)
+    rows = compared(trial, columns, values, trouble)
+    check = parallel_odds(columns)
+    return rows.assign(
+        outcome=outcome,
+        estimator="ordinal",
+        se_type=kind,
+        ratio=np.exp(rows["estimate"]),
+        ratio_low=np.exp(rows["conf_low"]),
+        ratio_high=np.exp(rows["conf_high"]),
+        parallel_chi2=check.statistic,
+        parallel_df=check.df,
+        parallel_p=check.p_value,
+        note=[_joined(note, check.note) for note in rows["note"]],
+    )
 
 
 def _joined(*notes: str) -> str:

@@ -18,25 +18,11 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import pairs
-from nanotarget.estimate.effects import labelled
 from nanotarget.estimate.tables import Table
-from nanotarget.study.preregistration import Registration, contrast_name
+from nanotarget.estimate.trial import Scheme, Trial
+from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.seeds import child_rng
 
-RANDOMIZATION_COLUMNS = (
-    "outcome",
-    "contrast",
-    "scheme",
-    *ESTIMATE_COLUMNS,
-    "p_greater",
-    "p_less",
-    "p_adjusted",
-    "draws",
-    "label",
-    "deviation",
-    "note",
-)
 DISTRIBUTION_COLUMNS = ("outcome", "contrast", "low", "high", "draws", "density")
 
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
@@ -51,45 +37,6 @@ BISECTIONS = 30  # halvings of at least one standard error
 
 # What is summed over the units of an arm in a block; names of products of size, y and z.
 SUMMED = ("n", "y", "z", "yy", "yz", "zz", "yn", "zn", "nn")
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How people were randomised: labels of whole clusters were permuted within blocks.
-
-    Attributes:
-        block: (n,) code of everybody's block; all 0 without blocks.
-        cluster: (n,) code of the unit that was randomised as a whole; all different if people were.
-    """
-
-    block: np.ndarray
-    cluster: np.ndarray
-
-    @classmethod
-    def of(cls, table: pd.DataFrame) -> Scheme:
-        """Read the scheme from the columns `block` and `cluster`; without them everybody is drawn alone."""
-        block, cluster = np.zeros(len(table), dtype=np.int64), np.arange(len(table))
-        if "block" in table:
-            block = pd.factorize(table["block"], sort=True)[0]
-        if "cluster" in table:
-            cluster = pd.factorize(table["cluster"], sort=True)[0]
-        return cls(block, cluster)
-
-    @property
-    def name(self) -> str:
-        """Name the scheme: complete, blocked, clustered, or blocked and clustered."""
-        blocked = len(np.unique(self.block)) > 1
-        clustered = len(np.unique(self.cluster)) < len(self.cluster)
-        return " and ".join(["blocked"] * blocked + ["clustered"] * clustered) or "complete"
-
-    def problem(self, arm: np.ndarray) -> str:
-        """Say in what the arms contradict the scheme; empty if they do not."""
-        for what, codes in (("arm", pd.factorize(arm)[0]), ("block", self.block)):
-            held = np.unique(np.column_stack([self.cluster, codes]), axis=0)[:, 0]
-            split = np.count_nonzero(np.bincount(held) > 1)
-            if split:
-                return f"{split} clusters are in more than one {what}, so they were not randomised as wholes"
-        return ""
 
 
 @dataclass(frozen=True)
@@ -173,16 +120,7 @@ class _Test:
     redrawn: _Moments | None = None
 
 
-def randomization_inference(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    seed: int,
-    draws: int = 10_000,
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.DataFrame:
     """Test every contrast by redrawing the arms as they were drawn.
 
     The null hypothesis is sharp: nobody responds differently to the two arms. The estimate is the
@@ -200,47 +138,39 @@ def randomization_inference(
     includes that who responds does not depend on which of the two arms it is.
 
     Args:
-        table: `contracts.experiment`; without the columns block and cluster people were
-            randomised one by one over the whole sample.
-        arms: names in order; the sign of a contrast is later minus earlier.
-        outcomes: columns.
+        trial: the estimator is called `ri`.
         seed: root seed of the study.
         draws: redraws a contrast.
-        alpha: intervals have level 1 - alpha.
-        registration, deviations: as in `effects`; the estimator is called `ri`.
 
     Returns:
-        `RANDOMIZATION_COLUMNS`, sorted by outcome and contrast as they were given. `statistic` is
-        the studentised estimate, `n` counts the respondents who can be redrawn, `df` is not defined,
-        `p_adjusted` is Holm's over the contrasts of an outcome. What cannot be estimated is NaN, and
+        The columns of `Table.RANDOMIZATION_INFERENCE`, sorted by outcome and contrast as they were given.
+        `statistic` is the studentised estimate, `n` counts the respondents who can be redrawn, `df` is not
+        defined, `p_adjusted` is Holm's over the contrasts of an outcome. What cannot be estimated is NaN, and
         `note` says why.
     """
-    scheme = Scheme.of(table).name
-    found = pd.DataFrame(
-        [
-            {"outcome": outcome, "contrast": contrast, "scheme": scheme, "draws": draws, **_row(test, alpha)}
-            for outcome, contrast, test in _tests(table, arms, outcomes, seed, draws)
-        ],
-        columns=list(RANDOMIZATION_COLUMNS),
-    ).astype(dict.fromkeys((*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"), np.float64))
-    tables = [part for _, part in found.assign(estimator="ri").groupby("outcome", sort=False)]
-    return labelled(tables, RANDOMIZATION_COLUMNS, registration, deviations, Table.RANDOMIZATION_INFERENCE)
+    rows = [
+        {"outcome": outcome, "contrast": contrast, "estimator": "ri", **_row(test, trial.alpha)}
+        for outcome, contrast, test in _tests(trial, seed, draws)
+    ]
+    numbers = [*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"]
+    found = pd.DataFrame(rows, columns=["outcome", "contrast", "estimator", *numbers, "n", "note"])
+    found = found.astype(dict.fromkeys(numbers, np.float64)).assign(scheme=trial.scheme.name, draws=draws)
+    parts = [part for _, part in found.groupby("outcome", sort=False)]
+    return trial.published(parts, Table.RANDOMIZATION_INFERENCE)
 
 
-def randomization_distribution(
-    table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str], seed: int, draws: int = 10_000
-) -> pd.DataFrame:
+def randomization_distribution(trial: Trial, seed: int, draws: int = 10_000) -> pd.DataFrame:
     """Count the studentised statistics of the very draws of `randomization_inference`.
 
     Args:
-        table, arms, outcomes, seed, draws: as there.
+        trial, seed, draws: as there.
 
     Returns:
         `DISTRIBUTION_COLUMNS`: a row a bin of the statistic, [low, high), with the number of draws in
         it and their density. Contrasts that cannot be tested have no rows, infinite statistics no bin.
     """
     tables = []
-    for outcome, contrast, test in _tests(table, arms, outcomes, seed, draws):
+    for outcome, contrast, test in _tests(trial, seed, draws):
         if test.redrawn is None:
             continue
         statistic = test.redrawn.statistic()
@@ -254,23 +184,20 @@ def randomization_distribution(
     return pd.concat(tables, ignore_index=True)
 
 
-def _tests(
-    table: pd.DataFrame, arms: Sequence[str], outcomes: Sequence[str], seed: int, draws: int
-) -> Iterator[tuple[str, str, _Test]]:
+def _tests(trial: Trial, seed: int, draws: int) -> Iterator[tuple[str, str, _Test]]:
     """Yield outcome, contrast and test.
 
     Streams and draws know the arms only by the order in which they appear among the sorted
     respondents, so that other names or another order of the arms permute the results exactly.
     """
-    people = table[table["arm"].notna()].sort_values("respondent_id", ignore_index=True)
-    arm = people["arm"].astype("str").to_numpy()
-    scheme = Scheme.of(people)
+    people = trial.table[trial.table["arm"].notna()].sort_values("respondent_id", ignore_index=True)
+    trial = replace(trial, table=people)
+    arm, scheme, weight = people["arm"].astype("str").to_numpy(), trial.scheme, trial.weight
     problem = scheme.problem(arm)
     rank = {name: i for i, name in enumerate(dict.fromkeys(arm))}
-    weight = people["weight"].to_numpy(np.float64)
-    for outcome in outcomes:
-        y = people[outcome].to_numpy(np.float64)
-        for later, earlier in pairs(arms):
+    for outcome in trial.outcome_names:
+        y = trial.y(outcome)
+        for later, earlier in trial.pairs:
             rows = np.isin(arm, (later, earlier)) & ~np.isnan(y)
             first, second = sorted((later, earlier), key=lambda name: rank.get(name, len(rank)))
             part = Scheme(scheme.block[rows], scheme.cluster[rows])

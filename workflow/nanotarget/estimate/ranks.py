@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.estimate.arms import ArmColumns, arm_columns, pairs, tidied
-from nanotarget.estimate.effects import EFFECT_COLUMNS, labelled, observed_rows
-from nanotarget.study.preregistration import Registration, contrast_name
+from nanotarget.estimate.arms import ArmColumns, arm_columns, obstacles, tidied
+from nanotarget.estimate.trial import Trial
+from nanotarget.study.preregistration import contrast_name
 
 NULL = 0.5
 
 
-def mann_whitney(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
     """Estimate P(Y of the later arm > Y of the earlier) + P(equal) / 2; one half is no difference.
 
     Standard errors from the placements of each arm in the other (Brunner & Munzel 2000; DeLong, DeLong &
@@ -33,42 +24,36 @@ def mann_whitney(
     errors of the mean placements. Blocks are left aside.
 
     Args:
-        table, arms, registration, deviations: as in `effects`.
-        outcomes: columns of numbers whose order alone counts.
-        alpha: intervals have level 1 - alpha.
+        trial: gives arms and alpha.
+        outcome: numbers whose order alone counts.
 
     Returns:
-        `EFFECT_COLUMNS`; n are the respondents of the two arms.
+        Rows of `Table.SCALES`, not yet adjusted and labelled; n are the respondents of the two arms.
     """
-    tables = []
-    for outcome in outcomes:
-        observed = observed_rows(table, outcome)
-        columns = arm_columns(observed.drop(columns="block", errors="ignore"), arms, outcome)
-        rows = [
-            {"contrast": contrast_name(later, earlier), **_superiority(columns, later, earlier)}
-            for later, earlier in pairs(arms)
-        ]
-        found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"])
-        family = tidied(found, alpha, NULL)
-        # The interval of the logit: its standard error by the delta method is error / (p (1 - p)).
-        p = family["estimate"].to_numpy()
-        margin = family["conf_high"].to_numpy() - p
-        with np.errstate(divide="ignore", invalid="ignore"):
-            odds = p / (1 - p)
-            factor = np.exp(margin / (p * (1 - p)))
-            family["conf_low"] = odds / factor / (1 + odds / factor)
-            family["conf_high"] = odds * factor / (1 + odds * factor)
-        kind = "placements" if columns.clusters is None else "placements, CR2"
-        tables.append(family.assign(outcome=outcome, estimator="mann_whitney", se_type=kind))
-    return labelled(tables, EFFECT_COLUMNS, registration, deviations)
+    columns = arm_columns(trial.with_columns(block=""), outcome)
+    rows = [
+        {"contrast": contrast_name(later, earlier), **_superiority(columns, later, earlier)}
+        for later, earlier in trial.pairs
+    ]
+    found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"])
+    family = tidied(found, trial.alpha, NULL)
+    # The interval of the logit: its standard error by the delta method is error / (p (1 - p)).
+    p = family["estimate"].to_numpy()
+    margin = family["conf_high"].to_numpy() - p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = p / (1 - p)
+        factor = np.exp(margin / (p * (1 - p)))
+        family["conf_low"] = odds / factor / (1 + odds / factor)
+        family["conf_high"] = odds * factor / (1 + odds * factor)
+    kind = "placements" if columns.clusters is None else "placements, CR2"
+    return family.assign(outcome=outcome, estimator="mann_whitney", se_type=kind)
 
 
 def _superiority(columns: ArmColumns, later: str, earlier: str) -> dict[str, float | str]:
     sides = [columns.members[name] for name in (later, earlier)]
     nothing: dict[str, float | str] = {"value": np.nan, "error": np.nan, "df": np.nan}
     nothing["n"] = int(sum(rows.sum() for rows in sides))
-    notes = [columns.notes[name] for name in (earlier, later) if name in columns.notes]
-    if notes:
+    if notes := obstacles(columns, later, earlier):
         return {**nothing, "note": "; ".join(notes)}
     (y, w), (y_ref, w_ref) = [(columns.y[rows], columns.w[rows]) for rows in sides]
     above, below = placements(y, y_ref, w_ref), 1 - placements(y_ref, y, w)

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate.regression import SeType
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import arm_means, cluster_ids, contrasts, pairs
+from nanotarget.estimate.arms import arm_means, contrasts
 from nanotarget.estimate.binary import MARGINAL, logit
-from nanotarget.estimate.effects import observed_rows
-from nanotarget.estimate.labels import label_of, marked
 from nanotarget.estimate.ordinal import ordinal
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.scales import ratios
 from nanotarget.estimate.tables import Table
-from nanotarget.study.config import CovariateConfig, OutcomeConfig
-from nanotarget.study.preregistration import Registration
+from nanotarget.estimate.trial import Trial
+from nanotarget.study.config import OutcomeConfig
 
-ROBUSTNESS_COLUMNS = (
-    "outcome",
-    "contrast",
-    "scale",
-    "rank",
-    "estimator",
-    "se_type",
-    "sample",
-    "adjustment",
-    *ESTIMATE_COLUMNS,
-    "label",
-    "deviation",
-    "note",
-)
 DIFFERENCES = ("dim", "lin", "ancova", "logit")
 SCALES = {
     **dict.fromkeys(DIFFERENCES, "difference"),
@@ -98,61 +83,42 @@ SPECIFICATIONS = (
 )
 
 
-def robustness(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[OutcomeConfig],
-    adjust: Sequence[CovariateConfig] = (),
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-    specifications: Sequence[Specification] = SPECIFICATIONS,
-) -> pd.DataFrame:
+def robustness(trial: Trial, specifications: Sequence[Specification] = SPECIFICATIONS) -> pd.DataFrame:
     """Estimate every contrast of every outcome in every specification that fits it.
 
     Left out is what does not fit: estimators for another kind of outcome, adjustment without covariates,
     samples that are everybody, and standard errors that ignore clusters where clusters were randomised.
 
     Args:
-        table, arms, adjust, alpha, deviations: as in `effects`.
-        outcomes: with their kinds.
-        registration: gives the labels. Only the specification that other tables show under the estimator's
-            name can be confirmatory or secondary; the variants are exploratory.
+        trial: its registration gives the labels. Only the specification that other tables show under the
+            estimator's name can be confirmatory or secondary; the variants are exploratory.
         specifications: the set, fixed before the data are seen.
 
     Returns:
-        `ROBUSTNESS_COLUMNS`, sorted by outcome, contrast and scale as given, then by estimate; `rank` counts
-        from the smallest. Estimates of one scale can be compared with each other, those of two cannot.
+        The columns of `Table.ROBUSTNESS`, sorted by outcome, contrast and scale as given, then by estimate;
+        `rank` counts from the smallest. Estimates of one scale can be compared with each other, those of two
+        cannot.
     """
-    tables = []
-    for outcome in outcomes:
-        observed = observed_rows(table, outcome.name)
+    parts = []
+    for outcome in trial.outcomes:
+        observed = trial.observed(outcome.name)
         samples = _samples(observed)
         for spec in specifications:
-            if not _fits(spec, outcome.kind, samples, bool(adjust), cluster_ids(observed) is not None):
+            if not _fits(spec, outcome.kind, samples, observed):
                 continue
-            rows = _estimated(spec, samples[spec.sample], arms, outcome.name, adjust, alpha)
-            tables.append(
-                rows.assign(
-                    outcome=outcome.name,
-                    estimator=spec.estimator,
-                    scale=SCALES[spec.estimator],
-                    sample=spec.sample,
-                    adjustment=spec.adjustment,
-                    label=[
-                        label_of(registration, outcome.name, spec.estimator, contrast)
-                        if spec.main
-                        else "exploratory"
-                        for contrast in rows["contrast"]
-                    ],
-                    place=range(len(rows)),
-                )
+            rows = _estimated(spec, samples[spec.sample], outcome.name)
+            rows = rows.assign(
+                outcome=outcome.name,
+                estimator=spec.estimator,
+                scale=SCALES[spec.estimator],
+                sample=spec.sample,
+                adjustment=spec.adjustment,
+                place=range(len(rows)),
             )
-    if not tables:
-        return pd.DataFrame(columns=list(ROBUSTNESS_COLUMNS))
-    return marked(_ordered(pd.concat(tables, ignore_index=True), outcomes), Table.ROBUSTNESS, deviations)[
-        list(ROBUSTNESS_COLUMNS)
-    ]
+            parts.append(trial.labelled(rows) if spec.main else rows.assign(label="exploratory"))
+    if parts:
+        parts = [_ordered(pd.concat(parts, ignore_index=True), trial.outcomes)]
+    return trial.published(parts, Table.ROBUSTNESS)
 
 
 def _ordered(found: pd.DataFrame, outcomes: Sequence[OutcomeConfig]) -> pd.DataFrame:
@@ -167,61 +133,47 @@ def _ordered(found: pd.DataFrame, outcomes: Sequence[OutcomeConfig]) -> pd.DataF
     return found.assign(rank=found.groupby(["outcome", "contrast", "scale"], sort=False).cumcount() + 1)
 
 
-def _samples(observed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _samples(observed: Trial) -> dict[str, Trial]:
     samples = {ALL: observed}
-    if "passed" in observed:
-        passed = observed["passed"].fillna(True).astype(bool)
+    if "passed" in observed.table:
+        passed = observed.table["passed"].fillna(True).astype(bool)
         if not passed.all():
-            samples[PASSED] = observed[passed]
-    if observed["weight"].nunique() > 1:
-        samples[UNWEIGHTED] = observed.assign(weight=1.0)
+            samples[PASSED] = observed.among(passed)
+    if len(np.unique(observed.weight)) > 1:
+        samples[UNWEIGHTED] = observed.with_columns(weight=1.0)
     return samples
 
 
-def _fits(
-    spec: Specification, kind: str, samples: dict[str, pd.DataFrame], covariates: bool, clustered: bool
-) -> bool:
+def _fits(spec: Specification, kind: str, samples: Mapping[str, Trial], observed: Trial) -> bool:
     return (
         kind in ONLY_FOR.get(spec.estimator, (kind,))
         and spec.sample in samples
-        and (covariates or spec.adjustment == NONE)
-        and (not clustered or spec.se_type == DEFAULT)
+        and (bool(observed.adjust) or spec.adjustment == NONE)
+        and (observed.scheme.clusters is None or spec.se_type == DEFAULT)
     )
 
 
-def _estimated(
-    spec: Specification,
-    observed: pd.DataFrame,
-    arms: Sequence[str],
-    outcome: str,
-    adjust: Sequence[CovariateConfig],
-    alpha: float,
-) -> pd.DataFrame:
+def _estimated(spec: Specification, sample: Trial, outcome: str) -> pd.DataFrame:
     """Return contrast, se_type, `ESTIMATE_COLUMNS` and note of one specification."""
-    covariates = () if spec.adjustment == NONE else adjust
+    covariates = () if spec.adjustment == NONE else sample.adjust
     if spec.adjustment == TWO_ARMS:
-        whole = Specification(spec.estimator, spec.se_type, spec.sample, COVARIATES)
-        return pd.concat(
-            [
-                _estimated(whole, observed[observed["arm"].isin(pair)], pair[::-1], outcome, adjust, alpha)
-                for pair in pairs(arms)
-            ],
-            ignore_index=True,
-        )
+        whole = replace(spec, adjustment=COVARIATES)
+        two = [_estimated(whole, sample.of_arms(*pair[::-1]), outcome) for pair in sample.pairs]
+        return pd.concat(two, ignore_index=True)
     match spec.estimator:
         case "logit":
-            rows = logit(observed, arms, [outcome], covariates, alpha)
+            rows = logit(sample, outcome, covariates)
             rows = rows[rows["quantity"] == MARGINAL]
         case "ordinal":
-            rows = ordinal(observed, arms, [outcome], covariates, alpha)
+            rows = ordinal(sample, outcome, covariates)
         case "mann_whitney":
-            rows = mann_whitney(observed, arms, [outcome], alpha)
+            rows = mann_whitney(sample, outcome)
         case "ratio":
-            rows = ratios(observed, arms, [outcome], alpha)
+            rows = ratios(sample, outcome)
         case _:
             welch = True if spec.se_type == WELCH else None
-            se_type = SE_TYPES[spec.se_type]
-            means = arm_means(observed, arms, outcome, covariates, se_type, spec.estimator == "ancova")
-            shown = WELCH if welch else means.se_type
-            rows = contrasts(means, arms, alpha, welch).assign(se_type=shown)
+            means = arm_means(
+                sample, outcome, covariates, SE_TYPES[spec.se_type], additive=spec.estimator == "ancova"
+            )
+            rows = contrasts(sample, means, welch).assign(se_type=WELCH if welch else means.se_type)
     return rows[["contrast", "se_type", *ESTIMATE_COLUMNS, "note"]].reset_index(drop=True)

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from nanotarget.estimate.arms import MISSING, pairs
-from nanotarget.estimate.labels import marked
+from nanotarget.estimate.arms import MISSING
 from nanotarget.estimate.tables import Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.preregistration import contrast_name
 
-BALANCE_COLUMNS = (
-    "covariate",
-    "level",
-    "contrast",
-    "mean_ref",
-    "mean_other",
-    "std_diff",
-    "n_ref",
-    "n_other",
-    "deviation",
-)
 
-
-def balance(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    covariates: Sequence[CovariateConfig],
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def balance(trial: Trial) -> pd.DataFrame:
     """Compare covariates between arms among everyone who was randomised.
 
     The standardised difference is (mean of the later arm - mean of the earlier arm) divided by
@@ -40,10 +23,10 @@ def balance(
     left aside: it is the randomisation that is looked at, not the population.
     """
     rows = []
-    for covariate in covariates:
-        for level, values in _balanced(table[covariate.name], covariate):
-            for later, earlier in pairs(arms):
-                groups = [values[(table["arm"] == arm).to_numpy()] for arm in (earlier, later)]
+    for covariate in trial.covariates:
+        for level, values in _balanced(trial.table[covariate.name], covariate):
+            for later, earlier in trial.pairs:
+                groups = [values[trial.members(arm)] for arm in (earlier, later)]
                 groups = [group[~np.isnan(group)] for group in groups]
                 means = [group.mean() if len(group) else np.nan for group in groups]
                 spread = [group.var(ddof=1) if len(group) > 1 else np.nan for group in groups]
@@ -52,8 +35,8 @@ def balance(
                 name = contrast_name(later, earlier)
                 sizes = [len(group) for group in groups]
                 rows.append((covariate.name, level, name, *means, difference, *sizes))
-    found = pd.DataFrame(rows, columns=list(BALANCE_COLUMNS[:-1]))
-    return marked(found, Table.BALANCE, deviations)
+    found = pd.DataFrame(rows, columns=list(Table.BALANCE.columns[:-1]))
+    return trial.published([found], Table.BALANCE)
 
 
 def _balanced(values: pd.Series, covariate: CovariateConfig) -> Iterator[tuple[str, np.ndarray]]:

@@ -8,47 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.arms import ArmMeans, also, arm_means, pairs, tidied
-from nanotarget.estimate.effects import labelled, observed_rows
-from nanotarget.study.preregistration import Registration, contrast_name
-
-RATIO_COLUMNS = (
-    "outcome",
-    "estimator",
-    "se_type",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "p_adjusted",
-    "label",
-    "deviation",
-    "note",
-)
-STANDARDISED_COLUMNS = (
-    "outcome",
-    "estimator",
-    "se_type",
-    "contrast",
-    "sd",
-    *ESTIMATE_COLUMNS,
-    "p_adjusted",
-    "label",
-    "deviation",
-    "note",
-)
+from nanotarget.estimate.arms import ArmMeans, also, arm_means, obstacles, tidied
+from nanotarget.estimate.trial import Trial
+from nanotarget.study.preregistration import contrast_name
 
 
-def ratios(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def ratios(trial: Trial, outcome: str) -> pd.DataFrame:
     """Compare counts by the ratio of their means.
 
     The estimate is the log ratio, its standard error by the delta method: var(log m) = var(m) / m^2. Nothing
@@ -56,49 +21,34 @@ def ratios(
     to choose, while winsorising changes what is estimated and depends on the percentile.
 
     Args:
-        table, arms, registration, deviations: as in `effects`.
-        outcomes: columns of counts or amounts, not negative.
-        alpha: intervals have level 1 - alpha.
+        trial: gives arms and alpha.
+        outcome: counts or amounts, not negative.
 
     Returns:
-        `RATIO_COLUMNS`; an arm without a positive mean has no ratios.
+        Rows of `Table.SCALES`, not yet adjusted and labelled; an arm without a positive mean has no ratios.
     """
-    tables = []
-    for outcome in outcomes:
-        means = arm_means(observed_rows(table, outcome), arms, outcome)
-        rows = []
-        for later, earlier in pairs(arms):
-            notes = _notes(means, later, earlier)
-            if not notes:
-                notes = [
-                    f"the mean is not positive in '{arm}'"
-                    for arm in (earlier, later)
-                    if not means.mean[arm] > 0
-                ]
+    means = arm_means(trial, outcome)
+    rows = []
+    for later, earlier in trial.pairs:
+        notes = obstacles(means, later, earlier) or [
+            f"the mean is not positive in '{arm}'" for arm in (earlier, later) if not means.mean[arm] > 0
+        ]
+        value = error = df = np.nan
+        if not notes:
+            value = np.log(means.mean[later] / means.mean[earlier])
+            on = {later: 1 / means.mean[later], earlier: -1 / means.mean[earlier]}
+            _, error, df, _ = means.combination(on)
+        if error == 0:
             value = error = df = np.nan
-            if not notes:
-                value = np.log(means.mean[later] / means.mean[earlier])
-                on = {later: 1 / means.mean[later], earlier: -1 / means.mean[earlier]}
-                _, error, df, _ = means.combination(on)
-            if error == 0:
-                value = error = df = np.nan
-                notes = ["the outcome does not vary in either arm"]
-            rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
-        family = _estimates(rows, means, alpha).assign(outcome=outcome, estimator="ratio")
-        for name, column in (("ratio", "estimate"), ("ratio_low", "conf_low"), ("ratio_high", "conf_high")):
-            family[name] = np.exp(family[column])
-        tables.append(family)
-    return labelled(tables, RATIO_COLUMNS, registration, deviations)
+            notes = ["the outcome does not vary in either arm"]
+        rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
+    found = _estimates(rows, means, trial.alpha).assign(outcome=outcome, estimator="ratio")
+    for name, column in (("ratio", "estimate"), ("ratio_low", "conf_low"), ("ratio_high", "conf_high")):
+        found[name] = np.exp(found[column])
+    return found
 
 
-def standardised(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    alpha: float = 0.05,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
     """Express differences in means in standard deviations of the first arm.
 
     Estimators: `cohen_d` (with that standard deviation also known as Glass's delta) and `hedges_g`, the same
@@ -109,39 +59,30 @@ def standardised(
     normal outcomes this is var(difference) / sd^2 + d^2 / (2 n) (Hedges & Olkin 1985).
 
     Args:
-        table, arms, registration, deviations: as in `effects`; the first arm is the reference.
-        outcomes: columns.
-        alpha: intervals have level 1 - alpha.
+        trial: gives arms and alpha; the first arm is the reference.
+        outcome: its name.
 
     Returns:
-        `STANDARDISED_COLUMNS`; `sd` is the standard deviation that is one.
+        Rows of `Table.SCALES`, not yet adjusted and labelled; `sd` is the standard deviation that is one.
     """
-    tables = []
-    for outcome in outcomes:
-        observed = observed_rows(table, outcome)
-        means = arm_means(observed, arms, outcome)
-        first = observed["arm"].astype("str").to_numpy() == arms[0]
-        y, w = observed[outcome].to_numpy(np.float64), observed["weight"].to_numpy(np.float64)
-        sd = _standard_deviation(y[first], w[first])
-        rows = []
-        for later, earlier in pairs(arms):
-            notes = _notes(means, later, earlier)
-            if not sd > 0:
-                notes.append(f"the outcome has no standard deviation in '{arms[0]}'")
-            value = error = df = np.nan
-            if not notes:
-                value = (means.mean[later] - means.mean[earlier]) / sd
-                error, df = _error(observed, arms, (later, earlier), y, w, first, sd, value)
-            rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
-        for estimator, factor in (("cohen_d", 1.0), ("hedges_g", _unbiased(first.sum() - 1))):
-            scaled = [(name, factor * d, factor * error, df, note) for name, d, error, df, note in rows]
-            family = _estimates(scaled, means, alpha)
-            tables.append(family.assign(outcome=outcome, estimator=estimator, sd=sd))
-    return labelled(tables, STANDARDISED_COLUMNS, registration, deviations)
-
-
-def _notes(means: ArmMeans, later: str, earlier: str) -> list[str]:
-    return [means.notes[arm] for arm in (earlier, later) if arm in means.notes]
+    trial = trial.observed(outcome)
+    means, first = arm_means(trial, outcome), trial.members(trial.arms[0])
+    sd = _standard_deviation(trial.y(outcome)[first], trial.weight[first])
+    rows = []
+    for later, earlier in trial.pairs:
+        notes = obstacles(means, later, earlier)
+        if not sd > 0:
+            notes.append(f"the outcome has no standard deviation in '{trial.arms[0]}'")
+        value = error = df = np.nan
+        if not notes:
+            value = (means.mean[later] - means.mean[earlier]) / sd
+            error, df = _error(trial, outcome, (later, earlier), sd, value)
+        rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
+    parts = []
+    for estimator, factor in (("cohen_d", 1.0), ("hedges_g", _unbiased(first.sum() - 1))):
+        scaled = [(name, factor * d, factor * error, df, note) for name, d, error, df, note in rows]
+        parts.append(_estimates(scaled, means, trial.alpha).assign(estimator=estimator))
+    return pd.concat(parts, ignore_index=True).assign(outcome=outcome, sd=sd)
 
 
 def _estimates(
@@ -166,25 +107,17 @@ def _standard_deviation(y: np.ndarray, w: np.ndarray) -> float:
     return float(np.sqrt(squares * len(y) / (len(y) - 1)))
 
 
-def _error(
-    observed: pd.DataFrame,
-    arms: Sequence[str],
-    pair: tuple[str, str],
-    y: np.ndarray,
-    w: np.ndarray,
-    first: np.ndarray,
-    sd: float,
-    d: float,
-) -> tuple[float, float]:
+def _error(trial: Trial, outcome: str, pair: tuple[str, str], sd: float, d: float) -> tuple[float, float]:
     """Return standard error and degrees of freedom of d, from the means of its linearisation."""
+    y, w, first = trial.y(outcome), trial.weight, trial.members(trial.arms[0])
     later, earlier = pair
     on = {later: 1.0, earlier: -1.0}
     # The first arm's part of the linearisation has the sign with which its mean enters.
-    sign = on.setdefault(arms[0], -1.0)
+    sign = on.setdefault(trial.arms[0], -1.0)
     square = (y - np.average(y[first], weights=w[first])) ** 2
     part = -sign * d / (2 * sd**2) * square
-    enters = ~first | (arms[0] in pair)
+    enters = ~first | (trial.arms[0] in pair)
     linear = np.where(enters, y / sd, 0.0) + np.where(first, part, 0.0)
-    means = arm_means(observed.assign(**{"(linear)": linear}), arms, "(linear)")
+    means = arm_means(trial.with_columns(**{"(linear)": linear}), "(linear)")
     _, error, df, _ = means.combination(on)
     return (error, df) if error > 0 else (np.nan, np.nan)

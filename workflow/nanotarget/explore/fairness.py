@@ -6,98 +6,68 @@ It reports and decides nothing: people who want different things rightly get dif
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.clean.groups import group_codes, suppressed_groups
-from nanotarget.estimate.labels import marked
+from nanotarget.calibrate.multiplicity import adjusted
+from nanotarget.clean.groups import suppressed_groups
 from nanotarget.estimate.tables import Table
-from nanotarget.explore.pair import NO_ATTRIBUTES, Pair, hide, promised, unknown
-from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.estimate.trial import Trial
+from nanotarget.explore.pair import Fielded, Pair, hide, unknown
+from nanotarget.study.config import SubgroupConfig
 from nanotarget.study.seeds import child_rng
 
-FAIRNESS_COLUMNS = (
-    "grouping",
-    "group",
-    "quantity",
-    "attribute",
-    "outcome",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "p_adjusted",
-    "label",
-    "suppressed",
-    "deviation",
-    "note",
-)
 DIVERGENCE, PROMISED, REALISED = "divergence of assignment", "predicted gain", "realised gain"
 PERMUTATIONS = 999
 
 
 def fairness(
-    table: pd.DataFrame,
-    assignments: pd.DataFrame,
-    nano: str,
-    best: str,
-    outcomes: Sequence[str],
-    groupings: Sequence[SubgroupConfig],
-    covariates: Sequence[CovariateConfig],
-    min_cell: int,
-    seed: int,
-    alpha: float = 0.05,
-    deviations: pd.DataFrame | None = None,
+    trial: Trial, fielded: Fielded, groupings: Sequence[SubgroupConfig], min_cell: int, seed: int
 ) -> pd.DataFrame:
     """Compare nano's petitions, what they promise and what they did between groups.
 
     Args:
-        table: `contracts.experiment`.
-        assignments: `contracts.assignments` with the policies nano and overall_best.
-        nano, best: the arms that fielded them.
-        outcomes: columns.
+        trial: its covariates say what kind of covariate a grouping is by.
+        fielded: the petitions that are compared.
         groupings: by protected attributes, from the config.
-        covariates: the allow-list, which says what kind of covariate a grouping is by.
         min_cell: groups with fewer respondents are left out (in an arm, for the realised gain).
         seed: root seed of the permutations.
-        alpha: intervals have level 1 - alpha.
-        deviations: from `deviations.deviations`.
 
     Returns:
-        `FAIRNESS_COLUMNS`. By grouping and attribute the divergence of assignment: Cramer's V of group by
-        level of nano's petition, of everybody in the table, with a permutation p value, by Holm over the
-        attributes of a grouping in `p_adjusted`. By group the mean predicted gain of nano over overall-best
-        (HC2; units of the calibration's outcome) and by outcome the realised gain, nano less best.
-        Survey weights enter gains, not the divergence. Every row is exploratory.
+        The columns of `Table.FAIRNESS`. By grouping and attribute the divergence of assignment: Cramer's V of
+        group by level of nano's petition, of everybody in the table, with a permutation p value, by Holm over
+        the attributes of a grouping in `p_adjusted`. By group the mean predicted gain of nano over
+        overall-best (HC2; units of the calibration's outcome) and by outcome the realised gain, nano less
+        best. Survey weights enter gains, not the divergence. Every row is exploratory.
     """
-    people = table.sort_values("respondent_id", ignore_index=True)
-    gain = promised(people, assignments)["gain"].to_numpy(np.float64)
-    petitions = assignments[assignments["policy"] == "nano"].set_index("respondent_id")
-    petitions = petitions.reindex(people["respondent_id"])
-    attributes = [column for column in assignments.columns if column not in NO_ATTRIBUTES]
-    kinds = {covariate.name: covariate for covariate in covariates}
+    people = trial.table.sort_values("respondent_id", ignore_index=True)
+    trial = replace(trial, table=people)
+    gain = fielded.promised(people)["gain"].to_numpy(np.float64)
+    petitions = fielded.petitions(people, "nano")[fielded.attributes]
     parts = []
     for grouping in groupings:
-        covariate = kinds[grouping.covariate]
-        names, codes = group_codes(people[covariate.name], grouping, covariate)
+        names, codes = trial.groups(grouping)
         codes = np.where(np.isfinite(gain), codes, -1)
         hidden = suppressed_groups(np.bincount(codes[codes >= 0], minlength=len(names))[:, None], min_cell)
         shown = np.isin(codes, np.flatnonzero(~hidden))
-        levels = petitions[attributes][shown]
         rows = [
-            _divergence(codes[shown], levels, seed),
-            _predicted(gain, people["weight"].to_numpy(np.float64), codes, names, hidden, alpha),
-            *(_realised(people, nano, best, outcome, codes, names, min_cell, alpha) for outcome in outcomes),
+            _divergence(codes[shown], petitions[shown], seed),
+            _predicted(trial, gain, (names, codes), hidden),
         ]
+        for outcome in trial.outcome_names:
+            pair = Pair.of(trial.with_columns(_code=codes), fielded.nano, fielded.best, outcome)
+            rows.append(_realised(pair, names, min_cell))
         parts.append(pd.concat(rows, ignore_index=True).assign(grouping=grouping.name))
     if not parts:
-        return pd.DataFrame(columns=list(FAIRNESS_COLUMNS))
-    found = pd.concat(parts, ignore_index=True).assign(label="exploratory")
-    found = marked(found.reindex(columns=list(FAIRNESS_COLUMNS)), Table.FAIRNESS, deviations)
+        return trial.published([], Table.FAIRNESS)
+    columns = [column for column in Table.FAIRNESS.columns if column not in ("label", "deviation")]
+    found = pd.concat(parts, ignore_index=True).reindex(columns=columns)
     texts = ["group", "attribute", "outcome", "contrast", "note"]
     found[texts] = found[texts].fillna("")
-    return found[list(FAIRNESS_COLUMNS)]
+    return trial.published([found], Table.FAIRNESS)
 
 
 def _divergence(codes: np.ndarray, levels: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -108,18 +78,18 @@ def _divergence(codes: np.ndarray, levels: pd.DataFrame, seed: int) -> pd.DataFr
     rng = child_rng(seed, "explore/fairness")
     reached = np.ones(len(observed))
     for _ in range(PERMUTATIONS):
-        dealt = codes[rng.permutation(n)]
+        permuted = codes[rng.permutation(n)]
         # A permutation that comes out alike but for rounding is alike.
-        reached += np.array([cramers_v(dealt, own) for own in level_codes]) >= observed - 1e-12
+        reached += np.array([cramers_v(permuted, own) for own in level_codes]) >= observed - 1e-12
     rows = []
     for name, value, count in zip(levels.columns, observed, reached, strict=True):
         note = "" if np.isfinite(value) else "one group or one level only"
         p = count / (PERMUTATIONS + 1) if not note else np.nan
         rows.append(unknown(n, note).assign(attribute=name, estimate=value, p_value=p))
     table = pd.concat(rows, ignore_index=True)
-    return table.assign(
-        quantity=DIVERGENCE, p_adjusted=regression.holm(table["p_value"].to_numpy()), suppressed=False
-    ).astype({"n": "Int64"})
+    return table.assign(quantity=DIVERGENCE, p_adjusted=adjusted(table["p_value"]), suppressed=False).astype(
+        {"n": "Int64"}
+    )
 
 
 def cramers_v(one: np.ndarray, other: np.ndarray) -> float:
@@ -136,37 +106,23 @@ def cramers_v(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _predicted(
-    gain: np.ndarray,
-    weight: np.ndarray,
-    codes: np.ndarray,
-    names: Sequence[str],
-    hidden: np.ndarray,
-    alpha: float,
+    trial: Trial, gain: np.ndarray, groups: tuple[list[str], np.ndarray], hidden: np.ndarray
 ) -> pd.DataFrame:
+    names, codes = groups
     rows = []
     for i, name in enumerate(names):
         own = codes == i
         row = unknown(int(own.sum()), "fewer than two respondents")
         if own.sum() > 1:
-            model = regression.fit(np.ones((own.sum(), 1)), gain[own], "HC2", weights=weight[own])
-            row = regression.contrast(model, np.ones(1), alpha).assign(n=int(own.sum()), note="")
+            model = regression.fit(np.ones((own.sum(), 1)), gain[own], "HC2", weights=trial.weight[own])
+            row = regression.contrast(model, np.ones(1), trial.alpha).assign(n=int(own.sum()), note="")
         rows.append(row.assign(group=name))
     return hide(pd.concat(rows, ignore_index=True), hidden).assign(quantity=PROMISED)
 
 
-def _realised(
-    people: pd.DataFrame,
-    nano: str,
-    best: str,
-    outcome: str,
-    codes: np.ndarray,
-    names: Sequence[str],
-    min_cell: int,
-    alpha: float,
-) -> pd.DataFrame:
-    pair = Pair.of(people.assign(_code=codes), nano, best, outcome)
+def _realised(pair: Pair, names: Sequence[str], min_cell: int) -> pd.DataFrame:
     own = pair.table["_code"].to_numpy()
     hidden = suppressed_groups(pair.counts(own, len(names)), min_cell)
-    rows = [pair.restricted(own == i).effect(alpha).assign(group=name) for i, name in enumerate(names)]
+    rows = [pair.restricted(own == i).effect().assign(group=name) for i, name in enumerate(names)]
     table = hide(pd.concat(rows, ignore_index=True), hidden)
-    return table.assign(quantity=REALISED, outcome=outcome, contrast=pair.contrast)
+    return table.assign(quantity=REALISED, outcome=pair.outcome, contrast=pair.contrast)

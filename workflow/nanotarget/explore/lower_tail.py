@@ -5,88 +5,61 @@ These are the outcomes of arms that seek support; no arm that dissuades is ever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate import pairs
-from nanotarget.estimate.labels import marked
 from nanotarget.estimate.tables import Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.explore.pair import Pair, unknown
+from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.seeds import child_rng
 
-LOWER_TAIL_COLUMNS = (
-    "outcome",
-    "contrast",
-    "quantity",
-    "value_ref",
-    "value_other",
-    *ESTIMATE_COLUMNS,
-    "label",
-    "deviation",
-    "note",
-)
 REFUSED = "share refused"
 LEVELS = (0.1, 0.25, 0.5)
 DRAWS = 500  # bootstrap samples of either arm
 
 
-def lower_tail(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    floors: Mapping[str, float],
-    seed: int,
-    alpha: float = 0.05,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def lower_tail(trial: Trial, seed: int) -> pd.DataFrame:
     """Compare the lower tails of the outcomes between arms.
 
     Args:
-        table: `contracts.experiment`.
-        arms, outcomes: as in `estimate.effects`.
-        floors: the answer that is a refusal, by outcome (0, the lowest category); without one the lowest
-            answer that anybody gave.
+        trial: the lower end of an outcome's range (0 without one) is a refusal.
         seed: root seed of the bootstrap.
-        alpha: intervals have level 1 - alpha.
-        deviations: from `deviations.deviations`.
 
     Returns:
-        `LOWER_TAIL_COLUMNS`: for every outcome and contrast the difference in the share that refused (HC2,
-        CR2 where clusters were randomised) and, of outcomes with more than two values, in the `LEVELS`
-        quantiles (`mid_quantiles`; errors by a bootstrap of respondents, or clusters, in either arm);
-        `value_ref` and `value_other` are of the earlier and the later arm. Every row is exploratory.
+        The columns of `Table.LOWER_TAIL`: for every outcome and contrast the difference in the share that
+        refused (HC2, CR2 where clusters were randomised) and, of outcomes with more than two values, in the
+        `LEVELS` quantiles (`mid_quantiles`; errors by a bootstrap of respondents, or clusters, in either
+        arm); `value_ref` and `value_other` are of the earlier and the later arm. Every row is exploratory.
     """
     parts = []
-    for outcome in outcomes:
-        answers = table[outcome].dropna()
-        floor = floors.get(outcome, answers.min() if len(answers) else np.nan)
-        refused = (table[outcome] <= floor).astype(np.float64).where(table[outcome].notna())
-        told = table.assign(**{REFUSED: refused})
-        for later, earlier in pairs(arms):
-            share = _share(Pair.of(told, later, earlier, REFUSED), alpha)
+    for outcome in trial.outcomes:
+        answers = trial.table[outcome.name].dropna()
+        floor = outcome.range[0] if outcome.range else 0.0
+        refused = (trial.table[outcome.name] <= floor).astype(np.float64)
+        shares = trial.with_columns(**{REFUSED: refused.where(trial.table[outcome.name].notna())})
+        for later, earlier in trial.pairs:
+            share = _share(Pair.of(shares, later, earlier, REFUSED))
             rows = [share.assign(quantity=REFUSED)]
             if answers.nunique() > 2:
-                rows.append(_quantiles(Pair.of(table, later, earlier, outcome), seed, alpha))
-            parts += [part.assign(outcome=outcome, contrast=f"{later} - {earlier}") for part in rows]
-    if not parts:
-        return pd.DataFrame(columns=list(LOWER_TAIL_COLUMNS))
-    found = pd.concat(parts, ignore_index=True).assign(label="exploratory")
-    return marked(found, Table.LOWER_TAIL, deviations)[list(LOWER_TAIL_COLUMNS)]
+                rows.append(_quantiles(Pair.of(trial, later, earlier, outcome.name), seed))
+            contrast = contrast_name(later, earlier)
+            parts += [part.assign(outcome=outcome.name, contrast=contrast) for part in rows]
+    return trial.published(parts, Table.LOWER_TAIL)
 
 
-def _share(pair: Pair, alpha: float) -> pd.DataFrame:
+def _share(pair: Pair) -> pd.DataFrame:
     shares = [
         float(np.average(pair.y[rows], weights=pair.weight[rows])) if rows.any() else np.nan
         for rows in (~pair.treated, pair.treated)
     ]
-    return pair.effect(alpha).assign(value_ref=shares[0], value_other=shares[1])
+    return pair.effect().assign(value_ref=shares[0], value_other=shares[1])
 
 
-def _quantiles(pair: Pair, seed: int, alpha: float) -> pd.DataFrame:
+def _quantiles(pair: Pair, seed: int) -> pd.DataFrame:
     names = [f"quantile {100 * level:g} %" for level in LEVELS]
     n = len(pair.table)
     if pair.note:
@@ -107,7 +80,7 @@ def _quantiles(pair: Pair, seed: int, alpha: float) -> pd.DataFrame:
     error = np.sqrt(variance[0] + variance[1])
     known = error > 0
     df = np.where(known, float(degrees), np.nan)
-    rows = regression.tidy(value[1] - value[0], np.where(known, error, np.nan), df, alpha)
+    rows = regression.tidy(value[1] - value[0], np.where(known, error, np.nan), df, pair.trial.alpha)
     notes = np.where(known, "", "the quantile is the same in every sample")
     return rows.assign(quantity=names, value_ref=value[0], value_other=value[1], n=n, note=notes)
 

@@ -9,33 +9,39 @@ import pandas as pd
 
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.preregistration import contrast_name
 
 # Columns of `contracts.assignments` that are no attribute.
 NO_ATTRIBUTES = ("respondent_id", "policy", "petition_id", "predicted", "gain_over_best")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Respondents of two arms whose outcome was observed.
 
     Attributes:
-        table: rows of `contracts.experiment`, sorted by respondent_id.
+        trial: the two arms alone, respondents sorted by respondent_id.
         later, earlier: the arms; a contrast is the first minus the second.
-        outcome: a column of the table.
+        outcome: its name.
     """
 
-    table: pd.DataFrame
+    trial: Trial
     later: str
     earlier: str
     outcome: str
 
     @classmethod
-    def of(cls, table: pd.DataFrame, later: str, earlier: str, outcome: str) -> Pair:
-        """Take the observed respondents of two arms out of `contracts.experiment`."""
-        inside = table["arm"].isin([later, earlier]) & table[outcome].notna()
-        rows = table[inside].sort_values("respondent_id", ignore_index=True)
-        return cls(rows, later, earlier, outcome)
+    def of(cls, trial: Trial, later: str, earlier: str, outcome: str) -> Pair:
+        """Take the observed respondents of two arms out of a trial."""
+        two = trial.of_arms(earlier, later).observed(outcome)
+        rows = two.table.sort_values("respondent_id", ignore_index=True)
+        return cls(replace(two, table=rows), later, earlier, outcome)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The respondents."""
+        return self.trial.table
 
     @property
     def contrast(self) -> str:
@@ -45,29 +51,22 @@ class Pair:
     @property
     def treated(self) -> np.ndarray:
         """(n,) whether a respondent is in the later arm."""
-        return (self.table["arm"] == self.later).to_numpy()
+        return self.trial.members(self.later)
 
     @property
     def y(self) -> np.ndarray:
         """(n,) outcome."""
-        return self.table[self.outcome].to_numpy(np.float64)
+        return self.trial.y(self.outcome)
 
     @property
     def weight(self) -> np.ndarray:
         """(n,) survey weights."""
-        return self.table["weight"].to_numpy(np.float64)
-
-    @property
-    def clusters(self) -> np.ndarray | None:
-        """(n,) codes of what was randomised as a whole; None if that was every respondent alone."""
-        if "cluster" not in self.table or self.table["cluster"].is_unique:
-            return None
-        return pd.factorize(self.table["cluster"], sort=True)[0]
+        return self.trial.weight
 
     @property
     def units(self) -> np.ndarray:
-        """(n,) codes of the clusters, or of the respondents."""
-        return np.arange(len(self.table)) if self.clusters is None else self.clusters
+        """(n,) codes of who was randomised as a whole."""
+        return self.trial.scheme.cluster
 
     @property
     def note(self) -> str:
@@ -79,7 +78,7 @@ class Pair:
 
     def restricted(self, rows: np.ndarray) -> Pair:
         """Keep some rows, (n,) booleans."""
-        return replace(self, table=self.table[rows].reset_index(drop=True))
+        return replace(self, trial=replace(self.trial, table=self.table[rows].reset_index(drop=True)))
 
     def counts(self, codes: np.ndarray, groups: int) -> np.ndarray:
         """Return the (groups, 2) respondents of each group in the earlier and the later arm.
@@ -93,15 +92,15 @@ class Pair:
 
     def regress(self, x: np.ndarray, y: np.ndarray) -> regression.Fit:
         """Regress (n,) on (n, k) with survey weights; HC2 errors, CR2 where clusters were randomised."""
-        clusters = self.clusters
+        clusters = self.trial.scheme.clusters
         return regression.fit(x, y, "HC2" if clusters is None else "CR2", clusters, self.weight)
 
-    def effect(self, alpha: float) -> pd.DataFrame:
+    def effect(self) -> pd.DataFrame:
         """Return the difference in means as one row of ESTIMATE_COLUMNS and a note."""
         note, rows = self.note, None
         if not note:
             model = self.regress(np.column_stack([np.ones(len(self.y)), self.treated]), self.y)
-            rows = regression.contrast(model, np.array([0.0, 1.0]), alpha)
+            rows = regression.contrast(model, np.array([0.0, 1.0]), self.trial.alpha)
             if rows["std_error"].isna().any():
                 flat = all(np.ptp(self.y[self.treated == arm]) == 0 for arm in (False, True))
                 note = "the outcome does not vary in either arm" if flat else "too few clusters for an error"
@@ -131,34 +130,49 @@ def hide(table: pd.DataFrame, hidden: np.ndarray, more: tuple[str, ...] = ()) ->
     return table
 
 
-def promised(
-    table: pd.DataFrame, assignments: pd.DataFrame, policy: str = "nano", than: str = "overall_best"
-) -> pd.DataFrame:
-    """Return what the learner promised every respondent from one policy's petition instead of another's.
+@dataclass(frozen=True, eq=False)
+class Fielded:
+    """The petitions that the calibration chose for everybody, and the arms that fielded them.
 
-    Both petitions are known for everybody, whatever arm she is in, and were chosen before the treatment.
-
-    Args:
-        table: with respondent_id.
-        assignments: `contracts.assignments`.
-        policy, than: names of policies.
-
-    Returns:
-        On the table's index: gain (units of the calibration's outcome) and differing (attributes whose
-        levels differ); NaN for respondents without both petitions.
+    Attributes:
+        assignments: `contracts.assignments` with the policies nano and overall_best.
+        nano, best: the arms of these policies.
     """
-    attributes = [column for column in assignments.columns if column not in NO_ATTRIBUTES]
-    one, other = (
-        assignments[assignments["policy"] == name].set_index("respondent_id").reindex(table["respondent_id"])
-        for name in (policy, than)
-    )
-    known = (one["petition_id"].notna() & other["petition_id"].notna()).to_numpy()
-    unequal = [(one[a].astype("object") != other[a].astype("object")).to_numpy() for a in attributes]
-    differing = np.sum(unequal, axis=0, dtype=np.float64) if unequal else np.zeros(len(table))
-    return pd.DataFrame(
-        {
-            "gain": one["predicted"].to_numpy(np.float64) - other["predicted"].to_numpy(np.float64),
-            "differing": np.where(known, differing, np.nan),
-        },
-        index=table.index,
-    )
+
+    assignments: pd.DataFrame
+    nano: str
+    best: str
+
+    @property
+    def attributes(self) -> list[str]:
+        """Names of the attributes."""
+        return [column for column in self.assignments.columns if column not in NO_ATTRIBUTES]
+
+    def petitions(self, people: pd.DataFrame, policy: str) -> pd.DataFrame:
+        """Return the petitions of a policy in the order of the people, who have a respondent_id."""
+        rows = self.assignments[self.assignments["policy"] == policy]
+        return rows.set_index("respondent_id").reindex(people["respondent_id"])
+
+    def promised(self, people: pd.DataFrame) -> pd.DataFrame:
+        """Return what the learner predicted that every respondent gains from nano instead of overall-best.
+
+        Both petitions are known for everybody, whatever arm she is in, and were chosen before the treatment.
+
+        Args:
+            people: with respondent_id.
+
+        Returns:
+            On the index of the people: gain (units of the calibration's outcome) and differing (attributes
+            whose levels differ); NaN for respondents without both petitions.
+        """
+        one, other = (self.petitions(people, policy) for policy in ("nano", "overall_best"))
+        known = (one["petition_id"].notna() & other["petition_id"].notna()).to_numpy()
+        unequal = [(one[a].astype("object") != other[a].astype("object")).to_numpy() for a in self.attributes]
+        differing = np.sum(unequal, axis=0, dtype=np.float64) if unequal else np.zeros(len(people))
+        return pd.DataFrame(
+            {
+                "gain": one["predicted"].to_numpy(np.float64) - other["predicted"].to_numpy(np.float64),
+                "differing": np.where(known, differing, np.nan),
+            },
+            index=people.index,
+        )

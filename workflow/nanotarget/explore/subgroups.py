@@ -10,53 +10,17 @@ import pandas as pd
 from scipy import special
 
 from nanotarget.calibrate import regression
+from nanotarget.calibrate.multiplicity import adjusted
 from nanotarget.calibrate.regression import Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.clean.groups import group_codes, suppressed_groups
-from nanotarget.estimate import ArmMeans, arm_means, contrasts, pairs
-from nanotarget.estimate.labels import touching
-from nanotarget.estimate.tables import Table
+from nanotarget.clean.groups import suppressed_groups
+from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts
+from nanotarget.estimate.tables import SHARES, SHRUNKEN, TAU, Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.explore.shrinkage import shrink
-from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.config import SubgroupConfig
 
-SHRUNKEN = ("shrunken", "shrunken_error", "shrunken_low", "shrunken_high")
-SUBGROUP_COLUMNS = (
-    "grouping",
-    "group",
-    "outcome",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "p_adjusted",
-    "shrunken",
-    "shrunken_error",
-    "shrunken_low",
-    "shrunken_high",
-    "tau",
-    "tau_low",
-    "tau_high",
-    "interaction_f",
-    "interaction_df1",
-    "interaction_df2",
-    "interaction_p",
-    "label",
-    "suppressed",
-    "deviation",
-    "note",
-)
-ODDS_NUMBERS = ("share_ref", "share_other", "odds_ratio", "odds_low", "odds_high")
-ODDS_COLUMNS = (*SUBGROUP_COLUMNS[:4], *ODDS_NUMBERS, *SUBGROUP_COLUMNS[4:])
-MOBILISATION_COLUMNS = (
-    "grouping",
-    "group",
-    "quantity",
-    "outcome",
-    "contrast",
-    *ESTIMATE_COLUMNS,
-    "label",
-    "suppressed",
-    "deviation",
-    "note",
-)
+ODDS = ("odds_ratio", "odds_low", "odds_high")
 
 
 def interaction(means: Sequence[ArmMeans], arms: Sequence[str]) -> Wald:
@@ -80,145 +44,89 @@ def interaction(means: Sequence[ArmMeans], arms: Sequence[str]) -> Wald:
     return regression.f_test(rows @ mean, (rows * variance) @ rows.T, sum(m.df for m in tested))
 
 
-def subgroups(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    groupings: Sequence[SubgroupConfig],
-    covariates: Sequence[CovariateConfig],
-    min_cell: int,
-    alpha: float = 0.05,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def subgroups(trial: Trial, groupings: Sequence[SubgroupConfig], min_cell: int) -> pd.DataFrame:
     """Estimate every contrast in groups of respondents (difference in means, HC2).
 
     Of a binary outcome these are differences in shares; see `odds_ratios` for where shares are high or low.
 
     Args:
-        table: `contracts.experiment`.
-        arms, outcomes: as in `estimate.effects`.
+        trial: its covariates say what kind of covariate a grouping is by.
         groupings: from the config.
-        covariates: the allow-list, which says what kind of covariate a grouping is by.
         min_cell: groups with fewer observed respondents in an arm are suppressed, and enough
             others to hide them (see `suppressed_groups`).
-        alpha: intervals have level 1 - alpha.
-        deviations: from `deviations.deviations`.
 
     Returns:
-        `SUBGROUP_COLUMNS`, sorted as the config lists groupings, groups, outcomes and contrasts.
-        `interaction_*` tests all groups of a grouping with `min_cell` respondents in every arm
-        together (also those hidden only to hide others); `p_adjusted` is by Holm over the
-        published groups of a grouping, outcome and contrast. `shrunken*` and `tau*` are from
-        `shrink`, over the same groups (NaN with fewer than three). Every row is exploratory.
+        The columns of `Table.SUBGROUPS`, sorted as the config lists groupings, groups, outcomes and
+        contrasts. `interaction_*` tests all groups of a grouping with `min_cell` respondents in every arm
+        together (also those hidden only to hide others); `p_adjusted` is by Holm over the published groups of
+        a grouping, outcome and contrast. `shrunken*` and `tau*` are from `shrink`, over the same groups (NaN
+        with fewer than three). Every row is exploratory.
     """
-    found = _tables(
-        table,
-        arms,
-        outcomes,
-        groupings,
-        covariates,
-        min_cell,
-        alpha,
-        deviations,
-        Table.SUBGROUPS,
-        _as_they_are,
-    )
-    return found[list(SUBGROUP_COLUMNS)]
+    return trial.published(_in_groups(trial, groupings, min_cell, _as_they_are), Table.SUBGROUPS)
 
 
-def odds_ratios(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    groupings: Sequence[SubgroupConfig],
-    covariates: Sequence[CovariateConfig],
-    min_cell: int,
-    alpha: float = 0.05,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def odds_ratios(trial: Trial, groupings: Sequence[SubgroupConfig], min_cell: int) -> pd.DataFrame:
     """Estimate every contrast of a binary outcome in groups as a difference in log odds.
 
     Where nearly everybody signs, a difference in shares has no room: an interaction that is there in
     shares and gone in log odds may be a ceiling and no more.
 
     Args:
-        outcomes: the binary ones, 0 or 1.
-        table, arms, groupings, covariates, min_cell, alpha, deviations: as in `subgroups`.
+        trial: of its outcomes the binary ones are analysed, 0 or 1.
+        groupings, min_cell: as in `subgroups`.
 
     Returns:
-        `ODDS_COLUMNS`: as `subgroups`, estimates in log odds with errors by the delta method from the HC2
-        variances of the shares; `share_ref` and `share_other` of the earlier and the later arm,
-        `odds_ratio` with its interval. NaN with a note where nobody or everybody in an arm has a 1.
+        The columns of `Table.ODDS_RATIOS`: as `subgroups`, estimates in log odds with errors by the delta
+        method from the HC2 variances of the shares; `share_ref` and `share_other` of the earlier and the
+        later arm, `odds_ratio` with its interval. NaN with a note where nobody or everybody in an arm has a
+        1.
     """
-    found = _tables(
-        table,
-        arms,
-        outcomes,
-        groupings,
-        covariates,
-        min_cell,
-        alpha,
-        deviations,
-        Table.ODDS_RATIOS,
-        _in_log_odds,
-    )
-    for ratio, log in (("odds_ratio", "estimate"), ("odds_low", "conf_low"), ("odds_high", "conf_high")):
-        found[ratio] = np.exp(found[log].astype(np.float64))
-    return found[list(ODDS_COLUMNS)]
+    binary = replace(trial, outcomes=[outcome for outcome in trial.outcomes if outcome.kind == "binary"])
+    parts = _in_groups(binary, groupings, min_cell, _in_log_odds)
+    for part in parts:
+        part[list(ODDS)] = np.exp(part[["estimate", "conf_low", "conf_high"]].astype(np.float64))
+    return trial.published(parts, Table.ODDS_RATIOS)
 
 
-def mobilisation(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    grouping: SubgroupConfig,
-    base: str,
-    covariate: CovariateConfig,
-    min_cell: int,
-    alpha: float = 0.05,
-    deviations: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+def mobilisation(trial: Trial, grouping: SubgroupConfig, base: str, min_cell: int) -> pd.DataFrame:
     """Set the base, whose support is to be mobilised, against all others, who would have to be persuaded.
 
     Args:
-        table, arms, outcomes, min_cell, alpha, deviations: as in `subgroups`.
+        trial: its covariates say what kind of covariate the grouping is by.
         grouping: by pre-treatment support.
         base: the name of one of its groups.
-        covariate: what the grouping is by.
+        min_cell: as in `subgroups`.
 
     Returns:
-        `MOBILISATION_COLUMNS`: for every outcome and contrast the effect in the base (of signing: the
-        mobilisation), the effect among the grouping's other respondents, and the first less the second.
-        All three are suppressed where the base is in `subgroups`, or the others are too few.
+        The columns of `Table.MOBILISATION`: for every outcome and contrast the effect in the base (of
+        signing: the mobilisation), the effect among the grouping's other respondents, and the first less the
+        second. All three are suppressed where the base is in `subgroups`, or the others are too few.
 
     Raises:
         ValueError: if the grouping has no group of that name.
     """
-    names, codes = group_codes(table[covariate.name], grouping, covariate)
+    names, codes = trial.groups(grouping)
     place = names.index(base)
     others = f"all but {base}"
     parts = []
-    for outcome in outcomes:
-        known = (table[outcome].notna() & table["arm"].notna()).to_numpy()
-        groups = [table[known & (codes == place)], table[known & (codes >= 0) & (codes != place)]]
-        counts = _cells([table[known & (codes == i)] for i in range(len(names))], arms)
+    for outcome in trial.outcome_names:
+        known = _known(trial, outcome)
+        counts = _cells(trial, known, codes, len(names))
         small = (counts.sum(axis=0) - counts[place] < min_cell).any()
         hidden = bool(suppressed_groups(counts, min_cell)[place] or small)
-        means = [arm_means(group, arms, outcome) for group in groups]
-        inside, outside = (contrasts(m, arms, alpha) for m in means)
+        inside, outside = (
+            contrasts(trial, arm_means(trial.among(known & rows), outcome))
+            for rows in (codes == place, (codes >= 0) & (codes != place))
+        )
         for name, quantity, part in zip(
             (base, others, base),
             ("mobilisation", "persuasion", "mobilisation - persuasion"),
-            (inside, outside, _difference(inside, outside, alpha)),
+            (inside, outside, _difference(inside, outside, trial.alpha)),
             strict=True,
         ):
-            mark = "" if deviations is None else touching(deviations, Table.MOBILISATION, outcome, "dim")
             part = _blanked(part.assign(suppressed=hidden))
-            parts.append(part.assign(group=name, quantity=quantity, outcome=outcome, deviation=mark))
-    if not parts:
-        return pd.DataFrame(columns=list(MOBILISATION_COLUMNS))
-    found = pd.concat(parts, ignore_index=True).assign(grouping=grouping.name, label="exploratory")
-    return found[list(MOBILISATION_COLUMNS)]
+            parts.append(part.assign(grouping=grouping.name, group=name, quantity=quantity, outcome=outcome))
+    return trial.published(parts, Table.MOBILISATION)
 
 
 def _difference(one: pd.DataFrame, other: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -252,43 +160,35 @@ def _in_log_odds(means: ArmMeans, arms: Sequence[str]) -> ArmMeans:
     return replace(means, mean=mean, variance=variance, notes=notes)
 
 
-def _tables(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    groupings: Sequence[SubgroupConfig],
-    covariates: Sequence[CovariateConfig],
-    min_cell: int,
-    alpha: float,
-    deviations: pd.DataFrame | None,
-    output: str,
-    scale: Scale,
-) -> pd.DataFrame:
-    kinds = {covariate.name: covariate for covariate in covariates}
-    tables = []
-    for grouping in groupings:
-        covariate = kinds[grouping.covariate]
-        names, codes = group_codes(table[covariate.name], grouping, covariate)
-        for outcome in outcomes:
-            rows = _grouped(table, codes, names, arms, outcome, min_cell, alpha, scale)
-            rows.insert(0, "grouping", grouping.name)
-            mark = "" if deviations is None else touching(deviations, output, outcome, "dim")
-            tables.append(rows.assign(label="exploratory", deviation=mark))
-    if not tables:
-        return pd.DataFrame(columns=list(ODDS_COLUMNS))
-    return pd.concat(tables, ignore_index=True)
+def _in_groups(
+    trial: Trial, groupings: Sequence[SubgroupConfig], min_cell: int, scale: Scale
+) -> list[pd.DataFrame]:
+    """Return the estimates of every grouping and outcome."""
+    return [
+        _grouped(trial, outcome, trial.groups(grouping), min_cell, scale).assign(grouping=grouping.name)
+        for grouping in groupings
+        for outcome in trial.outcome_names
+    ]
 
 
-def _cells(groups: Sequence[pd.DataFrame], arms: Sequence[str]) -> np.ndarray:
+def _known(trial: Trial, outcome: str) -> np.ndarray:
+    """(n,) who was randomised and answered."""
+    return (trial.table[outcome].notna() & trial.table["arm"].notna()).to_numpy()
+
+
+def _cells(trial: Trial, known: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
     """(groups, arms) respondents."""
-    return np.array([[(group["arm"] == arm).sum() for arm in arms] for group in groups])
+    inside = known & (codes >= 0)
+    return np.column_stack(
+        [np.bincount(codes[inside & trial.members(arm)], minlength=groups) for arm in trial.arms]
+    )
 
 
 def _blanked(rows: pd.DataFrame) -> pd.DataFrame:
     """Take the numbers out of suppressed rows."""
     blank = rows["suppressed"].to_numpy()
     rows = rows.assign(n=rows["n"].astype("Int64"))
-    numbers = [c for c in (*ESTIMATE_COLUMNS, *ODDS_NUMBERS) if c in rows and c != "n"]
+    numbers = [c for c in (*ESTIMATE_COLUMNS, *SHARES) if c in rows and c != "n"]
     rows.loc[blank, numbers] = np.nan
     rows.loc[blank, "n"] = pd.NA
     rows.loc[blank, "note"] = ""
@@ -296,41 +196,32 @@ def _blanked(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grouped(
-    table: pd.DataFrame,
-    codes: np.ndarray,
-    names: Sequence[str],
-    arms: Sequence[str],
-    outcome: str,
-    min_cell: int,
-    alpha: float,
-    scale: Scale,
+    trial: Trial, outcome: str, groups: tuple[list[str], np.ndarray], min_cell: int, scale: Scale
 ) -> pd.DataFrame:
-    known = (table[outcome].notna() & table["arm"].notna()).to_numpy()
-    groups = [table[known & (codes == i)] for i in range(len(names))]
-    counts = _cells(groups, arms)
-    raw = [arm_means(group, arms, outcome) for group in groups]
-    means = [scale(m, arms) for m in raw]
+    names, codes = groups
+    known = _known(trial, outcome)
+    counts = _cells(trial, known, codes, len(names))
+    raw = [arm_means(trial.among(known & (codes == i)), outcome) for i in range(len(names))]
+    means = [scale(m, trial.arms) for m in raw]
     hidden = suppressed_groups(counts, min_cell)
     rows = pd.concat(
         [
-            contrasts(m, arms, alpha).assign(
+            contrasts(trial, m).assign(
                 group=name,
                 suppressed=bool(hide),
-                share_ref=[shares.mean[earlier] for _, earlier in pairs(arms)],
-                share_other=[shares.mean[later] for later, _ in pairs(arms)],
+                share_ref=[shares.mean[earlier] for _, earlier in trial.pairs],
+                share_other=[shares.mean[later] for later, _ in trial.pairs],
             )
             for m, shares, name, hide in zip(means, raw, names, hidden, strict=True)
         ],
         ignore_index=True,
     )
     rows = _blanked(rows)
-    rows["p_adjusted"] = rows.groupby("contrast")["p_value"].transform(
-        lambda p: regression.holm(p.to_numpy())
-    )
-    rows = _with_shrunken(rows, alpha)
+    rows["p_adjusted"] = adjusted(rows["p_value"], rows["contrast"])
+    rows = _with_shrunken(rows, trial.alpha)
     # A variance from a handful of answers (or of equal ones: zero) would pass for knowledge.
     large = [m for m, cells in zip(means, counts, strict=True) if (cells >= min_cell).all()]
-    test = interaction(large, arms)
+    test = interaction(large, trial.arms)
     return rows.assign(
         outcome=outcome,
         interaction_f=test.statistic,
@@ -342,7 +233,7 @@ def _grouped(
 
 def _with_shrunken(rows: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """Add shrunken estimates of each contrast over its published groups, which alone they depend on."""
-    rows = rows.assign(**dict.fromkeys((*SHRUNKEN, "tau", "tau_low", "tau_high"), np.nan))
+    rows = rows.assign(**dict.fromkeys((*SHRUNKEN, *TAU), np.nan))
     for contrast in rows["contrast"].unique():
         place = (rows["contrast"] == contrast).to_numpy()
         family = rows[place]
@@ -351,5 +242,5 @@ def _with_shrunken(rows: pd.DataFrame, alpha: float) -> pd.DataFrame:
         rows.loc[place, list(SHRUNKEN)] = np.column_stack(
             [found.mean, found.error, found.mean - margin, found.mean + margin]
         )
-        rows.loc[place, ["tau", "tau_low", "tau_high"]] = found.tau, found.tau_low, found.tau_high
+        rows.loc[place, list(TAU)] = found.tau, found.tau_low, found.tau_high
     return rows

@@ -9,28 +9,20 @@ Chernozhukov et al. 2018). As e is known, G has the effect as its mean in every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.clean.groups import group_codes, suppressed_groups
-from nanotarget.estimate import covariate_columns, pairs
-from nanotarget.estimate.labels import marked
-from nanotarget.estimate.tables import Table
+from nanotarget.clean.groups import suppressed_groups
+from nanotarget.estimate.arms import covariate_columns
+from nanotarget.estimate.tables import JOINT, Table
+from nanotarget.estimate.trial import Trial
 from nanotarget.explore.pair import Pair, hide, unknown
-from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.config import SubgroupConfig
 from nanotarget.study.seeds import child_rng
-
-TAIL = ("label", "suppressed", "deviation", "note")
-JOINT = ("interaction_f", "interaction_df1", "interaction_df2", "interaction_p")
-GATE_COLUMNS = ("grouping", "group", "outcome", "contrast", *ESTIMATE_COLUMNS, *JOINT, *TAIL)
-PROJECTION_COLUMNS = ("outcome", "contrast", "term", *ESTIMATE_COLUMNS, *JOINT, *TAIL)
-RATE_COLUMNS = ("outcome", "contrast", "target", *ESTIMATE_COLUMNS, "label", "deviation", "note")
-TOC_COLUMNS = ("outcome", "contrast", "share", *ESTIMATE_COLUMNS, "label", "deviation", "note")
 
 TABLES = (Table.GATE, Table.PROJECTION, Table.RATE, Table.TARGETING_CURVE)
 PREDICTED = "predicted gain"  # the grouping by quantiles of it
@@ -66,7 +58,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Targeting:
-    """Tables: GATE_COLUMNS, PROJECTION_COLUMNS, RATE_COLUMNS and TOC_COLUMNS."""
+    """The tables `Table.GATE`, `PROJECTION`, `RATE` and `TARGETING_CURVE`."""
 
     gate: pd.DataFrame
     projection: pd.DataFrame
@@ -75,33 +67,17 @@ class Targeting:
 
 
 def targeting(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    outcomes: Sequence[str],
-    adjust: Sequence[CovariateConfig],
-    groupings: Sequence[SubgroupConfig],
-    covariates: Sequence[CovariateConfig],
-    gain: pd.Series,
-    min_cell: int,
-    seed: int,
-    alpha: float = 0.05,
-    shares: Mapping[str, float] | None = None,
-    deviations: pd.DataFrame | None = None,
+    trial: Trial, gain: pd.Series, groupings: Sequence[SubgroupConfig], min_cell: int, seed: int
 ) -> Targeting:
     """Ask for every contrast and outcome for whom the later arm does more.
 
     Args:
-        table: `contracts.experiment`.
-        arms, outcomes: as in `estimate.effects`.
-        adjust: covariates of the outcome models and of the projection.
-        groupings, covariates: as in `subgroups`.
+        trial: its covariates of adjustment are those of the outcome models and of the projection.
         gain: what the learner promised each respondent from nano instead of overall-best, by
             respondent_id (`promised`); people are ranked by it. It must owe nothing to the experiment.
+        groupings: as in `subgroups`.
         min_cell: as in `subgroups`; also the people that a step of the curve has in either arm, at least.
         seed: root seed.
-        alpha: intervals have level 1 - alpha.
-        shares: of the arms by design; without them those among the people randomised, in every block.
-        deviations: from `deviations.deviations`.
 
     Returns:
         gate: mean score of all, of every configured group and of quantiles of predicted gain (equal gains
@@ -110,63 +86,42 @@ def targeting(
         an F test of all slopes. rate and curve: see `rank_weighted`. Errors are HC2 (CR2 where
         clusters were randomised). Every row is exploratory.
     """
-    parts: dict[Table, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    for outcome in outcomes:
-        for later, earlier in pairs(arms):
-            scores = contrast_scores(table, later, earlier, outcome, adjust, seed, shares)
+    parts: dict[Table, list[pd.DataFrame]] = {table: [] for table in TABLES}
+    for outcome in trial.outcome_names:
+        for later, earlier in trial.pairs:
+            scores = contrast_scores(trial, later, earlier, outcome, seed)
             ranked = scores.pair.table["respondent_id"].map(gain).to_numpy(np.float64)
-            rate, curve = _ranked(scores, ranked, min_cell, seed, alpha)
+            rate, curve = _ranked(scores, ranked, min_cell, seed)
             found = {
-                Table.GATE: _gates(scores, groupings, covariates, ranked, min_cell, alpha),
-                Table.PROJECTION: _projection(scores, adjust, min_cell, alpha),
+                Table.GATE: _gates(scores, groupings, ranked, min_cell),
+                Table.PROJECTION: _projection(scores, min_cell),
                 Table.RATE: rate,
                 Table.TARGETING_CURVE: curve,
             }
-            for name, rows in found.items():
-                rows = rows.assign(outcome=outcome, contrast=scores.pair.contrast, label="exploratory")
-                parts[name].append(rows)
-
-    def whole(name: Table, columns: Sequence[str]) -> pd.DataFrame:
-        if not parts[name]:
-            return pd.DataFrame(columns=list(columns))
-        rows = pd.concat(parts[name], ignore_index=True)
-        return marked(rows, name, deviations)[list(columns)]
-
-    return Targeting(
-        whole(Table.GATE, GATE_COLUMNS),
-        whole(Table.PROJECTION, PROJECTION_COLUMNS),
-        whole(Table.RATE, RATE_COLUMNS),
-        whole(Table.TARGETING_CURVE, TOC_COLUMNS),
-    )
+            for table, rows in found.items():
+                parts[table].append(rows.assign(outcome=outcome, contrast=scores.pair.contrast))
+    return Targeting(*(trial.published(parts[table], table) for table in TABLES))
 
 
-def contrast_scores(
-    table: pd.DataFrame,
-    later: str,
-    earlier: str,
-    outcome: str,
-    adjust: Sequence[CovariateConfig],
-    seed: int,
-    shares: Mapping[str, float] | None = None,
-) -> Scores:
+def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: int) -> Scores:
     """Score the observed respondents of two arms.
 
     Args:
-        table: `contracts.experiment`.
+        trial: its covariates of adjustment are those of the outcome models, which know the block too. The
+            probability of an arm is `trial.shares`; without them its share among the people randomised, in
+            every block.
         later, earlier: arms.
-        outcome: column.
-        adjust: covariates of the outcome models, which know the block too.
+        outcome: its name.
         seed: root seed of the folds.
-        shares: of the arms by design; without them those among the people randomised, in every block.
 
     Returns:
         The scores. Respondents of blocks in which an arm has nobody are left out, as nobody there can be
         compared.
     """
-    pair = Pair.of(table, later, earlier, outcome)
+    pair = Pair.of(trial, later, earlier, outcome)
     if note := _unscorable(pair):
         return Scores(pair, np.zeros(0), note)
-    chance = _chances(table, pair, shares)
+    chance = _chances(trial, pair)
     inside = (chance > 0) & (chance < 1)
     if lost := int((~inside).sum()):
         pair, chance = pair.restricted(inside), chance[inside]
@@ -174,8 +129,8 @@ def contrast_scores(
             return Scores(pair, np.zeros(0), note)
         note = f"{lost} respondents of blocks with one arm only left out"
     # Blocks whose outcomes differ would, left to the weights alone, look like noise.
-    blocks = pd.get_dummies(_blocks(pair.table), dtype=np.float64).to_numpy()
-    z = np.hstack([covariate_columns(pair.table, adjust)[0], blocks[:, 1:]])
+    blocks = pd.get_dummies(pair.trial.scheme.block, dtype=np.float64).to_numpy()
+    z = np.hstack([covariate_columns(pair.table, trial.adjust)[0], blocks[:, 1:]])
     fold = _folds(pair, child_rng(seed, "explore/targeting/folds"))
     y, weight, treated = pair.y, pair.weight, pair.treated
     mean = np.empty((2, len(y)))
@@ -199,19 +154,14 @@ def _unscorable(pair: Pair) -> str:
     return ""
 
 
-def _chances(table: pd.DataFrame, pair: Pair, shares: Mapping[str, float] | None) -> np.ndarray:
+def _chances(trial: Trial, pair: Pair) -> np.ndarray:
     """(n,) probability of the later arm for those who got one of the two."""
-    if shares is not None:
-        share = shares[pair.later] / (shares[pair.later] + shares[pair.earlier])
+    if trial.shares is not None:
+        share = trial.shares[pair.later] / (trial.shares[pair.later] + trial.shares[pair.earlier])
         return np.full(len(pair.table), share)
-    both = table[table["arm"].isin([pair.later, pair.earlier])]
-    share_of = (both["arm"] == pair.later).groupby(_blocks(both)).mean()
-    return share_of.reindex(_blocks(pair.table)).to_numpy(np.float64)
-
-
-def _blocks(table: pd.DataFrame) -> np.ndarray:
-    """(n,) names of the blocks in which arms were randomised."""
-    return table["block"].to_numpy() if "block" in table else np.full(len(table), "")
+    both = trial.of_arms(pair.earlier, pair.later).table
+    share_of = (both["arm"] == pair.later).groupby(both["block"]).mean()
+    return share_of.reindex(pair.table["block"]).to_numpy(np.float64)
 
 
 def _folds(pair: Pair, rng: np.random.Generator) -> np.ndarray:
@@ -262,23 +212,15 @@ def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, new: np.ndarray) -> 
 
 
 def _gates(
-    scores: Scores,
-    groupings: Sequence[SubgroupConfig],
-    covariates: Sequence[CovariateConfig],
-    gain: np.ndarray,
-    min_cell: int,
-    alpha: float,
+    scores: Scores, groupings: Sequence[SubgroupConfig], gain: np.ndarray, min_cell: int
 ) -> pd.DataFrame:
-    table = scores.pair.table
-    kinds = {covariate.name: covariate for covariate in covariates}
-    cuts = [("all", ["all"], np.zeros(len(table), dtype=int))]
-    for grouping in groupings:
-        covariate = kinds[grouping.covariate]
-        cuts.append((grouping.name, *group_codes(table[covariate.name], grouping, covariate)))
+    trial = scores.pair.trial
+    cuts = [("all", ["all"], np.zeros(len(trial.table), dtype=int))]
+    cuts += [(grouping.name, *trial.groups(grouping)) for grouping in groupings]
     cuts.append((PREDICTED, *quantile_groups(gain, scores.pair.weight)))
     parts = []
     for cut, names, codes in cuts:
-        rows = _means(scores, codes, len(names), min_cell, alpha)
+        rows = _means(scores, codes, len(names), min_cell)
         parts.append(rows.assign(grouping=cut, group=names))
     return pd.concat(parts, ignore_index=True)
 
@@ -305,7 +247,7 @@ def quantile_groups(gain: np.ndarray, weight: np.ndarray) -> tuple[list[str], np
     return [f"{i + 1} of {len(found)}" for i in range(len(found))], codes
 
 
-def _means(scores: Scores, codes: np.ndarray, groups: int, min_cell: int, alpha: float) -> pd.DataFrame:
+def _means(scores: Scores, codes: np.ndarray, groups: int, min_cell: int) -> pd.DataFrame:
     """Mean score of each group; groups that must not be published have no part in anything."""
     pair = scores.pair
     counts = pair.counts(codes, groups)
@@ -318,7 +260,7 @@ def _means(scores: Scores, codes: np.ndarray, groups: int, min_cell: int, alpha:
         part, value = pair.restricted(inside), scores.value[inside]
         dummies = (codes[inside, None] == shown).astype(np.float64)
         model = part.regress(dummies, value)
-        found = regression.contrast(model, np.eye(len(shown)), alpha)
+        found = regression.contrast(model, np.eye(len(shown)), pair.trial.alpha)
         rows.loc[shown, list(found.columns)] = found.to_numpy()
         apart = np.hstack([-np.ones((len(shown) - 1, 1)), np.eye(len(shown) - 1)])
         rows[list(JOINT)] = _joint(model, apart)
@@ -332,11 +274,9 @@ def _joint(model: regression.Fit, rows: np.ndarray) -> tuple[float, float, float
     return test.statistic, test.df1, test.df2, test.p_value
 
 
-def _projection(
-    scores: Scores, adjust: Sequence[CovariateConfig], min_cell: int, alpha: float
-) -> pd.DataFrame:
+def _projection(scores: Scores, min_cell: int) -> pd.DataFrame:
     pair = scores.pair
-    z, names = covariate_columns(pair.table, adjust)
+    z, names = covariate_columns(pair.table, pair.trial.adjust)
     rare = np.array([_rare(column, pair.treated, min_cell) for column in z.T], dtype=bool)
     terms = ["(mean)", *names]
     hidden = np.append(False, rare)
@@ -345,7 +285,7 @@ def _projection(
     if scores.known:
         model = pair.regress(np.column_stack([np.ones(len(z)), z[:, ~rare]]), scores.value)
         k = int((~hidden).sum())
-        found = regression.contrast(model, np.eye(k), alpha)
+        found = regression.contrast(model, np.eye(k), pair.trial.alpha)
         rows.loc[~hidden, list(found.columns)] = found.to_numpy()
         alone = ~hidden & rows["estimate"].isna().to_numpy()
         rows.loc[alone, "note"] = "a combination of the terms before it"
@@ -361,9 +301,7 @@ def _rare(column: np.ndarray, treated: np.ndarray, min_cell: int) -> bool:
     return bool((np.bincount(2 * place + treated, minlength=4) < min_cell).any())
 
 
-def _ranked(
-    scores: Scores, gain: np.ndarray, min_cell: int, seed: int, alpha: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _ranked(scores: Scores, gain: np.ndarray, min_cell: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of RATE and of the targeting curve."""
     targets = ["AUTOC", "QINI"]
     note, n = scores.note, len(scores.pair.table)
@@ -382,7 +320,7 @@ def _ranked(
             found = rank_weighted(scores, gain, share, child_rng(seed, "explore/half-samples"))
             df = np.where(found[1] > 0, float(len(np.unique(scores.pair.units)) - 1), np.nan)
             error = np.where(found[1] > 0, found[1], np.nan)
-            rows = regression.tidy(found[0], error, df, alpha).assign(n=n, note=note)
+            rows = regression.tidy(found[0], error, df, scores.pair.trial.alpha).assign(n=n, note=note)
             curve = rows[2:].assign(share=share)
             # All people together are no better than all people together: known without error.
             curve.loc[curve["share"] == 1, ["estimate", "std_error", "conf_low", "conf_high"]] = 0.0

@@ -14,27 +14,11 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import suppressed_groups
-from nanotarget.estimate.labels import label_of, marked
-from nanotarget.estimate.tables import Table
-from nanotarget.explore.pair import Pair, hide, promised, unknown
-from nanotarget.study.preregistration import Registration
+from nanotarget.estimate.tables import PREDICTED, Table
+from nanotarget.estimate.trial import Trial
+from nanotarget.explore.pair import Fielded, Pair, hide, unknown
 
-PREDICTED = ("predicted", "predicted_low", "predicted_high")
-VALIDATION_COLUMNS = (
-    "outcome",
-    "estimator",
-    "contrast",
-    "quantity",
-    "group",
-    *ESTIMATE_COLUMNS,
-    *PREDICTED,
-    "label",
-    "suppressed",
-    "deviation",
-    "note",
-)
 OTHER_SCALE = "measured on another scale than the prediction"
 SLOPE_SCALE = "in units of the outcome a unit of predicted gain"
 
@@ -70,35 +54,25 @@ class Dividend:
 
 
 def validation(
-    table: pd.DataFrame,
-    assignments: pd.DataFrame,
-    nano: str,
-    best: str,
-    outcomes: Sequence[str],
+    trial: Trial,
+    fielded: Fielded,
     min_cell: int,
-    alpha: float = 0.05,
     comparable: Collection[str] = (),
     dividend: Dividend | None = None,
-    registration: Registration | None = None,
-    deviations: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compare the effect of nano against overall-best with what was promised.
 
     Args:
-        table: `contracts.experiment`.
-        assignments: `contracts.assignments` with the policies nano and overall_best.
-        nano, best: the arms that fielded them.
-        outcomes: columns.
+        trial: estimators that its registration does not know are exploratory.
+        fielded: both petitions of everybody.
         min_cell: groups with fewer observed respondents in an arm are suppressed.
-        alpha: intervals have level 1 - alpha.
         comparable: outcomes measured on the scale of the calibration's outcome. Of others the gain cannot
-            be held against the predicted one, nor lambda against 1.
+            be compared with the predicted one, nor lambda with 1.
         dividend: of the calibration.
-        registration: gives the labels; estimators that it does not know are exploratory.
-        deviations: from `deviations.deviations`.
 
     Returns:
-        `VALIDATION_COLUMNS`. Errors are HC2, CR2 where clusters were randomised. By outcome and estimator:
+        The columns of `Table.VALIDATION`. Errors are HC2, CR2 where clusters were randomised. By outcome and
+        estimator:
 
         dilution: `share divergent` (of the compared respondents); `effect` of all; `effect` of the divergent
         and of the others, for whom it is zero unless something else differed between the arms; and
@@ -110,33 +84,27 @@ def validation(
         `theta - mean predicted gain`, `theta - dividend` (the errors of both), `lambda` and `lambda - 1`.
     """
     parts = []
-    for outcome in outcomes:
-        pair = Pair.of(table, nano, best, outcome)
-        promise = promised(pair.table, assignments)
+    for outcome in trial.outcome_names:
+        pair = Pair.of(trial, fielded.nano, fielded.best, outcome)
+        promise = fielded.promised(pair.table)
         known = promise.notna().all(axis=1).to_numpy()
         pair, promise = pair.restricted(known), promise[known]
         gain, differing = (promise[name].to_numpy(np.float64) for name in ("gain", "differing"))
         lost = int((~known).sum())
         note = f"{lost} respondents without both petitions left out" if lost else ""
+        few = _hidden_halves(pair, differing, min_cell)
         rows = pd.concat(
             [
-                _dilution(pair, differing, min_cell, alpha),
-                _dose(pair, differing, min_cell, alpha),
-                _promise(pair, gain, differing, min_cell, alpha, outcome in comparable, dividend),
+                _dilution(pair, differing, min_cell),
+                _dose(pair, differing, min_cell),
+                _promise(pair, gain, outcome in comparable, dividend, few),
             ],
             ignore_index=True,
         )
         shown = ~rows["suppressed"]
         rows.loc[shown, "note"] = [_joined(own, note) for own in rows.loc[shown, "note"]]
         parts.append(rows.assign(outcome=outcome, contrast=pair.contrast))
-    if not parts:
-        return pd.DataFrame(columns=list(VALIDATION_COLUMNS))
-    found = pd.concat(parts, ignore_index=True)
-    found["label"] = [
-        label_of(registration, o, e, c)
-        for o, e, c in zip(found["outcome"], found["estimator"], found["contrast"], strict=True)
-    ]
-    return marked(found, Table.VALIDATION, deviations)[list(VALIDATION_COLUMNS)]
+    return trial.published(parts, Table.VALIDATION)
 
 
 def _joined(*notes: str) -> str:
@@ -155,10 +123,10 @@ def _hidden_halves(pair: Pair, differing: np.ndarray, min_cell: int) -> bool:
     return bool(suppressed_groups(counts[counts.sum(axis=1) > 0], min_cell).any())
 
 
-def _dilution(pair: Pair, differing: np.ndarray, min_cell: int, alpha: float) -> pd.DataFrame:
-    apart = differing > 0
+def _dilution(pair: Pair, differing: np.ndarray, min_cell: int) -> pd.DataFrame:
+    apart, alpha = differing > 0, pair.trial.alpha
     n = len(apart)
-    everybody = pair.effect(alpha).assign(quantity="effect", group="all")
+    everybody = pair.effect().assign(quantity="effect", group="all")
     share = unknown(n, "nobody is compared")
     if n > 1:
         model = pair.regress(np.ones((n, 1)), apart.astype(np.float64))
@@ -166,10 +134,10 @@ def _dilution(pair: Pair, differing: np.ndarray, min_cell: int, alpha: float) ->
         if share["std_error"].isna().all():
             share["note"] = "the petitions differ for everybody" if apart.all() else "they differ for nobody"
     halves = [
-        pair.restricted(rows).effect(alpha).assign(quantity="effect", group=group)
+        pair.restricted(rows).effect().assign(quantity="effect", group=group)
         for group, rows in (("divergent", apart), ("others", ~apart))
     ]
-    ratio = _ratio(pair, apart, everybody, alpha)
+    ratio = _ratio(pair, apart, everybody)
     hidden = _hidden_halves(pair, differing, min_cell)
     rows = [
         share.assign(quantity="share divergent", group="all"),
@@ -180,7 +148,7 @@ def _dilution(pair: Pair, differing: np.ndarray, min_cell: int, alpha: float) ->
     return _assembled(rows, [hidden, False, hidden, hidden, hidden], "dilution")
 
 
-def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame, alpha: float) -> pd.DataFrame:
+def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame) -> pd.DataFrame:
     """Effect over share of the divergent, error by the delta method from respondents' influence on both."""
     effect, weight, treated = float(everybody["estimate"].iloc[0]), pair.weight, pair.treated
     n = len(apart)
@@ -197,25 +165,25 @@ def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame, alpha: float)
         residual = pair.y[rows] - own @ pair.y[rows]
         influence[rows] += sign * own * residual / np.sqrt(1 - own)  # HC2: a residual is too small by this
     by_unit = np.bincount(pair.units, weights=influence)
-    clustered = len(by_unit) / (len(by_unit) - 1) if pair.clusters is not None else 1.0
+    clustered = len(by_unit) / (len(by_unit) - 1) if pair.trial.scheme.clusters is not None else 1.0
     error = np.array([np.sqrt(clustered * by_unit @ by_unit)]) / share
     df = everybody["df"].to_numpy(np.float64)
-    return regression.tidy(np.array([effect / share]), error, df, alpha).assign(n=n, note="")
+    return regression.tidy(np.array([effect / share]), error, df, pair.trial.alpha).assign(n=n, note="")
 
 
-def _dose(pair: Pair, differing: np.ndarray, min_cell: int, alpha: float) -> pd.DataFrame:
+def _dose(pair: Pair, differing: np.ndarray, min_cell: int) -> pd.DataFrame:
     names, codes = dose_groups(pair, differing, min_cell)
     hidden = suppressed_groups(pair.counts(codes, len(names)), min_cell)
     # The others are those without a difference: what is hidden of one table must not stand in another.
     few = _hidden_halves(pair, differing, min_cell)
     hidden |= few
     rows = [
-        pair.restricted(codes == i).effect(alpha).assign(quantity="effect", group=name)
+        pair.restricted(codes == i).effect().assign(quantity="effect", group=name)
         for i, name in enumerate(names)
     ]
     treated = pair.treated.astype(np.float64)
     x = np.column_stack([np.ones(len(treated)), treated, differing, treated * differing])
-    line = _contrasts(pair, x, np.eye(4)[[1, 3]], alpha, "nobody's petitions differ more than another's")
+    line = _contrasts(pair, x, np.eye(4)[[1, 3]], "nobody's petitions differ more than another's")
     line["quantity"] = ["effect at no difference", "effect per attribute"]
     return _assembled([*rows, line.assign(group="all")], [*hidden, few, few], "dose")
 
@@ -252,13 +220,13 @@ def dose_groups(pair: Pair, differing: np.ndarray, min_cell: int) -> tuple[list[
     return names, codes
 
 
-def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, alpha: float, aliased: str) -> pd.DataFrame:
+def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, aliased: str) -> pd.DataFrame:
     """Regress the outcome on (n, k) columns and estimate (m, k) contrasts, or say why not."""
     n = len(x)
     if pair.note or n <= x.shape[1]:
         note = pair.note or "fewer respondents than coefficients"
         return pd.concat([unknown(n, note)] * len(rows), ignore_index=True)
-    found = regression.contrast(pair.regress(x, pair.y), rows, alpha).assign(n=n, note="")
+    found = regression.contrast(pair.regress(x, pair.y), rows, pair.trial.alpha).assign(n=n, note="")
     lost = found["std_error"].isna()
     found.loc[lost & found["estimate"].isna(), "note"] = aliased
     found.loc[lost & found["estimate"].notna(), "note"] = "its error cannot be estimated"
@@ -266,19 +234,14 @@ def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, alpha: float, aliase
 
 
 def _promise(
-    pair: Pair,
-    gain: np.ndarray,
-    differing: np.ndarray,
-    min_cell: int,
-    alpha: float,
-    comparable: bool,
-    dividend: Dividend | None,
+    pair: Pair, gain: np.ndarray, comparable: bool, dividend: Dividend | None, few: bool
 ) -> pd.DataFrame:
+    """Rows of the promise; `few`: the divergent or the others are too few to be published."""
     weight, treated = pair.weight, pair.treated.astype(np.float64)
     mean = float(weight @ gain / weight.sum()) if len(gain) else np.nan
     centred = gain - mean if len(gain) and np.ptp(gain) > 0 else np.zeros(len(gain))
     x = np.column_stack([np.ones(len(gain)), treated, treated * centred, centred])
-    lines = _contrasts(pair, x, np.eye(4)[[1, 2]], alpha, "nobody is promised more than anybody else")
+    lines = _contrasts(pair, x, np.eye(4)[[1, 2]], "nobody is promised more than anybody else")
     theta, slope = lines.iloc[[0]], lines.iloc[[1]]
     beside = (mean, np.nan, np.nan)
     if dividend is not None:
@@ -288,28 +251,28 @@ def _promise(
     def noted(row: pd.DataFrame, scale: str) -> pd.DataFrame:
         return row if comparable else row.assign(note=[_joined(note, scale) for note in row["note"]])
 
+    def less(row: pd.DataFrame, value: float, error: float = 0.0) -> pd.DataFrame:
+        if not comparable:
+            return unknown(int(row["n"].iloc[0]), OTHER_SCALE)
+        return _less(row, value, error, pair.trial.alpha)
+
     rows = [
         noted(theta, OTHER_SCALE).assign(quantity="theta", **prediction),
-        _less(theta, mean, 0.0, alpha, comparable).assign(
-            quantity="theta - mean predicted gain", predicted=mean
-        ),
+        less(theta, mean).assign(quantity="theta - mean predicted gain", predicted=mean),
     ]
     if dividend is not None:
-        against = _less(theta, dividend.estimate, dividend.std_error, alpha, comparable)
+        against = less(theta, dividend.estimate, dividend.std_error)
         rows.append(against.assign(quantity="theta - dividend", **prediction))
     own = noted(slope, f"{SLOPE_SCALE}: {OTHER_SCALE}")
     rows.append(own.assign(quantity="lambda", predicted=1.0 if comparable else np.nan))
-    rows.append(_less(slope, 1.0, 0.0, alpha, comparable).assign(quantity="lambda - 1"))
+    rows.append(less(slope, 1.0).assign(quantity="lambda - 1"))
     # The slope rests on those who are promised something: few of them would be told by it.
-    few = _hidden_halves(pair, differing, min_cell)
     hidden = [few and "lambda" in str(row["quantity"].iloc[0]) for row in rows]
     return _assembled(rows, hidden, "validation").assign(group="all")
 
 
-def _less(row: pd.DataFrame, value: float, error: float, alpha: float, comparable: bool) -> pd.DataFrame:
+def _less(row: pd.DataFrame, value: float, error: float, alpha: float) -> pd.DataFrame:
     """Take a value with an independent error off an estimate."""
-    if not comparable:
-        return unknown(int(row["n"].iloc[0]), OTHER_SCALE)
     found = regression.tidy(
         row["estimate"].to_numpy() - value,
         np.hypot(row["std_error"].to_numpy(), error),

@@ -14,7 +14,8 @@ from nanotarget.clean.calibration import Calibration
 from nanotarget.clean.people import Sample
 from nanotarget.clean.samples import Samples, read_samples
 from nanotarget.clean.shown import check_design
-from nanotarget.estimate import effects, pairs, power
+from nanotarget.estimate import Trial, effects, pairs, power
+from nanotarget.estimate.equivalence import smallest_detectable
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import RosterConfig, Study
 from nanotarget.study.preregistration import contrast_name
@@ -118,26 +119,17 @@ def _calibration(study: Study, calibration: Calibration) -> list[str]:
     most = max(len(a.levels) for a in study.design.attributes) if study.design else 2
     # Two of `most` levels are each on a share 1/most of the profiles; clustering is left aside.
     error = float(known.std()) * np.sqrt(2 * most / len(known))
-    table = power(
-        _hypothetical([("two levels", error, len(known) - 2, len(known))]), {}, study.estimate.alpha
-    )
+    least = smallest_detectable(error, len(known) - 2, study.estimate.alpha, POWER)
     return lines + _wrapped(
         f"Between two levels of the attribute with most of them ({most}), a difference of "
-        f"{table['mde'].iloc[0]:.2g} is found with probability {POWER:.0%}."
+        f"{least:.2g} is found with probability {POWER:.0%}."
     )
-
-
-def _hypothetical(rows: Sequence[tuple[str, float, float, int]]) -> pd.DataFrame:
-    """Make the table of standard errors that `power` reads: contrast, standard error, df, n."""
-    table = pd.DataFrame(rows, columns=["contrast", "std_error", "df", "n"])
-    return table.assign(outcome="outcome", estimator="dim", family="all")
 
 
 def _experiment(study: Study, experiment: Sample) -> list[str]:
     config, people = study.experiment, experiment.respondents
     assert config is not None
     lines = [f"Experiment: {config.file}", *_people(experiment.flow, "experiment")]
-    arms = [arm.name for arm in config.arms]
     count = people["arm"].value_counts()
     rows = []
     for arm in config.arms:
@@ -145,11 +137,11 @@ def _experiment(study: Study, experiment: Sample) -> list[str]:
         missing = f"{1 - observed.mean():.1%}" if config.outcomes and len(observed) else ""
         rows.append((arm.name, f"{count[arm.name]:,}", missing, arm.policy or ""))
     lines += ["", *_table(rows, ("arm", "n", "no outcome", "policy"))]
-    outcomes = [outcome.name for outcome in config.outcomes]
-    if not outcomes:
+    if not config.outcomes:
         return lines
-    found = power(effects(people, arms, outcomes, alpha=study.estimate.alpha), study.estimate.sesoi)
-    found = found[found["estimator"] == "dim"]
+    arms, alpha = [arm.name for arm in config.arms], study.estimate.alpha
+    trial = Trial(people, arms, config.outcomes, sesoi=study.estimate.sesoi, alpha=alpha)
+    found = power(trial, effects(trial), POWER)
     kinds = {outcome.name: outcome.kind for outcome in config.outcomes}
     table = [
         (
@@ -191,13 +183,12 @@ def _roster(study: Study, config: RosterConfig, roster: Sample, calibration: Cal
     if calibration is None or study.calibration is None:
         return lines
     spread = float(calibration.profiles[study.calibration.analyse].std())
-    compared = []
+    detectable = []
     for later, earlier in pairs(names):
         both = planned[later] + planned[earlier]
         error = spread * np.sqrt(1 / planned[later] + 1 / planned[earlier])
-        compared.append((contrast_name(later, earlier), float(error), both - 2, round(both)))
-    table = power(_hypothetical(compared), {}, study.estimate.alpha)
-    detectable = [(row.contrast, f"{row.mde:.2g}") for row in table.itertuples()]
+        least = smallest_detectable(float(error), both - 2, study.estimate.alpha, POWER)
+        detectable.append((contrast_name(later, earlier), f"{least:.2g}"))
     return [
         *lines,
         "",

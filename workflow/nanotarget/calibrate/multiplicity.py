@@ -1,0 +1,23 @@
+"""Adjustment for multiple comparisons: the one place that says how p values of a family are adjusted."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.calibrate import regression
+
+
+def adjusted(p_values: pd.Series, *family: pd.Series | np.ndarray | Sequence[Hashable]) -> pd.Series:
+    """Adjust p values by Holm (1979) within families; missing ones stay missing and do not count.
+
+    Args:
+        p_values: (n,).
+        family: (n,) what tells families from each other; without any all tests are one family.
+    """
+    if p_values.empty:
+        return p_values
+    by = list(family) or [np.zeros(len(p_values))]
+    return p_values.groupby(by, sort=False).transform(lambda p: regression.holm(p.to_numpy()))

@@ -1,0 +1,238 @@
+"""The experiment as it is analysed: who was randomised how to which arm, and what its estimates are called.
+
+Every estimator is a function of a `Trial`. Weights, blocks and clusters are read here and nowhere else, and
+here estimates are put together: adjusted for multiple comparisons, labelled, marked with deviations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from nanotarget.calibrate.multiplicity import adjusted
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
+from nanotarget.clean.groups import group_codes
+from nanotarget.estimate.labels import families, label_of, marked, own_family
+from nanotarget.estimate.tables import Table
+from nanotarget.study import artefacts, preregistration
+from nanotarget.study.config import ArmConfig, CovariateConfig, OutcomeConfig, SubgroupConfig
+from nanotarget.study.fields import Section
+from nanotarget.study.preregistration import Registration
+
+
+def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every later arm with every earlier one: for a, b, c the pairs (b, a), (c, a), (c, b)."""
+    return [(arms[j], arms[i]) for j in range(1, len(arms)) for i in range(j)]
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    """How people were randomised: labels of whole clusters were permuted within blocks.
+
+    Attributes:
+        block: (n,) code of everybody's block; all 0 without blocks.
+        cluster: (n,) code of the unit that was randomised as a whole; all different if people were.
+    """
+
+    block: np.ndarray
+    cluster: np.ndarray
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Scheme:
+        """Read the scheme from the columns `block` and `cluster`; without them everybody is drawn alone."""
+        block, cluster = np.zeros(len(table), dtype=np.int64), np.arange(len(table))
+        if "block" in table:
+            block = pd.factorize(table["block"], sort=True)[0]
+        if "cluster" in table:
+            cluster = pd.factorize(table["cluster"], sort=True)[0]
+        return cls(block, cluster)
+
+    @cached_property
+    def clusters(self) -> np.ndarray | None:
+        """(n,) units of several people, for standard errors; None where every person is a unit."""
+        return self.cluster if len(np.unique(self.cluster)) < len(self.cluster) else None
+
+    @property
+    def name(self) -> str:
+        """Name the scheme: complete, blocked, clustered, or blocked and clustered."""
+        blocked = len(np.unique(self.block)) > 1
+        return " and ".join(["blocked"] * blocked + ["clustered"] * (self.clusters is not None)) or "complete"
+
+    def problem(self, arm: np.ndarray) -> str:
+        """Say in what the arms contradict the scheme; empty if they do not."""
+        for what, codes in (("arm", pd.factorize(arm)[0]), ("block", self.block)):
+            cells = np.unique(np.column_stack([self.cluster, codes]), axis=0)[:, 0]
+            split = np.count_nonzero(np.bincount(cells) > 1)
+            if split:
+                return f"{split} clusters are in more than one {what}, so they were not randomised as wholes"
+        return ""
+
+
+class TrialConfig(Section):
+    """The parts of a config that say what a trial is; rules hand them to the scripts of the experiment.
+
+    Attributes:
+        arms, outcomes: of the experiment.
+        covariates: the allow-list.
+        adjust, sesoi, alpha: of the section `estimate`.
+    """
+
+    arms: list[ArmConfig]
+    outcomes: list[OutcomeConfig]
+    covariates: list[CovariateConfig]
+    adjust: list[str]
+    sesoi: dict[str, float]
+    alpha: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """An experiment, or a part of its respondents.
+
+    Attributes:
+        table: rows of `contracts.experiment`.
+        arms: names in order; a contrast is a later arm minus an earlier one.
+        outcomes: what is analysed.
+        covariates: the allow-list.
+        adjust: those of them that effects are adjusted for.
+        unfielded: arms to which nothing was to be delivered.
+        sesoi: smallest effect of interest by outcome.
+        alpha: intervals have level 1 - alpha.
+        shares: of the arms by design, where it does not fix them by the realised ones of every block.
+        registration: gives labels and families; without one every estimate is exploratory.
+        deviations: from `deviations.deviations`.
+    """
+
+    table: pd.DataFrame
+    arms: Sequence[str]
+    outcomes: Sequence[OutcomeConfig] = ()
+    covariates: Sequence[CovariateConfig] = ()
+    adjust: Sequence[CovariateConfig] = ()
+    unfielded: Sequence[str] = ()
+    sesoi: Mapping[str, float] = field(default_factory=dict)
+    alpha: float = 0.05
+    shares: Mapping[str, float] | None = None
+    registration: Registration | None = None
+    deviations: pd.DataFrame | None = None
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, config: TrialConfig) -> Trial:
+        """Take the trial of a config, without registration and deviations."""
+        return cls(
+            table,
+            [arm.name for arm in config.arms],
+            config.outcomes,
+            config.covariates,
+            [c for name in config.adjust for c in config.covariates if c.name == name],
+            [arm.name for arm in config.arms if arm.policy is None],
+            config.sesoi,
+            config.alpha,
+        )
+
+    @classmethod
+    def read(cls, experiment: str, registration: str | None, deviations: str, section: object) -> Trial:
+        """Read a trial.
+
+        Args:
+            experiment: path of clean/experiment.parquet.
+            registration: path of the pre-registration, if there is one.
+            deviations: path of deviations.csv.
+            section: what a rule hands over as `TrialConfig`.
+
+        Raises:
+            InputError: if the pre-registration is wrong.
+        """
+        return replace(
+            cls.of(artefacts.read_parquet(experiment), TrialConfig.model_validate(section)),
+            registration=preregistration.read(registration),
+            deviations=artefacts.read_csv(deviations, dtype="str"),
+        )
+
+    # ------------------------------------------------------------------ respondents
+
+    def among(self, rows: np.ndarray | pd.Series) -> Trial:
+        """Take a part of the respondents, (n,) booleans."""
+        return replace(self, table=self.table[np.asarray(rows)])
+
+    def observed(self, outcome: str) -> Trial:
+        """Take the respondents who were randomised and whose outcome is there."""
+        return self.among(self.table[outcome].notna() & self.table["arm"].notna())
+
+    def of_arms(self, *arms: str) -> Trial:
+        """Take the respondents of some arms, which are compared in this order."""
+        return replace(self, table=self.table[self.table["arm"].isin(arms)], arms=arms)
+
+    def with_columns(self, **columns: np.ndarray | pd.Series | float | str) -> Trial:
+        """Give the respondents other columns, or further ones."""
+        return replace(self, table=self.table.assign(**columns))
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """How these respondents were randomised."""
+        return Scheme.of(self.table)
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """(n,) survey weights."""
+        return self.table["weight"].to_numpy(np.float64)
+
+    def y(self, outcome: str) -> np.ndarray:
+        """(n,) outcome; NaN where it is missing."""
+        return self.table[outcome].to_numpy(np.float64)
+
+    def members(self, arm: str) -> np.ndarray:
+        """(n,) who is in an arm."""
+        return (self.table["arm"] == arm).to_numpy(bool)
+
+    def groups(self, grouping: SubgroupConfig) -> tuple[list[str], np.ndarray]:
+        """Return the groups of a grouping and the (n,) group of each respondent, as `group_codes`."""
+        covariate = next(c for c in self.covariates if c.name == grouping.covariate)
+        return group_codes(self.table[covariate.name], grouping, covariate)
+
+    @property
+    def outcome_names(self) -> list[str]:
+        """Names of the outcomes."""
+        return [outcome.name for outcome in self.outcomes]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The contrasts: a later and an earlier arm each."""
+        return pairs(self.arms)
+
+    # -------------------------------------------------------------------- estimates
+
+    def published(self, parts: Sequence[pd.DataFrame], output: Table) -> pd.DataFrame:
+        """Put estimates together as the rows of a table: adjusted, labelled and marked.
+
+        P values are adjusted within `labels.families`, those that no registered family lists by the parts;
+        what comes adjusted or labelled stays as it is.
+
+        Args:
+            parts: each a family where none is registered, with the columns of the table that are not made
+                here, and with outcome, estimator and contrast if they are to be adjusted or registered.
+            output: the table.
+
+        Returns:
+            `output.columns`.
+        """
+        columns = list(output.columns)
+        if not parts:
+            numbers = [column for column in ESTIMATE_COLUMNS if column in columns]
+            return pd.DataFrame(columns=columns).astype(dict.fromkeys(numbers, np.float64))
+        found = pd.concat([rows.assign(part=i) for i, rows in enumerate(parts)], ignore_index=True)
+        if "p_adjusted" in columns and "p_adjusted" not in found:
+            found["family"] = families(self.registration, found)
+            together = found["part"].where(found["family"] == own_family(found), -1)
+            found["p_adjusted"] = adjusted(found["p_value"], found["family"], together)
+        if "label" in columns and "label" not in found:
+            found = self.labelled(found) if "estimator" in found else found.assign(label="exploratory")
+        return marked(found, output, self.deviations)[columns]
+
+    def labelled(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Label estimates by their outcome, estimator and contrast."""
+        estimates = zip(rows["outcome"], rows["estimator"], rows["contrast"], strict=True)
+        return rows.assign(label=[label_of(self.registration, *estimate) for estimate in estimates])

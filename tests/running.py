@@ -1,24 +1,28 @@
 """Copies of the project in which tests run Snakemake as a user does."""
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+
+
+def project_files(project):
+    """Paths of the project's files: all but what .gitignore names, whether there is a git or not."""
+    names = (project / ".gitignore").read_text(encoding="utf-8").split()
+    ignored = shutil.ignore_patterns(".git", *(name.rstrip("/") for name in names))
+    for folder, folders, files in os.walk(project):
+        left_out = ignored(folder, folders + files)
+        folders[:] = [name for name in folders if name not in left_out]
+        yield from (Path(folder, name) for name in files if name not in left_out)
 
 
 def copy_project(project, folder):
-    """Copy what git would hand out (committed or about to be) into a folder with a space in its name."""
-    names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\0")
-    for name in filter(None, names):
-        if (project / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(project / name, target)
+    """Copy the project into a folder with a space in its name."""
+    for file in project_files(project):
+        target = folder / file.relative_to(project)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
     (folder / "python env").symlink_to(sys.prefix)
     return folder
 

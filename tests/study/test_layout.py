@@ -6,6 +6,7 @@ import sys
 import tomllib
 
 import nanotarget
+from running import project_files
 
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
@@ -70,21 +71,14 @@ def test_no_module_is_called_by_what_it_does_not_know(project):
 
 
 def test_no_absolute_path_or_registry_in_what_is_committed(project):
-    import subprocess
-
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, text=True, check=True)
     pattern = re.compile(r"(?<![\w.~}])/(?:home|root|work|Users)/\w|pythonhosted|pypi\.org|registry\.npmjs")
     found = []
-    for name in filter(None, files.stdout.split("\0")):
-        path = project / name
-        if (
-            path.suffix in {".png", ".pdf", ".parquet", ".gz"}
-            or not path.exists()
-            or path == project / "tests/study/test_layout.py"
-        ):
+    for path in project_files(project):
+        binary = path.suffix in {".png", ".pdf", ".parquet", ".gz"}
+        if binary or path == project / "tests/study/test_layout.py":
             continue
         if pattern.search(path.read_text(encoding="utf-8", errors="replace")):
-            found.append(name)
+            found.append(path)
     assert not found
 
 

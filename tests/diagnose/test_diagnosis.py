@@ -148,7 +148,9 @@ def test_a_constant_added_to_ratings_changes_levels_only(base):
 def test_rescaled_ratings_rescale_every_quantity_by_its_unit(base):
     """In half points a gain doubles, a variance quadruples, and a share stays what it is."""
     data = world()
-    found = diagnose(inputs(replace(data, outcome=2 * data.outcome), replace(SETTINGS, sesoi=0.2)))
+    found = diagnose(
+        inputs(replace(data, outcome=2 * data.outcome), SETTINGS.model_copy(update={"sesoi": 0.2}))
+    )
     factors = {Unit.OUTCOME: 2, Unit.SQUARE: 4, Unit.RESPONDENTS: 0.5}
     units = {quantity: quantity.unit for quantity in Quantity}
     assert found.answer["stages"] == base.answer["stages"]

@@ -197,7 +197,7 @@ def conjoint():
     settings["calibration"]["file"] = str(REFERENCE / "data" / CONJOINT / "data.csv.gz")
     config = validate(settings, CONJOINT)
     design = Design.from_config(config.design)
-    sample = read_samples("new", design, config.covariates, config.calibration, None).calibration
+    sample = read_samples(config, design).calibration
     covariates = tuple(config.covariates)
     return TrainingData.from_tables(sample.profiles, sample.respondents, design, Choice, covariates)
 

@@ -29,9 +29,7 @@ def cleaned(study, folder, monkeypatch):
 def read_study(text):
     study = validate(yaml.safe_load(text), "study.yaml")
     design = check_design(study.design, "study.yaml") if study.design else None
-    return read_samples(
-        study.samples, design, study.covariates, study.calibration, study.experiment, study.roster
-    )
+    return read_samples(study, design)
 
 
 @pytest.fixture

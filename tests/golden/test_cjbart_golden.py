@@ -32,7 +32,7 @@ def effects(reference, project):
     settings["calibration"]["file"] = str(reference / "data" / STUDY / "data.csv.gz")
     config = validate(settings, STUDY)
     design = Design.from_config(config.design)
-    sample = read_samples("new", design, config.covariates, config.calibration, None).calibration
+    sample = read_samples(config, design).calibration
     data = TrainingData.from_tables(
         sample.profiles, sample.respondents, design, Choice, tuple(config.covariates)
     )

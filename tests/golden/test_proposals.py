@@ -23,9 +23,7 @@ def test_every_proposal_passes_check(compared):
     for comparison in compared:
         config = comparison.config
         design = check_design(config.design, "proposal") if config.design else None
-        samples = read_samples(
-            config.samples, design, config.covariates, config.calibration, config.experiment
-        )
+        samples = read_samples(config, design)
         assert (samples.calibration is None) == (config.calibration is None)
         assert samples.calibration or samples.experiment
 

@@ -36,9 +36,7 @@ def checked(*paths):
     text = write_config(propose([str(path) for path in paths]), "tiny")
     config = validate(yaml.safe_load(text), "tiny.yaml")
     design = check_design(config.design, "tiny.yaml") if config.design else None
-    read_samples(
-        config.samples, design, config.covariates, config.calibration, config.experiment, config.roster
-    )
+    read_samples(config, design)
     return config, text
 
 

@@ -153,11 +153,11 @@ def test_standardised_errors_are_standard_over_replications():
 def test_the_pipeline_cleans_to_the_same_answers(simulated, design, profiles):
     """`clean` against a few plain lines: same people, petitions and answers."""
     config = simulated.config()
-    calibration, experiment = (
-        section.model_copy(update={"file": str(simulated.data / f"{name}.csv")})
-        for name, section in (("calibration", config.calibration), ("experiment", config.experiment))
-    )
-    cleaned = read_samples(config.samples, design, config.covariates, calibration, experiment)
+    sections = {
+        name: getattr(config, name).model_copy(update={"file": str(simulated.data / f"{name}.csv")})
+        for name in ("calibration", "experiment")
+    }
+    cleaned = read_samples(config.model_copy(update=sections), design)
     levels, choice, rating = profiles
     plain = pd.DataFrame(levels.reshape(-1, levels.shape[3]), columns=design.names)
     plain = plain.assign(choice=choice.ravel(), rating=rating.ravel())

@@ -53,7 +53,8 @@ def test_the_simulated_studies_do_what_they_registered(study, project, monkeypat
     assert "SYNTHETIC" in text.splitlines()[0]
     config = study.config()
     design = Design.from_config(config.design)
-    people = read_samples("new", design, config.covariates, None, config.experiment).experiment.respondents
+    experiment = config.model_copy(update={"calibration": None})
+    people = read_samples(experiment, design).experiment.respondents
     registration = preregistration.parse(text, "preregistration.yaml")
     table = deviations_module.deviations(config, registration, people["arm"].value_counts().to_dict())
     assert table.empty and list(table.columns) == list(deviations_module.DEVIATION_COLUMNS)

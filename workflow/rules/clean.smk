@@ -55,12 +55,7 @@ rule clean:
     resources:
         **LIGHT,
     params:
-        samples=config["samples"],
-        design=config["design"],
-        covariates=config["covariates"],
-        calibration=config["calibration"],
-        experiment=config["experiment"],
-        roster=config["roster"],
+        data=part_of(DataConfig, config),
     message:
         "Cleaning the raw data of {config[study]}"
     script:

@@ -35,14 +35,7 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
             check_preregistration(study.preregistration)
     if design or not study.design:  # without a design every level would be a problem of its own
         with collecting(problems):
-            samples = read_samples(
-                study.samples,
-                design,
-                study.covariates,
-                study.calibration,
-                study.experiment,
-                study.roster,
-            )
+            samples = read_samples(study, design)
             if samples.calibration:
                 found["calibration"] = {
                     "respondents": len(samples.calibration.respondents),

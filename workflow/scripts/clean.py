@@ -1,38 +1,24 @@
 """Write the tidy tables of all samples, the participant flow and the quality checks."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.artefacts import write_csv, write_parquet
-from nanotarget.study.config import (
-    CalibrationConfig,
-    CovariateConfig,
-    DesignConfig,
-    ExperimentConfig,
-    RosterConfig,
-)
+from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import reporting
 
 
-def clean(
-    samples: str,
-    design: Design | None,
-    covariates: Sequence[CovariateConfig],
-    calibration: CalibrationConfig | None,
-    experiment: ExperimentConfig | None,
-    roster: RosterConfig | None,
-    paths: Mapping[str, str],
-) -> None:
+def clean(data: DataConfig, paths: Mapping[str, str]) -> None:
     """Clean what the study has and write it.
 
     Args:
-        samples, design, covariates, calibration, experiment, roster: sections of the config.
+        data: the sections of the config that speak of data.
         paths: where to write: flow, quality, and what the study has of calibration,
             calibration_respondents, experiment and roster.
     """
-    cleaned = read_samples(samples, design, covariates, calibration, experiment, roster)
+    cleaned = read_samples(data, Design.from_config(data.design) if data.design else None)
     if cleaned.calibration:
         write_parquet(cleaned.calibration.profiles, paths["calibration"])
         write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
@@ -46,14 +32,5 @@ def clean(
 
 
 if __name__ == "__main__":
-    params = snakemake.params
     with reporting(snakemake.log[0]):
-        clean(
-            params.samples,
-            Design.from_config(DesignConfig.model_validate(params.design)) if params.design else None,
-            CovariateConfig.validate_list(params.covariates),
-            CalibrationConfig.model_validate(params.calibration) if params.calibration else None,
-            ExperimentConfig.model_validate(params.experiment) if params.experiment else None,
-            RosterConfig.model_validate(params.roster) if params.roster else None,
-            dict(snakemake.output.items()),
-        )
+        clean(DataConfig.model_validate(snakemake.params.data), dict(snakemake.output.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from nanotarget.clean.experiment import read_experiment
 from nanotarget.clean.people import Sample
 from nanotarget.clean.roster import read_roster
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import CalibrationConfig, CovariateConfig, ExperimentConfig, RosterConfig
+from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import Problem, collecting, counted, placed, raise_if_any
 
 
@@ -40,45 +39,35 @@ class Samples:
         return [sample for sample in (self.calibration, self.experiment, self.roster) if sample]
 
 
-def read_samples(
-    samples: str,
-    design: Design | None,
-    covariates: Sequence[CovariateConfig],
-    calibration: CalibrationConfig | None,
-    experiment: ExperimentConfig | None,
-    roster: RosterConfig | None = None,
-) -> Samples:
+def read_samples(data: DataConfig, design: Design | None) -> Samples:
     """Read and clean the raw files of a study.
 
     Args:
-        samples: "new" if the samples must be different people, "panel" if the same ones.
-        design: the petitions; needed with a calibration.
-        covariates: the allow-list.
-        calibration: where the calibration is, or None.
-        experiment: where the experiment is, or None.
-        roster: where the list of people to field to is, or None.
+        data: what was recorded about whom, and where.
+        design: the petitions; without them no calibration is read.
 
     Raises:
         InputError: with the problems of all files at once.
     """
     problems: list[Problem] = []
-    first: Calibration | None = None
-    later: list[Sample | None] = [None, None]
-    if calibration and design:
+    calibration: Calibration | None = None
+    experiment: Sample | None = None
+    roster: Sample | None = None
+    if data.calibration and design:
         with collecting(problems):
-            first = read_calibration(calibration, design, covariates)
-    if experiment:
+            calibration = read_calibration(data.calibration, design, data.covariates)
+    if data.experiment:
         with collecting(problems):
-            later[0] = read_experiment(experiment, design, covariates)
-    if roster:
+            experiment = read_experiment(data.experiment, design, data.covariates)
+    if data.roster:
         with collecting(problems):
-            later[1] = read_roster(roster, covariates)
-    for config, sample in zip((experiment, roster), later, strict=True):
-        if calibration and first and config and sample:
-            compare = _compare_panel if samples == "panel" else _compare_new
-            problems += compare(first, sample, calibration.file, config.file)
+            roster = read_roster(data.roster, data.covariates)
+    compare = _compare_panel if data.samples == "panel" else _compare_new
+    for config, sample in ((data.experiment, experiment), (data.roster, roster)):
+        if data.calibration and calibration and config and sample:
+            problems += compare(calibration, sample, data.calibration.file, config.file)
     raise_if_any(problems)
-    return Samples(first, *later)
+    return Samples(calibration, experiment, roster)
 
 
 def _compare_panel(first: Calibration, second: Sample, first_file: str, file: str) -> list[Problem]:

@@ -39,9 +39,7 @@ def describe(study: Study, source: str) -> str:
         InputError: with the problems of all raw files at once.
     """
     design = check_design(study.design, source) if study.design else None
-    samples = read_samples(
-        study.samples, design, study.covariates, study.calibration, study.experiment, study.roster
-    )
+    samples = read_samples(study, design)
     lines = [f"{study.study}: {study.title}" if study.title else study.study]
     if study.synthetic:
         lines += ["The data are SIMULATED (synthetic): nothing here is evidence about people."]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose import words
 from nanotarget.diagnose.crossover import Crossover, Half, Switch
 from nanotarget.diagnose.dividend import (
-    SIZES,
     CurvePoint,
     Dividend,
     FrontierPoint,
@@ -23,22 +22,16 @@ from nanotarget.diagnose.dividend import (
     limit_of,
     petitions_needed,
 )
-from nanotarget.diagnose.evidence import Answers
-from nanotarget.diagnose.heterogeneity import Heterogeneity, Interactions, Variances
-from nanotarget.diagnose.ladder import ALL_COVARIATES, COVARIATES, OWN_ANSWERS, LadderRow, Rung, ladder_row
-from nanotarget.diagnose.permutation import Permutations
-from nanotarget.diagnose.predictability import CalibrationBin, Predictability
+from nanotarget.diagnose.heterogeneity import Variances
+from nanotarget.diagnose.inputs import Group, Inputs
+from nanotarget.diagnose.ladder import LadderRow, ladder
+from nanotarget.diagnose.predictability import CalibrationBin
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
-from nanotarget.diagnose.refits import Refit, Refits
 from nanotarget.diagnose.rows import ALPHA, Estimate, Row, Sample, Stage, table_of
-from nanotarget.diagnose.value import Pairs
 from nanotarget.diagnose.verdict import overall_verdict, stage_verdicts, threshold
-from nanotarget.study.config import FAST_LEARNERS, DiagnoseConfig
 from nanotarget.study.progress import steps
-from nanotarget.study.seeds import child_rng
 
 LOG = logging.getLogger(__name__)
-INTERACTION_ALPHA = 0.01  # p-value below which interactions of attributes are taken for certain
 MIN_DIVERGENT = 30  # respondents with another petition than overall-best, fewer than which are warned of
 TABLES = (  # columns of those after diagnostics and answer
     CalibrationBin._fields,
@@ -48,13 +41,6 @@ TABLES = (  # columns of those after diagnostics and answer
     LadderRow._fields,
 )
 OF_OVERALL_BEST = (Quantity.RANDOM, Quantity.OVERALL_BEST, Quantity.BEST_OVER_RANDOM)
-
-
-class Group(NamedTuple):
-    """A subgroup of respondents: "<grouping>: <group>" and (n_respondents,) who is in it."""
-
-    name: str
-    members: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -68,90 +54,6 @@ class Diagnosis:
     frontier: pd.DataFrame
     learning_curve: pd.DataFrame
     ladder: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a diagnosis is made from.
-
-    Attributes:
-        fitted: the cross-fitted learner.
-        halves: models fitted to disjoint halves.
-        settings: of the stage.
-        seed: root seed.
-        learner: name of the learner.
-        improvement: of its held-out loss over the null, and the standard error (learners.csv).
-        own_answers: whether policies use respondents' own answers.
-        refitted: cross-fits by variant (`DiagnoseConfig.variants`), scored for the study's goal; all or none.
-        permutations: refits to permuted covariates.
-        sizes: numbers of petitions on the frontier.
-    """
-
-    fitted: Crossfit
-    halves: Crossfit
-    settings: DiagnoseConfig
-    seed: int
-    learner: str = "ridge"
-    improvement: tuple[float, float] = (np.nan, np.nan)
-    own_answers: bool = False
-    refitted: Mapping[str, Refit] = field(default_factory=dict)
-    permutations: Permutations = field(default_factory=lambda: Permutations.of([]))
-    sizes: Sequence[int] = SIZES
-
-    @property
-    def refits(self) -> Refits:
-        """The cross-fits to variants."""
-        return Refits(self.refitted, self.learner not in FAST_LEARNERS)
-
-    @property
-    def n_covariates(self) -> int:
-        """Number of covariates that a policy may use."""
-        return sum(covariate.target for covariate in self.fitted.data.covariates)
-
-    @property
-    def has_information(self) -> bool:
-        """Whether a policy has anything to use."""
-        return self.n_covariates > 0 or self.own_answers
-
-    @cached_property
-    def heterogeneity(self) -> Heterogeneity:
-        """The answers."""
-        return Heterogeneity(Answers.from_crossfit(self.fitted))
-
-    @cached_property
-    def predictability(self) -> Predictability:
-        """The predictions."""
-        return Predictability(self.fitted, self.heterogeneity, self.own_answers)
-
-    @cached_property
-    def interactions(self) -> Interactions | None:
-        """Interactions of attributes that are common to all; None where there is one block of attributes."""
-        if len(self.fitted.data.design.blocks) < 2:
-            return None
-        return self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
-
-    @cached_property
-    def allowed(self) -> tuple[int, Pairs]:
-        """Order of the weights that the dividend is based on, and the pairs allowed to interact."""
-        return allowed_interactions(self.fitted, self.interactions)
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """(1 + bootstraps, n_respondents) how often a respondent is in a sample; the first is the data."""
-        n = self.fitted.data.n_respondents
-        rng = child_rng(self.seed, "diagnose/bootstrap")
-        drawn = rng.multinomial(n, np.full(n, 1 / n), size=self.settings.bootstraps)
-        return np.vstack([np.ones(n), drawn]).astype(float)
-
-    def sample(self, members: np.ndarray | float = 1.0, seed: int | None = None) -> Sample:
-        """Return (n_respondents,) members of a group, everybody by default, and bootstrap samples of them."""
-        weight = self.fitted.data.weight * members
-        return Sample(self.counts * weight, self.settings.confidence, seed)
-
-    @cached_property
-    def everybody(self) -> Sample:
-        """All respondents, with permutation tests."""
-        return self.sample(seed=self.seed)
 
 
 def diagnose(inputs: Inputs, groups: Sequence[Group] = ()) -> Diagnosis:
@@ -390,23 +292,6 @@ class View:
         training = round(self.fitted.data.n_respondents * (1 - 1 / len(self.fitted.models)))
         return learning_curve(self.inputs.refits.parts(self.dividend), self.inputs.everybody, training)
 
-    def rungs(self) -> list[Rung]:
-        """Return what each set of covariates adds, then all, then own answers; empty without refits."""
-        inputs, refits = self.inputs, self.inputs.refits
-        if not refits:
-            return []
-        simple, everything = "ridge" if refits.slow else inputs.learner, inputs.n_covariates
-        rungs = [
-            Rung(rung.name, simple, COVARIATES, len(rung.covariates), refits.rung(place))
-            for place, rung in enumerate(inputs.settings.ladder)
-        ]
-        if refits.slow:
-            rungs.append(Rung(ALL_COVARIATES, simple, COVARIATES, everything, refits["split_1"]))
-        own = Refit.of(self.dividend, inputs.predictability, inputs.improvement)
-        if inputs.own_answers:
-            return [*rungs, Rung(OWN_ANSWERS, inputs.learner, OWN_ANSWERS, everything, own)]
-        return [*rungs, Rung(ALL_COVARIATES, inputs.learner, COVARIATES, everything, own)]
-
     def tables(self) -> tuple[pd.DataFrame, ...]:
         """Return the tables of a `Diagnosis`, without rows if a policy has nothing to use."""
         sample = self.inputs.everybody
@@ -417,7 +302,7 @@ class View:
                 self.crossover.switches(sample),
                 self.frontier,
                 self.curve,
-                [ladder_row(rung, sample) for rung in self.rungs()],
+                ladder(self.inputs, self.dividend),
             ]
         return tuple(
             pd.DataFrame(part, columns=list(columns)) for columns, part in zip(TABLES, rows, strict=True)
@@ -429,24 +314,6 @@ def judged(rows: Sequence[Row], facts: words.Facts) -> list[Row]:
     return [
         replace(row, verdict=facts.verdicts[row.quantity.diagnostic]) if row.decides else row for row in rows
     ]
-
-
-def allowed_interactions(fitted: Crossfit, common: Interactions | None) -> tuple[int, Pairs]:
-    """Return the order of the weights that a value should be based on, and the pairs allowed to interact.
-
-    First-order weights leave interactions of attributes to the learner, whose shrinkage leaves a part of
-    them out. Where they are clearly there, the weights allow for the pairs that stand out. Where none
-    does and the learner has no interactions, second-order weights, with all their noise, are the honest
-    ones.
-
-    Args:
-        fitted: the cross-fitted learner.
-        common: `Heterogeneity.interactions`; None where there is nothing to interact.
-    """
-    if common is None or common.p_value >= INTERACTION_ALPHA:
-        return 1, ()
-    additive = all(len(subset) < 2 for tables in fitted.common for subset in tables.layout.subsets)
-    return (2 if additive and not common.pairs else 1), common.pairs
 
 
 def _learned(predictability: Stage) -> float:

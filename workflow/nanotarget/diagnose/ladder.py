@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.inputs import Inputs
 from nanotarget.diagnose.refits import Refit
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Sample
 
@@ -46,7 +48,32 @@ class LadderRow(NamedTuple):
     n: int
 
 
-def ladder_row(rung: Rung, sample: Sample) -> LadderRow:
+def ladder(inputs: Inputs, dividend: Dividend) -> list[LadderRow]:
+    """Return what each rung predicts and gains; empty without refits.
+
+    Args:
+        inputs: what there is.
+        dividend: of the study's learner and goal.
+    """
+    return [_row(rung, inputs.everybody) for rung in _rungs(inputs, dividend)] if inputs.refits else []
+
+
+def _rungs(inputs: Inputs, dividend: Dividend) -> list[Rung]:
+    refits, everything = inputs.refits, inputs.n_covariates
+    simple = "ridge" if refits.slow else inputs.learner
+    rungs = [
+        Rung(rung.name, simple, COVARIATES, len(rung.covariates), refits.rung(place))
+        for place, rung in enumerate(inputs.settings.ladder)
+    ]
+    if refits.slow:
+        rungs.append(Rung(ALL_COVARIATES, simple, COVARIATES, everything, refits["split_1"]))
+    own = Refit.of(dividend, inputs.predictability, inputs.improvement)
+    if inputs.own_answers:
+        return [*rungs, Rung(OWN_ANSWERS, inputs.learner, OWN_ANSWERS, everything, own)]
+    return [*rungs, Rung(ALL_COVARIATES, inputs.learner, COVARIATES, everything, own)]
+
+
+def _row(rung: Rung, sample: Sample) -> LadderRow:
     """Return what a rung predicts and gains, with one-sided bounds."""
     refit = rung.refit
     df = max((refit.divergent > 0).sum() - 1, 1)

@@ -12,6 +12,7 @@ from nanotarget.study.config import (
     ConductedConfig,
     DataConfig,
     LearningConfig,
+    PolicyConfig,
     RefitConfig,
     part_of,
 )

@@ -10,10 +10,11 @@ from nanotarget.calibrate.learners.ridge import fit_ridge
 from nanotarget.clean.contracts import assignments as contract
 from nanotarget.petitions.policy import best_set, concentration, nano, overall_best, segment
 from nanotarget.petitions.utilities import part_worths
-from nanotarget.study.config import ArmConfig
+from nanotarget.study.config import ArmConfig, PolicyConfig
 from worlds import factorial, simulate
 
 POLICIES = ["random", "overall_best", "segment", "nano", "best_min", "nano_min"]
+SETTINGS = PolicyConfig(policies=POLICIES, segments=3)
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]
 
 
@@ -29,7 +30,7 @@ def fitted():
 
 def test_table_keeps_its_contract_and_every_petition_is_feasible(fitted):
     design, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7)
+    table = assign(model, people, roster, SETTINGS, 7)
     contract(design).validate(table)
     levels = design.codes(table)
     assert design.is_feasible(levels).all()
@@ -41,7 +42,7 @@ def test_table_keeps_its_contract_and_every_petition_is_feasible(fitted):
 
 def test_nano_is_the_best_of_all_petitions_and_gain_is_counted_from_overall_best(fitted):
     design, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7)
+    table = assign(model, people, roster, SETTINGS, 7)
     nano = table[table["policy"] == "nano"].set_index("respondent_id")
     best = table[table["policy"] == "overall_best"].set_index("respondent_id")
     assert best["petition_id"].nunique() == 1
@@ -57,7 +58,7 @@ def test_nano_is_the_best_of_all_petitions_and_gain_is_counted_from_overall_best
 
 def test_opt_outs_get_the_overall_best_petition_under_every_policy(fitted):
     _, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7)
+    table = assign(model, people, roster, SETTINGS, 7)
     refused = table[table["respondent_id"].isin(roster.loc[roster["opt_out"], "respondent_id"])]
     assert refused["petition_id"].nunique() == 1
     assert (refused["gain_over_best"] == 0).all()
@@ -65,19 +66,22 @@ def test_opt_outs_get_the_overall_best_petition_under_every_policy(fitted):
 
 def test_order_of_the_roster_changes_nothing(fitted):
     _, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7)
-    shuffled = assign(model, people, roster.sample(frac=1, random_state=1), POLICIES, 3, 7)
+    table = assign(model, people, roster, SETTINGS, 7)
+    shuffled = assign(model, people, roster.sample(frac=1, random_state=1), SETTINGS, 7)
     pd.testing.assert_frame_equal(table, shuffled)
 
 
 def test_overall_best_is_always_assigned(fitted):
     _, model, people, roster, _ = fitted
-    assert set(assign(model, people, roster, ["nano"], 3, 7)["policy"]) == {"nano", "overall_best"}
+    assert set(assign(model, people, roster, PolicyConfig(policies=["nano"]), 7)["policy"]) == {
+        "nano",
+        "overall_best",
+    }
 
 
 def test_petitions_table_counts_every_respondent_once_a_policy(fitted):
     design, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7)
+    table = assign(model, people, roster, SETTINGS, 7)
     petitions = petitions_table(table, design)
     assert petitions[[f"n_{name}" for name in POLICIES]].sum().tolist() == [120] * 6
     assert petitions["petition_id"].is_monotonic_increasing
@@ -90,7 +94,7 @@ def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):
     coarse = roster.copy()
     names = [c.name for c in covariates]
     coarse[names] = np.sign(coarse[names])
-    table = assign(model, people, coarse, POLICIES, 3, 7)
+    table = assign(model, people, coarse, SETTINGS, 7)
     lookup = lookup_table(table, coarse, covariates, "nano")
     assert lookup["n"].sum() == (~coarse["opt_out"]).sum()
     assert not lookup.duplicated(names).any()
@@ -101,7 +105,7 @@ def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):
 
 def test_audit_counts_what_was_fielded_otherwise(fitted):
     design, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7)
+    table = assign(model, people, roster, SETTINGS, 7)
     arms = [
         ArmConfig(name="none"),
         ArmConfig(name="best", policy="overall_best"),
@@ -127,7 +131,7 @@ def test_audit_counts_what_was_fielded_otherwise(fitted):
 
 def test_dissuasion_twins_are_the_worst_petitions(fitted):
     design, model, people, roster, _ = fitted
-    table = assign(model, people, roster, POLICIES, 3, 7).set_index("policy")
+    table = assign(model, people, roster, SETTINGS, 7).set_index("policy")
     kept = roster[~roster["opt_out"]]
     grid = design.petition_levels(np.arange(36))
     grid = grid[design.is_feasible(grid)]

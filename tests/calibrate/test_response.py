@@ -15,7 +15,7 @@ from nanotarget.diagnose import Inputs, diagnose
 from nanotarget.petitions.policy import nano, overall_best
 from nanotarget.petitions.score import predicted_response
 from nanotarget.petitions.utilities import part_worths
-from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
+from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig, PolicyConfig
 from nanotarget.study.response import RESPONSES, Choice, Rating, Response
 from worlds import factorial, simulate
 
@@ -92,7 +92,9 @@ def test_a_further_kind_is_diagnosed_and_assigned(truth):
     petitions = nano(model.utilities(people))
     best = overall_best(model.utilities(people), data.weight)
     assert abs(row["estimate"] - gain(petitions, best, values)) < 4 * row["std_error"] < 0.2
-    table = assign(model, people, people.drop(columns="weight"), ["nano"], 3, 1).set_index("policy")
+    table = assign(
+        model, people, people.drop(columns="weight"), PolicyConfig(policies=["nano"]), 1
+    ).set_index("policy")
     assert table.loc["nano", "gain_over_best"].min() >= 0
     assert (DESIGN.codes(table.loc[["nano"]]) == petitions).all()
 

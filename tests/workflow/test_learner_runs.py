@@ -58,3 +58,26 @@ def test_a_panel_uses_peoples_own_answers(project, tmp_path):
     assert (nano[~odd] == "Energy").mean() > 0.6
     verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
     assert verdict["gain"] > 1
+
+
+def test_whether_people_would_sign_each_petition_is_an_outcome(project, tmp_path):
+    study = tiny_study("wide")
+    likes = study.calibration["party"].map({"Left": "Energy", "Right": "Housing", "None": "Transport"})
+    for name in [name for name in study.calibration if name.endswith("_rating")]:
+        sector = study.calibration[name.replace("rating", "sector")]
+        study.calibration[name.replace("rating", "sign")] = np.where(sector == likes, "Yes", "No")
+    study.config["calibration"] |= {
+        "outcomes": {"would_sign": {"column": "t{task}_p{profile}_sign"}},
+        "analyse": "would_sign",
+    }
+    results = run_tiny(project, tmp_path / "sign", study, "calibrate", "diagnose", "assign")
+    amce = pd.read_csv(results / "calibrate/amce.csv")
+    assert set(amce["outcome"]) == {"would_sign"}
+    verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
+    assert verdict["unit"] == "in the probability to sign"
+    assert 0.2 < verdict["gain"] < 1
+    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")
+    party = pd.read_parquet(results / "clean/experiment.parquet").set_index("respondent_id")["party"]
+    assert (nano.loc[party[party == "Left"].index, "Sector"] == "Energy").mean() > 0.8
+    assert nano["predicted"].between(-0.2, 1.2).all()

@@ -37,7 +37,7 @@ rule choose:
     params:
         design=config["design"],
         covariates=config["covariates"],
-        assign={key: config["assign"][key] for key in ("policies", "segments")},
+        assign=part_of(PolicyConfig, config["assign"]),
         arms=(
             config["experiment"]["arms"]
             if (config["experiment"] or {}).get("petition_columns")

@@ -5,7 +5,7 @@ from nanotarget.calibrate.learners import model_from_data
 from nanotarget.clean.contracts import assignments as contract
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
-from nanotarget.study.config import ArmConfig, CovariateConfig, DesignConfig
+from nanotarget.study.config import ArmConfig, CovariateConfig, DesignConfig, PolicyConfig
 from nanotarget.study.problems import reporting
 
 
@@ -16,11 +16,11 @@ def write_assignments(inputs, outputs, design, covariates, settings, arms, seed)
     model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
     roster = artefacts.read_parquet(inputs.roster)
     population = artefacts.read_parquet(inputs.population)
-    policies = settings["policies"]
-    table = assign(model, population, roster, policies, settings["segments"], seed)
+    settings = PolicyConfig.model_validate(settings)
+    table = assign(model, population, roster, settings, seed)
     artefacts.write_parquet(contract(design).validate(table), outputs.assignments)
     artefacts.write_csv(petitions_table(table, design), outputs.petitions)
-    if "nano" in policies:
+    if "nano" in settings.policies:
         artefacts.write_csv(lookup_table(table, roster, covariates, "nano"), outputs.lookup)
     if arms:
         artefacts.write_csv(

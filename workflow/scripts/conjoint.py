@@ -7,6 +7,7 @@ from nanotarget.petitions.design import Design, overview
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DesignConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.response import RESPONSES
 
 
 def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_task, se_type, seed):
@@ -15,8 +16,8 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
     profiles = artefacts.read_parquet(inputs.profiles)
     respondents = artefacts.read_parquet(inputs.respondents)
     effects = [conjoint.amce(profiles, design, outcome, se_type) for outcome in outcomes]
-    # A forced choice is tested against chance, a rating against zero.
-    chance = {"choice": 1 / profiles_a_task, "rating": 0.0}
+    # A forced choice is tested against chance, other outcomes against zero.
+    chance = {name: RESPONSES[name].mean_without_preferences(profiles_a_task) or 0.0 for name in outcomes}
     means = [
         conjoint.marginal_means(profiles, design, outcome, se_type, null=chance[outcome])
         for outcome in outcomes

@@ -13,7 +13,7 @@ from nanotarget.petitions import policy
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import predicted_response
 from nanotarget.petitions.utilities import in_memory
-from nanotarget.study.config import ArmConfig, CovariateConfig
+from nanotarget.study.config import ArmConfig, CovariateConfig, PolicyConfig
 from nanotarget.study.seeds import child_rng
 
 
@@ -21,8 +21,7 @@ def assign(
     model: Model,
     population: pd.DataFrame,
     roster: pd.DataFrame,
-    policies: Sequence[str],
-    segments: int,
+    settings: PolicyConfig,
     seed: int,
 ) -> pd.DataFrame:
     """Assign a petition under every policy to every respondent of a roster.
@@ -32,8 +31,7 @@ def assign(
         population: respondents of the calibration with their weights: overall-best and the petitions of
             `segment` are best for them.
         roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best).
-        policies: names; overall_best is added if it is missing.
-        segments: number of petitions of the policy `segment`, see `policy.best_set`.
+        settings: of the stage; overall_best is added to its policies if it is missing.
         seed: root seed for the policy `random`.
 
     Returns:
@@ -51,11 +49,11 @@ def assign(
         return predicted_response(utilities, petitions, model.intercept, model.response)
 
     predicted_best = predict(best)
-    names = list(policies) if "overall_best" in policies else ["overall_best", *policies]
+    names = settings.policies if "overall_best" in settings.policies else ["overall_best", *settings.policies]
     rules = {
         "random": lambda: policy.random(n, design, child_rng(seed, "assign/random")),
         "overall_best": lambda: best,
-        "segment": lambda: policy.segment(utilities, policy.best_set(calibrated, weight, segments)),
+        "segment": lambda: policy.segment(utilities, policy.best_set(calibrated, weight, settings.segments)),
         "nano": lambda: policy.nano(utilities),
         "best_min": lambda: np.repeat(policy.overall_best(calibrated, weight, worst=True)[None], n, axis=0),
         "nano_min": lambda: policy.nano(utilities, worst=True),

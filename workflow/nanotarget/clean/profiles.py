@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from nanotarget.clean.cells import Cells
 from nanotarget.clean.people import People, check_unique
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import CalibrationConfig
-from nanotarget.study.response import RESPONSES
+from nanotarget.study.response import RESPONSES, Response
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,6 @@ def read_profiles(people: People, config: CalibrationConfig, design: Design) -> 
     return (_from_wide if config.layout == "wide" else _from_long)(people, config, design)
 
 
-def measured(config: CalibrationConfig) -> dict[str, Any]:
-    """Return the config of each outcome measured, by its name."""
-    outcomes = {name: getattr(config.outcomes, name, None) for name in RESPONSES}
-    return {name: outcome for name, outcome in outcomes.items() if outcome}
-
-
 def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str, list[str]]]:
     """Raw columns of profiles by the config key that names them."""
     if config.layout == "wide":
@@ -135,8 +128,8 @@ def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str
         numbers = (("task", config.task), ("profile", config.profile))
         wanted += [(f"calibration.{key}", [column]) for key, column in numbers if column]
     return wanted + [
-        (f"calibration.outcomes.{name}.column", _columns(outcome.column, config))
-        for name, outcome in measured(config).items()
+        (f"calibration.outcomes.{outcome.name}.column", _columns(outcome.column, config))
+        for outcome in config.outcomes.measured
     ]
 
 
@@ -187,21 +180,24 @@ def _with_answers(people: People, config: CalibrationConfig, design: Design, tab
         people.cells(*_columns(pattern if config.layout == "wide" else a.column, config, a.column))
         for a in design.attributes
     ]
-    answers = {
-        name: people.cells(*_columns(outcome.column, config)) for name, outcome in measured(config).items()
-    }
-    read = {name: _read_answers(cells, name, config, table["profile"]) for name, cells in answers.items()}
+    answers, read = {}, {}
+    for outcome in config.outcomes.measured:
+        cells = people.cells(*_columns(outcome.column, config))
+        answers[outcome.name] = cells
+        read[outcome.name] = _read_answers(cells, outcome, config, table["profile"])
     return Profiles(table.assign(**read), attributes, answers)
 
 
-def _read_answers(cells: Cells, name: str, config: CalibrationConfig, profile: pd.Series) -> np.ndarray:
+def _read_answers(
+    cells: Cells, outcome: Response, config: CalibrationConfig, profile: pd.Series
+) -> np.ndarray:
     """Read an outcome of each profile; a wide file names the chosen profile of a task instead."""
-    outcome, response = measured(config)[name], RESPONSES[name]
-    if response.paired and config.layout == "wide":
-        values = outcome.chosen_values or range(1, config.profiles + 1)
+    name = outcome.name
+    if outcome.paired and config.layout == "wide":
+        values = outcome.names_of_profiles or range(1, config.profiles + 1)
         chosen = cells.levels(name, list(values), f"calibration.outcomes.{name}.chosen_values")
         return np.where(chosen < 0, np.nan, (chosen == profile - 1).astype(float))
-    return cells.binary(name) if response.binary else cells.numbers(name, outcome.range)
+    return cells.binary(name) if outcome.binary else cells.numbers(name, outcome.limits)
 
 
 def _once(people: People, table: pd.DataFrame) -> np.ndarray:

@@ -108,11 +108,12 @@ def _calibration(study: Study, calibration: Calibration) -> list[str]:
         f"  {len(tasks):,} people answered {few}{counted(int(tasks.max()), 'task')} of "
         f"{counted(int(profiles['profile'].max()), 'profile')}: {len(profiles):,} petitions shown"
     ]
-    for name in ("choice", "rating"):
-        if name in profiles:
-            known = profiles[name].dropna()
-            used = " (analysed)" if name == config.analyse else ""
-            lines += [f"  {name}{used}: mean {known.mean():.3g}, SD {known.std():.3g}, n = {len(known):,}"]
+    for outcome in config.outcomes.measured:
+        known = profiles[outcome.name].dropna()
+        used = " (analysed)" if outcome.name == config.analyse else ""
+        lines += [
+            f"  {outcome.name}{used}: mean {known.mean():.3g}, SD {known.std():.3g}, n = {len(known):,}"
+        ]
     known = profiles[config.analyse].dropna()
     most = max(len(a.levels) for a in study.design.attributes) if study.design else 2
     # Two of `most` levels are each on a share 1/most of the profiles; clustering is left aside.

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanotarget.study.artefacts import replacing
-from nanotarget.study.config import ArmConfig, CalibrationOutcomes, OutcomeConfig
+from nanotarget.study.config import ArmConfig, OutcomeConfig
+from nanotarget.study.response import CalibrationOutcomes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,12 +213,7 @@ class Names:
         """
         calibration = CalibrationOutcomes.model_validate(settings["ratings"]) if settings["ratings"] else None
         outcomes = OutcomeConfig.validate_list(settings["outcomes"])
-        ratings = {}
-        if calibration and calibration.rating:
-            low, high = calibration.rating.range
-            ratings["rating"] = f"Rating of a petition ({low:g} to {high:g})"
-        if calibration and calibration.choice:
-            ratings["choice"] = "Choice of a petition (share)"
+        ratings = {outcome.name: outcome.label for outcome in calibration.measured} if calibration else {}
         return cls(
             synthetic=settings["synthetic"],
             ratings=ratings,

@@ -26,13 +26,14 @@ from nanotarget.study.fields import Level
 from nanotarget.study.messages import validated
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.reading import parse_yaml, read_text
+from nanotarget.study.response import RESPONSES
 
 # (whether it is wrong, place, what is wrong, what was expected, what to do)
 Row = tuple[object, str, str, str, str]
 
 # Columns that the pipeline itself writes beside attributes, covariates and outcomes.
 RESERVED = frozenset(
-    {"respondent_id", "task", "profile", "choice", "rating", "weight", "arm", "opt_out", "observed", "block"}
+    {*RESPONSES, "respondent_id", "task", "profile", "weight", "arm", "opt_out", "observed", "block"}
     | {"cluster", "delivered", "passed", "policy", "petition_id", "predicted", "gain_over_best"}
 )
 # Columns of assign/fielding.csv beside those of the attributes.
@@ -334,24 +335,29 @@ def _pattern(where: str, pattern: str | None, *needed: str) -> Row:
 
 
 def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
-    choice, rating, shown = calibration.outcomes.choice, calibration.outcomes.rating, calibration.profiles
+    outcomes, shown = (
+        {outcome.name: outcome for outcome in calibration.outcomes.measured},
+        calibration.profiles,
+    )
+    analysed = outcomes.get(calibration.analyse)
     yield (
-        getattr(calibration.outcomes, calibration.analyse) is None,
+        analysed is None,
         "key calibration.analyse",
         f"there is no outcome '{calibration.analyse}'",
         "an outcome listed in calibration.outcomes",
-        "add the outcome or analyse the other one",
+        "add the outcome or analyse another one",
     )
-    yield _empty("key calibration.outcomes.rating.range", rating.range if rating else None)
+    for outcome in outcomes.values():
+        yield _empty(f"key calibration.outcomes.{outcome.name}.range", outcome.limits)
     yield (
-        choice and shown < 2,
+        any(outcome.paired for outcome in outcomes.values()) and shown < 2,
         "key calibration.profiles",
         "a choice needs at least two profiles a task",
         "2 or more",
         "correct 'profiles' or analyse a rating",
     )
     yield (  # the learner's logit is of paired differences
-        choice and calibration.analyse == "choice" and shown > 2,
+        analysed is not None and analysed.paired and shown > 2,
         "key calibration.analyse",
         f"choices among {shown} profiles a task cannot be learned from",
         "exactly 2 profiles per task, or a rating",
@@ -365,12 +371,14 @@ def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
 
 def _layout(calibration: CalibrationConfig) -> Iterator[Row]:
     """Refuse what has a meaning in the other layout only."""
-    choice = calibration.outcomes.choice
     other = "wide" if calibration.layout == "long" else "long"
     only: dict[str, dict[str, object]] = {
         "wide": {
             "attribute_columns": calibration.attribute_columns,
-            "outcomes.choice.chosen_values": choice and choice.chosen_values,
+            **{
+                f"outcomes.{outcome.name}.chosen_values": outcome.names_of_profiles
+                for outcome in calibration.outcomes.measured
+            },
         },
         "long": {"task": calibration.task, "profile": calibration.profile},
     }
@@ -381,24 +389,23 @@ def _layout(calibration: CalibrationConfig) -> Iterator[Row]:
 
 
 def _wide(calibration: CalibrationConfig) -> Iterator[Row]:
-    key, choice, rating = "key calibration", calibration.outcomes.choice, calibration.outcomes.rating
+    key = "key calibration"
     what = "the wide layout needs the number of tasks"
     yield calibration.tasks is None, f"{key}.tasks", what, "a whole number", "add 'tasks:'"
     where, pattern = f"{key}.attribute_columns", calibration.attribute_columns
     expected = "a pattern such as 'task{task}_profile{profile}_{attribute}'"
     yield pattern is None, where, "the wide layout needs it", expected, "add it"
     yield _pattern(where, pattern, "task", "profile", "attribute")
-    where = f"{key}.outcomes.choice"
-    yield _pattern(f"{where}.column", choice.column if choice else None, "task")
-    shown = choice.chosen_values if choice else None
-    yield (
-        shown is not None and len(shown) != calibration.profiles,
-        f"{where}.chosen_values",
-        f"{len(shown or [])} values for {calibration.profiles} profiles",
-        "one value per profile",
-        "correct the list",
-    )
-    yield _pattern(f"{key}.outcomes.rating.column", rating.column if rating else None, "task", "profile")
+    for outcome in calibration.outcomes.measured:
+        where, named = f"{key}.outcomes.{outcome.name}", outcome.names_of_profiles
+        yield _pattern(f"{where}.column", outcome.column, *outcome.placeholders)
+        yield (
+            named is not None and len(named) != calibration.profiles,
+            f"{where}.chosen_values",
+            f"{len(named or [])} values for {calibration.profiles} profiles",
+            "one value per profile",
+            "correct the list",
+        )
 
 
 def _exclusions(exclusions: Sequence[ExclusionConfig], key: str) -> Iterator[Row]:

@@ -24,6 +24,7 @@ from nanotarget.study.fields import (
     Section,
     Values,
 )
+from nanotarget.study.response import CalibrationOutcomes, Kind
 
 OutcomeKind = Literal["binary", "continuous", "ordinal", "count"]
 Learner = Literal["ridge", "hierarchical", "boosting", "bart"]
@@ -128,42 +129,6 @@ class ExclusionConfig(Section, title="exclusion"):
     value: Number | None = Field(None, description="For below and above.")
 
 
-class ChoiceConfig(Section):
-    """Column (or pattern) of the chosen profile."""
-
-    column: str = Field(
-        description="Long layout - a 0/1 column; wide layout - a pattern with {task}, "
-        "the cell names the chosen profile."
-    )
-    chosen_values: list[Level] | None = Field(
-        None,
-        description="Wide layout - what the cell holds when the first, second, ... profile was chosen "
-        "(default 1, 2, ...).",
-    )
-
-
-class RatingConfig(Section):
-    """Column (or pattern) of the rating and its possible range."""
-
-    column: str = Field(
-        description="Long layout - a column; wide layout - a pattern with {task} and {profile}."
-    )
-    range: Range = Field(description="Smallest and largest possible rating.")
-
-
-def _absent(outcome: Section | None) -> bool:
-    return outcome is None
-
-
-class CalibrationOutcomes(Section):
-    """What was measured on each profile: one of them or both."""
-
-    choice: ChoiceConfig | None = Field(None, exclude_if=_absent, description="Which profile was chosen.")
-    rating: RatingConfig | None = Field(
-        None, exclude_if=_absent, description="A number given to each profile."
-    )
-
-
 class CalibrationConfig(Section):
     """Where and how the conjoint survey was recorded."""
 
@@ -196,7 +161,7 @@ class CalibrationConfig(Section):
         "{attribute}.",
     )
     outcomes: CalibrationOutcomes = Field(description="What was measured on each profile.")
-    analyse: Literal["choice", "rating"] = Field(
+    analyse: Kind = Field(
         description="The outcome from which the learner learns and in whose units the diagnosis speaks."
     )
     weight: str | None = Field(None, description=WEIGHT)
@@ -526,8 +491,8 @@ class DiagnoseConfig(RefitConfig):
         return {kind: names for kind, names in kinds.items() if names}
 
 
-class AssignConfig(Section):
-    """Who gets which petition."""
+class PolicyConfig(Section):
+    """The part of the section `assign` that chooses petitions."""
 
     policies: Distinct[Literal[FieldedPolicy, "best_min", "nano_min"]] = Field(
         ["random", "overall_best", "segment", "nano"],
@@ -536,6 +501,11 @@ class AssignConfig(Section):
         "field them.",
     )
     segments: int = Field(5, ge=2, le=100, description="Largest number of petitions of the policy `segment`.")
+
+
+class AssignConfig(PolicyConfig):
+    """Who gets which petition."""
+
     permutations: int = Field(
         5,
         ge=0,

@@ -1,15 +1,20 @@
 """What a calibration outcome is: how answers compare petitions, on which scale they are predicted, its words.
 
-A kind of outcome is one class in `RESPONSES`, used as it stands and never instantiated for its rules. The
-base class is a number that a respondent gives to each petition: the response to a petition is its utility
-plus a level of the respondent, which drops out where her answers are compared with each other.
+A kind of outcome is one class in `RESPONSES`: its fields are its section of the config, its class attributes
+and class methods are its rules. The base class is a number that a respondent gives to each petition: the
+response to a petition is its utility plus a level of the respondent, which drops out where her answers are
+compared with each other.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
+from pydantic import Field, create_model
+
+from nanotarget.study.fields import Level, Range, Section
 
 # A logit averaged over a normal utility of variance v is close to a logit with slope
 # 1 / sqrt(1 + LOGIT_NORMAL v) (Zeger, Liang & Albert 1988).
@@ -39,7 +44,7 @@ class Profiles(Protocol):
         """Average values over each respondent's rows: (n_rows, ...) to (n_respondents, ...)."""
 
 
-class Response:
+class Response(Section):
     """A number given to each petition: identity link, compared within the respondent.
 
     Attributes:
@@ -49,6 +54,7 @@ class Response:
         answers: rows that stand for an answer each.
         mirror: the opposite outcome of y is mirror - y.
         binary: whether it is 0 or 1, so that its mean is a share.
+        placeholders: of the pattern of its columns in the wide layout.
     """
 
     name: ClassVar[str]
@@ -57,6 +63,26 @@ class Response:
     answers: ClassVar[slice] = slice(None)
     mirror: ClassVar[float] = 0.0
     binary: ClassVar[bool] = False
+    placeholders: ClassVar[tuple[str, ...]] = ("task", "profile")
+
+    column: str = Field(
+        description="Long layout - a column; wide layout - a pattern with {task} and {profile}."
+    )
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return type(self).name
+
+    @property
+    def limits(self) -> Sequence[float] | None:
+        """Smallest and largest possible answer; None without."""
+        return None
+
+    @property
+    def names_of_profiles(self) -> Sequence[Level] | None:
+        """Wide layout: what a cell holds when the first, second, ... profile was chosen; None without."""
+        return None
 
     @classmethod
     def unit_in_text(cls) -> str:
@@ -187,29 +213,69 @@ class Response:
 
 
 class Rating(Response):
-    """A number on a rating scale for each petition."""
+    """A number given to each profile."""
 
     name = "rating"
     unit = "rating points"
 
+    range: Range = Field(description="Smallest and largest possible rating.")
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return f"Rating of a petition ({self.range[0]:g} to {self.range[1]:g})"
+
+    @property
+    def limits(self) -> Sequence[float]:
+        """Smallest and largest possible rating."""
+        return self.range
+
 
 class WouldSign(Response):
-    """Whether the respondent would sign: 0 or 1 for each petition, in probabilities (a linear model)."""
+    """Whether the respondent would sign, asked of each profile (no or yes)."""
 
+    # Learned and predicted as a probability, by a linear model as of ratings.
     name = "would_sign"
     unit = "probability to sign"
     binary = True
 
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return "Would sign a petition (share)"
+
 
 class Choice(Response):
-    """Which of the two petitions of a task was chosen: a logit of the difference of their utilities."""
+    """Which profile of a task was chosen."""
 
+    # A logit of the difference of the two petitions' utilities.
     name = "choice"
     unit = "probability to be chosen"
     paired = True
     answers = slice(None, None, 2)
     mirror = 1.0
     binary = True
+    placeholders = ("task",)
+
+    column: str = Field(
+        description="Long layout - a 0/1 column; wide layout - a pattern with {task}, "
+        "the cell names the chosen profile."
+    )
+    chosen_values: list[Level] | None = Field(
+        None,
+        description="Wide layout - what the cell holds when the first, second, ... profile was chosen "
+        "(default 1, 2, ...).",
+    )
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return "Choice of a petition (share)"
+
+    @property
+    def names_of_profiles(self) -> Sequence[Level] | None:
+        """Wide layout: what a cell holds when the first, second, ... profile was chosen."""
+        return self.chosen_values
 
     @classmethod
     def mean_without_preferences(cls, profiles: int) -> float | None:
@@ -306,3 +372,32 @@ class Choice(Response):
 
 # By name, in the order of the columns of cleaned tables.
 RESPONSES: dict[str, type[Response]] = {kind.name: kind for kind in (Choice, Rating, WouldSign)}
+
+
+class Measured(Section):
+    """What was measured on each profile: one or several of these."""
+
+    @property
+    def measured(self) -> list[Response]:
+        """The outcomes that there are."""
+        return [outcome for name in RESPONSES if (outcome := getattr(self, name)) is not None]
+
+
+def _absent(outcome: Response | None) -> bool:
+    return outcome is None
+
+
+if TYPE_CHECKING:
+    CalibrationOutcomes = Measured
+    Kind = str
+else:  # a key for every kind of outcome
+    CalibrationOutcomes = create_model(
+        "CalibrationOutcomes",
+        __base__=Measured,
+        __doc__=Measured.__doc__,
+        **{
+            name: (kind | None, Field(None, exclude_if=_absent, description=kind.__doc__))
+            for name, kind in RESPONSES.items()
+        },
+    )
+    Kind = Literal[tuple(RESPONSES)]

@@ -695,7 +695,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             0.029,
             "not superior",
             "The data exclude an advantage of nano over best of more than 3.1 and a disadvantage of "
-            "more than 6.5 percentage points on signs (90 % interval -6.5 to 3.1): an advantage as "
+            "more than 6.5 percentage points on signs (90% interval -6.5 to 3.1): an advantage as "
             "large as the smallest of interest (5) is excluded.",
         ),
         (
@@ -703,7 +703,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             0.01,
             "not superior",
             "The data exclude an advantage of nano over best of more than 1.7 and a disadvantage of "
-            "more than 1.7 percentage points on signs (90 % interval -1.7 to 1.7): any effect as "
+            "more than 1.7 percentage points on signs (90% interval -1.7 to 1.7): any effect as "
             "large as the smallest of interest (5) is excluded.",
         ),
         (
@@ -711,7 +711,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             0.01,
             "superior",
             "The data exclude an advantage of nano over best of less than 6.3 or more than 9.7 "
-            "percentage points on signs (90 % interval 6.3 to 9.7): the advantage is larger than the "
+            "percentage points on signs (90% interval 6.3 to 9.7): the advantage is larger than the "
             "smallest of interest (5).",
         ),
         (
@@ -719,7 +719,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             0.01,
             "not superior",
             "The data exclude any advantage of nano over best and a disadvantage of less than 6.3 or "
-            "more than 9.7 percentage points on signs (90 % interval -9.7 to -6.3): the disadvantage "
+            "more than 9.7 percentage points on signs (90% interval -9.7 to -6.3): the disadvantage "
             "is larger than the smallest of interest (5).",
         ),
         (
@@ -727,7 +727,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             0.01,
             "inconclusive",
             "The data exclude an advantage of nano over best of less than 2.3 or more than 5.7 "
-            "percentage points on signs (90 % interval 2.3 to 5.7): an advantage as large as the "
+            "percentage points on signs (90% interval 2.3 to 5.7): an advantage as large as the "
             "smallest of interest (5) is not excluded.",
         ),
         (

@@ -12,7 +12,7 @@ from scipy import optimize, special
 from nanotarget import estimate
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import Table
-from nanotarget.estimate.ipw import LEAST_PROBABILITY, PENALTY, penalised_logit
+from nanotarget.estimate.ipw import MIN_PROBABILITY, PENALTY, penalised_logit
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.seeds import child_rng
 from trials import trial
@@ -381,7 +381,7 @@ def stacked(y, weight, z):
     def equations(theta):
         m, g = theta[0], theta[1:]
         p = special.expit(x @ g)
-        of_mean = np.where(observed, weight * (y - m) / np.maximum(p, LEAST_PROBABILITY), 0)
+        of_mean = np.where(observed, weight * (y - m) / np.maximum(p, MIN_PROBABILITY), 0)
         return np.column_stack([of_mean, x * (weight * (observed - p))[:, None] - penalty * g])
 
     theta = optimize.root(lambda t: equations(t).sum(axis=0), np.zeros(x.shape[1] + 1), tol=1e-12).x
@@ -464,7 +464,7 @@ def test_weights_are_cut_and_counted(table):
     table["age"] = np.where(far, -10.0, table["age"])
     found = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE]))
     assert found["n_cut"].tolist() == [1, 1, 0]
-    assert found["largest_weight"].tolist()[:2] == [1 / LEAST_PROBABILITY] * 2
+    assert found["largest_weight"].tolist()[:2] == [1 / MIN_PROBABILITY] * 2
     assert (found["n_effective"] < found["n"]).all()
 
 

@@ -298,4 +298,4 @@ def test_an_arm_that_is_gone_and_answers_that_are_alike(keep):
     table.loc[table["arm"] != "control", "support"] = 3.0
     rows = tail(table, "support").set_index(["contrast", "quantity"]).loc["nano - best"]
     assert rows["std_error"].isna().all()
-    assert rows.loc["quantile 10 %", "note"] == "the quantile is the same in every sample"
+    assert rows.loc["quantile 10%", "note"] == "the quantile is the same in every sample"

@@ -1,4 +1,4 @@
-"""Ask on calibration data how far petitions could lower support. No arm ever fields such a petition."""
+"""Estimate on calibration data how far petitions could lower support; no arm fields such a petition."""
 
 from nanotarget.calibrate.learners import TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit
@@ -10,7 +10,7 @@ from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupCon
 from nanotarget.study.problems import reporting
 
 
-def ask(inputs, output, learning, settings, subgroups, min_cell):
+def estimate_dissuasion(inputs, output, learning, settings, subgroups, min_cell):
     """Write the table of both ends of support."""
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
@@ -25,18 +25,18 @@ def ask(inputs, output, learning, settings, subgroups, min_cell):
         CovariateConfig.validate_list(learning["covariates"]),
         min_cell,
     )
-    found = dissuasion(
+    table = dissuasion(
         fitted,
         [Group(*group) for group in groups],
         learning["seed"],
         DiagnoseConfig.model_validate(settings).confidence,
     )
-    artefacts.write_csv(found, output)
+    artefacts.write_csv(table, output)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        ask(
+        estimate_dissuasion(
             snakemake.input,
             snakemake.output[0],
             snakemake.params.learning,

@@ -7,11 +7,11 @@ from nanotarget.study.config import ExploreConfig, PrivacyConfig
 from nanotarget.study.problems import reporting
 
 
-def explore_groups(inputs, outputs, section, settings, privacy, seed):
+def explore_groups(inputs, outputs, params):
     """Write the exploratory tables that are asked for."""
-    trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, section)
-    settings = ExploreConfig.model_validate(settings)
-    groupings, min_cell = settings.subgroups, PrivacyConfig.model_validate(privacy).min_cell
+    trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, params.trial)
+    settings = ExploreConfig.model_validate(params.explore)
+    groupings, min_cell = settings.subgroups, PrivacyConfig.model_validate(params.privacy).min_cell
 
     def mobilisation():
         grouping = next(g for g in groupings if g.name == settings.base.grouping)
@@ -21,7 +21,7 @@ def explore_groups(inputs, outputs, section, settings, privacy, seed):
         "subgroups": lambda: explore.subgroups(trial, groupings, min_cell),
         "odds_ratios": lambda: explore.odds_ratios(trial, groupings, min_cell),
         "mobilisation": mobilisation,
-        "lower_tail": lambda: explore.lower_tail(trial, seed),
+        "lower_tail": lambda: explore.lower_tail(trial, params.seed),
     }
     for name, path in outputs.items():
         artefacts.write_csv(tables[name](), path)
@@ -29,11 +29,4 @@ def explore_groups(inputs, outputs, section, settings, privacy, seed):
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        explore_groups(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params.trial,
-            snakemake.params.explore,
-            snakemake.params.privacy,
-            snakemake.params.seed,
-        )
+        explore_groups(snakemake.input, snakemake.output, snakemake.params)

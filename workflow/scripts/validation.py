@@ -7,17 +7,20 @@ from nanotarget.study.config import ExploreConfig, PrivacyConfig
 from nanotarget.study.problems import reporting
 
 
-def validate(inputs, outputs, section, settings, privacy, goal, seed):
+def validate(inputs, outputs, params):
     """Write dilution, dose and prediction, who should get nano, and fairness."""
-    trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, section)
-    arm_of = {arm["policy"]: arm["name"] for arm in section["arms"]}
+    trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, params.trial)
+    arm_of = {arm["policy"]: arm["name"] for arm in params.trial["arms"]}
     nano, best = arm_of["nano"], arm_of["overall_best"]
     fielded = explore.Fielded(artefacts.read_parquet(inputs.assignments), nano, best)
-    settings, privacy = ExploreConfig.model_validate(settings), PrivacyConfig.model_validate(privacy)
+    settings, privacy = (
+        ExploreConfig.model_validate(params.explore),
+        PrivacyConfig.model_validate(params.privacy),
+    )
     groupings, min_cell = settings.subgroups, privacy.min_cell
-    dividend = explore.Dividend.of(artefacts.read_csv(inputs.diagnostics), goal)
+    dividend = explore.Dividend.of(artefacts.read_csv(inputs.diagnostics), params.goal)
     gain = fielded.promised(trial.table)["gain"].set_axis(trial.table["respondent_id"])
-    targeting = explore.targeting(trial.of_arms(best, nano), gain, groupings, min_cell, seed)
+    targeting = explore.targeting(trial.of_arms(best, nano), gain, groupings, min_cell, params.seed)
     artefacts.write_csv(
         explore.validation(trial, fielded, min_cell, settings.comparable, dividend), outputs.validation
     )
@@ -25,17 +28,9 @@ def validate(inputs, outputs, section, settings, privacy, goal, seed):
     artefacts.write_csv(targeting.projection, outputs.projection)
     artefacts.write_csv(targeting.rate, outputs.rate)
     artefacts.write_csv(targeting.curve, outputs.targeting_curve)
-    artefacts.write_csv(explore.fairness(trial, fielded, groupings, min_cell, seed), outputs.fairness)
+    artefacts.write_csv(explore.fairness(trial, fielded, groupings, min_cell, params.seed), outputs.fairness)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        validate(
-            snakemake.input,
-            snakemake.output,
-            snakemake.params.trial,
-            snakemake.params.explore,
-            snakemake.params.privacy,
-            snakemake.params.goal,
-            snakemake.params.seed,
-        )
+        validate(snakemake.input, snakemake.output, snakemake.params)

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import special
 
 from nanotarget.calibrate import regression
+from nanotarget.calibrate.multiplicity import adjusted
 from nanotarget.calibrate.regression import SeType, Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.petitions.design import Block, Design
@@ -260,7 +261,7 @@ def design_checks(
         [(check, item, t.statistic, t.df1, t.df2, t.p_value, n) for check, item, t, n in rows],
         columns=["check", "item", "statistic", "df1", "df2", "p_value", "n"],
     )
-    table["p_adjusted"] = table.groupby("check")["p_value"].transform(lambda p: regression.holm(p.to_numpy()))
+    table["p_adjusted"] = adjusted(table["p_value"], table["check"])
     flagged = np.where(table["p_adjusted"] < alpha, "flag", "ok")
     table["verdict"] = np.where(table["p_adjusted"].isna(), "not testable", flagged)
     return table[list(CHECK_COLUMNS)]

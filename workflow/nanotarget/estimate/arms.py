@@ -17,7 +17,7 @@ from nanotarget.study.preregistration import contrast_name
 
 MISSING = "(missing)"
 # With fewer respondents in an arm the degrees of freedom are Welch's; with more the intervals differ by
-# less than 2 percent.
+# less than 2%.
 SMALL_ARM = 50
 # Respondents of the smallest arm that a column of the adjustment needs.
 RESPONDENTS_PER_COLUMN = 10
@@ -28,7 +28,7 @@ class ArmMeans:
     """Mean outcome of each arm, with or without adjustment.
 
     Attributes:
-        mean, variance: an entry an arm; NaN where there is no estimate.
+        mean, variance: one entry per arm; NaN where there is no estimate.
         df: residual degrees of freedom of the joint model (with clusters: clusters - 1).
         n: respondents in the model.
         notes: what is wrong with an arm, by arm.
@@ -311,11 +311,11 @@ def covariate_columns(
     """Return the centred columns of an adjustment and their names.
 
     A numeric covariate is one column, missing values set to the mean, and a second column that
-    marks them if there are any. A categorical one has a column a level but the first (and one for
+    marks them if there are any. A categorical one has one column per level but the first (and one for
     missing values, if there are any).
 
     Args:
-        table: with a column a covariate and `weight`; means are weighted.
+        table: with one column per covariate and `weight`; means are weighted.
         covariates: in order.
     """
     columns: list[np.ndarray] = []
@@ -389,26 +389,26 @@ def contrasts(trial: Trial, means: ArmMeans, welch: bool | None = None) -> pd.Da
     rows = []
     for later, earlier in trial.pairs:
         notes = obstacles(means, later, earlier)
-        found = Combination(np.nan, np.nan, np.nan, means.n)
+        difference = Combination(np.nan, np.nan, np.nan, means.n)
         if not notes:
-            found = means.combination({later: 1.0, earlier: -1.0}, welch)
-            if found.error == 0:
+            difference = means.combination({later: 1.0, earlier: -1.0}, welch)
+            if difference.error == 0:
                 notes.append("the outcome does not vary in either arm")
-                found = Combination(np.nan, np.nan, np.nan, found.n)
-        rows.append((contrast_name(later, earlier), *found, "; ".join([*notes, *also(means)])))
+                difference = Combination(np.nan, np.nan, np.nan, difference.n)
+        rows.append((contrast_name(later, earlier), *difference, "; ".join([*notes, *also(means)])))
     return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), trial.alpha)
 
 
-def tidied(found: pd.DataFrame, alpha: float, null: float = 0.0) -> pd.DataFrame:
+def tidied(rows: pd.DataFrame, alpha: float, null: float = 0.0) -> pd.DataFrame:
     """Return t tests and intervals of contrasts.
 
     Args:
-        found: contrast, value, error, df, and other columns that are kept.
+        rows: contrast, value, error, df, and other columns that are kept.
         alpha, null: as in `regression.tidy`.
     """
-    value, error, df = (found[c].to_numpy(np.float64) for c in ("value", "error", "df"))
+    value, error, df = (rows[c].to_numpy(np.float64) for c in ("value", "error", "df"))
     estimates = regression.tidy(value, error, df, alpha, null)
-    return found.drop(columns=["value", "error", "df"]).join(estimates)
+    return rows.drop(columns=["value", "error", "df"]).join(estimates)
 
 
 class ArmValues(NamedTuple):
@@ -444,8 +444,8 @@ def compared(trial: Trial, columns: ArmColumns, values: ArmValues | None, troubl
         elif not notes:
             notes.append(trouble)
         rows.append((contrast_name(later, earlier), estimate, error, df, "; ".join([*notes, *also(columns)])))
-    found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
-    return tidied(found.assign(n=int(columns.rows.sum())), trial.alpha)
+    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
+    return tidied(table.assign(n=int(columns.rows.sum())), trial.alpha)
 
 
 def obstacles(means: ArmMeans | ArmColumns, later: str, earlier: str) -> list[str]:

@@ -116,9 +116,9 @@ def proportions(trial: Trial, outcome: str) -> pd.DataFrame:
         {"contrast": contrast_name(later, earlier), **_two_by_two(counts, earlier, later)}
         for later, earlier in trial.pairs
     ]
-    found = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
-    found["df"] = np.where(found["error"].isna(), np.nan, np.inf)
-    return tidied(found, trial.alpha).assign(outcome=outcome, estimator="proportions", se_type="Wald")
+    table = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
+    table["df"] = np.where(table["error"].isna(), np.nan, np.inf)
+    return tidied(table, trial.alpha).assign(outcome=outcome, estimator="proportions", se_type="Wald")
 
 
 _TWO_BY_TWO = ("share_ref", "share_other", "value", "error", "n", "p_chi2", "p_fisher", "note")
@@ -130,21 +130,21 @@ def _two_by_two(counts: Mapping[str, tuple[int, int]], ref: str, other: str) -> 
     n, ones = n_ref + n_other, ones_ref + ones_other
     empty = [name for name, size in ((ref, n_ref), (other, n_other)) if size == 0]
     shares = [k / m if m else np.nan for k, m in ((ones_ref, n_ref), (ones_other, n_other))]
-    found: dict[str, float | str] = dict(zip(_TWO_BY_TWO, [*shares, *[np.nan] * 6], strict=True))
-    found |= {"n": n, "note": "; ".join(f"no observed respondents in '{name}'" for name in empty)}
+    row: dict[str, float | str] = dict(zip(_TWO_BY_TWO, [*shares, *[np.nan] * 6], strict=True))
+    row |= {"n": n, "note": "; ".join(f"no observed respondents in '{name}'" for name in empty)}
     if empty:
-        return found
-    found["value"] = shares[1] - shares[0]
+        return row
+    row["value"] = shares[1] - shares[0]
     variance = shares[0] * (1 - shares[0]) / n_ref + shares[1] * (1 - shares[1]) / n_other
-    found["error"] = np.sqrt(variance) if variance > 0 else np.nan
+    row["error"] = np.sqrt(variance) if variance > 0 else np.nan
     if variance == 0:
-        found["note"] = "the outcome does not vary in either arm"
+        row["note"] = "the outcome does not vary in either arm"
     if 0 < ones < n:
         pooled = ones / n
         chi2 = (shares[1] - shares[0]) ** 2 / (pooled * (1 - pooled) * (1 / n_ref + 1 / n_other))
-        found["p_chi2"] = float(special.chdtrc(1, chi2))
-        found["p_fisher"] = fisher_exact(ones_ref, n_ref, ones_other, n_other)
-    return found
+        row["p_chi2"] = float(special.chdtrc(1, chi2))
+        row["p_fisher"] = fisher_exact(ones_ref, n_ref, ones_other, n_other)
+    return row
 
 
 def fisher_exact(ones_a: int, n_a: int, ones_b: int, n_b: int) -> float:

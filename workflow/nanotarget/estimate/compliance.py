@@ -67,7 +67,7 @@ def cace(trial: Trial) -> pd.DataFrame:
 
     The estimate is two-stage least squares of the outcome on delivery, its standard error that of
     a difference in means of y - b x (x delivery) with HC2, divided by the first stage. The interval of
-    Anderson & Rubin (1949) holds all b at which that difference is not significant; it covers whatever the
+    Anderson & Rubin (1949) contains all b at which that difference is not significant; it covers whatever the
     strength of the instrument, and is infinite where the data do not bound b.
 
     Args:
@@ -81,10 +81,10 @@ def cace(trial: Trial) -> pd.DataFrame:
     rows = [_cace(trial, outcome.name, pair) for outcome in trial.outcomes for pair in trial.pairs]
     if not rows:
         return trial.published([], Table.CACE)
-    found = pd.DataFrame(rows).assign(estimator="cace")
-    estimate, error, df = (found.pop(c).to_numpy(np.float64) for c in ("estimate", "std_error", "df"))
-    found = found.join(regression.tidy(estimate, error, df, trial.alpha))
-    return trial.published([part for _, part in found.groupby("outcome", sort=False)], Table.CACE)
+    table = pd.DataFrame(rows).assign(estimator="cace")
+    estimate, error, df = (table.pop(c).to_numpy(np.float64) for c in ("estimate", "std_error", "df"))
+    table = table.join(regression.tidy(estimate, error, df, trial.alpha))
+    return trial.published([part for _, part in table.groupby("outcome", sort=False)], Table.CACE)
 
 
 def _cace(trial: Trial, outcome: str, pair: tuple[str, str]) -> dict[str, object]:
@@ -225,10 +225,10 @@ def checks(trial: Trial) -> pd.DataFrame:
         outcome.name: int((failed & table[outcome.name].notna() & table["arm"].notna()).sum())
         for outcome in trial.outcomes
     }
-    found = pd.concat(
+    both = pd.concat(
         [
             everybody.assign(sample="all", n_left_out=0),
             passed.assign(sample="passed", n_left_out=passed["outcome"].map(left_out)),
         ]
     )
-    return found.sort_index(kind="stable", ignore_index=True)[list(Table.CHECKS.columns)]
+    return both.sort_index(kind="stable", ignore_index=True)[list(Table.CHECKS.columns)]

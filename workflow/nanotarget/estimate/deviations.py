@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,6 +20,17 @@ from nanotarget.study.preregistration import Analysis, Registration
 from nanotarget.study.problems import listed
 
 DEVIATION_COLUMNS = ("deviation", "what", "registered", "done", "outputs", "outcome", "estimator")
+
+
+class Difference(NamedTuple):
+    """What was registered and done, the tables that it touches, and of these the outcome and estimators."""
+
+    what: str
+    registered: str
+    done: str
+    outputs: Sequence[str]
+    outcome: str = ""
+    estimators: Sequence[str] = ()
 
 
 def deviations(
@@ -38,25 +50,14 @@ def deviations(
         `DEVIATION_COLUMNS`: deviation (D1, D2, ...), what, registered, done, outputs (tables) and estimator
         (which of their rows; empty = all), both joined by "; ", and outcome (empty = all).
     """
-    found = [] if registration is None else list(_differences(config, registration))
+    differences = [] if registration is None else list(_differences(config, registration))
     if registration and config.experiment and realised is not None:
-        found += _sizes(registration, realised)
-    rows = [(f"D{i}", *difference) for i, difference in enumerate(found, 1)]
+        differences += _sizes(registration, realised)
+    rows = [
+        (f"D{i}", d.what, d.registered, d.done, "; ".join(d.outputs), d.outcome, "; ".join(d.estimators))
+        for i, d in enumerate(differences, 1)
+    ]
     return pd.DataFrame(rows, columns=list(DEVIATION_COLUMNS), dtype="str")
-
-
-Difference = tuple[str, str, str, str, str, str]
-
-
-def _difference(
-    what: str,
-    registered: str,
-    done: str,
-    outputs: Sequence[str],
-    outcome: str = "",
-    estimators: Sequence[str] = (),
-) -> Difference:
-    return what, registered, done, "; ".join(outputs), outcome, "; ".join(estimators)
 
 
 def _differences(config: Study | ConductedConfig, registration: Registration) -> Iterator[Difference]:
@@ -78,12 +79,12 @@ def _differences(config: Study | ConductedConfig, registration: Registration) ->
     )
     arms = [arm.name for arm in config.experiment.arms]
     if sorted(arms) != sorted(registration.arms):
-        yield _difference("arms", ", ".join(registration.arms), ", ".join(arms), estimates)
+        yield Difference("arms", ", ".join(registration.arms), ", ".join(arms), estimates)
     done = config.estimate
     if done.alpha != registration.alpha:
-        yield _difference("alpha", f"{registration.alpha:g}", f"{done.alpha:g}", ESTIMATES)
+        yield Difference("alpha", f"{registration.alpha:g}", f"{done.alpha:g}", ESTIMATES)
     if sorted(done.adjust) != sorted(registration.adjust):
-        yield _difference(
+        yield Difference(
             "adjust",
             ", ".join(registration.adjust) or "nothing",
             ", ".join(done.adjust) or "nothing",
@@ -100,10 +101,10 @@ def _design_differences(experiment: ExperimentConfig, registration: Registration
     if registration.randomisation is not None:
         texts = [_scheme_text(drawn) for drawn in (registration.randomisation, experiment.randomisation)]
         if texts[0] != texts[1]:
-            yield _difference("randomisation", texts[0], texts[1], ESTIMATES)
+            yield Difference("randomisation", texts[0], texts[1], ESTIMATES)
     if registration.weight != experiment.weight:
         texts = [column or "none" for column in (registration.weight, experiment.weight)]
-        yield _difference("survey weights", texts[0], texts[1], ESTIMATES)
+        yield Difference("survey weights", texts[0], texts[1], ESTIMATES)
     yield from _steps(
         "post-treatment checks",
         registration.post_checks,
@@ -125,11 +126,11 @@ def _robustness_differences(
     done = config.estimate.robustness
     for name in registration.robustness:
         if name not in done:
-            yield _difference(f"robustness: {name}", "in the set", "left out", (Table.ROBUSTNESS,))
+            yield Difference(f"robustness: {name}", "in the set", "left out", (Table.ROBUSTNESS,))
     for name in done:
         if name not in registration.robustness:
             outputs = (TABLE_OF[name], Table.ROBUSTNESS)
-            yield _difference(f"robustness: {name}", "not in the set", "added", outputs, estimators=(name,))
+            yield Difference(f"robustness: {name}", "not in the set", "added", outputs, estimators=(name,))
 
 
 def _sizes(registration: Registration, realised: Mapping[str, int]) -> Iterator[Difference]:
@@ -137,12 +138,12 @@ def _sizes(registration: Registration, realised: Mapping[str, int]) -> Iterator[
         return
     planned = {"sample size": registration.sample_size.planned}
     planned |= {f"sample size of {arm}": n for arm, n in registration.sample_size.arms.items()}
-    found = {"sample size": sum(realised.values())}
-    found |= {f"sample size of {arm}": n for arm, n in realised.items()}
+    actual = {"sample size": sum(realised.values())}
+    actual |= {f"sample size of {arm}": n for arm, n in realised.items()}
     for what, n in planned.items():
-        if found.get(what, 0) != n:
+        if actual.get(what, 0) != n:
             outputs = (*ESTIMATES, *SAMPLE_TABLES)
-            yield _difference(what, str(n), str(found.get(what, 0)), outputs)
+            yield Difference(what, str(n), str(actual.get(what, 0)), outputs)
 
 
 def _steps(
@@ -154,7 +155,7 @@ def _steps(
     """Steps are compared by what they do, in order, not by their names."""
     if [_rule_text(step) for step in registered] != [_rule_text(step) for step in done]:
         texts = ["; then ".join(f"{s.step} ({_rule_text(s)})" for s in steps) for steps in (registered, done)]
-        yield _difference(what, texts[0] or "none", texts[1] or "none", outputs)
+        yield Difference(what, texts[0] or "none", texts[1] or "none", outputs)
 
 
 def _rule_text(step: ExclusionConfig) -> str:
@@ -174,7 +175,7 @@ def _outcome_differences(config: Study | ConductedConfig, registration: Registra
     for registered in registration.outcomes:
         outcome = done.get(registered.name)
         if outcome is None:
-            yield _difference("outcome", registered.name, "not analysed", (), outcome=registered.name)
+            yield Difference("outcome", registered.name, "not analysed", (), outcome=registered.name)
             continue
         texts = [
             o.kind + (f", 1 if at least {o.at_least:g}" if o.at_least is not None else "")
@@ -182,13 +183,13 @@ def _outcome_differences(config: Study | ConductedConfig, registration: Registra
         ]
         if texts[0] != texts[1]:
             what = f"measurement of {registered.name}"
-            yield _difference(what, texts[0], texts[1], ESTIMATES, outcome=registered.name)
+            yield Difference(what, texts[0], texts[1], ESTIMATES, outcome=registered.name)
         bounds = [sesoi.get(registered.name) for sesoi in (registration.sesoi, config.estimate.sesoi)]
         if bounds[0] != bounds[1]:
             texts = ["none" if bound is None else f"{bound:g}" for bound in bounds]
             what = f"smallest effect of interest of {registered.name}"
             outputs = (Table.EQUIVALENCE, Table.POWER)
-            yield _difference(what, texts[0], texts[1], outputs, outcome=registered.name)
+            yield Difference(what, texts[0], texts[1], outputs, outcome=registered.name)
 
 
 def _untested(config: Study | ConductedConfig, registration: Registration) -> Iterator[Difference]:
@@ -197,7 +198,7 @@ def _untested(config: Study | ConductedConfig, registration: Registration) -> It
     outcomes = {outcome.name for outcome in config.experiment.outcomes} if config.experiment else set()
     for analysis in registration.analyses:
         if reasons[analysis.id] and analysis.outcome in outcomes:  # a missing outcome is listed itself
-            yield _difference(
+            yield Difference(
                 f"analysis {analysis.id}",
                 analysis.text or f"{analysis.outcome}, {analysis.estimator}",
                 f"not tested: {reasons[analysis.id]}",
@@ -211,7 +212,7 @@ def _untested(config: Study | ConductedConfig, registration: Registration) -> It
             for outcome in dict.fromkeys(a.outcome for a in left):
                 estimators = dict.fromkeys(e for a in left if a.outcome == outcome for e in a.estimators)
                 what = f"family {family.name}"
-                yield _difference(what, *texts, (Table.EFFECTS, Table.POWER), outcome, tuple(estimators))
+                yield Difference(what, *texts, (Table.EFFECTS, Table.POWER), outcome, tuple(estimators))
 
 
 def _reason_untested(config: Study | ConductedConfig, analysis: Analysis) -> str:

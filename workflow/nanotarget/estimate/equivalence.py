@@ -65,14 +65,14 @@ def equivalence(trial: Trial, effects: pd.DataFrame) -> pd.DataFrame:
     return trial.published([table.assign(estimator="tost")], Table.EQUIVALENCE)
 
 
-def sentences(trial: Trial, found: pd.DataFrame) -> pd.DataFrame:
+def sentences(trial: Trial, tests: pd.DataFrame) -> pd.DataFrame:
     """Say in one plain sentence a contrast what the data exclude.
 
     Ends of intervals are rounded outwards, so that nothing is excluded that the data do not exclude.
 
     Args:
         trial: its outcomes give the words and the unit (binary: percentage points).
-        found: from `equivalence`.
+        tests: from `equivalence`.
 
     Returns:
         outcome, contrast, sentence.
@@ -81,7 +81,7 @@ def sentences(trial: Trial, found: pd.DataFrame) -> pd.DataFrame:
     known = {outcome.name: outcome for outcome in trial.outcomes}
     rows = [
         (row.outcome, row.contrast, _sentence(row, *names[row.contrast], known[row.outcome], trial.alpha))
-        for row in found.itertuples()
+        for row in tests.itertuples()
     ]
     return pd.DataFrame(rows, columns=["outcome", "contrast", "sentence"])
 
@@ -92,7 +92,7 @@ def _sentence(row: Any, later: str, earlier: str, outcome: OutcomeConfig, alpha:
         return f"The difference between {later} and {earlier} on {what} could not be estimated."
     scale, unit = (100.0, "percentage points") if outcome.kind == "binary" else (1.0, "points")
     low, high, digits = _outward(row.conf_low * scale, row.conf_high * scale, row.std_error * scale)
-    ends = f"{100 * (1 - 2 * alpha):g} % interval {low:.{digits}f} to {high:.{digits}f}"
+    ends = f"{100 * (1 - 2 * alpha):g}% interval {low:.{digits}f} to {high:.{digits}f}"
     advantage, disadvantage = f"an advantage of {later} over {earlier}", "a disadvantage"
     if low >= 0:
         excluded = f"{advantage} of less than {low:.{digits}f} or more than {high:.{digits}f}"
@@ -128,7 +128,7 @@ def _outward(low: float, high: float, error: float) -> tuple[float, float, int]:
 
 
 def power(trial: Trial, effects: pd.DataFrame, target: float = 0.8) -> pd.DataFrame:
-    """Say what the experiment could have found, from its standard errors alone.
+    """Say what the experiment could have detected, from its standard errors alone.
 
     Nothing here depends on the estimates. `mde` is the effect that a two-sided test finds with
     probability `power` (Bloom 1995), `mde_holm` the same at the first step of Holm in the

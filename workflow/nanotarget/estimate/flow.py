@@ -17,24 +17,24 @@ EVERYBODY = "all"
 def participant_flow(trial: Trial, flow: pd.DataFrame) -> pd.DataFrame:
     """Count the participants of the experiment at every stage (CONSORT 2010, figure 1).
 
-    Stages, in order: `assessed` (in the raw file), `excluded` (a row a step that left somebody out, its rule
-    as reason), `randomised` (who stayed), then per arm `received` and `not received` (delivery failed, not
-    logged), per outcome `completed` and `not completed` (the outcome is missing), `failed check` after
-    treatment, and `analysed` per outcome. Nobody who answered is left out of the analysis, so that
-    completed and analysed agree; those who failed a check are counted in both.
+    Stages, in order: `assessed` (in the raw file), `excluded` (one row per step that excluded somebody, its
+    rule as reason), `randomised` (who stayed), then per arm `received` and `not received` (delivery failed,
+    not logged), per outcome `completed` and `not completed` (the outcome is missing), `failed check` after
+    treatment, and `analysed` per outcome. Nobody who answered is left out of the analysis, so that completed
+    and analysed agree; those who failed a check are counted in both.
 
     Args:
         trial: without logged delivery or checks the stages of these are left out.
         flow: `clean/flow.csv` (`people.FLOW_COLUMNS`). The raw file already has the arm, so that
-            exclusions are told by arm; people without one are in the arm `none`.
+            exclusions are counted by arm; people without one are in the arm `none`.
 
     Returns:
         The columns of `Table.PARTICIPANTS`: first all arms together (`all`), then each; `outcome` and
         `reason` are empty where they mean nothing.
     """
     rows = [*_before(flow[flow["sample"] == "experiment"]), *_after(trial)]
-    found = pd.DataFrame(rows, columns=list(Table.PARTICIPANTS.columns[:-1]))
-    return trial.published([found], Table.PARTICIPANTS)
+    table = pd.DataFrame(rows, columns=list(Table.PARTICIPANTS.columns[:-1]))
+    return trial.published([table], Table.PARTICIPANTS)
 
 
 Row = tuple[str, str, str, str, int]

@@ -12,12 +12,12 @@ def deviations_from(mean: float | np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return y - mean, zero where it is only rounding error, as `regression.fit` has it.
 
     Args:
-        mean: a number, or (k,) one a column.
+        mean: a number, or (k,) one per column.
         y: (n,) or (n, k).
     """
-    found = y - mean
-    found[np.abs(found) <= ROUNDING * np.abs(y).max(axis=0, initial=0)] = 0
-    return found
+    deviation = y - mean
+    deviation[np.abs(deviation) <= ROUNDING * np.abs(y).max(axis=0, initial=0)] = 0
+    return deviation
 
 
 def covariance(influence: np.ndarray, unit: np.ndarray) -> np.ndarray:

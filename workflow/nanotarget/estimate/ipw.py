@@ -19,7 +19,7 @@ from nanotarget.study.config import CovariateConfig
 # Gelman et al. 2008): next to no information in an arm of hundreds, and enough that no logit ever separates.
 PENALTY = 1 / 2.5**2
 # Nobody counts for more than 20 people.
-LEAST_PROBABILITY = 0.05
+MIN_PROBABILITY = 0.05
 TOLERANCE = 1e-12  # of the gradient of the mean log-likelihood
 
 
@@ -40,7 +40,7 @@ def ipw_effects(trial: Trial) -> pd.DataFrame:
     The mean of an arm is the sum of w y / p over those observed divided by the sum of w / p (Hajek
     1971), w the survey weight and p from a logit in that arm with a weak ridge penalty. It is the
     mean of everybody randomised if, within an arm, who is missing depends on the covariates only
-    and p is well described by the logit. Probabilities below `LEAST_PROBABILITY` are set to it (Cole & Hernan
+    and p is well described by the logit. Probabilities below `MIN_PROBABILITY` are set to it (Cole & Hernan
     2008), which bounds the weights at the price of a bias; `n_cut` says for how many respondents.
 
     Standard errors account for the estimated probabilities by stacking the equations of the logit and of
@@ -61,23 +61,23 @@ def ipw_effects(trial: Trial) -> pd.DataFrame:
     x, arms = _standardised(trial.table, trial.adjust), trial.arms
     parts = []
     for outcome in trial.outcome_names:
-        found = _means(trial, outcome, x)
+        weighted = _means(trial, outcome, x)
         naive = arm_means(trial, outcome)
         observed = trial.observed(outcome)
         unit = observed.scheme.cluster
         sizes = {name: len(np.unique(unit[observed.members(name)])) for name in arms}
-        single = {name: f"'{name}' is a single cluster" for name in arms if np.isnan(found[name].variance)}
+        single = {name: f"'{name}' is a single cluster" for name in arms if np.isnan(weighted[name].variance)}
         means = ArmMeans(
-            {name: found[name].mean for name in arms},
-            {name: found[name].variance for name in arms},
-            float(len(np.unique(unit)) - len(found) + len(single)),
+            {name: weighted[name].mean for name in arms},
+            {name: weighted[name].variance for name in arms},
+            float(len(np.unique(unit)) - len(weighted) + len(single)),
             naive.n,
             single | naive.notes,
             size=sizes,
             arm_df={name: float(size - 1) for name, size in sizes.items()},
         )
         rows = contrasts(trial, means).assign(naive=contrasts(trial, naive)["estimate"])
-        parts.append(rows.join(_weights(found, trial)).assign(outcome=outcome, estimator="ipw"))
+        parts.append(rows.join(_weights(weighted, trial)).assign(outcome=outcome, estimator="ipw"))
     return trial.published(parts, Table.IPW)
 
 
@@ -91,14 +91,14 @@ def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) ->
 def _means(trial: Trial, outcome: str, x: np.ndarray) -> dict[str, _Mean]:
     """Return the weighted mean of every arm; NaN with fewer than two observed respondents."""
     y, weight, unit = trial.y(outcome), trial.weight, trial.scheme.cluster
-    found = {}
+    means = {}
     for name in trial.arms:
         own = trial.members(name)
         few = np.isfinite(y[own]).sum() < 2
-        found[name] = (
+        means[name] = (
             _Mean(np.nan, np.nan, np.nan, 0, np.nan) if few else _mean(y[own], weight[own], x[own], unit[own])
         )
-    return found
+    return means
 
 
 def _mean(y: np.ndarray, weight: np.ndarray, x: np.ndarray, unit: np.ndarray) -> _Mean:
@@ -115,8 +115,8 @@ def _mean(y: np.ndarray, weight: np.ndarray, x: np.ndarray, unit: np.ndarray) ->
         probability = special.expit(x @ coefficients)
         scores = x * (weight * (observed - probability))[:, None]
         correction = np.linalg.solve(hessian, scores.T).T
-    cut = probability < LEAST_PROBABILITY
-    inverse = 1 / np.where(cut, LEAST_PROBABILITY, probability)
+    cut = probability < MIN_PROBABILITY
+    inverse = 1 / np.where(cut, MIN_PROBABILITY, probability)
     share = weight * observed * inverse
     share = share / share.sum()
     mean = float(share[observed] @ y[observed])
@@ -164,11 +164,11 @@ def penalised_logit(
     return coefficients, hessian
 
 
-def _weights(found: Mapping[str, _Mean], trial: Trial) -> pd.DataFrame:
+def _weights(means: Mapping[str, _Mean], trial: Trial) -> pd.DataFrame:
     """Return what is to be known about the weights of both arms of every contrast."""
     rows = []
     for later, earlier in trial.pairs:
-        both = [found[later], found[earlier]]
+        both = [means[later], means[earlier]]
         rows.append(
             (
                 max(arm.largest for arm in both),

@@ -98,11 +98,11 @@ def lee_bounds(trial: Trial) -> pd.DataFrame:
             rows += [{"outcome": outcome, **row} for row in _contrast(pair, parts, trial.alpha)]
     if not rows:
         return trial.published([], Table.LEE)
-    found = pd.DataFrame(rows)
-    error = found.pop("std_error").to_numpy()
+    table = pd.DataFrame(rows)
+    error = table.pop("std_error").to_numpy()
     df = np.where(np.isnan(error), np.nan, np.inf)
-    found = found.join(regression.tidy(found.pop("estimate").to_numpy(), error, df, trial.alpha))
-    return trial.published([found.assign(estimator="lee")], Table.LEE)
+    table = table.join(regression.tidy(table.pop("estimate").to_numpy(), error, df, trial.alpha))
+    return trial.published([table.assign(estimator="lee")], Table.LEE)
 
 
 def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) -> Iterator[dict[str, object]]:

@@ -47,8 +47,8 @@ def attrition(trial: Trial) -> pd.DataFrame:
         for i, name in enumerate(arms):
             share = lost[i] / assigned[i] if assigned[i] else np.nan
             rows.append((outcome, name, assigned[i], assigned[i] - lost[i], lost[i], share, *tests))
-    found = pd.DataFrame(rows, columns=list(Table.ATTRITION.columns[:-1]))
-    return trial.published([found], Table.ATTRITION)
+    table = pd.DataFrame(rows, columns=list(Table.ATTRITION.columns[:-1]))
+    return trial.published([table], Table.ATTRITION)
 
 
 def differential_attrition(trial: Trial) -> pd.DataFrame:
@@ -65,8 +65,8 @@ def differential_attrition(trial: Trial) -> pd.DataFrame:
 
     Returns:
         The columns of `Table.DIFFERENTIAL_ATTRITION`; what cannot be tested is NaN, and `note` says why.
-        Columns of a covariate that some arm cannot tell apart from the constant, or from one respondent, are
-        left out with a note.
+        Columns of a covariate that in some arm cannot be distinguished from the constant, or from one
+        respondent, are left out with a note.
     """
     table = trial.table[trial.table["arm"].isin(list(trial.arms))]
     members = [own for own in ((table["arm"] == name).to_numpy() for name in trial.arms) if own.any()]
@@ -81,10 +81,10 @@ def differential_attrition(trial: Trial) -> pd.DataFrame:
             numbers = (test.statistic, test.df1, test.df2, test.p_value, np.nan)
             rows.append((outcome, name, *numbers, len(table), int(missing.sum()), note))
     columns = [column for column in Table.DIFFERENTIAL_ATTRITION.columns if column != "deviation"]
-    found = pd.DataFrame(rows, columns=columns)
-    single = found["covariate"] != ALL
-    found.loc[single, "p_adjusted"] = adjusted(found.loc[single, "p_value"], found.loc[single, "outcome"])
-    return trial.published([found], Table.DIFFERENTIAL_ATTRITION)
+    tests = pd.DataFrame(rows, columns=columns)
+    single = tests["covariate"] != ALL
+    tests.loc[single, "p_adjusted"] = adjusted(tests.loc[single, "p_value"], tests.loc[single, "outcome"])
+    return trial.published([tests], Table.DIFFERENTIAL_ATTRITION)
 
 
 def _interactions(

@@ -28,8 +28,8 @@ DISTRIBUTION_COLUMNS = ("outcome", "contrast", "low", "high", "draws", "density"
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
 UNITS_PER_KIND = 6
-CHUNK = 2**16  # labels of a block held at a time: few enough to stay in the cache of a core
-HELD = 2**20  # sums held at a time, so that memory does not grow with blocks and draws
+CHUNK = 2**16  # labels of a block in memory at a time: few enough to stay in the cache of a core
+MAX_SUMS = 2**20  # sums in memory at a time, so that memory does not grow with blocks and draws
 TIE = 1e-9  # statistics nearer than this differ by rounding only
 ROUNDING = 1e-12  # a variance below this share of the second moment is rounding error
 BIN = 0.1  # width of the histogram's bins, in standard errors
@@ -92,7 +92,7 @@ class _Pair:
 
 @dataclass(frozen=True)
 class _Moments:
-    """Effects and variances of the outcome y and of the observed arm z, an entry a draw.
+    """Effects and variances of the outcome y and of the observed arm z, one entry per draw.
 
     Under a constant effect tau the outcomes without it are y - tau z, whose effect in a draw is
     y - tau z (these fields) and whose variance is yy - 2 tau yz + tau^2 zz.
@@ -133,7 +133,7 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
 
     P values are (1 + draws at least as extreme) / (1 + draws) (Phipson & Smyth 2010), two-sided by
     the absolute statistic; `p_greater` speaks for a positive effect, `p_less` for a negative one. The
-    interval holds the constant effects that a two-sided test at alpha does not reject, and comes from
+    interval contains the constant effects that a two-sided test at alpha does not reject, and comes from
     the same draws. Respondents without the outcome are left out of the redraws: the hypothesis
     includes that who responds does not depend on which of the two arms it is.
 
@@ -153,9 +153,9 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
         for outcome, contrast, test in _tests(trial, seed, draws)
     ]
     numbers = [*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"]
-    found = pd.DataFrame(rows, columns=["outcome", "contrast", "estimator", *numbers, "n", "note"])
-    found = found.astype(dict.fromkeys(numbers, np.float64)).assign(scheme=trial.scheme.name, draws=draws)
-    parts = [part for _, part in found.groupby("outcome", sort=False)]
+    tests = pd.DataFrame(rows, columns=["outcome", "contrast", "estimator", *numbers, "n", "note"])
+    tests = tests.astype(dict.fromkeys(numbers, np.float64)).assign(scheme=trial.scheme.name, draws=draws)
+    parts = [part for _, part in tests.groupby("outcome", sort=False)]
     return trial.published(parts, Table.RANDOMIZATION_INFERENCE)
 
 
@@ -166,7 +166,7 @@ def randomization_distribution(trial: Trial, seed: int, draws: int = 10_000) -> 
         trial, seed, draws: as there.
 
     Returns:
-        `DISTRIBUTION_COLUMNS`: a row a bin of the statistic, [low, high), with the number of draws in
+        `DISTRIBUTION_COLUMNS`: one row per bin of the statistic, [low, high), with the number of draws in
         it and their density. Contrasts that cannot be tested have no rows, infinite statistics no bin.
     """
     tables = []
@@ -241,8 +241,8 @@ def _pair(y: np.ndarray, weight: np.ndarray, first: np.ndarray, scheme: Scheme, 
         turned: the first arm is the contrast's earlier one.
     """
     size = scheme.block.max(initial=0) + 1
-    held = [np.bincount(scheme.block[who], minlength=size) for who in (first, ~first)]
-    used = (np.minimum(*held) > 0)[scheme.block]
+    sizes = [np.bincount(scheme.block[who], minlength=size) for who in (first, ~first)]
+    used = (np.minimum(*sizes) > 0)[scheme.block]
     y, weight, first = y[used], weight[used], first[used]
     block = np.unique(scheme.block[used], return_inverse=True)[1]
     later = (first != turned).astype(np.float64)
@@ -313,7 +313,7 @@ def _block(sums: np.ndarray, first: np.ndarray) -> tuple[_Blocks, np.ndarray]:
 def _test(pair: _Pair, rng: np.random.Generator, draws: int) -> _Test:
     """Redraw the labels of two arms."""
     labels = max(shape.sums[:, :, 0].size for shape in pair.shapes)
-    chunk = max(1, min(CHUNK // labels, HELD // pair.total.size))
+    chunk = max(1, min(CHUNK // labels, MAX_SUMS // pair.total.size))
     parts = []
     for done in range(0, draws, chunk):
         number = min(chunk, draws - done)

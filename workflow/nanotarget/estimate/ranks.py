@@ -35,8 +35,8 @@ def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
         {"contrast": contrast_name(later, earlier), **_superiority(columns, later, earlier)}
         for later, earlier in trial.pairs
     ]
-    found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"])
-    family = tidied(found, trial.alpha, NULL)
+    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"])
+    family = tidied(table, trial.alpha, NULL)
     # The interval of the logit: its standard error by the delta method is error / (p (1 - p)).
     p = family["estimate"].to_numpy()
     margin = family["conf_high"].to_numpy() - p

@@ -121,16 +121,18 @@ def robustness(trial: Trial, specifications: Sequence[Specification] = SPECIFICA
     return trial.published(parts, Table.ROBUSTNESS)
 
 
-def _ordered(found: pd.DataFrame, outcomes: Sequence[OutcomeConfig]) -> pd.DataFrame:
-    keys = found[["place"]].assign(
+def _ordered(estimates: pd.DataFrame, outcomes: Sequence[OutcomeConfig]) -> pd.DataFrame:
+    keys = estimates[["place"]].assign(
         # One estimate with several standard errors must not be ordered by the rounding of its sums.
-        estimate=found["estimate"].round(12),
-        outcome=found["outcome"].map({o.name: i for i, o in enumerate(outcomes)}),
-        scale=found["scale"].map({name: i for i, name in enumerate(dict.fromkeys(SCALES.values()))}),
+        estimate=estimates["estimate"].round(12),
+        outcome=estimates["outcome"].map({o.name: i for i, o in enumerate(outcomes)}),
+        scale=estimates["scale"].map({name: i for i, name in enumerate(dict.fromkeys(SCALES.values()))}),
     )
     order = keys.sort_values(["outcome", "place", "scale", "estimate"], kind="stable").index
-    found = found.loc[order].reset_index(drop=True)
-    return found.assign(rank=found.groupby(["outcome", "contrast", "scale"], sort=False).cumcount() + 1)
+    estimates = estimates.loc[order].reset_index(drop=True)
+    return estimates.assign(
+        rank=estimates.groupby(["outcome", "contrast", "scale"], sort=False).cumcount() + 1
+    )
 
 
 def _samples(observed: Trial) -> dict[str, Trial]:

@@ -20,7 +20,7 @@ def balance(trial: Trial) -> pd.DataFrame:
     The standardised difference is (mean of the later arm - mean of the earlier arm) divided by
     the root of the mean of the two variances (Austin 2009). Levels of a categorical covariate are
     compared as shares, among those who answered; missing values are one more row. Survey weights are
-    left aside: it is the randomisation that is looked at, not the population.
+    ignored: it is the randomisation that is examined, not the population.
     """
     rows = []
     for covariate in trial.covariates:
@@ -35,8 +35,8 @@ def balance(trial: Trial) -> pd.DataFrame:
                 name = contrast_name(later, earlier)
                 sizes = [len(group) for group in groups]
                 rows.append((covariate.name, level, name, *means, difference, *sizes))
-    found = pd.DataFrame(rows, columns=list(Table.BALANCE.columns[:-1]))
-    return trial.published([found], Table.BALANCE)
+    table = pd.DataFrame(rows, columns=list(Table.BALANCE.columns[:-1]))
+    return trial.published([table], Table.BALANCE)
 
 
 def _balanced(values: pd.Series, covariate: CovariateConfig) -> Iterator[tuple[str, np.ndarray]]:

@@ -42,10 +42,10 @@ def ratios(trial: Trial, outcome: str) -> pd.DataFrame:
             value = error = df = np.nan
             notes = ["the outcome does not vary in either arm"]
         rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
-    found = _estimates(rows, means, trial.alpha).assign(outcome=outcome, estimator="ratio")
+    table = _estimates(rows, means, trial.alpha).assign(outcome=outcome, estimator="ratio")
     for name, column in (("ratio", "estimate"), ("ratio_low", "conf_low"), ("ratio_high", "conf_high")):
-        found[name] = np.exp(found[column])
-    return found
+        table[name] = np.exp(table[column])
+    return table
 
 
 def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
@@ -88,8 +88,8 @@ def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
 def _estimates(
     rows: Sequence[tuple[str, float, float, float, str]], means: ArmMeans, alpha: float
 ) -> pd.DataFrame:
-    found = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
-    return tidied(found.assign(n=means.n, se_type=means.se_type), alpha)
+    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
+    return tidied(table.assign(n=means.n, se_type=means.se_type), alpha)
 
 
 def _unbiased(df: float) -> float:

@@ -223,16 +223,20 @@ class Trial:
         if not parts:
             numbers = [column for column in ESTIMATE_COLUMNS if column in columns]
             return pd.DataFrame(columns=columns).astype(dict.fromkeys(numbers, np.float64))
-        found = pd.concat([rows.assign(part=i) for i, rows in enumerate(parts)], ignore_index=True)
-        if "p_adjusted" in columns and "p_adjusted" not in found:
-            found["family"] = families(self.registration, found)
-            together = found["part"].where(found["family"] == own_family(found), -1)
-            found["p_adjusted"] = adjusted(found["p_value"], found["family"], together)
-        if "label" in columns and "label" not in found:
-            found = self.labelled(found) if "estimator" in found else found.assign(label="exploratory")
-        return marked(found, output, self.deviations)[columns]
+        estimates = pd.concat([rows.assign(part=i) for i, rows in enumerate(parts)], ignore_index=True)
+        if "p_adjusted" in columns and "p_adjusted" not in estimates:
+            estimates["family"] = families(self.registration, estimates)
+            together = estimates["part"].where(estimates["family"] == own_family(estimates), -1)
+            method = self.registration.multiplicity if self.registration else "holm"
+            p_values, family = estimates["p_value"], estimates["family"]
+            estimates["p_adjusted"] = adjusted(p_values, family, together, method=method)
+        if "label" in columns and "label" not in estimates:
+            estimates = self.labelled(estimates)
+        return marked(estimates, output, self.deviations)[columns]
 
     def labelled(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Label estimates by their outcome, estimator and contrast."""
+        """Label estimates by their outcome, estimator and contrast; without an estimator as exploratory."""
+        if "estimator" not in rows:
+            return rows.assign(label="exploratory")
         estimates = zip(rows["outcome"], rows["estimator"], rows["contrast"], strict=True)
         return rows.assign(label=[label_of(self.registration, *estimate) for estimate in estimates])

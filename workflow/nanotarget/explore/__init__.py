@@ -2,7 +2,7 @@
 
 `subgroups` estimates effects in groups of respondents, `shrinkage` lets groups borrow strength from each
 other, `pair` sets two arms side by side, `targeting` asks who should get nano, `validation` whether the
-diagnosis kept its promise, `dissuasion` how far petitions could lower support, `lower_tail` whether the
+diagnosis predicted the gain, `dissuasion` how far petitions could lower support, `lower_tail` whether the
 experiment did, and `fairness` whether groups are served alike.
 """
 

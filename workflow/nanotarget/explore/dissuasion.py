@@ -49,7 +49,7 @@ def dissuasion(
 
     A = [V(overall_worst) - V(nano_worst)] - [V(nano) - V(overall_best)]
 
-    with its standard error from the respondents' paired scores (methods.md, section 6): positive where
+    with its standard error from the respondents' paired scores (docs/methods.md): positive where
     personalised dissuasion would do more than personalised persuasion.
 
     Args:
@@ -84,8 +84,8 @@ def dissuasion(
         if n < 2:
             rows.append({"group": name, "quantity": ASYMMETRY, "n": n, "note": "fewer than two respondents"})
             continue
-        found = [*ends.values(own), *ends.gaps(own * counts)]
-        rows += [{"group": name, "n": n, **row} for row in found]
+        estimates = [*ends.values(own), *ends.gaps(own * counts)]
+        rows += [{"group": name, "n": n, **row} for row in estimates]
     return _tidy(rows, 1 - confidence)
 
 
@@ -131,8 +131,8 @@ class Ends:
         """Order of the weights and pairs of attributes that may interact, as in the diagnosis."""
         if len(self.design.blocks) < 2:
             return allowed_interactions(self.fitted, None)
-        found = self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
-        return allowed_interactions(self.fitted, found)
+        tested = self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
+        return allowed_interactions(self.fitted, tested)
 
     def values(self, weight: np.ndarray) -> Iterator[Row]:
         """Yield values of the policies, their differences and the room left at either end."""
@@ -171,8 +171,10 @@ class Ends:
         Args:
             weights: (1 + bootstraps, n_respondents); the first is the sample itself.
         """
-        found, design = self.heterogeneity.variances(weights), self.design
-        for attribute, levels in zip(design.attributes, split_levels(found.part_worths, design), strict=True):
+        variances, design = self.heterogeneity.variances(weights), self.design
+        for attribute, levels in zip(
+            design.attributes, split_levels(variances.part_worths, design), strict=True
+        ):
             # Which level is which is settled by the sample: the gaps are contrasts of fixed levels.
             order = np.argsort(levels[0], kind="stable")
             top, bottom = (
@@ -187,12 +189,12 @@ class Ends:
                 yield _sampled(quantity, attribute.name, samples, weights)
         above, below = np.zeros(len(weights)), np.zeros(len(weights))
         # Every sample has its own shares: which attributes people differ in is estimated, too.
-        shares = np.array([shares_of(own) for own in found.by_block])
+        shares = np.array([shares_of(own) for own in variances.by_block])
         for b, block in enumerate(design.blocks):
             name = block_name(block, design)
-            own = found.person_by_message * shares[:, b]
+            own = variances.person_by_message * shares[:, b]
             alone = np.eye(len(design.blocks))[b]
-            up, down = (gain_ceiling(design, sign * found.part_worths, own, alone) for sign in (1, -1))
+            up, down = (gain_ceiling(design, sign * variances.part_worths, own, alone) for sign in (1, -1))
             above, below = above + up, below + down
             yield from _ceilings(name, up, down, weights)
         yield from _ceilings("", above, below, weights)
@@ -220,8 +222,8 @@ def _tidy(rows: Sequence[Row], alpha: float) -> pd.DataFrame:
     table[["attribute", "note"]] = table[["attribute", "note"]].fillna("")
     estimate, error, df = (table[c].to_numpy(np.float64) for c in ("estimate", "std_error", "df"))
     error = np.where(error > 0, error, np.nan)
-    found = regression.tidy(estimate, error, np.where(np.isnan(error), np.nan, df), alpha)
-    table[list(found.columns)] = found
+    tests = regression.tidy(estimate, error, np.where(np.isnan(error), np.nan, df), alpha)
+    table[list(tests.columns)] = tests
     tested = table["quantity"].isin(TESTED) | table["quantity"].str.contains(" - (?:top|ceiling)")
     table.loc[~tested, ["statistic", "p_value"]] = np.nan
     return table.assign(label="exploratory")

@@ -1,4 +1,4 @@
-"""Are groups of people served alike? Who gets which petition, what it promises and what it did.
+"""Are groups of people served alike? Who gets which petition, what it should do and what it did.
 
 It reports and decides nothing: people who want different things rightly get different petitions.
 """
@@ -27,7 +27,7 @@ PERMUTATIONS = 999
 def fairness(
     trial: Trial, fielded: Fielded, groupings: Sequence[SubgroupConfig], min_cell: int, seed: int
 ) -> pd.DataFrame:
-    """Compare nano's petitions, what they promise and what they did between groups.
+    """Compare nano's petitions, their predicted and their realised gains between groups.
 
     Args:
         trial: its covariates say what kind of covariate a grouping is by.
@@ -64,10 +64,10 @@ def fairness(
     if not parts:
         return trial.published([], Table.FAIRNESS)
     columns = [column for column in Table.FAIRNESS.columns if column not in ("label", "deviation")]
-    found = pd.concat(parts, ignore_index=True).reindex(columns=columns)
+    table = pd.concat(parts, ignore_index=True).reindex(columns=columns)
     texts = ["group", "attribute", "outcome", "contrast", "note"]
-    found[texts] = found[texts].fillna("")
-    return trial.published([found], Table.FAIRNESS)
+    table[texts] = table[texts].fillna("")
+    return trial.published([table], Table.FAIRNESS)
 
 
 def _divergence(codes: np.ndarray, levels: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def _share(pair: Pair) -> pd.DataFrame:
 
 
 def _quantiles(pair: Pair, seed: int) -> pd.DataFrame:
-    names = [f"quantile {100 * level:g} %" for level in LEVELS]
+    names = [f"quantile {100 * level:g}%" for level in LEVELS]
     n = len(pair.table)
     if pair.note:
         return pd.concat([unknown(n, pair.note).assign(quantity=name) for name in names], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Two arms side by side: who is compared, by what errors, and what the learner promised them."""
+"""Two arms side by side: who is compared, by what errors, and what the learner predicted for them."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 y_i ~ N(theta_i, V_i), theta_i ~ N(mu, tau^2) with V_i known (Morris 1983, "Parametric empirical Bayes
 inference", section 1). Given tau, theta_i has mean (1 - B_i) y_i + B_i mu, B_i = V_i / (V_i + tau^2). Few
-groups tell little about tau: plugging one value in would pass for knowledge. So means and errors are
-averaged over the restricted likelihood of tau, which is its posterior under flat priors of mu and tau
-(Gelman et al. 2013, Bayesian Data Analysis, eqs. 5.20-5.21; Gelman 2006 for the prior). With three
-groups or more it has a finite integral.
+groups say little about tau: errors that take one value of it for known would be too small. So means and
+errors are averaged over the restricted likelihood of tau, which is its posterior under flat priors of mu and
+tau (Gelman et al. 2013, Bayesian Data Analysis, eqs. 5.20-5.21; Gelman 2006 for the prior). With three groups
+or more it has a finite integral.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-LEAST = 3  # groups
+MIN_GROUPS = 3
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
 NODES, WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2  # of tau / (tau + scale), in (0, 1)
 
 
 @dataclass(frozen=True)
 class Shrunken:
-    """Shrunken estimates; NaN where there are fewer than `LEAST` groups.
+    """Shrunken estimates; NaN where there are fewer than `MIN_GROUPS` groups.
 
     Attributes:
         mean, error: (k,) of each group, with what is not known of mu and tau.
@@ -46,7 +46,7 @@ def shrink(estimate: np.ndarray, error: np.ndarray, alpha: float = 0.05) -> Shru
     """
     known = np.isfinite(estimate) & (error > 0)
     mean, spread = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
-    if known.sum() < LEAST:
+    if known.sum() < MIN_GROUPS:
         return Shrunken(mean, spread, np.nan, np.nan, np.nan)
     y, v = estimate[known], error[known] ** 2
     scale = float(np.sqrt(v.mean() + y.var()))
@@ -78,15 +78,15 @@ def _reml(y: np.ndarray, v: np.ndarray, grid: np.ndarray) -> float:
     grid = np.append(0.0, grid)
     best = int(np.argmax(restricted(grid, y, v)))
     bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    found = optimize.minimize_scalar(
+    peak = optimize.minimize_scalar(
         lambda tau: -restricted(np.array([tau]), y, v)[0],
         bounds=bounds,
         method="bounded",
         options={"xatol": 1e-10 * bounds[1]},
     )
-    at_zero, inside = restricted(np.array([0.0, found.x]), y, v)
+    at_zero, inside = restricted(np.array([0.0, peak.x]), y, v)
     # What the search leaves of a maximum at zero is rounding error.
-    return float(found.x) if inside > at_zero + 1e-12 else 0.0
+    return float(peak.x) if inside > at_zero + 1e-12 else 0.0
 
 
 def _q_profile(y: np.ndarray, v: np.ndarray, level: float, scale: float) -> float:

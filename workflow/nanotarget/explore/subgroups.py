@@ -133,11 +133,11 @@ def _difference(one: pd.DataFrame, other: pd.DataFrame, alpha: float) -> pd.Data
     """Compare the contrasts of two groups of different people."""
     error = np.hypot(one["std_error"], other["std_error"]).to_numpy()
     df = np.where(np.isnan(error), np.nan, one["df"] + other["df"])
-    found = regression.tidy((one["estimate"] - other["estimate"]).to_numpy(), error, df, alpha)
+    difference = regression.tidy((one["estimate"] - other["estimate"]).to_numpy(), error, df, alpha)
     notes = [
         "; ".join(dict.fromkeys(filter(None, both))) for both in zip(one["note"], other["note"], strict=True)
     ]
-    return found.assign(contrast=one["contrast"], n=one["n"] + other["n"], note=notes)
+    return difference.assign(contrast=one["contrast"], n=one["n"] + other["n"], note=notes)
 
 
 Scale = Callable[[ArmMeans, Sequence[str]], ArmMeans]
@@ -237,10 +237,10 @@ def _with_shrunken(rows: pd.DataFrame, alpha: float) -> pd.DataFrame:
     for contrast in rows["contrast"].unique():
         place = (rows["contrast"] == contrast).to_numpy()
         family = rows[place]
-        found = shrink(family["estimate"].to_numpy(float), family["std_error"].to_numpy(float), alpha)
-        margin = special.ndtri(1 - alpha / 2) * found.error
+        shrunken = shrink(family["estimate"].to_numpy(float), family["std_error"].to_numpy(float), alpha)
+        margin = special.ndtri(1 - alpha / 2) * shrunken.error
         rows.loc[place, list(SHRUNKEN)] = np.column_stack(
-            [found.mean, found.error, found.mean - margin, found.mean + margin]
+            [shrunken.mean, shrunken.error, shrunken.mean - margin, shrunken.mean + margin]
         )
-        rows.loc[place, list(TAU)] = found.tau, found.tau_low, found.tau_high
+        rows.loc[place, list(TAU)] = shrunken.tau, shrunken.tau_low, shrunken.tau_high
     return rows

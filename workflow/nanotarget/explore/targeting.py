@@ -28,7 +28,7 @@ TABLES = (Table.GATE, Table.PROJECTION, Table.RATE, Table.TARGETING_CURVE)
 PREDICTED = "predicted gain"  # the grouping by quantiles of it
 QUANTILES = 5
 FOLDS = 5
-LEAST = 4  # units in an arm, so that every fold leaves some of both arms
+MIN_UNITS = 4  # units in an arm, so that every fold leaves some of both arms
 # Times the rows: of columns with unit variance, from hardly any shrinkage to nearly all.
 PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)
 DRAWS = 1000  # half-samples
@@ -37,7 +37,7 @@ CELLS_AT_ONCE = 4_000_000  # respondents x half-samples in memory
 
 
 @dataclass(frozen=True)
-class Scores:
+class ContrastScores:
     """Doubly robust scores of a contrast.
 
     Attributes:
@@ -73,8 +73,8 @@ def targeting(
 
     Args:
         trial: its covariates of adjustment are those of the outcome models and of the projection.
-        gain: what the learner promised each respondent from nano instead of overall-best, by
-            respondent_id (`promised`); people are ranked by it. It must owe nothing to the experiment.
+        gain: what the learner predicted that each respondent gains from nano over overall-best, by
+            respondent_id (`promised`); people are ranked by it. It must not depend on the experiment.
         groupings: as in `subgroups`.
         min_cell: as in `subgroups`; also the people that a step of the curve has in either arm, at least.
         seed: root seed.
@@ -92,18 +92,18 @@ def targeting(
             scores = contrast_scores(trial, later, earlier, outcome, seed)
             ranked = scores.pair.table["respondent_id"].map(gain).to_numpy(np.float64)
             rate, curve = _ranked(scores, ranked, min_cell, seed)
-            found = {
+            tables = {
                 Table.GATE: _gates(scores, groupings, ranked, min_cell),
                 Table.PROJECTION: _projection(scores, min_cell),
                 Table.RATE: rate,
                 Table.TARGETING_CURVE: curve,
             }
-            for table, rows in found.items():
+            for table, rows in tables.items():
                 parts[table].append(rows.assign(outcome=outcome, contrast=scores.pair.contrast))
     return Targeting(*(trial.published(parts[table], table) for table in TABLES))
 
 
-def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: int) -> Scores:
+def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: int) -> ContrastScores:
     """Score the observed respondents of two arms.
 
     Args:
@@ -120,15 +120,15 @@ def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: 
     """
     pair = Pair.of(trial, later, earlier, outcome)
     if note := _unscorable(pair):
-        return Scores(pair, np.zeros(0), note)
+        return ContrastScores(pair, np.zeros(0), note)
     chance = _chances(trial, pair)
     inside = (chance > 0) & (chance < 1)
     if lost := int((~inside).sum()):
         pair, chance = pair.restricted(inside), chance[inside]
         if note := _unscorable(pair):
-            return Scores(pair, np.zeros(0), note)
+            return ContrastScores(pair, np.zeros(0), note)
         note = f"{lost} respondents of blocks with one arm only left out"
-    # Blocks whose outcomes differ would, left to the weights alone, look like noise.
+    # Differences between the outcomes of blocks are noise to the weights alone.
     blocks = pd.get_dummies(pair.trial.scheme.block, dtype=np.float64).to_numpy()
     z = np.hstack([covariate_columns(pair.table, trial.adjust)[0], blocks[:, 1:]])
     fold = _folds(pair, child_rng(seed, "explore/targeting/folds"))
@@ -140,15 +140,15 @@ def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: 
             mean[arm, new] = ridge(z[train], y[train], weight[train], z[new])
     residual = y - mean[treated.astype(int), np.arange(len(y))]
     correction = np.where(treated, residual / chance, -residual / (1 - chance))
-    return Scores(pair, mean[1] - mean[0] + correction, note)
+    return ContrastScores(pair, mean[1] - mean[0] + correction, note)
 
 
 def _unscorable(pair: Pair) -> str:
     """Say why there can be no scores; empty if there can."""
     units, arms = pair.units, ((pair.earlier, ~pair.treated), (pair.later, pair.treated))
-    few = [f"'{arm}'" for arm, members in arms if len(np.unique(units[members])) < LEAST]
+    few = [f"'{arm}'" for arm, members in arms if len(np.unique(units[members])) < MIN_UNITS]
     if few:
-        return f"fewer than {LEAST} observed respondents or clusters in {' and '.join(few)}"
+        return f"fewer than {MIN_UNITS} observed respondents or clusters in {' and '.join(few)}"
     if all(np.ptp(pair.y[members]) == 0 for _, members in arms):
         return "the outcome does not vary in either arm"
     return ""
@@ -212,7 +212,7 @@ def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, new: np.ndarray) -> 
 
 
 def _gates(
-    scores: Scores, groupings: Sequence[SubgroupConfig], gain: np.ndarray, min_cell: int
+    scores: ContrastScores, groupings: Sequence[SubgroupConfig], gain: np.ndarray, min_cell: int
 ) -> pd.DataFrame:
     trial = scores.pair.trial
     cuts = [("all", ["all"], np.zeros(len(trial.table), dtype=int))]
@@ -243,11 +243,11 @@ def quantile_groups(gain: np.ndarray, weight: np.ndarray) -> tuple[list[str], np
     # Equal gains go where the middle of their mass is.
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
     part = np.minimum((middle * QUANTILES).astype(int), QUANTILES - 1)
-    found, codes[known] = np.unique(part[place], return_inverse=True)
-    return [f"{i + 1} of {len(found)}" for i in range(len(found))], codes
+    present, codes[known] = np.unique(part[place], return_inverse=True)
+    return [f"{i + 1} of {len(present)}" for i in range(len(present))], codes
 
 
-def _means(scores: Scores, codes: np.ndarray, groups: int, min_cell: int) -> pd.DataFrame:
+def _means(scores: ContrastScores, codes: np.ndarray, groups: int, min_cell: int) -> pd.DataFrame:
     """Mean score of each group; groups that must not be published have no part in anything."""
     pair = scores.pair
     counts = pair.counts(codes, groups)
@@ -260,8 +260,8 @@ def _means(scores: Scores, codes: np.ndarray, groups: int, min_cell: int) -> pd.
         part, value = pair.restricted(inside), scores.value[inside]
         dummies = (codes[inside, None] == shown).astype(np.float64)
         model = part.regress(dummies, value)
-        found = regression.contrast(model, np.eye(len(shown)), pair.trial.alpha)
-        rows.loc[shown, list(found.columns)] = found.to_numpy()
+        means = regression.contrast(model, np.eye(len(shown)), pair.trial.alpha)
+        rows.loc[shown, list(means.columns)] = means.to_numpy()
         apart = np.hstack([-np.ones((len(shown) - 1, 1)), np.eye(len(shown) - 1)])
         rows[list(JOINT)] = _joint(model, apart)
     return hide(rows, hidden)
@@ -274,7 +274,7 @@ def _joint(model: regression.Fit, rows: np.ndarray) -> tuple[float, float, float
     return test.statistic, test.df1, test.df2, test.p_value
 
 
-def _projection(scores: Scores, min_cell: int) -> pd.DataFrame:
+def _projection(scores: ContrastScores, min_cell: int) -> pd.DataFrame:
     pair = scores.pair
     z, names = covariate_columns(pair.table, pair.trial.adjust)
     rare = np.array([_rare(column, pair.treated, min_cell) for column in z.T], dtype=bool)
@@ -285,8 +285,8 @@ def _projection(scores: Scores, min_cell: int) -> pd.DataFrame:
     if scores.known:
         model = pair.regress(np.column_stack([np.ones(len(z)), z[:, ~rare]]), scores.value)
         k = int((~hidden).sum())
-        found = regression.contrast(model, np.eye(k), pair.trial.alpha)
-        rows.loc[~hidden, list(found.columns)] = found.to_numpy()
+        coefficients = regression.contrast(model, np.eye(k), pair.trial.alpha)
+        rows.loc[~hidden, list(coefficients.columns)] = coefficients.to_numpy()
         alone = ~hidden & rows["estimate"].isna().to_numpy()
         rows.loc[alone, "note"] = "a combination of the terms before it"
         rows[list(JOINT)] = _joint(model, np.eye(k)[1:])
@@ -301,7 +301,9 @@ def _rare(column: np.ndarray, treated: np.ndarray, min_cell: int) -> bool:
     return bool((np.bincount(2 * place + treated, minlength=4) < min_cell).any())
 
 
-def _ranked(scores: Scores, gain: np.ndarray, min_cell: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _ranked(
+    scores: ContrastScores, gain: np.ndarray, min_cell: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of RATE and of the targeting curve."""
     targets = ["AUTOC", "QINI"]
     note, n = scores.note, len(scores.pair.table)
@@ -310,17 +312,17 @@ def _ranked(scores: Scores, gain: np.ndarray, min_cell: int, seed: int) -> tuple
         scores = replace(scores, pair=scores.pair.restricted(inside), value=scores.value[inside])
         gain, n = gain[inside], int(inside.sum())
         cells = scores.pair.counts(np.zeros(n, dtype=int), 1).min()
-        if cells < max(min_cell, LEAST):
+        if cells < max(min_cell, MIN_UNITS):
             note = "too few people with a predicted gain"
         elif np.ptp(gain) == 0:
             note = "nobody is promised more than anybody else"
         else:
             steps = int(min(GRID, cells // max(min_cell, 1)))
             share = np.arange(1, steps + 1) / steps
-            found = rank_weighted(scores, gain, share, child_rng(seed, "explore/half-samples"))
-            df = np.where(found[1] > 0, float(len(np.unique(scores.pair.units)) - 1), np.nan)
-            error = np.where(found[1] > 0, found[1], np.nan)
-            rows = regression.tidy(found[0], error, df, scores.pair.trial.alpha).assign(n=n, note=note)
+            ranked = rank_weighted(scores, gain, share, child_rng(seed, "explore/half-samples"))
+            df = np.where(ranked[1] > 0, float(len(np.unique(scores.pair.units)) - 1), np.nan)
+            error = np.where(ranked[1] > 0, ranked[1], np.nan)
+            rows = regression.tidy(ranked[0], error, df, scores.pair.trial.alpha).assign(n=n, note=note)
             curve = rows[2:].assign(share=share)
             # All people together are no better than all people together: known without error.
             curve.loc[curve["share"] == 1, ["estimate", "std_error", "conf_low", "conf_high"]] = 0.0
@@ -330,7 +332,11 @@ def _ranked(scores: Scores, gain: np.ndarray, min_cell: int, seed: int) -> tuple
 
 
 def rank_weighted(
-    scores: Scores, priority: np.ndarray, share: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
+    scores: ContrastScores,
+    priority: np.ndarray,
+    share: np.ndarray,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Estimate what is gained by treating those first who have the highest priority.
 
@@ -363,7 +369,9 @@ def rank_weighted(
     return whole, np.concatenate(halves).std(axis=0, ddof=1)
 
 
-def _rank_weighted(scores: Scores, priority: np.ndarray, times: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _rank_weighted(
+    scores: ContrastScores, priority: np.ndarray, times: np.ndarray, share: np.ndarray
+) -> np.ndarray:
     """(d, 2 + m) AUTOC, QINI and TOC of samples in which each respondent is `times` (d, n) times."""
     order = np.argsort(-priority, kind="stable")
     tied = np.cumsum(np.append(False, np.diff(priority[order]) != 0))
@@ -376,12 +384,12 @@ def _rank_weighted(scores: Scores, priority: np.ndarray, times: np.ndarray, shar
     everyone, overall = reached[:, -1:], sums[:, -1:] / reached[:, -1:]
     toc = np.divide(sums, reached, out=np.zeros_like(sums), where=reached > 0) - overall
     part = weight / everyone
-    found = np.empty((len(times), 2 + len(share)))
-    found[:, 0] = (part * toc).sum(axis=1)
-    found[:, 1] = (part * toc * reached / everyone).sum(axis=1)
+    estimates = np.empty((len(times), 2 + len(share)))
+    estimates[:, 0] = (part * toc).sum(axis=1)
+    estimates[:, 1] = (part * toc * reached / everyone).sum(axis=1)
     for d in range(len(times)):
         at = share * everyone[d]
         # A person on the border of a share belongs to it in part.
         upto = np.interp(at, np.append(0.0, reached[d]), np.append(0.0, sums[d]))
-        found[d, 2:] = upto / at - overall[d]
-    return found
+        estimates[d, 2:] = upto / at - overall[d]
+    return estimates

@@ -1,4 +1,4 @@
-"""Did the diagnosis keep its promise? Dilution, dose and response, predicted against observed gain.
+"""Did the diagnosis predict the gain? Dilution, dose and response, predicted against observed gain.
 
 Where nano's petition is the overall-best one anyway nothing can be gained, and an effect over everybody is
 diluted. Both petitions of everybody are known in every arm and were chosen before the treatment, so that
@@ -60,7 +60,7 @@ def validation(
     comparable: Collection[str] = (),
     dividend: Dividend | None = None,
 ) -> pd.DataFrame:
-    """Compare the effect of nano against overall-best with what was promised.
+    """Compare the effect of nano against overall-best with what was predicted.
 
     Args:
         trial: estimators that its registration does not know are exploratory.
@@ -226,11 +226,11 @@ def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, aliased: str) -> pd.
     if pair.note or n <= x.shape[1]:
         note = pair.note or "fewer respondents than coefficients"
         return pd.concat([unknown(n, note)] * len(rows), ignore_index=True)
-    found = regression.contrast(pair.regress(x, pair.y), rows, pair.trial.alpha).assign(n=n, note="")
-    lost = found["std_error"].isna()
-    found.loc[lost & found["estimate"].isna(), "note"] = aliased
-    found.loc[lost & found["estimate"].notna(), "note"] = "its error cannot be estimated"
-    return found
+    estimates = regression.contrast(pair.regress(x, pair.y), rows, pair.trial.alpha).assign(n=n, note="")
+    lost = estimates["std_error"].isna()
+    estimates.loc[lost & estimates["estimate"].isna(), "note"] = aliased
+    estimates.loc[lost & estimates["estimate"].notna(), "note"] = "its error cannot be estimated"
+    return estimates
 
 
 def _promise(
@@ -266,17 +266,17 @@ def _promise(
     own = noted(slope, f"{SLOPE_SCALE}: {OTHER_SCALE}")
     rows.append(own.assign(quantity="lambda", predicted=1.0 if comparable else np.nan))
     rows.append(less(slope, 1.0).assign(quantity="lambda - 1"))
-    # The slope rests on those who are promised something: few of them would be told by it.
+    # The slope depends on those with a predicted gain: it would disclose few of them.
     hidden = [few and "lambda" in str(row["quantity"].iloc[0]) for row in rows]
     return _assembled(rows, hidden, "validation").assign(group="all")
 
 
 def _less(row: pd.DataFrame, value: float, error: float, alpha: float) -> pd.DataFrame:
     """Take a value with an independent error off an estimate."""
-    found = regression.tidy(
+    difference = regression.tidy(
         row["estimate"].to_numpy() - value,
         np.hypot(row["std_error"].to_numpy(), error),
         row["df"].to_numpy(),
         alpha,
     )
-    return found.assign(n=row["n"].to_numpy(), note=row["note"].to_numpy())
+    return difference.assign(n=row["n"].to_numpy(), note=row["note"].to_numpy())

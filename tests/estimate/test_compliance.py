@@ -279,8 +279,8 @@ def test_failed_checks_are_left_out_beside_the_full_sample(table):
 
 def test_estimates_without_failed_checks_are_never_confirmatory(table):
     registered = Registration(
-        registry="",
-        id="",
+        registry="OSF",
+        id="1",
         date="2025-01-01",
         arms=ARMS,
         outcomes=[RegisteredOutcome(name="y", kind="continuous")],

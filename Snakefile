@@ -7,7 +7,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, update_config
 
-from nanotarget.study.checks import validate
+from nanotarget.study.checks import read_settings, validate
 from nanotarget.study.config import (
     ConductedConfig,
     DataConfig,
@@ -17,7 +17,6 @@ from nanotarget.study.config import (
     part_of,
 )
 from nanotarget.study.problems import InputError
-from nanotarget.study.reading import parse_yaml, read_text
 
 min_version("9.27")
 
@@ -34,8 +33,7 @@ CONFIG_FILES = [os.path.relpath(file) for file in workflow.configfiles] or [
 settings = {}
 try:
     for file in CONFIG_FILES:
-        text = read_text(file, file, "check the name, or copy config.yaml")
-        update_config(settings, parse_yaml(text, file))
+        update_config(settings, read_settings(file, file))
     update_config(settings, workflow.config_settings.config)
     study = validate(settings, os.path.basename(CONFIG_FILES[0]))
 except InputError as error:

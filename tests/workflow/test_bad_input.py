@@ -341,7 +341,30 @@ CONFIG_CASES = [
             s.config.update(preregistration="prereg.yaml"),
             s.contents.update({"prereg.yaml": b"a: [b"}),
         ),
-        ("prereg.yaml: whole file", "no valid YAML"),
+        ("prereg.yaml: line 1, column 6", "not valid YAML"),
+    ),
+    Case(
+        "pre-registration with a key written twice",
+        lambda s: (
+            s.config.update(preregistration="prereg.yaml"),
+            s.contents.update({"prereg.yaml": b"alpha: 0.05\nalpha: 0.1\n"}),
+        ),
+        ("prereg.yaml: line 2, column 1", "the key 'alpha' is written twice"),
+    ),
+    Case(
+        "pre-registration with wrong and missing keys",
+        lambda s: (
+            s.config.update(preregistration="prereg.yaml"),
+            s.contents.update(
+                {"prereg.yaml": b"registry: OSF\nalpha: 0.6\nhypotheses: [{id: H1, outcom: sign}]\n"}
+            ),
+        ),
+        (
+            "key alpha: 0.6 does not fit",
+            "key hypotheses[0].outcom",
+            "write 'outcome'",
+            "the key 'date' is missing",
+        ),
     ),
 ]
 

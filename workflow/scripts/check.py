@@ -1,13 +1,11 @@
 """Check the config against the raw data and write what was found to be in order."""
 
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from nanotarget.assign.randomise import read_ledger
 from nanotarget.clean.samples import read_samples
 from nanotarget.clean.shown import check_design
+from nanotarget.study import preregistration
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import Problem, collecting, raise_if_any, reporting
@@ -31,8 +29,7 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
             design = check_design(study.design, source)
             found["petitions"] = design.n_feasible
     with collecting(problems):
-        if study.preregistration:
-            check_preregistration(study.preregistration)
+        preregistration.read(study.preregistration)
     if design or not study.design:  # without a design every level would be a problem of its own
         with collecting(problems):
             samples = read_samples(study, design)
@@ -54,21 +51,6 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
             read_ledger(study.roster.ledger, study.roster.arms)
     raise_if_any(problems)
     return found
-
-
-def check_preregistration(path: str) -> None:
-    """Raise an `InputError` unless the file is there and a YAML mapping."""
-    what = None
-    try:
-        if not isinstance(yaml.safe_load(Path(path).read_text(encoding="utf-8")), dict):
-            what = "it holds no mapping of keys to values"
-    except OSError as error:
-        what = f"the file cannot be read ({error.strerror})"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        what = f"it is no valid YAML ({' '.join(str(error).split())})"
-    if what:
-        remedy = "correct key preregistration in the config or the file; without the key all is exploratory"
-        raise_if_any([Problem(path, "whole file", what, "a YAML file with the pre-registration", remedy)])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,29 @@ FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
 NEEDED = {"in": "values", "not_in": "values", "below": "value", "above": "value"}
 
 
+def read_study(path: Path) -> Study:
+    """Read the config file of a study.
+
+    Raises:
+        InputError: if the file cannot be read, is no YAML, or does not describe a study.
+    """
+    return validate(read_settings(path, str(path)), path.name)
+
+
+def read_settings(path: str | Path, source: str) -> Mapping[str, Any]:
+    """Read the settings of a config file, unchecked.
+
+    Args:
+        path: of the file.
+        source: its name for messages.
+
+    Raises:
+        InputError: if the file cannot be read, is no YAML, or holds no settings.
+    """
+    text = read_text(path, source, "check the name, or copy config.yaml")
+    return _settings(parse_yaml(text, source), source)
+
+
 def validate(raw: Any, source: str) -> Study:
     """Make a study of a config.
 
@@ -52,22 +75,16 @@ def validate(raw: Any, source: str) -> Study:
     Raises:
         InputError: with every problem of the config at once.
     """
-    if not isinstance(raw, Mapping) or not raw:
-        expected, remedy = "a mapping of keys to values", "copy config.yaml and change it for your study"
-        raise InputError([Problem(source, "whole file", "it holds no settings", expected, remedy)])
-    study = validated(Study, raw, source)
+    study = validated(Study, _settings(raw, source), source)
     raise_if_any(problems(_cross_check(study), source))
     return study
 
 
-def read_study(path: Path) -> Study:
-    """Read the config file of a study.
-
-    Raises:
-        InputError: if the file cannot be read, is no YAML, or does not describe a study.
-    """
-    text = read_text(path, str(path), "check the name, or copy config.yaml")
-    return validate(parse_yaml(text, str(path)), path.name)
+def _settings(raw: Any, source: str) -> Mapping[str, Any]:
+    if isinstance(raw, Mapping) and raw:
+        return raw
+    expected, remedy = "a mapping of keys to values", "copy config.yaml and change it for your study"
+    raise InputError([Problem(source, "whole file", "it holds no settings", expected, remedy)])
 
 
 def problems(rows: Iterable[Row], source: str) -> list[Problem]:

@@ -124,14 +124,10 @@ class Registration(Section, title="pre-registration"):
         description="Estimators of the robustness set, as in estimate.robustness of the config. Their "
         "estimates are secondary where they answer the question of a registered analysis.",
     )
-    multiplicity: Literal["holm"] = Field(
-        "holm",
-        description="holm: p values adjusted within families; a family is the contrasts of an outcome and "
-        "estimator, unless `families` says otherwise.",
-    )
     families: list[Family] = Field(
         [],
-        description="Analyses whose p values are adjusted together, also across outcomes and estimators.",
+        description="Analyses whose p values are adjusted together by Holm (1979), also across outcomes and "
+        "estimators; those of no family are adjusted over the contrasts of their outcome and estimator.",
     )
     alpha: Alpha = Field(0.05, description="Two-sided level of tests.")
     adjust: Distinct[str] = Field([], description="Covariates of the Lin adjustment.")

@@ -45,7 +45,7 @@ def run(target: str, config: Path, cores: str, more: list[str]) -> int:
     """Run a target with Snakemake; returns its exit code.
 
     Snakemake's own lock survives a killed run and would stop the next one. Ours is released by the
-    kernel; what a killed run left unfinished is made anew.
+    kernel; what a killed run left unfinished is made again.
     """
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("w") as lock:

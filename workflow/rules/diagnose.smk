@@ -1,4 +1,4 @@
-# Four diagnostics from calibration data alone. What must be fitted anew for them are jobs of their own.
+# Four diagnostics from calibration data alone. What must be fitted again for them are jobs of their own.
 HAS_COVARIATES = any(covariate.target for covariate in study.covariates)
 HAS_INFORMATION = HAS_COVARIATES or study.calibrate.own_answers
 VARIANTS = study.diagnose.variants(LEARNERS) if HAS_INFORMATION else {}

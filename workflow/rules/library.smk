@@ -14,7 +14,7 @@ TEMPLATES = WORKFLOW / "nanotarget" / "report" / "templates"
 @cache  # every file is read once, however many rules need it
 def imported(file):
     """Library files that a file imports itself."""
-    found = set()
+    files = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("nanotarget"):
             base = WORKFLOW / node.module.replace(".", "/")
@@ -22,8 +22,8 @@ def imported(file):
             candidates += [
                 (base / alias.name).with_suffix(".py") for alias in node.names
             ]
-            found |= {candidate for candidate in candidates if candidate.is_file()}
-    return found
+            files |= {candidate for candidate in candidates if candidate.is_file()}
+    return files
 
 
 def library(script):
@@ -31,12 +31,12 @@ def library(script):
 
     Declared as inputs, because Snakemake does not notice a changed import by itself.
     """
-    found, todo = set(), [WORKFLOW / "scripts" / script]
+    files, todo = set(), [WORKFLOW / "scripts" / script]
     while todo:
-        new = imported(todo.pop()) - found
-        found |= new
+        new = imported(todo.pop()) - files
+        files |= new
         todo += new
-    return sorted(os.path.relpath(file) for file in found)
+    return sorted(os.path.relpath(file) for file in files)
 
 
 def maker(name):

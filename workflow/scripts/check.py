@@ -1,4 +1,4 @@
-"""Check the config against the raw data and write what was found to be in order."""
+"""Check the config against the raw data and write the sizes of what is in order."""
 
 from typing import Any
 
@@ -22,35 +22,35 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
         InputError: if anything is wrong with the design, the pre-registration or a raw file.
     """
     problems: list[Problem] = []
-    found: dict[str, Any] = {"study": study.study}
+    sizes: dict[str, Any] = {"study": study.study}
     design = None
     with collecting(problems):
         if study.design:
             design = check_design(study.design, source)
-            found["petitions"] = design.n_feasible
+            sizes["petitions"] = design.n_feasible
     with collecting(problems):
         preregistration.read(study.preregistration)
     if design or not study.design:  # without a design every level would be a problem of its own
         with collecting(problems):
             samples = read_samples(study, design)
             if samples.calibration:
-                found["calibration"] = {
+                sizes["calibration"] = {
                     "respondents": len(samples.calibration.respondents),
                     "profiles": len(samples.calibration.profiles),
                 }
             if samples.experiment:
                 arms = samples.experiment.respondents["arm"].value_counts(sort=False)
-                found["experiment"] = {
+                sizes["experiment"] = {
                     "respondents": int(arms.sum()),
                     "arms": {str(arm): int(n) for arm, n in arms.items()},
                 }
             if samples.roster:
-                found["roster"] = {"respondents": len(samples.roster.respondents)}
+                sizes["roster"] = {"respondents": len(samples.roster.respondents)}
     with collecting(problems):
         if study.roster:
             read_ledger(study.roster.ledger, study.roster.arms)
     raise_if_any(problems)
-    return found
+    return sizes
 
 
 if __name__ == "__main__":

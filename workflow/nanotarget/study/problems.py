@@ -57,9 +57,9 @@ class InputError(Exception):
 
 def raise_if_any(problems: Iterable[Problem]) -> None:
     """Raise one `InputError` that holds all problems, or do nothing when there are none."""
-    found = list(problems)
-    if found:
-        raise InputError(found)
+    collected = list(problems)
+    if collected:
+        raise InputError(collected)
 
 
 def listed(values: Iterable[object], limit: int = 8) -> str:
@@ -104,7 +104,7 @@ def reporting(log: str | Path) -> Iterator[None]:
     exception is a bug of ours: its traceback goes to the log and, as usual, to stderr.
 
     Args:
-        log: the rule's log file, e.g. ``snakemake.log[0]``; it is begun anew.
+        log: the rule's log file, e.g. ``snakemake.log[0]``; what it held before is lost.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, mode="w", encoding="utf-8")

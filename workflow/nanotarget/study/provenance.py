@@ -46,7 +46,7 @@ def packages(project: str = "nanotarget") -> dict[str, str]:
 
     Extras are left out: what lints and tests does not make results.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     todo = [(project, frozenset[str]())]
     seen = set(todo)
     while todo:
@@ -55,7 +55,7 @@ def packages(project: str = "nanotarget") -> dict[str, str]:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:  # an optional requirement of another platform
             continue
-        found[canonicalize_name(name)] = distribution.version
+        versions[canonicalize_name(name)] = distribution.version
         for line in distribution.requires or []:
             requirement = Requirement(line)
             environments = [{"extra": extra} for extra in (extras or {""})]
@@ -65,7 +65,7 @@ def packages(project: str = "nanotarget") -> dict[str, str]:
             if item not in seen:
                 seen.add(item)
                 todo.append(item)
-    return {"python": platform.python_version(), **dict(sorted(found.items()))}
+    return {"python": platform.python_version(), **dict(sorted(versions.items()))}
 
 
 def digest(content: Any) -> str:

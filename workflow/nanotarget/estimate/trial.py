@@ -227,9 +227,7 @@ class Trial:
         if "p_adjusted" in columns and "p_adjusted" not in estimates:
             estimates["family"] = families(self.registration, estimates)
             together = estimates["part"].where(estimates["family"] == own_family(estimates), -1)
-            method = self.registration.multiplicity if self.registration else "holm"
-            p_values, family = estimates["p_value"], estimates["family"]
-            estimates["p_adjusted"] = adjusted(p_values, family, together, method=method)
+            estimates["p_adjusted"] = adjusted(estimates["p_value"], estimates["family"], together)
         if "label" in columns and "label" not in estimates:
             estimates = self.labelled(estimates)
         return marked(estimates, output, self.deviations)[columns]

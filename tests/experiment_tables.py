@@ -63,7 +63,6 @@ def people(n: int = 360, seed: int = 5) -> pd.DataFrame:
             "sign": (rng.random(n) < 0.4 + 0.15 * treated).astype(float),
             "support": np.clip(rng.normal(5 + treated, 2, n).round(), 0, 10),
             "weight": 1.0,
-            "block": "",
             "delivered": pd.array(rng.random(n) < 0.9, dtype="boolean"),
             "passed": pd.array(rng.random(n) < 0.9, dtype="boolean"),
         }

@@ -8,7 +8,5 @@ from nanotarget.study.config import OutcomeConfig
 
 def trial(table, arms, outcomes=(), **more):
     """Return the trial of a table; outcomes by name are continuous, the allow-list is the adjustment."""
-    if table is not None and "block" not in table:
-        table = table.assign(block="")
     outcomes = [OutcomeConfig(name=o, kind="continuous") if isinstance(o, str) else o for o in outcomes]
     return Trial(table, arms, outcomes, **({"covariates": more.get("adjust", ())} | more))

@@ -140,7 +140,7 @@ def test_missing_covariates_are_means_with_a_mark_and_levels_of_their_own(table)
     table = unweighted(table)
     table.loc[:29, "age"] = np.nan
     table.loc[20:59, "party"] = None
-    z, names = covariate_columns(table, [AGE, PARTY])
+    z, names = covariate_columns(trial(table, ARMS), [AGE, PARTY])
     assert names == ["age", "age: (missing)", "party: blue", "party: none", "party: (missing)"]
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(z[:30, 0], 0, atol=1e-12)

@@ -234,7 +234,7 @@ def test_many_covariates_become_one_prognostic_score(table):
 
 def test_nobodys_score_depends_on_their_own_outcome_or_their_clusters(table):
     data, covariates = many(table, 5)
-    z = covariate_columns(data, covariates)[0]
+    z = covariate_columns(trial(data, ARMS), covariates)[0]
     y, w = data["support"].to_numpy(), data["weight"].to_numpy()
     arm = data["arm"].cat.codes.to_numpy()
     unit = np.arange(len(data)) // 3

@@ -12,7 +12,7 @@ from nanotarget import estimate
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import randomization
-from nanotarget.estimate.randomization import Scheme, randomization_distribution, randomization_inference
+from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
 from nanotarget.estimate.tables import Table
 from nanotarget.study.seeds import child_rng
 from trials import trial
@@ -454,13 +454,3 @@ def test_labels_and_deviations_are_those_of_every_estimate(table):
     assert set(found["label"]) == {"exploratory"}
     assert found["df"].isna().all()
     assert set(ESTIMATE_COLUMNS) <= set(found.columns)
-
-
-def test_a_scheme_reads_blocks_and_clusters():
-    table = experiment([0, 1, 0, 1], ARMS[:2])
-    assert Scheme.of(table).name == "complete"
-    alone = Scheme.of(table.assign(block="", cluster=table["respondent_id"]))
-    assert alone.name == "complete"
-    np.testing.assert_array_equal(alone.cluster, Scheme.of(table).cluster)
-    assert Scheme.of(table.assign(block=list("abab"))).name == "blocked"
-    assert Scheme.of(table.assign(cluster=list("abab"))).name == "clustered"

@@ -167,7 +167,7 @@ def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = 
             notes[name] = f"too few respondents in '{name}' for the adjustment"
     usable = [name for name in arms if name not in notes]
     blocks, remarks = block_columns(trial.scheme, w, [members[name] for name in usable])
-    z, names = covariate_columns(trial.table, adjust)
+    z, names = covariate_columns(trial, adjust)
     smallest = min((int(members[name].sum()) for name in usable), default=0)
     if usable and z.shape[1] > max(smallest / RESPONDENTS_PER_COLUMN, 1):
         code = pd.Index(arms).get_indexer(trial.table["arm"].astype("str"))
@@ -305,9 +305,7 @@ def block_columns(
     return dummies - np.average(dummies, axis=0, weights=weight) if len(kept) > 1 else none, remarks
 
 
-def covariate_columns(
-    table: pd.DataFrame, covariates: Sequence[CovariateConfig]
-) -> tuple[np.ndarray, list[str]]:
+def covariate_columns(trial: Trial, covariates: Sequence[CovariateConfig]) -> tuple[np.ndarray, list[str]]:
     """Return the centred columns of an adjustment and their names.
 
     A numeric covariate is one column, missing values set to the mean, and a second column that
@@ -315,19 +313,17 @@ def covariate_columns(
     missing values, if there are any).
 
     Args:
-        table: with one column per covariate and `weight`; means are weighted.
+        trial: (n) respondents; means are weighted.
         covariates: in order.
     """
     columns: list[np.ndarray] = []
     names: list[str] = []
     for covariate in covariates:
-        values = table[covariate.name]
+        values = trial.table[covariate.name]
         missing = values.isna().to_numpy()
         if covariate.kind == "numeric":
             numbers = values.to_numpy(np.float64)
-            columns.append(
-                np.where(missing, 0.0, numbers - _mean(numbers[~missing], table["weight"][~missing]))
-            )
+            columns.append(np.where(missing, 0.0, numbers - _mean(numbers[~missing], trial.weight[~missing])))
             names.append(covariate.name)
         else:
             for level in [str(level) for level in covariate.levels or []][1:]:
@@ -336,12 +332,11 @@ def covariate_columns(
         if missing.any():
             columns.append(missing.astype(np.float64))
             names.append(f"{covariate.name}: {MISSING}")
-    z = np.column_stack(columns) if columns else np.empty((len(table), 0))
-    weights = table["weight"].to_numpy(np.float64)
-    return (z - np.average(z, axis=0, weights=weights) if len(table) else z), names
+    z = np.column_stack(columns) if columns else np.empty((len(trial.table), 0))
+    return (z - np.average(z, axis=0, weights=trial.weight) if len(z) else z), names
 
 
-def _mean(values: np.ndarray, weights: pd.Series) -> float:
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(values, weights=weights)) if len(values) else 0.0
 
 

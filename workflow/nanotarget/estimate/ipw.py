@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts, covariate_c
 from nanotarget.estimate.influence import covariance, deviations_from
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
-from nanotarget.study.config import CovariateConfig
 
 # The coefficient of a standardised covariate has a normal prior with standard deviation 2.5 (the scale of
 # Gelman et al. 2008): next to no information in an arm of hundreds, and enough that no logit ever separates.
@@ -58,7 +57,7 @@ def ipw_effects(trial: Trial) -> pd.DataFrame:
         both arms. What cannot be estimated is NaN, and `note` says why.
     """
     trial = trial.among(trial.table["arm"].notna())
-    x, arms = _standardised(trial.table, trial.adjust), trial.arms
+    x, arms = _standardised(trial), trial.arms
     parts = []
     for outcome in trial.outcome_names:
         weighted = _means(trial, outcome, x)
@@ -81,11 +80,11 @@ def ipw_effects(trial: Trial) -> pd.DataFrame:
     return trial.published(parts, Table.IPW)
 
 
-def _standardised(table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> np.ndarray:
+def _standardised(trial: Trial) -> np.ndarray:
     """Return a constant and the columns of the covariates, divided by their standard deviations."""
-    columns = covariate_columns(table, covariates)[0]
+    columns = covariate_columns(trial, trial.adjust)[0]
     spread = columns.std(axis=0) if len(columns) else np.ones(columns.shape[1])
-    return np.column_stack([np.ones(len(table)), columns / np.where(spread > 0, spread, 1.0)])
+    return np.column_stack([np.ones(len(columns)), columns / np.where(spread > 0, spread, 1.0)])
 
 
 def _means(trial: Trial, outcome: str, x: np.ndarray) -> dict[str, _Mean]:

@@ -68,18 +68,17 @@ def differential_attrition(trial: Trial) -> pd.DataFrame:
         Columns of a covariate that in some arm cannot be distinguished from the constant, or from one
         respondent, are left out with a note.
     """
-    table = trial.table[trial.table["arm"].isin(list(trial.arms))]
-    members = [own for own in ((table["arm"] == name).to_numpy() for name in trial.arms) if own.any()]
+    trial = trial.of_arms(*trial.arms)
     families = [(covariate.name, [covariate]) for covariate in trial.covariates]
     if len(families) > 1:
         families.append((ALL, list(trial.covariates)))
     rows = []
     for outcome in trial.outcome_names:
-        missing = table[outcome].isna().to_numpy(np.float64)
+        n_missing = int(trial.table[outcome].isna().sum())
         for name, covariates in families:
-            test, note = _interactions(table, members, missing, covariates)
+            test, note = _interactions(trial, outcome, covariates)
             numbers = (test.statistic, test.df1, test.df2, test.p_value, np.nan)
-            rows.append((outcome, name, *numbers, len(table), int(missing.sum()), note))
+            rows.append((outcome, name, *numbers, len(trial.table), n_missing, note))
     columns = [column for column in Table.DIFFERENTIAL_ATTRITION.columns if column != "deviation"]
     tests = pd.DataFrame(rows, columns=columns)
     single = tests["covariate"] != ALL
@@ -88,18 +87,17 @@ def differential_attrition(trial: Trial) -> pd.DataFrame:
 
 
 def _interactions(
-    table: pd.DataFrame,
-    members: Sequence[np.ndarray],
-    missing: np.ndarray,
-    covariates: Sequence[CovariateConfig],
+    trial: Trial, outcome: str, covariates: Sequence[CovariateConfig]
 ) -> tuple[regression.Wald, str]:
     """Test the products of arms and covariates; the note says what could not be tested."""
+    missing = np.isnan(trial.y(outcome)).astype(np.float64)
+    members = [own for own in map(trial.members, trial.arms) if own.any()]
     nothing = regression.Wald(np.nan, 0, np.nan, np.nan)
     if missing.all() or not missing.any():
         return nothing, "nobody is missing" if len(missing) and not missing.any() else "everybody is missing"
     if len(members) < 2:
         return nothing, "there is only one arm"
-    z, names = covariate_columns(table, covariates)
+    z, names = covariate_columns(trial, covariates)
     kept = adjustable(z, members)
     dropped = [name for name, stays in zip(names, kept, strict=True) if not stays]
     notes = [f"without {', '.join(dropped)}, which some arm cannot tell"] if dropped else []

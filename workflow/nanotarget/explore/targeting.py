@@ -118,10 +118,11 @@ def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: 
         The scores. Respondents of blocks in which an arm has nobody are left out, as nobody there can be
         compared.
     """
-    pair = Pair.of(trial, later, earlier, outcome)
+    two = trial.of_arms(earlier, later)
+    pair = Pair.of(two.with_columns(_chance=_chances(two, later)), later, earlier, outcome)
     if note := _unscorable(pair):
         return ContrastScores(pair, np.zeros(0), note)
-    chance = _chances(trial, pair)
+    chance = pair.table["_chance"].to_numpy()
     inside = (chance > 0) & (chance < 1)
     if lost := int((~inside).sum()):
         pair, chance = pair.restricted(inside), chance[inside]
@@ -130,7 +131,7 @@ def contrast_scores(trial: Trial, later: str, earlier: str, outcome: str, seed: 
         note = f"{lost} respondents of blocks with one arm only left out"
     # Differences between the outcomes of blocks are noise to the weights alone.
     blocks = pd.get_dummies(pair.trial.scheme.block, dtype=np.float64).to_numpy()
-    z = np.hstack([covariate_columns(pair.table, trial.adjust)[0], blocks[:, 1:]])
+    z = np.hstack([covariate_columns(pair.trial, trial.adjust)[0], blocks[:, 1:]])
     fold = _folds(pair, child_rng(seed, "explore/targeting/folds"))
     y, weight, treated = pair.y, pair.weight, pair.treated
     mean = np.empty((2, len(y)))
@@ -154,14 +155,13 @@ def _unscorable(pair: Pair) -> str:
     return ""
 
 
-def _chances(trial: Trial, pair: Pair) -> np.ndarray:
-    """(n,) probability of the later arm for those who got one of the two."""
-    if trial.shares is not None:
-        share = trial.shares[pair.later] / (trial.shares[pair.later] + trial.shares[pair.earlier])
-        return np.full(len(pair.table), share)
-    both = trial.of_arms(pair.earlier, pair.later).table
-    share_of = (both["arm"] == pair.later).groupby(both["block"]).mean()
-    return share_of.reindex(pair.table["block"]).to_numpy(np.float64)
+def _chances(two: Trial, later: str) -> np.ndarray:
+    """(n,) probability of the later of two arms."""
+    if two.shares is not None:
+        share = two.shares[later] / sum(two.shares[arm] for arm in two.arms)
+        return np.full(len(two.table), share)
+    block = two.scheme.block
+    return (np.bincount(block, two.members(later)) / np.bincount(block))[block]
 
 
 def _folds(pair: Pair, rng: np.random.Generator) -> np.ndarray:
@@ -276,7 +276,7 @@ def _joint(model: regression.Fit, rows: np.ndarray) -> tuple[float, float, float
 
 def _projection(scores: ContrastScores, min_cell: int) -> pd.DataFrame:
     pair = scores.pair
-    z, names = covariate_columns(pair.table, pair.trial.adjust)
+    z, names = covariate_columns(pair.trial, pair.trial.adjust)
     rare = np.array([_rare(column, pair.treated, min_cell) for column in z.T], dtype=bool)
     terms = ["(mean)", *names]
     hidden = np.append(False, rare)

@@ -145,7 +145,7 @@ def _spans(n: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n))
 
 
-def _few(n: int, component: Component) -> Iterator[slice]:
+def _component_spans(n: int, component: Component) -> Iterator[slice]:
     """Yield spans of respondents whose expanded tables fit into bounded memory."""
     wanted = max(MIN_RESPONDENTS, CACHE_NUMBERS // component.n_cells)
     step = max(1, min(wanted, GRID_NUMBERS // component.n_cells))
@@ -178,7 +178,7 @@ def best_petitions(utilities: Utilities, worst: bool = False) -> np.ndarray:
     petitions = np.empty((utilities.n, len(utilities.design.shape)), dtype=np.int64)
     for chunk, parts in _with_components(utilities):
         for part in parts:
-            for span in _few(len(chunk.rows), part):
+            for span in _component_spans(len(chunk.rows), part):
                 grid = part.expand(chunk.cells[:, span], -1 if worst else 1)
                 cell = _argmax(grid, part.shape[0])
                 levels = np.column_stack(np.unravel_index(cell, part.shape))
@@ -194,7 +194,7 @@ def landscape(utilities: Utilities) -> np.ndarray:
         layout = chunk.layout
         whole = Component(layout, tuple(range(len(design.shape))))
         constant = [layout.offsets[t] for t, subset in enumerate(layout.subsets) if not subset]
-        for span in _few(len(chunk.rows), whole):
+        for span in _component_spans(len(chunk.rows), whole):
             grid = whole.expand(chunk.cells[:, span]) + chunk.cells[constant, span].sum(axis=0)
             out[chunk.rows[span]] = grid.T
     return out
@@ -246,16 +246,18 @@ def win_probability(utilities: Utilities, petitions: np.ndarray) -> np.ndarray:
         if max(part.n_cells for part in parts) > EXACT_GRID:
             opponents = design.draw(OPPONENTS, np.random.default_rng(0))
             for span in _spans(len(chunk.rows), OPPONENTS):
-                few = Chunk(chunk.rows[span], chunk.layout, chunk.cells[:, span])
-                ahead = few.utility_of(petitions[few.rows])[:, None] - few.utilities_of_all(opponents)
-                out[few.rows] = (1 / (1 + np.exp(-ahead))).mean(axis=1)
+                subset = Chunk(chunk.rows[span], chunk.layout, chunk.cells[:, span])
+                ahead = subset.utility_of(petitions[subset.rows])[:, None] - subset.utilities_of_all(
+                    opponents
+                )
+                out[subset.rows] = (1 / (1 + np.exp(-ahead))).mean(axis=1)
             continue
         chances = [design.joint_probabilities(part.attributes).ravel() for part in parts]
         largest = max(parts, key=lambda part: part.n_cells)
         own = chunk.utility_of(petitions[chunk.rows])
         constant = [chunk.layout.offsets[t] for t, s in enumerate(chunk.layout.subsets) if not s]
         own = own - chunk.cells[constant].sum(axis=0)
-        for span in _few(len(chunk.rows), largest):
+        for span in _component_spans(len(chunk.rows), largest):
             grids = [part.expand(chunk.cells[:, span]) for part in parts]
             # What is never drawn weighs nothing; prohibited cells are minus infinity.
             grids = [np.where(p[:, None] > 0, grid, 0) for grid, p in zip(grids, chances, strict=True)]

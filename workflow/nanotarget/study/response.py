@@ -21,7 +21,7 @@ from nanotarget.study.fields import Level, Range, Section
 LOGIT_NORMAL = (16 * np.sqrt(3) / (15 * np.pi)) ** 2
 
 
-class Profiles(Protocol):
+class Answered(Protocol):
     """Profiles shown and what was answered, sorted by respondent and task."""
 
     @property
@@ -109,12 +109,12 @@ class Response(Section):
         return (values,)
 
     @classmethod
-    def compare(cls, values: np.ndarray, data: Profiles) -> np.ndarray:
+    def compare(cls, values: np.ndarray, data: Answered) -> np.ndarray:
         """Return what answers compare: (n_rows, ...) values less their respondent's mean."""
         return values - data.respondent_means(values)[data.respondent]
 
     @classmethod
-    def neighbours(cls, data: Profiles) -> np.ndarray:
+    def neighbours(cls, data: Answered) -> np.ndarray:
         """Return the rows whose answer can be compared with the next row's.
 
         Of one task; of neighbouring tasks where a task has one petition.
@@ -124,7 +124,7 @@ class Response(Section):
         return first[same] if same.any() else first
 
     @classmethod
-    def intercept(cls, data: Profiles) -> float:
+    def intercept(cls, data: Answered) -> float:
         """Return the mean response to a random petition, which utilities are added to."""
         return float(np.average(data.outcome, weights=data.weight[data.respondent]))
 
@@ -159,7 +159,7 @@ class Response(Section):
         return means
 
     @classmethod
-    def single(cls, data: Profiles) -> tuple[np.ndarray, np.ndarray]:
+    def single(cls, data: Answered) -> tuple[np.ndarray, np.ndarray]:
         """Return what a model of single profiles learns, and which rows it can be learned from.
 
         The difference from the mean of the respondent's other answers: its expectation given petition and
@@ -198,7 +198,7 @@ class Response(Section):
         return error**2
 
     @classmethod
-    def redraw(cls, common: np.ndarray, data: Profiles, rng: np.random.Generator) -> np.ndarray:
+    def redraw(cls, common: np.ndarray, data: Answered, rng: np.random.Generator) -> np.ndarray:
         """Draw the (n_rows,) outcome as if all respondents had the same preferences.
 
         The common response plus the residuals of all answers, randomly permuted; the respondent's level
@@ -288,7 +288,7 @@ class Choice(Response):
         return values[::2], values[1::2]
 
     @classmethod
-    def compare(cls, values: np.ndarray, data: Profiles) -> np.ndarray:
+    def compare(cls, values: np.ndarray, data: Answered) -> np.ndarray:
         """Return the (n_tasks, ...) values of the first petition less those of the second.
 
         Raises:
@@ -301,12 +301,12 @@ class Choice(Response):
         return first - second
 
     @classmethod
-    def neighbours(cls, data: Profiles) -> np.ndarray:
+    def neighbours(cls, data: Answered) -> np.ndarray:
         """Return the first row of each task."""
         return np.arange(0, len(data.outcome), 2)
 
     @classmethod
-    def intercept(cls, data: Profiles) -> float:
+    def intercept(cls, data: Answered) -> float:
         """Return zero: only differences of utilities show."""
         return 0.0
 
@@ -338,7 +338,7 @@ class Choice(Response):
         return 1 / (1 + np.exp(-means / np.sqrt(1 + LOGIT_NORMAL * (variance + others))[:, None]))
 
     @classmethod
-    def single(cls, data: Profiles) -> tuple[np.ndarray, np.ndarray]:
+    def single(cls, data: Answered) -> tuple[np.ndarray, np.ndarray]:
         """Return whether each profile was chosen; all rows tell."""
         return data.outcome, np.ones(len(data.outcome), dtype=bool)
 
@@ -363,7 +363,7 @@ class Choice(Response):
         return np.repeat(cls.losses(outcome, eta), 2)
 
     @classmethod
-    def redraw(cls, common: np.ndarray, data: Profiles, rng: np.random.Generator) -> np.ndarray:
+    def redraw(cls, common: np.ndarray, data: Answered, rng: np.random.Generator) -> np.ndarray:
         """Draw choices from the common preferences."""
         first, second = cls.sides(common)
         chosen = rng.random(len(first)) < cls.expected(first - second)
@@ -380,7 +380,7 @@ class Measured(Section):
     @property
     def measured(self) -> list[Response]:
         """The outcomes that there are."""
-        return [outcome for name in RESPONSES if (outcome := getattr(self, name)) is not None]
+        return [outcome for name in type(self).model_fields if (outcome := getattr(self, name))]
 
 
 def _absent(outcome: Response | None) -> bool:

@@ -60,7 +60,7 @@ def amce(
     Args:
         profiles: `contracts.calibration_profiles`; rows without the outcome are left out.
         design: the study's design.
-        outcome: `choice` or `rating`.
+        outcome: its name (`RESPONSES`).
         se_type: type of the standard errors, see `regression.fit`.
         alpha: intervals have level 1 - alpha.
 
@@ -243,7 +243,7 @@ def design_checks(
         respondents: `contracts.calibration_respondents`.
         design: the study's design.
         covariates: to balance.
-        outcome: `choice` or `rating`.
+        outcome: its name (`RESPONSES`).
         alpha: level of the verdicts.
 
     Returns:

@@ -2,7 +2,7 @@
 
 `base` holds what all share (training data, fitted model), one module holds each learner, `crossfit` fits
 a learner so that nobody is scored by a model that has seen her, `selection` compares learners.
-Adding a learner means one module and one entry in `FITTERS` (and its name in the schema).
+Adding a learner means one module, one entry in `FITTERS`, and its name in `study.config.Learner`.
 """
 
 from __future__ import annotations

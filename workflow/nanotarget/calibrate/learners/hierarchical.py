@@ -245,7 +245,7 @@ def drop_weak(
 
 
 def learn_linear(problem: VarianceProblem, count: int) -> tuple[np.ndarray, Evidence]:
-    """Maximise the restricted likelihood of ratings.
+    """Maximise the restricted likelihood of answers of one petition each.
 
     Args:
         count: number of attributes.

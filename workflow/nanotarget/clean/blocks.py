@@ -33,7 +33,7 @@ def read_blocks(
     Args:
         people: one row per respondent.
         randomisation: which columns blocks are named after.
-        identifiers: columns that no artefact may hold; names made of them become codes in sorted order.
+        identifiers: columns that no artefact may contain; names made of them become codes in sorted order.
     """
     raw = people.table.raw.iloc[people.rows].reset_index(drop=True)
     spelled = {name: _in_one_spelling(raw[name]) for name in randomisation.blocks}

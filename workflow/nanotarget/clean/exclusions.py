@@ -14,7 +14,7 @@ from nanotarget.study.problems import listed
 
 
 def exclude(people: People, exclusions: Sequence[ExclusionConfig]) -> People:
-    """Apply exclusions in order, each to who is left; a person leaves if a rule holds in any of her rows."""
+    """Apply exclusions in order to who is left; a rule that applies to any row excludes its person."""
     for exclusion in exclusions:
         people = _exclude(people, exclusion)
     return people

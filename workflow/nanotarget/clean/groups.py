@@ -57,7 +57,7 @@ def published_groups(
     """Return the groups of respondents that are large enough to be published.
 
     Args:
-        respondents: a row a respondent.
+        respondents: one row per respondent.
         groupings: from the config.
         covariates: the allow-list, which says what kind of covariate a grouping is by.
         min_cell: smallest group.
@@ -66,15 +66,15 @@ def published_groups(
         "<grouping>: <group>" and (n_respondents,) who is in it.
     """
     kinds = {covariate.name: covariate for covariate in covariates}
-    found = []
+    published = []
     for grouping in groupings:
         covariate = kinds[grouping.covariate]
         names, codes = group_codes(respondents[covariate.name], grouping, covariate)
         members = [codes == g for g in range(len(names))]
         hidden = suppressed_groups(np.array([[inside.sum()] for inside in members]), min_cell)
-        found += [
+        published += [
             (f"{grouping.name}: {name}", inside)
             for name, inside, hide in zip(names, members, hidden, strict=True)
             if not hide
         ]
-    return found
+    return published

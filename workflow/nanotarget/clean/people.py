@@ -63,7 +63,7 @@ class People:
         respondent: column with the respondent's id.
         steps: so far; the first is everyone in the file.
         compared: for each column that an exclusion compares with a number, the numbers of the people
-            who were left, one a person.
+            who were left, one per person.
     """
 
     table: Table
@@ -103,7 +103,7 @@ class People:
         return self.table.cells(*columns).at(np.concatenate([self.rows + i * n for i in range(len(columns))]))
 
     def without(self, step: str, rule: str, leaves: np.ndarray) -> People:
-        """Return the people after a step at which a person leaves if `leaves` holds in any of her rows."""
+        """Return the people after a step at which those leave for whom `leaves` is true in any row."""
         after = self.left.copy()
         after[self.unit[self.rows[leaves]]] = False
         return dataclasses.replace(self, steps=(*self.steps, Step(step, rule, self.left, after)))
@@ -123,7 +123,7 @@ class People:
     def identities(self, exclusions: Sequence[ExclusionConfig]) -> pd.DataFrame:
         """Return what tells people apart: the id and every column that a duplicate rule names.
 
-        One row per person who is left, with her first row of the file as index.
+        One row per person who is left, with their first row of the file as index.
         """
         raw = self.table.raw.iloc[self.rows[self.first]]
         keys = dict.fromkeys(e.column for e in exclusions if e.rule == "duplicate")

@@ -1,4 +1,4 @@
-"""Profiles of a conjoint survey, out of a long or a wide file: who was shown what, and what she answered."""
+"""Profiles of a conjoint survey, out of a long or a wide file: who was shown what, and what they answered."""
 
 from __future__ import annotations
 

@@ -49,14 +49,14 @@ def read_raw(path: str | Path, header_rows: int = 1) -> pd.DataFrame:
 
     Args:
         path: the file; its ending says which format it has.
-        header_rows: rows of a CSV before the data; the first holds the names. The other formats
+        header_rows: rows of a CSV before the data; the first has the names. The other formats
             keep names and question texts apart from the data and ignore it.
 
     Returns:
-        One column a raw column, every cell text or missing. The index, named "row", is the row a
+        One column per raw column, every cell text or missing. The index, named "row", is the row a
         spreadsheet would show: in a CSV the header is row 1, in other formats the first person is.
         ``attrs["codes"]`` maps a column with value labels (Stata, SPSS) to {label: code as text};
-        the cells hold the labels. ``attrs["questions"]`` maps a column to its text in the second
+        the cells contain the labels. ``attrs["questions"]`` maps a column to its text in the second
         header row.
 
     Raises:
@@ -167,7 +167,7 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
             placed(row for row, _ in ragged),
             f"{subject} has {ragged[0][1]} cells, the header has {len(header)}",
             f"{len(header)} cells in every row",
-            "look for a separator in a cell without quotes, or for a cut-off end of the file",
+            "check for a separator in a cell without quotes, or for a cut-off end of the file",
         )
     table = _table(
         {column: [cells[i] for _, cells in data] for i, column in enumerate(header) if column},

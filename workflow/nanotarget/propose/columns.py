@@ -68,7 +68,7 @@ class Column:
 
     @cached_property
     def numbers(self) -> np.ndarray | None:
-        """(n_rows,) numbers, NaN where there is none; None for a column that holds other texts."""
+        """(n_rows,) numbers, NaN where there is none; None for a column with other texts."""
         texts = list(self.answers)
         values = parse_numbers(texts)
         if not texts or np.isnan(values).any() or self.codes.keys() & self.answers.keys():
@@ -79,12 +79,12 @@ class Column:
 
     @property
     def whole(self) -> bool:
-        """Does the column hold whole numbers only?"""
+        """Are all numbers of the column whole?"""
         return self.numbers is not None and not np.nansum(self.numbers % 1)
 
     @property
     def binary(self) -> bool:
-        """Does it hold two answers, yes and no in some writing?"""
+        """Are its answers two, yes and no in some spelling?"""
         known = {BINARY.get(normalised(text)) for text in self.answers}
         return len(self.answers) == 2 and known == {0.0, 1.0}
 
@@ -100,7 +100,7 @@ class Column:
         return total > 0 and hits >= MOSTLY * total
 
     def named(self, words: Iterable[str]) -> bool:
-        """Does the name hold one of these words?"""
+        """Does the name contain one of these words?"""
         return not self.words.isdisjoint(words)
 
 

@@ -42,7 +42,7 @@ class GuessedAttribute:
         name, column: for people, and in the raw file.
         levels: in order; `shares` is how often each was shown.
         uneven: are the shares too different for equal probabilities?
-        reason: how the order was found.
+        reason: how the order was determined.
     """
 
     name: str
@@ -206,7 +206,7 @@ def _numbering(varying: Mapping[str, Column], person: np.ndarray) -> tuple[str |
 
 
 def _counts_from_1(column: Column) -> bool:
-    """Does a column hold every whole number from 1 to at most 100, and nothing else?"""
+    """Does a column consist of every whole number from 1 to at most 100?"""
     if not column.whole or column.numbers is None or column.n_missing:
         return False
     values = np.unique(column.numbers)
@@ -363,7 +363,7 @@ def _rated(column: str, cells: Column) -> tuple[dict[str, Any], str]:
     numbers = cells.numbers
     assert numbers is not None
     limits = [float(np.nanmin(numbers)), float(np.nanmax(numbers))]
-    reason = "its name says so, or people differ in it as in no random level; the range is what was seen"
+    reason = "its name says so, or people differ in it more than in random levels; the range is what was seen"
     return {"column": column, "range": limits}, reason
 
 

@@ -1,4 +1,4 @@
-"""What is in a study, in text: sizes, petitions, people, arms, what could be found, what is missing."""
+"""What is in a study, in text: sizes, petitions, people, arms, power, what is missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.problems import counted
 
 WIDTH = 100
-POWER = 0.8  # with which a smallest detectable difference is found
+POWER = 0.8  # with which the smallest detectable difference is detected
 
 
 def describe(study: Study, source: str) -> str:
@@ -102,10 +102,10 @@ def _calibration(study: Study, calibration: Calibration) -> list[str]:
     profiles, config = calibration.profiles, study.calibration
     assert config is not None
     tasks = profiles.groupby("respondent_id")["task"].nunique()
-    few = f"{tasks.min()} to " if tasks.min() < tasks.max() else ""
+    fewest = f"{tasks.min()} to " if tasks.min() < tasks.max() else ""
     lines = [f"Calibration: {config.file}", *_people(calibration.flow, "calibration")]
     lines += [
-        f"  {len(tasks):,} people answered {few}{counted(int(tasks.max()), 'task')} of "
+        f"  {len(tasks):,} people answered {fewest}{counted(int(tasks.max()), 'task')} of "
         f"{counted(int(profiles['profile'].max()), 'profile')}: {len(profiles):,} petitions shown"
     ]
     for outcome in config.outcomes.measured:
@@ -118,10 +118,10 @@ def _calibration(study: Study, calibration: Calibration) -> list[str]:
     most = max(len(a.levels) for a in study.design.attributes) if study.design else 2
     # Two of `most` levels are each on a share 1/most of the profiles; clustering is left aside.
     error = float(known.std()) * np.sqrt(2 * most / len(known))
-    least = smallest_detectable(error, len(known) - 2, study.estimate.alpha, POWER)
+    difference = smallest_detectable(error, len(known) - 2, study.estimate.alpha, POWER)
     return lines + _wrapped(
         f"Between two levels of the attribute with most of them ({most}), a difference of "
-        f"{least:.2g} is found with probability {POWER:.0%}."
+        f"{difference:.2g} is detected with probability {POWER:.0%}."
     )
 
 
@@ -140,7 +140,7 @@ def _experiment(study: Study, experiment: Sample) -> list[str]:
         return lines
     arms, alpha = [arm.name for arm in config.arms], study.estimate.alpha
     trial = Trial(people, arms, config.outcomes, sesoi=study.estimate.sesoi, alpha=alpha)
-    found = power(trial, effects(trial), POWER)
+    powers = power(trial, effects(trial), POWER)
     kinds = {outcome.name: outcome.kind for outcome in config.outcomes}
     table = [
         (
@@ -151,7 +151,7 @@ def _experiment(study: Study, experiment: Sample) -> list[str]:
             f"{row.mde:.2g}",
             f"{row.power_at_sesoi:.0%}" if np.isfinite(row.power_at_sesoi) else "",
         )
-        for row in found.itertuples()
+        for row in powers.itertuples()
     ]
     header = ("outcome", "kind", "contrast", "SD in arms", "detectable", "power at SESOI")
     return [
@@ -159,7 +159,7 @@ def _experiment(study: Study, experiment: Sample) -> list[str]:
         "",
         *_table(table, header),
         *_wrapped(
-            f"detectable: the difference that a two-sided test at {study.estimate.alpha:g} finds with "
+            f"detectable: the difference that a two-sided test at {study.estimate.alpha:g} detects with "
             f"probability {POWER:.0%}, from n and spread alone, before any correction for several tests."
         ),
     ]
@@ -186,14 +186,14 @@ def _roster(study: Study, config: RosterConfig, roster: Sample, calibration: Cal
     for later, earlier in pairs(names):
         both = planned[later] + planned[earlier]
         error = spread * np.sqrt(1 / planned[later] + 1 / planned[earlier])
-        least = smallest_detectable(float(error), both - 2, study.estimate.alpha, POWER)
-        detectable.append((contrast_name(later, earlier), f"{least:.2g}"))
+        difference = smallest_detectable(float(error), both - 2, study.estimate.alpha, POWER)
+        detectable.append((contrast_name(later, earlier), f"{difference:.2g}"))
     return [
         *lines,
         "",
         *_table(detectable, ("contrast", "detectable")),
         *_wrapped(
-            f"detectable: the difference found with probability {POWER:.0%} if everybody answers and the "
+            f"detectable: the difference detected with probability {POWER:.0%} if everybody answers and the "
             f"outcome spreads like the {study.calibration.analyse} of the calibration (SD {spread:.3g})."
         ),
     ]
@@ -268,6 +268,6 @@ def _missing(study: Study) -> Iterator[str]:
         if not study.explore.subgroups:
             yield "  explore.subgroups: no effects by subgroup"
     if not any(covariate.target for covariate in study.covariates):
-        yield "  covariates: nothing that nano could look at"
+        yield "  covariates: nothing that nano could use"
     if study.calibration and study.calibration.opt_out is None:
         yield "  opt_out: everybody's answers are used for targeting"

@@ -10,7 +10,7 @@ from nanotarget.study.config import normalised
 AMOUNT = re.compile(r"(\d[\d,.]*\d|\d)\s*(k|m|bn|thousand|million|billion)?(?![a-z])", re.IGNORECASE)
 TIMES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
 NOTHING = re.compile(r"(no|none|never|zero|without|not|nothing)\b", re.IGNORECASE)
-# Each ladder from its lowest rung up; a level stands on the first rung whose pattern it holds.
+# Each ladder from its lowest rung up; a level stands on the first rung whose pattern it matches.
 LADDERS: Mapping[str, Sequence[str]] = {
     "agreement": (
         r"(strongly|completely|fully|totally) (disagree|oppose|against)",
@@ -65,7 +65,7 @@ def ordered(texts: Sequence[str], codes: Mapping[str, str] | None = None) -> tup
         codes: code of each level where the file has value labels.
 
     Returns:
-        The levels, and how their order was found.
+        The levels, and how their order was determined.
     """
     alphabet = sorted(texts, key=lambda text: (not NOTHING.match(text), normalised(text)))
     if codes and all(text in codes and amount(codes[text]) is not None for text in texts):
@@ -86,17 +86,17 @@ def ordered(texts: Sequence[str], codes: Mapping[str, str] | None = None) -> tup
 
 def amount(text: str) -> float | None:
     """Return the first number of a text ("$1,500", "32K", "40% reduction", "-2"), None without one."""
-    found = AMOUNT.search(text)
-    if not found:
+    match = AMOUNT.search(text)
+    if not match:
         return None
-    digits = found[1]
+    digits = match[1]
     plain = digits.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", digits) else digits
     try:
         value = float(plain.replace(",", "."))
     except ValueError:  # a date or a version, such as 1.2.2020
         return None
-    sign = -1 if re.match(r"\s*[-−]\s*\W?$", text[: found.start()]) else 1
-    return sign * value * TIMES.get((found[2] or "").lower(), 1)
+    sign = -1 if re.match(r"\s*[-−]\s*\W?$", text[: match.start()]) else 1
+    return sign * value * TIMES.get((match[2] or "").lower(), 1)
 
 
 def _rung(text: str, ladder: Sequence[str]) -> int | None:

@@ -117,23 +117,23 @@ class GuessedPeople:
 def identifying(column: Column, n_people: int) -> str:
     """Say why a column identifies people; "" if it does not."""
     if column.mostly(EMAIL):
-        return "holds e-mail addresses"
+        return "contains e-mail addresses"
     if column.mostly(ADDRESS):
-        return "holds network addresses"
+        return "contains network addresses"
     many = len(column.answers) > max(50, 0.05 * n_people)
     if many and column.named(NAME_WORDS):
         return "its name says that it tells who somebody is"
     if column.numbers is not None or column.mostly(DATE):
         return ""
     if many and np.mean([len(text) for text in column.answers]) > FREE_TEXT_LENGTH:
-        return "holds free text"
+        return "contains free text"
     if len(column.answers) > max(50, 0.5 * n_people):
-        return "nearly everybody has a text of her own"
+        return "nearly everybody has a different text"
     return ""
 
 
 def respondent_column(file: RawFile) -> Noted | None:
-    """Find the column with one value a row that names the respondent."""
+    """Find the column that names the respondent with a different value in every row."""
     candidates = [
         (column.named(ID_WORDS), column.texts.nunique() / len(column.texts), column)
         for column in file.columns.values()
@@ -146,7 +146,7 @@ def respondent_column(file: RawFile) -> Noted | None:
     if not candidates:
         return None
     named, share, column = max(candidates, key=lambda candidate: (*candidate[:2], -candidate[2].position))
-    reason = "a different value in every row" if share == 1 else "most rows have a value of their own"
+    reason = "a different value in every row" if share == 1 else "nearly every row has a different value"
     return Noted(column.name, reason + (", and its name says so" if named else ""))
 
 
@@ -299,7 +299,7 @@ def _covariate(name: str, columns: Sequence[Column]) -> GuessedCovariate | None:
         known = np.concatenate(numbers)
         limits = (float(np.nanmin(known)), float(np.nanmax(known)))
         reason = f"{len(answers)} different numbers; the range is what was seen, widen it to what is possible"
-        reason += f"; {listed(missing)} looks like no answer" if missing else ""
+        reason += f"; {listed(missing)} is taken for no answer" if missing else ""
         missing += [codes[text] for text in missing if text in codes]
         return GuessedCovariate(name, name, label, None, limits, missing, reason)
     if not 2 <= len(answers) <= MAX_LEVELS:

@@ -33,13 +33,13 @@ class GuessedSample:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What was found in the files of a study.
+    """What the files of a study are taken for.
 
     Attributes:
         calibration, conjoint: the conjoint survey, if there is one.
         experiment, trial: the experiment, if there is one.
         roster: people to field to, beside a calibration and without an experiment.
-        panel: do the people of the calibration come back, and why it looks so.
+        panel: do the people of the calibration come back, and the evidence for it.
         covariates: in the order of the files.
     """
 

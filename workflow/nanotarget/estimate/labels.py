@@ -71,31 +71,26 @@ def label_of(registration: Registration | None, outcome: str, estimator: str, co
     return "exploratory"
 
 
-def touching(deviations: pd.DataFrame, output: str, outcome: str, estimator: str) -> str:
-    """Return the ids of the deviations that touch a row of an artefact, joined by "; ".
+def marked(table: pd.DataFrame, output: str, deviations: pd.DataFrame | None) -> pd.DataFrame:
+    """Add the ids of the deviations that touch each row of a table, joined by "; ".
 
     Args:
-        deviations: from `deviations`.
-        output: path of the artefact inside the study's results.
-        outcome: of the row.
-        estimator: of the row.
+        table: with outcome and estimator, where these distinguish its rows.
+        output: its path inside the study's results.
+        deviations: from `deviations.deviations`; None for none.
     """
-    table = deviations.fillna("")
-    touched = [
-        row.deviation
-        for row in table.itertuples()
-        if output in row.outputs.split("; ")
-        and row.outcome in ("", outcome)
-        and (row.estimator == "" or estimator in row.estimator.split("; "))
-    ]
-    return "; ".join(touched)
-
-
-def marked(table: pd.DataFrame, output: str, deviations: pd.DataFrame | None) -> pd.DataFrame:
-    """Add the ids of the deviations that touch each row."""
     if deviations is None or deviations.empty:
         return table.assign(deviation="")
+    relevant = [row for row in deviations.fillna("").itertuples() if output in row.outputs.split("; ")]
     blank = [""] * len(table)
-    outcomes, estimators = table.get("outcome", blank), table.get("estimator", blank)
-    marks = [touching(deviations, output, o, e) for o, e in zip(outcomes, estimators, strict=True)]
+    rows = zip(table.get("outcome", blank), table.get("estimator", blank), strict=True)
+    marks = [
+        "; ".join(
+            deviation.deviation
+            for deviation in relevant
+            if deviation.outcome in ("", outcome)
+            and (deviation.estimator == "" or estimator in deviation.estimator.split("; "))
+        )
+        for outcome, estimator in rows
+    ]
     return table.assign(deviation=marks)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy import nan
 
+from nanotarget.report import catalogue, figures, tables, theme
+
 NASTY = 'Seek <br> "Better" Job & 50% of $x_1$ {tax}^2 ~ #1 \\cmd'
 LONG = "A level whose text is so long that nobody could print it on one line of a figure, and then some words"
 JAPANESE = "気候 変動"
@@ -552,4 +554,22 @@ def sources() -> dict[str, pd.DataFrame]:
         "dissuasion": dissuasion(),
         "lower_tail": contrasts(quantity="share refused", value_ref=0.6, value_other=0.7),
         "fairness": fairness(),
+    }
+
+
+def drawn(found: dict[str, pd.DataFrame], names: theme.Names) -> dict[str, figures.Drawn]:
+    """Draw every figure of the catalogue that some sources can feed."""
+    return {
+        exhibit.name: figures.draw(exhibit, found, names)
+        for exhibit in catalogue.of_study(found, names.ratings)
+        if exhibit.kind is catalogue.Kind.FIGURE
+    }
+
+
+def tabulated(found: dict[str, pd.DataFrame], names: theme.Names) -> dict[str, tables.Table]:
+    """Make every table of the catalogue that some sources can feed."""
+    return {
+        exhibit.name: tables.tabulate(exhibit, found, names)
+        for exhibit in catalogue.of_study(found, names.ratings)
+        if exhibit.kind is catalogue.Kind.TABLE
     }

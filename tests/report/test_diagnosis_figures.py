@@ -12,11 +12,10 @@ from matplotlib.patches import Rectangle
 from test_figures import NAMES, faults, points, written
 
 import report_tables as fake
-from nanotarget.report import figures, theme
-from nanotarget.report.figures import diagnosis
+from nanotarget.report import catalogue, figures, theme
+from nanotarget.report.figures import diagnose
 from nanotarget.study import artefacts
 
-UNIT = "rating points"
 MANY = {
     **fake.ATTRIBUTES,
     **{f"{fake.LONG} {k}": [f"L{j} {fake.LONG[: 30 * j]}" for j in range(1, 9)] for k in range(5)},
@@ -57,7 +56,7 @@ def scaled(factor):
 
 
 def drawn(made, names=NAMES) -> dict[str, figures.Drawn]:
-    every = figures.build({"flow": fake.flow(), **made}, names, profiles=2, analysed="rating")
+    every = fake.drawn({"flow": fake.flow(), **made}, names)
     del every["flow"]
     return every
 
@@ -94,15 +93,15 @@ def test_an_empty_table_says_why_in_one_line():
     for name, figure in figures_.items():
         assert faults(figure.figure) == []
         assert list(figure.data.columns), name
-    assert figures_["ladder"].description == diagnosis.NO_LADDER
-    assert figures_["variance"].description == diagnosis.NO_VARIANCE
+    assert figures_["ladder"].description.startswith("No ladder: ")
+    assert figures_["variance"].description.startswith("No variance is split: ")
     for name in ("calibration", "switches", "abundance", "dividend", "frontier", "learning"):
-        assert diagnosis.NO_PREDICTION in said(figures_[name].figure)
+        assert catalogue.NO_PREDICTION in said(figures_[name].figure)
     assert said(figures_["funnel"].figure).count("not evaluated") == 4
 
 
 def test_the_funnel_shows_the_ceilings_bounds_and_verdicts_of_the_studys_own_goal():
-    figure = diagnosis.funnel(fake.diagnostics(), UNIT, NAMES)
+    figure = diagnose.funnel(fake.diagnostics(), NAMES)
     axes = figure.figure.axes[0]
     assert points(axes) == [0.12, 0.03, -0.01, 0.002]
     assert list(figure.data["diagnostic"]) == list(theme.STAGES) and set(figure.data["goal"]) == {"support"}
@@ -124,15 +123,15 @@ def test_a_stage_that_was_not_evaluated_has_no_point(missing):
     crossover = table["quantity"] == "cross-half gain"
     table = table[~crossover] if missing == "row" else table
     table.loc[crossover.reindex(table.index), "verdict"] = "NOT EVALUATED"
-    figure = diagnosis.funnel(table, UNIT, NAMES)
+    figure = diagnose.funnel(table, NAMES)
     assert points(figure.figure.axes[0]) == [0.12, 0.03, 0.002]
     assert said(figure.figure).count("not evaluated") == 1
     assert "crossover not evaluated" in figure.description
 
 
 def test_dissuasion_is_compared_with_overall_worst():
-    names = theme.Names(True, goal="dissuade")
-    figure = diagnosis.funnel(fake.diagnostics(), UNIT, names)
+    names = theme.Names(True, goal="dissuade", unit="rating points")
+    figure = diagnose.funnel(fake.diagnostics(), names)
     assert set(figure.data["goal"]) == {"dissuade"}
     assert "over overall-worst (rating points)" in said(figure.figure)
 
@@ -140,7 +139,7 @@ def test_dissuasion_is_compared_with_overall_worst():
 def test_parts_of_the_variance_are_stacked_from_zero_to_one_with_negative_ones_left_out():
     table = fake.diagnostics()
     table.loc[table["quantity"] == "common message variance", "estimate"] = -0.1
-    figure = diagnosis.variance(table, UNIT, NAMES)
+    figure = diagnose.variance(table, NAMES)
     bars = [p for p in figure.figure.axes[0].patches if isinstance(p, Rectangle)]
     total = 0.13 + 1.2 + 1.4
     assert [round(p.get_width(), 4) for p in bars] == [round(v / total, 4) for v in (0.13, 1.2, 1.4)]
@@ -153,7 +152,7 @@ def test_parts_of_the_variance_are_stacked_from_zero_to_one_with_negative_ones_l
 
 
 def test_parts_of_the_variance_differ_without_colour():
-    looks = [(fill, hatch) for _, fill, hatch in diagnosis.PARTS.values()]
+    looks = [(fill, hatch) for _, fill, hatch in diagnose.PARTS.values()]
     grey = [float(np.array(to_rgb(fill)) @ [0.299, 0.587, 0.114]) for fill, _ in looks]
     pairs = [(a, b) for k, a in enumerate(range(4)) for b in range(k + 1, 4)]
     assert all(abs(grey[a] - grey[b]) > 0.12 or looks[a][1] != looks[b][1] for a, b in pairs)
@@ -162,7 +161,7 @@ def test_parts_of_the_variance_differ_without_colour():
 def test_choices_have_no_baseline():
     table = fake.diagnostics()
     table = table[table["quantity"] != "baseline variance"]
-    assert "Baseline" not in said(diagnosis.variance(table, "probability to be chosen", NAMES).figure)
+    assert "Baseline" not in said(diagnose.variance(table, NAMES).figure)
 
 
 @pytest.mark.parametrize(
@@ -180,11 +179,11 @@ def test_the_slope_is_read_out(low, high, words):
     table = fake.diagnostics()
     slope = table["quantity"] == "calibration slope"
     table.loc[slope, ["estimate", "conf_low", "conf_high"]] = [(low + high) / 2, low, high]
-    assert words in said(diagnosis.calibration(fake.calibration(), table, UNIT, NAMES).figure)
+    assert words in said(diagnose.calibration(fake.calibration(), table, NAMES).figure)
 
 
 def test_calibration_draws_every_bin_and_the_line_of_perfect_predictions():
-    axes = diagnosis.calibration(fake.calibration(), fake.diagnostics(), UNIT, NAMES).figure.axes[0]
+    axes = diagnose.calibration(fake.calibration(), fake.diagnostics(), NAMES).figure.axes[0]
     bins = next(line for line in axes.lines if line.get_marker() == "o")
     assert list(bins.get_ydata()) == list(fake.calibration()["observed"])
     ends = [line for line in axes.lines if len(line.get_xdata()) == 2]
@@ -192,7 +191,7 @@ def test_calibration_draws_every_bin_and_the_line_of_perfect_predictions():
 
 
 def test_the_heat_map_marks_overall_best_by_more_than_colour():
-    figure = diagnosis.switches(fake.switches(), NAMES)
+    figure = diagnose.switches(fake.switches(), NAMES)
     shown = [text for text, _ in written(figure.figure)]
     assert {"★ Energy", "★ *starred*", "★ 税金"} <= set(shown)
     assert sum(text.startswith("★") for text in shown) == 3 + 1  # and the legend
@@ -204,17 +203,17 @@ def test_the_heat_map_marks_overall_best_by_more_than_colour():
 
 def test_the_number_of_petitions_is_never_said_without_its_null():
     table = fake.diagnostics()
-    figure = diagnosis.abundance(fake.abundance(), table, NAMES)
+    figure = diagnose.abundance(fake.abundance(), table, NAMES)
     assert "Distinct petitions: 57; with permuted covariates 49 [39, 59]." in said(figure.figure)
     alone = table[table["estimator"] != "permuted"]
-    figure = diagnosis.abundance(fake.abundance(), alone, NAMES)
+    figure = diagnose.abundance(fake.abundance(), alone, NAMES)
     assert "57" not in said(figure.figure) + figure.description
     only = fake.abundance().query("source == 'observed'")
-    assert faults(diagnosis.abundance(only, alone, NAMES).figure) == []
+    assert faults(diagnose.abundance(only, alone, NAMES).figure) == []
 
 
 def test_the_frontier_shows_every_k_beside_nano():
-    figure = diagnosis.frontier(fake.frontier(), fake.diagnostics(), UNIT, NAMES)
+    figure = diagnose.frontier(fake.frontier(), fake.diagnostics(), NAMES)
     axes = figure.figure.axes[0]
     curve = next(line for line in axes.lines if line.get_marker() == "o")
     assert list(curve.get_xdata()) == [1, 2, 3, 5, 8, 13, 20]
@@ -225,7 +224,7 @@ def test_the_frontier_shows_every_k_beside_nano():
 
 
 def test_extrapolated_gains_differ_from_measured_ones_in_shape_and_line():
-    axes = diagnosis.learning(fake.learning_curve(), fake.diagnostics(), UNIT, NAMES).figure.axes[0]
+    axes = diagnose.learning(fake.learning_curve(), fake.diagnostics(), NAMES).figure.axes[0]
     measured = next(line for line in axes.lines if line.get_marker() == "o")
     guessed = next(line for line in axes.lines if line.get_marker() == "D")
     assert list(measured.get_xdata()) == [372, 743, 1115, 1486]
@@ -237,7 +236,7 @@ def test_extrapolated_gains_differ_from_measured_ones_in_shape_and_line():
 
 
 def test_the_ladder_has_a_row_a_rung_in_every_panel():
-    figure = diagnosis.ladder(fake.ladder(), fake.diagnostics(), UNIT, NAMES)
+    figure = diagnose.ladder(fake.ladder(), fake.diagnostics(), NAMES)
     improvement, slope, gain = figure.figure.axes
     assert points(improvement) == list(fake.ladder()["improvement"])
     assert points(slope) == list(fake.ladder()["slope"]) and points(gain) == list(fake.ladder()["gain"])
@@ -246,7 +245,7 @@ def test_the_ladder_has_a_row_a_rung_in_every_panel():
 
 
 def test_dividend_draws_differences_between_policies_for_the_studys_goal_only():
-    figure = diagnosis.dividend(fake.diagnostics(), "Rating", NAMES)
+    figure = diagnose.dividend(fake.diagnostics(), NAMES)
     assert list(figure.data["quantity"].unique()) == [
         "nano - overall_best", "nano - random", "overall_best - random",
     ]  # fmt: skip
@@ -265,9 +264,11 @@ def test_without_a_smallest_gain_there_is_no_line_of_it():
 
 
 def test_the_svg_as_text_is_the_svg_as_file(tmp_path):
-    figure = diagnosis.funnel(fake.diagnostics(), UNIT, NAMES).figure
-    theme.save(figure, tmp_path / "funnel")
-    assert theme.svg(figure) == (tmp_path / "funnel.svg").read_text("utf-8")
+    figure = diagnose.funnel(fake.diagnostics(), NAMES).figure
+    for description in ("", f"{fake.NASTY}\n{fake.JAPANESE}"):
+        theme.save(figure, tmp_path / "funnel", description)
+        text = (tmp_path / "funnel.svg").read_text("utf-8")
+        assert theme.svg(figure, description) == text and theme.described(text) == description
 
 
 @pytest.mark.parametrize(

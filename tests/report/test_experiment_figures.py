@@ -11,7 +11,7 @@ from test_figures import faults, points, written
 import experiment_tables as made
 import report_tables as fake
 from nanotarget.report import figures, theme
-from nanotarget.report.figures import experiment, exploration, participants, study
+from nanotarget.report.figures import calibrate, clean, estimate, explore
 
 NAMES = theme.Names(
     True,
@@ -19,10 +19,12 @@ NAMES = theme.Names(
     {"sign": "Signed", "support": fake.LONG},
     frozenset({"sign"}),
     made.ARMS,
+    analysed="rating",
+    unit="rating points",
 )
 FIGURES = [
     "participants", "design", "imces", "effects", "randomization", "specifications", "bounds", "subgroups",
-    "validation", "dilution", "dose", "targeting", "tail", "dissuasion",
+    "tail", "validation", "dilution", "dose", "targeting", "dissuasion",
 ]  # fmt: skip
 SOURCES = made.sources()
 ONE = {
@@ -32,7 +34,7 @@ ONE = {
 
 
 def drawn_from(sources, names=NAMES) -> dict[str, figures.Drawn]:
-    found = figures.build({"flow": fake.flow(), **sources}, names, profiles=2, analysed="rating")
+    found = fake.drawn({"flow": fake.flow(), **sources}, names)
     del found["flow"]
     return found
 
@@ -152,7 +154,7 @@ def test_participants_are_counted_at_every_stage(drawn):
 
 def test_deliveries_and_checks_that_nobody_logged_are_not_counted():
     table = made.participants(made.people().assign(delivered=pd.NA, passed=pd.NA))
-    shown = said(participants.participants(table, NAMES).figure)
+    shown = said(clean.participants(table, NAMES).figure)
     assert "Received" not in shown and "not logged" not in shown and "check" not in shown
     assert "Randomised: 120" in shown and "Outcome missing" in shown
 
@@ -160,7 +162,7 @@ def test_deliveries_and_checks_that_nobody_logged_are_not_counted():
 def test_people_who_are_in_no_arm_are_not_lost():
     table = SOURCES["participants"]
     table = table[table["stage"] != "excluded"]
-    assert "In no arm: 30" in said(participants.participants(table, NAMES).figure)
+    assert "In no arm: 30" in said(clean.participants(table, NAMES).figure)
 
 
 @pytest.mark.parametrize("arms", [2, 5, 9])
@@ -169,7 +171,7 @@ def test_participants_have_room_for_any_number_of_arms(arms):
     first = SOURCES["participants"]
     one = first[first["arm"] == made.BEST]
     table = pd.concat([first[first["arm"] == "all"], *(one.assign(arm=name) for name in names)])
-    figure = participants.participants(table, theme.Names(True, outcomes=NAMES.outcomes, arms=names)).figure
+    figure = clean.participants(table, theme.Names(True, outcomes=NAMES.outcomes, arms=names)).figure
     assert faults(figure) == []
     assert said(figure).count("Analysed") == arms
 
@@ -230,7 +232,7 @@ def test_many_contrasts_are_shown_three_abreast():
     table = SOURCES["robustness"]
     one = table[(table["contrast"] == table["contrast"].iloc[0]) & (table["outcome"] == "sign")]
     many = pd.concat([one.assign(contrast=f"b{k} - a") for k in range(7)])
-    figure = experiment.specifications(many, NAMES).figure
+    figure = estimate.specifications(many, NAMES).figure
     assert faults(figure) == []
     assert sum(len(points(axes)) for axes in figure.axes) == len(many)
     assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == 1 + 2
@@ -255,7 +257,7 @@ def test_subgroups_show_raw_and_shrunken_estimates_below_each_other(drawn):
     )
     assert points(drawn["subgroups"].figure.axes[0]) == list(pairs)
     raw = fake.subgroups().drop(columns=["shrunken", "shrunken_low", "shrunken_high"])
-    plain = exploration.subgroups(raw, NAMES).figure
+    plain = explore.subgroups(raw, NAMES).figure
     assert "Shrunken" not in said(plain)
 
 
@@ -265,7 +267,7 @@ def test_suppressed_cells_of_validation_show_no_number():
     numbers = ["estimate", "std_error", "conf_low", "conf_high", "n"]
     hidden.loc[rows, numbers] = np.nan
     hidden.loc[rows, "suppressed"] = True
-    assert said(exploration.dilution(hidden, NAMES).figure).count(exploration.HIDDEN) == 4
+    assert said(explore.dilution(hidden, NAMES).figure).count(explore.HIDDEN) == 4
 
 
 def test_dose_shows_the_groups_in_order_with_their_sizes(drawn):
@@ -313,10 +315,10 @@ def test_dissuasion_shows_both_ends_and_says_that_it_is_never_fielded(drawn):
 
 def test_a_single_chart_has_the_width_of_a_column():
     table = SOURCES["validation"]
-    figure = exploration.dose(table[table["outcome"] == "sign"], NAMES).figure
+    figure = explore.dose(table[table["outcome"] == "sign"], NAMES).figure
     assert figure.get_size_inches()[0] == theme.COLUMN_WIDTH and faults(figure) == []
 
 
 def test_a_study_without_an_example_text_shows_its_design():
     table = SOURCES["design"].assign(petition_text=np.nan, example=False)
-    assert faults(study.design(table, NAMES).figure) == []
+    assert faults(calibrate.design(table, NAMES).figure) == []

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 import report_tables as fake
 from nanotarget.report import figures, theme
-from nanotarget.report.figures import experiment, exploration, participants, study
+from nanotarget.report.figures import assign, calibrate, clean, estimate, explore
 
 NAMES = theme.Names(
     True,
@@ -26,8 +26,11 @@ NAMES = theme.Names(
     {"sign": "Signed the petition", "support": fake.LONG},
     frozenset({"sign"}),
     fake.ARMS,
+    analysed="rating",
+    unit="rating points",
 )
 SOURCES = fake.drawable()
+NOT_TESTED = fake.equivalence().iloc[:0]
 DIAGNOSIS = [
     "funnel", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
     "learning",
@@ -37,7 +40,7 @@ FIGURES = ["flow", "amce_rating", *DIAGNOSIS, "petitions", "effects", "subgroups
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, figures.Drawn]:
-    return figures.build(SOURCES, NAMES, profiles=2, analysed="rating")
+    return fake.drawn(SOURCES, NAMES)
 
 
 def drawn_texts(figure) -> list[tuple[Text, object]]:
@@ -80,7 +83,7 @@ def faults(figure) -> list[str]:
 
 def test_every_source_has_its_figure(drawn):
     assert list(drawn) == FIGURES
-    assert list(figures.build({"flow": fake.flow()}, NAMES, profiles=1, analysed="")) == ["flow"]
+    assert list(fake.drawn({"flow": fake.flow()}, NAMES)) == ["flow"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -97,7 +100,7 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
          "n_excluded": 10, "n_after": 999990}
         for arm in ["all", *names]
     ]  # fmt: skip
-    figure = participants.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
+    figure = clean.flow(pd.DataFrame(rows), theme.Names(True, arms=tuple(names))).figure
     assert faults(figure) == []
     shown = " ".join(text for text, _ in written(figure))
     assert all(f"{k}" in shown for k in range(arms)) and "Kept: n = 999,990" in shown
@@ -107,12 +110,12 @@ def test_flow_has_room_for_any_number_of_arms(arms, long):
 def test_ticks_and_numbers_keep_apart_at_any_scale(scale):
     table = fake.effects()
     table[["estimate", "std_error", "conf_low", "conf_high"]] *= scale
-    assert faults(experiment.effects(table, NAMES).figure) == []
+    assert faults(estimate.effects(table, NOT_TESTED, NAMES).figure) == []
 
 
 def test_headings_use_the_room_beside_short_labels():
     short = fake.subgroups().assign(group="g", grouping="a_rather_long_name_of_a_grouping")
-    shown = [text for text, _ in written(exploration.subgroups(short, NAMES).figure)]
+    shown = [text for text, _ in written(explore.subgroups(short, NAMES).figure)]
     assert "nano − best, by" in " ".join(shown)
     assert any("a_rather_long_name_of_a_grouping" in text for text in shown)
 
@@ -127,14 +130,14 @@ def test_texts_of_data_are_shown_verbatim_and_never_as_mathematics(drawn):
 def test_long_labels_and_many_levels_make_the_figure_taller(drawn):
     means = fake.marginal_means()
     short = means[means["attribute"] == "Sector"]
-    small = study.amce(fake.amce(), short, "rating", NAMES).figure.get_size_inches()
+    small = calibrate.amce(fake.amce(), short, NAMES, "rating").figure.get_size_inches()
     large = drawn["amce_rating"].figure.get_size_inches()
     effects = fake.amce()
     effects = effects[effects["attribute"] == "Sector"]
     many, theirs = (
         pd.concat([t.assign(level=t["level"] + f" {k}") for k in range(30)]) for t in (short, effects)
     )
-    huge = study.amce(theirs, many, "rating", NAMES).figure
+    huge = calibrate.amce(theirs, many, NAMES, "rating").figure
     assert small[0] == large[0] == theme.PAGE_WIDTH
     assert small[1] < large[1] < huge.get_size_inches()[1]
     assert faults(huge) == []
@@ -144,7 +147,7 @@ def test_flow_keeps_attrition_apart_from_exclusions():
     rows = [
         ("In the raw file", None, 110, 0),
         ("No consent", "in", 110, 10),
-        (participants.OBSERVED, "y", 100, 3),
+        (clean.OBSERVED, "y", 100, 3),
     ]
     table = pd.DataFrame(
         [
@@ -154,7 +157,7 @@ def test_flow_keeps_attrition_apart_from_exclusions():
             for arm in ("all", "nano", "none")
         ]
     )  # fmt: skip
-    shown = [text for text, _ in written(participants.flow(table, NAMES).figure)]
+    shown = [text for text, _ in written(clean.flow(table, NAMES).figure)]
     assert "Excluded: n = 10" in shown and "n = 100" in shown
     assert "Outcome missing: 3" in shown and "Outcome observed: n = 97" in shown
     assert not any("In the raw file" in text or "none" in text for text in shown)
@@ -180,7 +183,7 @@ def test_amce_of_a_restricted_design_draws_the_estimator_that_allows_for_it():
     restricted = fake.amce(estimator="restricted").assign(estimate=lambda t: t["estimate"] * 2)
     restricted.loc[1, ["estimate", "std_error", "conf_low", "conf_high"]] = float("nan")
     both = pd.concat([fake.amce(), restricted], ignore_index=True)
-    axes = study.amce(both, fake.marginal_means(), "rating", NAMES).figure.axes[0]
+    axes = calibrate.amce(both, fake.marginal_means(), NAMES, "rating").figure.axes[0]
     assert points(axes) == list(restricted["estimate"].dropna())
 
 
@@ -201,7 +204,7 @@ def test_effects_show_every_row_and_the_band_of_the_smallest_effect_only_where_i
     assert "Equivalence test: equivalent" in shown and "Equivalence test (90% interval)" in shown
     data = drawn["effects"].data
     assert list(data.loc[data["estimator"] == "tost", "verdict"]) == list(tests["verdict"])
-    alone = experiment.effects(table, NAMES).figure.axes[0]
+    alone = estimate.effects(table, NOT_TESTED, NAMES).figure.axes[0]
     assert not [p for p in alone.patches if isinstance(p, Rectangle)]
 
 
@@ -209,7 +212,7 @@ def test_what_cannot_be_estimated_leaves_its_row_empty():
     table = fake.effects()
     columns = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df"]
     table.loc[(table.index == 0) | (table["outcome"] == "support"), columns] = float("nan")
-    figure = experiment.effects(table, NAMES).figure
+    figure = estimate.effects(table, NOT_TESTED, NAMES).figure
     sign, support = figure.axes
     assert points(sign) == list(table.loc[table["outcome"] == "sign", "estimate"].dropna())
     assert points(support) == [] and faults(figure) == []
@@ -238,7 +241,7 @@ def test_simulated_data_are_marked_on_every_figure_and_real_ones_on_none(drawn, 
     mark = theme.SIMULATED.upper()
     assert [text for text, _ in written(drawn[name].figure)].count(mark) == 1
     real = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    unmarked = figures.build(SOURCES, real, profiles=2, analysed="rating")
+    unmarked = fake.drawn(SOURCES, real)
     assert mark not in [text for text, _ in written(unmarked[name].figure)]
 
 
@@ -247,7 +250,7 @@ def test_files_are_the_same_bytes_whatever_the_users_settings_are(drawn, tmp_pat
     with matplotlib.rc_context(
         {"svg.fonttype": "none", "savefig.dpi": 50, "font.size": 20, "pdf.fonttype": 3}
     ):
-        theme.save(study.petitions(fake.petitions(), NAMES).figure, tmp_path / "b")
+        theme.save(assign.petitions(fake.petitions(), NAMES).figure, tmp_path / "b")
     for suffix in theme.FORMATS:
         content = (tmp_path / f"a.{suffix}").read_bytes()
         assert content == (tmp_path / f"b.{suffix}").read_bytes()
@@ -268,7 +271,7 @@ def test_neighbouring_colours_differ_in_grey():
     grey = [float(c @ [0.299, 0.587, 0.114]) for c in linear]
     assert min(abs(a - b) for a, b in itertools.pairwise(grey)) > 0.12
     assert len(set(theme.MARKERS)) == len(theme.MARKERS) >= len(theme.PALETTE)
-    assert len(set(experiment.LABELS.values())) == 3
+    assert len(set(estimate.LABELS.values())) == 3
 
 
 @pytest.mark.parametrize("text", [fake.LONG, fake.NASTY, "x" * 300, fake.JAPANESE * 20, "", "a  b"])
@@ -317,11 +320,14 @@ def test_names_come_from_the_config():
         "alpha": 0.1,
         "confidence": 0.8,
         "goal": "dissuade",
+        "analysed": "rating",
+        "profiles": 2,
     }
     names = theme.Names.from_settings(json.loads(json.dumps(settings)))
     assert list(names.ratings) == ["rating", "choice"]
     assert [names.of(o) for o in ("sign", "s", "unknown")] == ["sign", "S", "unknown"]
     assert names.binary == {"sign", "choice"} and names.level == 0.9 and names.confidence == 0.8
-    assert names.goal == "dissuade"
+    assert names.goal == "dissuade" and names.unit == theme.UNITS["rating"]
+    assert names.indifference == {"choice": 0.5}
     empty = settings | {"ratings": None, "outcomes": [], "arms": []}
     assert theme.Names.from_settings(empty).ratings == {}

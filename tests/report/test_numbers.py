@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_tables as fake
-from nanotarget.report import figures, numbers, paper, tables, theme
+from nanotarget.report import catalogue, numbers, paper, tables, theme
 from nanotarget.study import artefacts
 
 NAMES = theme.Names(
@@ -37,7 +37,7 @@ def defined(source: str) -> dict[str, str]:
 
 
 def cells(name: str) -> dict[str, list[str]]:
-    return {column.label: list(column.cells) for column in tables.build(SOURCES, NAMES)[name].columns}
+    return {column.label: list(column.cells) for column in fake.tabulated(SOURCES, NAMES)[name].columns}
 
 
 def test_every_line_defines_one_macro_of_letters():
@@ -173,14 +173,17 @@ def study(project, tmp_path_factory) -> Path:
     """A folder with all that a paper needs, of nasty and of good tables."""
     folder = tmp_path_factory.mktemp("paper")
     sources = SOURCES
-    for name, table in tables.build(sources, NAMES).items():
+    for name, table in fake.tabulated(sources, NAMES).items():
         artefacts.write_text(tables.as_latex(table), folder / "tables" / f"{name}.tex")
-    drawn = figures.build(fake.drawable(), NAMES, profiles=2, analysed="rating")
+    drawn = fake.drawn(fake.drawable(), NAMES)
     for name in ("flow", "amce_rating"):
         theme.save(drawn[name].figure, folder / "figures" / name)
-    shown = {f"figures/{name}.pdf": f"Caption of {fake.NASTY}" for name in ("flow", "amce_rating")}
-    made = sorted(path.relative_to(folder).as_posix() for path in folder.glob("tables/*.tex"))
-    artefacts.write_text(paper.parts(shown, made), folder / "paper_parts.tex")
+    shown = [
+        (replace(exhibit, caption=f"Caption of {fake.NASTY}"), "")
+        for exhibit in catalogue.of_study(sources, NAMES.ratings)
+        if exhibit.kind is catalogue.Kind.TABLE or exhibit.name in drawn.keys() & {"flow", "amce_rating"}
+    ]
+    artefacts.write_text(paper.parts(shown), folder / "paper_parts.tex")
     artefacts.write_text(TEX, folder / "numbers.tex")
     shutil.copy(project / "workflow/nanotarget/report/templates/paper.tex", folder)
     return folder
@@ -210,7 +213,7 @@ def test_the_paper_holds_together_without_an_engine(study):
         "figures/amce_rating.pdf",
     }
     assert all((study / path).is_file() for path in re.findall(r"\\ntFigure\{([^#}]+)\}", source))
-    assert len(re.findall(r"\\begin\{longtable\}", source)) == len(tables.build(SOURCES, NAMES))
+    assert len(re.findall(r"\\begin\{longtable\}", source)) == len(fake.tabulated(SOURCES, NAMES))
     labels = re.findall(r"\\label\{([^}]*)\}", source)
     assert len(labels) == len(set(labels))
 

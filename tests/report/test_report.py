@@ -17,13 +17,21 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
-from nanotarget.report import outline, tables, theme
+from nanotarget.report import catalogue, outline, tables, theme
 from nanotarget.report import page as report
-from nanotarget.report.page import Maker, Material, Origin, Picture
+from nanotarget.report.origins import Maker, Origin
+from nanotarget.report.page import Contents, Picture, Sheet
+from nanotarget.report.tables.diagnose import NEVER_FIELDED
 from nanotarget.study import artefacts
 
 NAMES = theme.Names(
-    True, {"rating": "Rating"}, {"sign": "Signed", "support": "Support"}, frozenset({"sign"}), fake.ARMS
+    True,
+    {"rating": "Rating"},
+    {"sign": "Signed", "support": "Support"},
+    frozenset({"sign"}),
+    fake.ARMS,
+    analysed="rating",
+    unit="rating points",
 )
 DIAGNOSIS = ("calibration", "ladder", "switches", "abundance", "frontier", "learning_curve")
 CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", *DIAGNOSIS, "petitions")
@@ -31,7 +39,10 @@ PICTURES = [
     "funnel", "flow", "amce_rating", "variance", "calibration", "ladder", "switches", "abundance", "dividend",
     "frontier", "learning", "petitions", "effects", "subgroups",
 ]  # fmt: skip
-EXPERIMENT = ("effects", "equivalence", "attrition", "balance", "power", "subgroups")
+EXPERIMENT = (
+    "effects", "equivalence", "sentences", "randomization_inference", "attrition", "balance", "power",
+    "subgroups",
+)  # fmt: skip
 STUDY = {"study": "x", "title": fake.NASTY, "synthetic": True, "root_seed": 42}
 RAW = {"path": "data/<raw>.csv", "sha256": "ab" * 32, "bytes": 12}
 ORIGIN = {
@@ -48,30 +59,39 @@ def origin(name: str, folder: str) -> Origin:
     return Origin(f"{folder}/{name}.csv", Maker(folder, f"workflow/scripts/{folder}.py"), source)
 
 
-def picture(name: str, svg: str = SVG) -> Picture:
+def picture(name: str = "flow", svg: str = SVG) -> Picture:
     described, data = f"Alt of {name} {fake.NASTY}", artefacts.csv_text(NUMBERS)
     return Picture(svg, described, f"Caption of {name}", data, origin(name, "figures"))
 
 
-def material(calibration=True, experiment=True, registered=True, names=NAMES) -> Material:
+def contents(calibration=True, experiment=True, registered=True, names=NAMES, **changed) -> Contents:
     wanted = {"flow", *CALIBRATION * calibration, *EXPERIMENT * experiment}
     wanted |= {"audit"} if calibration and experiment else set()
     wanted |= {"deviations"} if experiment and registered else set()
-    sources = {name: table for name, table in fake.sources().items() if name in wanted}
-    figures = ["flow"] + ["effects", "subgroups"] * experiment
-    figures += [name for name in PICTURES if name not in ("flow", "effects", "subgroups")] * calibration
-    made = tables.build(sources, names)
-    return Material(
+    sources = {name: table for name, table in fake.sources().items() if name in wanted} | changed
+    parts = {"calibration": calibration, "experiment": experiment, "registration": registered}
+    return Contents(
         names=names,
-        has_calibration=calibration,
-        has_experiment=experiment,
-        registered=registered,
-        tables=made,
-        pictures={name: picture(name) for name in figures},
-        origins={name: origin(name, "tables") for name in made},
+        has={part for part, there in parts.items() if there},
+        exhibits=[
+            (exhibit, shown(exhibit, sources, names))
+            for exhibit in catalogue.of_study(sources, names.ratings)
+        ],
         sources=sources,
         verdict=fake.verdict() if calibration else None,
     )
+
+
+def shown(exhibit, sources, names) -> report.Shown:
+    if sentence := exhibit.sentence(sources, names):
+        return sentence
+    if exhibit.kind is catalogue.Kind.FIGURE:
+        return picture(exhibit.name)
+    return Sheet(tables.tabulate(exhibit, sources, names), origin(exhibit.name, "tables"))
+
+
+def of_kind(made: Contents, kind: type) -> list:
+    return [shown for _, shown in made.exhibits if isinstance(shown, kind)]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +107,7 @@ def read_templates(project) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def page(templates) -> str:
-    return report.render(templates, STUDY, material(), ORIGIN)
+    return report.render(templates, STUDY, contents(), ORIGIN)
 
 
 class Reader(HTMLParser):
@@ -159,17 +179,16 @@ def test_headings_are_in_order_and_the_verdict_comes_first(page):
     assert [level for level, _ in headings].count(1) == 1 and headings[0] == (1, fake.NASTY)
     assert all(b - a <= 1 for (a, _), (b, _) in itertools.pairwise(headings))
     assert [text for level, text in headings if level == 2] == [
-        "The answer in short",
-        "Who took part",
-        "What people like in a petition",
-        "Diagnosis: can nano-targeting pay?",
-        "Who gets which petition",
-        "What the experiment found",
-        "Explorations ",
-        "Deviations from the pre-registration",
-        "Where this comes from",
+        "Verdict: the answer in short",
+        "Clean: who took part",
+        "Calibrate: what people like in a petition",
+        "Diagnose: can nano-targeting pay?",
+        "Assign: who gets which petition",
+        "Estimate: what the experiment found",
+        "Explore: what else the data suggest ",
+        "Report: where this comes from",
     ]
-    assert page.index("DO NOT DEPLOY") < page.index("Who took part</h2>")
+    assert page.index("DO NOT DEPLOY") < page.index("Clean: who took part</h2>")
 
 
 def test_every_figure_has_its_alternative_text(page):
@@ -187,32 +206,36 @@ def test_texts_from_data_and_config_are_escaped(page):
 
 def test_explorations_are_marked_and_the_seed_is_named(page):
     text = Reader(page).text
-    assert "Explorations (exploratory)" in text and "Root seed 42" in text and "numpy 2.4" in text
+    assert (
+        "Explore: what else the data suggest (exploratory)" in text
+        and "Root seed 42" in text
+        and "numpy 2.4" in text
+    )
 
 
 def test_simulated_data_have_a_banner_and_real_ones_have_none(page, templates):
     assert 'class="banner"' in page and page.index('class="banner"') < page.index("<h1>")
     names = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    real = report.render(templates, STUDY | {"synthetic": False}, material(names=names), ORIGIN)
+    real = report.render(templates, STUDY | {"synthetic": False}, contents(names=names), ORIGIN)
     assert 'class="banner"' not in real and theme.SIMULATED not in real
 
 
 @pytest.mark.parametrize(
     ("calibration", "experiment", "registered", "sentences"),
     [
-        (True, False, False, {report.NO_EXPERIMENT: 2, report.NO_REGISTRATION: 1}),
-        (True, False, True, {report.NO_EXPERIMENT: 3}),
-        (False, True, False, {report.NO_CALIBRATION: 3, report.NO_REGISTRATION: 1}),
+        (True, False, False, {"experiment": 2}),
+        (True, False, True, {"experiment": 2}),
+        (False, True, False, {"calibration": 3, "registration": 1}),
         (True, True, True, {}),
     ],
 )
 def test_what_a_study_lacks_is_said_in_one_sentence(
     templates, calibration, experiment, registered, sentences
 ):
-    page = report.render(templates, STUDY, material(calibration, experiment, registered), ORIGIN)
+    page = report.render(templates, STUDY, contents(calibration, experiment, registered), ORIGIN)
     reader = Reader(page)
-    for sentence in (report.NO_CALIBRATION, report.NO_EXPERIMENT, report.NO_REGISTRATION):
-        assert reader.text.count(sentence) == sentences.get(sentence, 0)
+    for need, sentence in report.LACKING.items():
+        assert reader.text.count(sentence) == sentences.get(need, 0)
     assert page.count('class="missing"') == sum(sentences.values())
     assert within(reader) <= set(reader.ids)
     assert ("Nano-targeting:" in reader.text) == calibration
@@ -252,7 +275,7 @@ def test_findings_without_a_registration_are_differences_in_means_on_their_own_s
 
 
 def test_the_assignment_counts_distinct_petitions_and_quotes_the_overall_best():
-    assignment = next(s for s in report.sections(material()) if s.key == "assignment")
+    assignment = next(s for s in report.sections(contents()) if s.key == "assign")
     assert assignment.lead == [
         "Random: 40 distinct petitions for 120 people.",
         "Overall best: 1 distinct petition for 120 people.",
@@ -278,19 +301,20 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         from pathlib import Path
         sys.path[:0] = ["tests", "tests/report"]
         import report_tables as fake, test_report as t
-        from nanotarget.report import figures, page as report, tables, theme
+        from nanotarget.report import page as report, tables, theme
         from nanotarget.study import artefacts
         folder = Path(sys.argv[1])
-        drawn = figures.build(fake.drawable(), t.NAMES, profiles=2, analysed="rating")
+        drawn = fake.drawn(fake.drawable(), t.NAMES)
         for name, figure in drawn.items():
-            artefacts.write_text(theme.svg(figure.figure), folder / f"{name}.svg.txt")
+            text = theme.svg(figure.figure, figure.description)
+            artefacts.write_text(text, folder / f"{name}.svg.txt")
             if name in ("amce_rating", "variance", "switches"):
-                theme.save(figure.figure, folder / name)
+                theme.save(figure.figure, folder / name, figure.description)
             artefacts.write_csv(figure.data, folder / f"{name}.csv")
-        for name, table in t.material().tables.items():
-            artefacts.write_text(tables.as_page(table), folder / f"{name}.html")
-            artefacts.write_text(tables.as_latex(table), folder / f"{name}.tex")
-        page = report.render(t.read_templates(Path()), t.STUDY, t.material(), t.ORIGIN)
+        for sheet in t.of_kind(t.contents(), t.Sheet):
+            artefacts.write_text(tables.as_page(sheet.table), folder / f"{sheet.table.name}.html")
+            artefacts.write_text(tables.as_latex(sheet.table), folder / f"{sheet.table.name}.tex")
+        page = report.render(t.read_templates(Path()), t.STUDY, t.contents(), t.ORIGIN)
         artefacts.write_text(page, folder / "report.html")
         """
     )
@@ -311,7 +335,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for folder in (tmp_path / "1", tmp_path / "2")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 14 * 2 + 3 * 3 + 2 * len(material().tables) + 1
+    assert len(digests[0]) == 14 * 2 + 3 * 3 + 2 * len(of_kind(contents(), Sheet)) + 1
 
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():
@@ -321,7 +345,9 @@ def test_the_page_counts_nobody_when_nobody_is_assigned():
 
 def test_the_verdict_comes_first_with_funnel_reasons_advice_and_warnings(page):
     reader = Reader(page)
-    first = reader.text[reader.text.index("The answer in short") : reader.text.index("Who took part", 500)]
+    first = reader.text[
+        reader.text.index("Verdict: the answer in short") : reader.text.index("Exclusions are applied")
+    ]
     said = fake.verdict()
     for sentence in [said["text"], *said["reasons"], *said["advice"], *said["flags"]]:
         assert sentence in first
@@ -350,21 +376,17 @@ def test_the_diagnosis_goes_through_its_stages_in_order(page):
 
 
 def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_fielded(templates):
-    made = material()
-    assert Reader(report.render(templates, STUDY, made, ORIGIN)).text.count(tables.NEVER_FIELDED) == 2
-    others = next(s for s in report.sections(made) if s.key == "diagnosis").parts[-1]
+    made = contents()
+    assert Reader(report.render(templates, STUDY, made, ORIGIN)).text.count(NEVER_FIELDED) == 2
+    others = next(s for s in report.sections(made) if s.key == "diagnose").parts[-1]
     assert others.exploratory and others.lead == [
         "Dissuade, everybody: DO NOT DEPLOY. Dissuasion does not pay either.",
         f"Support, support_group: {fake.NASTY}: DO NOT DEPLOY. No.",
-        tables.NEVER_FIELDED,
+        NEVER_FIELDED,
     ]
-    none = dataclasses.replace(made.tables["diagnostics_groups"], columns=[tables.Column("Stage", [])])
-    alone = dataclasses.replace(
-        made,
-        verdict=fake.verdict() | {"others": []},
-        tables={**made.tables, "diagnostics_groups": none},
-    )
-    assert [p.key for p in next(s for s in report.sections(alone) if s.key == "diagnosis").parts] == [
+    ours = fake.diagnostics().query("goal == 'support' and group == 'all'")
+    alone = dataclasses.replace(contents(diagnostics=ours), verdict=fake.verdict() | {"others": []})
+    assert [p.key for p in next(s for s in report.sections(alone) if s.key == "diagnose").parts] == [
         *theme.STAGES
     ]
 
@@ -372,7 +394,7 @@ def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_field
 def test_a_stage_without_verdict_is_said_not_to_be_evaluated():
     verdict = fake.verdict() | {"stages": {"heterogeneity": "INCONCLUSIVE"}}
     parts = next(
-        s for s in report.sections(dataclasses.replace(material(), verdict=verdict)) if s.key == "diagnosis"
+        s for s in report.sections(dataclasses.replace(contents(), verdict=verdict)) if s.key == "diagnose"
     ).parts
     assert [part.lead[0] for part in parts[:4]] == ["Verdict: INCONCLUSIVE."] + [
         "Verdict: NOT EVALUATED."
@@ -398,8 +420,8 @@ def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_i
         *fake.verdict()["flags"],
     ):
         assert sentence in reader.text
-    assert tables.NEVER_FIELDED not in reader.text
-    assert tables.NEVER_FIELDED in answer(templates, goal="dissuade").text
+    assert NEVER_FIELDED not in reader.text
+    assert NEVER_FIELDED in answer(templates, goal="dissuade").text
 
 
 def test_the_answer_is_one_page_without_network_or_markup_from_data(templates):
@@ -438,18 +460,19 @@ def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
 
 
 def test_every_figure_and_table_carries_its_numbers_and_names_what_made_them(page):
-    made = material()
+    made = contents()
     reader = Reader(page)
     files = [link.split(",")[1] for link in reader.links if link.startswith("data:")]
-    wanted = [picture.data for picture in made.pictures.values()]
-    wanted += [artefacts.csv_text(table.data) for table in made.tables.values()]
+    pictures, sheets = of_kind(made, Picture), of_kind(made, Sheet)
+    wanted = [picture.data for picture in pictures]
+    wanted += [artefacts.csv_text(sheet.table.data) for sheet in sheets]
     assert sorted(base64.b64decode(file).decode() for file in files) == sorted(wanted)
-    for folder, names in (("figures", made.pictures), ("tables", made.tables)):
-        for name in names:
-            assert (
-                f"{folder}/{name}.csv, made by rule {folder} (workflow/scripts/{folder}.py) "
-                f"from stage/{name}.csv (rule stage, workflow/scripts/stage.py)."
-            ) in " ".join(reader.text.split())
+    for exhibit, _ in made.exhibits:
+        assert (
+            f"{exhibit.kind}/{exhibit.name}.csv, made by rule {exhibit.kind} "
+            f"(workflow/scripts/{exhibit.kind}.py) "
+            f"from stage/{exhibit.name}.csv (rule stage, workflow/scripts/stage.py)."
+        ) in " ".join(reader.text.split())
 
 
 def test_the_numbers_of_a_figure_are_a_table_too_and_long_ones_are_cut():
@@ -471,71 +494,49 @@ def test_the_policy_of_a_page_allows_its_own_style_and_script_and_nothing_else(p
         assert rules[rule] == f"'sha256-{digest}'"
 
 
-def test_everything_has_one_place_and_what_nobody_planned_does_not_vanish():
-    made = material()
-    table = made.tables["effects"]
-    for name, source in (("unheard_of", "estimate/unheard_of.csv"), ("stray", "stray.csv")):
-        made = dataclasses.replace(
-            made,
-            tables={**made.tables, name: dataclasses.replace(table, title=f"Table {name}")},
-            origins={**made.origins, name: Origin(f"tables/{name}.csv", RULE, {source: RULE})},
-            pictures={
-                **made.pictures,
-                name: dataclasses.replace(picture(name), origin=Origin(name, RULE, {source: RULE})),
-            },
-        )
-    filled = report.sections(made)
-    shown = [exhibit.title for part in outline_of(filled) for exhibit in (*part.tables, *part.details)]
-    drawn = [picture.description for part in outline_of(filled) for picture in part.pictures]
-    assert sorted(shown) == sorted(table.title for table in made.tables.values())
-    assert sorted([*drawn, made.pictures["funnel"].description]) == sorted(
-        picture.description for picture in made.pictures.values()
-    )
-    by_key = {section.key: section for section in filled}
-    assert by_key["effects"].details[-1].title == "Table unheard_of"
-    assert [exhibit.title for exhibit in by_key[outline.FURTHER].details] == ["Table stray"]
-    assert outline.FURTHER not in {section.key for section in report.sections(material())}
-
-
-RULE = Maker("some_rule", "workflow/scripts/some_rule.py")
-
-
 def outline_of(sections):
     for section in sections:
         yield section
         yield from outline_of(section.parts)
 
 
-REGISTERED_ARTEFACTS = [
-    "effects", "scales", "omnibus", "robustness", "randomization_inference", "randomization_distribution",
-    "equivalence", "sentences", "power", "balance", "attrition", "differential_attrition", "lee_bounds",
-    "ipw", "cace", "checks", "participants", "deviations",
-]  # fmt: skip
-EXPLORED_ARTEFACTS = [
-    "subgroups", "odds_ratios", "mobilisation", "lower_tail", "gate", "projection", "rate",
-    "targeting_curve", "validation", "fairness", "dissuasion",
-]  # fmt: skip
+def test_every_exhibit_stands_in_the_section_that_it_declares_and_only_there():
+    made = contents()
+    anchors = {place: part.key for place, part in outline.places()}
+    standing = {
+        section.key: [*section.pictures, *section.tables, *section.details]
+        for section in outline_of(report.sections(made))
+    }
+    for exhibit, item in made.exhibits:
+        found = [key for key, items in standing.items() if any(item is other for other in items)]
+        assert found == ([] if exhibit.section == catalogue.VERDICT else [anchors[exhibit.section]])
+    places = dict(outline.places())
+    assert {exhibit.section for exhibit in catalogue.CATALOGUE} <= {*places, catalogue.VERDICT}
+    assert [part.key for part in outline.OUTLINE] == [
+        "clean", "calibrate", "diagnose", "assign", "estimate", "explore",
+    ]  # fmt: skip
 
 
-def test_the_outline_claims_every_artefact_of_an_experiment_once():
-    stems = [*REGISTERED_ARTEFACTS, *EXPLORED_ARTEFACTS]
-    places = outline.place({}, dict.fromkeys(stems, ""))
-    assert places[outline.FURTHER].folded == []
-    found = [name for place in places.values() for name in (*place.tables, *place.folded)]
-    assert sorted(found) == sorted(stems)
-    marked = [section for section in outline.OUTLINE if section.exploratory]
-    keys = [part.key for part in outline.every(marked)]
-    assert {name for key in keys for name in places[key].folded} == set(EXPLORED_ARTEFACTS)
+def test_what_has_nothing_to_show_is_one_sentence():
+    made = contents(
+        ladder=fake.ladder().iloc[:0],
+        deviations=fake.deviations().iloc[:0],
+        power=fake.sources()["power"].iloc[:0],
+    )
+    sections = {section.key: section for section in outline_of(report.sections(made))}
+    predictability = sections["predictability"]
+    assert [sentence[:10] for sentence in predictability.silent] == ["No ladder:"]
+    assert len(predictability.pictures) == 1 and not predictability.details
+    assert sections["deviations"].silent == ["No deviation."] and not sections["deviations"].tables
+    assert [sheet.title for sheet in sections["size"].details] == ["Tests and their families"]
 
 
 def test_keys_of_the_outline_are_anchors_of_their_own():
-    keys = [part.key for part in outline.every(outline.OUTLINE)]
+    keys = [part.key for _, part in outline.places()]
     assert len(set(keys)) == len(keys) and not {"answer", "report", "provenance"} & set(keys)
 
 
 def test_explorations_of_a_calibration_alone_are_shown():
-    made = material(experiment=False)
-    pictures = {**made.pictures, "dissuasion": picture("dissuasion")}
-    filled = report.sections(dataclasses.replace(made, pictures=pictures))
+    filled = report.sections(contents(experiment=False, dissuasion=fake.sources()["dissuasion"]))
     explored = next(section for section in filled if section.key == "explore")
     assert not explored.missing and [part.key for part in explored.parts] == ["dissuasion"]

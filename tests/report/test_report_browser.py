@@ -13,8 +13,8 @@ import test_report as made
 from playwright.sync_api import sync_playwright
 
 import report_tables as fake
-from nanotarget.report import figures, theme
 from nanotarget.report import page as report
+from nanotarget.report import theme
 from nanotarget.report.page import Picture
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -27,7 +27,7 @@ PAGES = ("report", "answer")
 def pages(project, tmp_path_factory) -> dict[str, Path]:
     """The report and the answer with everything that a study can have, and real figures."""
     folder = tmp_path_factory.mktemp("pages")
-    drawn = figures.build(fake.drawable(), made.NAMES, profiles=2, analysed="rating")
+    drawn = fake.drawn(fake.drawable(), made.NAMES)
     pictures = {
         name: Picture(
             theme.svg(figure.figure),
@@ -39,9 +39,14 @@ def pages(project, tmp_path_factory) -> dict[str, Path]:
         for name, figure in drawn.items()
     }
     templates = made.read_templates(project)
-    material = dataclasses.replace(made.material(), pictures=pictures)
+    contents = made.contents()
+    exhibits = [
+        (exhibit, pictures[exhibit.name] if isinstance(item, Picture) else item)
+        for exhibit, item in contents.exhibits
+    ]
+    contents = dataclasses.replace(contents, exhibits=exhibits)
     texts = {
-        "report": report.render(templates, made.STUDY, material, made.ORIGIN),
+        "report": report.render(templates, made.STUDY, contents, made.ORIGIN),
         "answer": report.render_answer(templates, fake.NASTY, fake.verdict(), pictures["funnel"]),
     }
     for name, text in texts.items():
@@ -248,14 +253,13 @@ def test_the_keyboard_skips_to_the_report_and_unfolds(visit, pages):
 def sorting(rows: list[list[str]], header: str, numeric: list[bool]) -> str:
     """A table of the report's form inside the page, put there before its script runs."""
     table = report.tables.Table(
-        "t",
-        header,
         [
             report.tables.Column(f"c{k}", [row[k] for row in rows], numeric=numeric[k])
             for k in range(len(numeric))
         ],
         pd.DataFrame(),
         groups=["first"] * 4 + ["second"] * (len(rows) - 4),
+        title=header,
     )
     return report.tables.as_html(table)
 

@@ -10,7 +10,7 @@ import pytest
 
 import report_tables as fake
 from nanotarget.report import tables, theme
-from nanotarget.report.tables import experiment, parts
+from nanotarget.report.tables import calibrate, clean, diagnose, estimate, parts
 
 NAMES = theme.Names(
     True,
@@ -20,7 +20,7 @@ NAMES = theme.Names(
     fake.ARMS,
 )
 SOURCES = fake.sources()
-MADE = tables.build(SOURCES, NAMES)
+MADE = fake.tabulated(SOURCES, NAMES)
 
 
 class Cells(HTMLParser):
@@ -106,13 +106,13 @@ def latex_rows(source: str) -> list[list[str]]:
 def test_a_table_for_every_source():
     assert list(MADE) == [
         "flow", "participants", "design", "amce", "learners", "diagnostics", "diagnostics_attributes",
-        "diagnostics_groups", "ladder", "frontier", "learning_curve", "audit", "balance", "effects",
-        "omnibus", "multiplicity", "equivalence", "power", "scales", "robustness",
-        "randomization_inference", "attrition", "differential_attrition", "lee_bounds", "ipw", "cace",
-        "checks", "subgroups", "odds_ratios", "mobilisation", "validation", "gate", "projection", "rate",
-        "dissuasion", "lower_tail", "fairness", "deviations",
+        "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit", "effects", "equivalence",
+        "power", "multiplicity", "randomization_inference", "scales", "omnibus", "robustness", "attrition",
+        "differential_attrition", "lee_bounds", "ipw", "balance", "cace", "checks", "deviations",
+        "subgroups", "odds_ratios", "mobilisation", "lower_tail", "validation", "gate", "projection",
+        "rate", "dissuasion", "fairness",
     ]  # fmt: skip
-    assert list(tables.build({"flow": fake.flow()}, NAMES)) == ["flow"]
+    assert list(fake.tabulated({"flow": fake.flow()}, NAMES)) == ["flow"]
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -151,7 +151,7 @@ def test_nasty_texts_survive():
 
 def test_control_characters_and_line_breaks_do_not_break_a_row():
     data = pd.DataFrame({"a": ["x\ny", "[z]"], "b": [1, 2]})
-    table = tables.chosen("t", "T", data, NAMES, {"a": "A", "b": "B"})
+    table = tables.Listing({"a": "A", "b": "B"})(data, NAMES)
     assert latex_rows(tables.as_latex(table)) == [["x y", "1"], ["[z]", "2"]]
 
 
@@ -168,7 +168,7 @@ def test_intervals_and_no_stars(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_simulated_data_are_noted_on_every_table_and_real_ones_on_none(name):
-    real = tables.build(SOURCES, theme.Names(False, NAMES.ratings, NAMES.outcomes))[name]
+    real = fake.tabulated(SOURCES, theme.Names(False, NAMES.ratings, NAMES.outcomes))[name]
     for write in (tables.as_page, tables.as_latex):
         assert theme.SIMULATED in write(MADE[name])
         assert theme.SIMULATED not in write(real)
@@ -192,7 +192,7 @@ def test_a_restricted_design_shows_both_estimators_and_what_cannot_be_estimated(
     restricted = fake.amce(estimator="restricted")
     restricted.loc[1, ["estimate", "std_error", "conf_low", "conf_high"]] = float("nan")
     both = pd.concat([fake.amce(), restricted], ignore_index=True)
-    columns = {c.label: c.cells for c in tables.amce(both, fake.marginal_means(), NAMES).columns}
+    columns = {c.label: c.cells for c in calibrate.amce(both, fake.marginal_means(), NAMES).columns}
     assert columns["Estimator"] == ["Main effects"] * 9 + ["Restricted design"] * 9
     assert columns["AMCE"][9] == "reference" and columns["AMCE"][10] == "–"
 
@@ -204,14 +204,14 @@ def test_two_outcomes_are_told_apart_in_the_headings():
             [fake.marginal_means(), fake.marginal_means("choice")], ignore_index=True
         ),
     }
-    groups = list(dict.fromkeys(tables.build(both, NAMES)["amce"].groups))
+    groups = list(dict.fromkeys(fake.tabulated(both, NAMES)["amce"].groups))
     assert groups[0] == "Rating: Sector" and groups[3] == "choice: Sector" and len(groups) == 6
 
 
 def test_effects_carry_label_and_deviation():
     table = fake.effects()
     table.loc[0, "deviation"] = "D1; D2"
-    labels = tables.effects(table, NAMES).columns[-1].cells
+    labels = estimate.effects(table, SOURCES["randomization_inference"], NAMES).columns[-1].cells
     assert labels[:3] == ["confirmatory (deviates: D1; D2)", "secondary", "confirmatory"]
     assert MADE["effects"].columns[4].cells[0] == "<0.001"
 
@@ -224,14 +224,14 @@ def test_suppressed_cells_show_no_number():
 
 def test_groups_stay_together_even_when_rows_come_mixed():
     mixed = fake.flow().sample(frac=1, random_state=1)
-    groups = tables.flow(mixed, NAMES).groups
+    groups = clean.flow(mixed, NAMES).groups
     assert len(list(dict.fromkeys(groups))) == sum(
         a != b for a, b in zip(groups, [None, *groups], strict=False)
     )
 
 
 def test_an_empty_table_says_so():
-    empty = tables.deviations(fake.deviations().iloc[:0])
+    empty = estimate.deviations(fake.deviations().iloc[:0], NAMES)
     assert len(empty) == 0 and empty.notes == ["No deviation."]
     assert Cells(tables.as_page(empty)).open == []
     assert latex_rows(tables.as_latex(empty)) == []
@@ -240,7 +240,7 @@ def test_an_empty_table_says_so():
 @pytest.mark.parametrize("name", [name for name in MADE if name != "deviations"])
 def test_a_source_without_rows_makes_a_table_without_rows(name):
     sources = {source: table.iloc[:0] for source, table in SOURCES.items()}
-    table = tables.build(sources, NAMES)[name]
+    table = fake.tabulated(sources, NAMES)[name]
     assert len(table) == 0
     assert latex_rows(tables.as_latex(table)) == [] and Cells(tables.as_page(table)).open == []
 
@@ -250,7 +250,7 @@ def test_chosen_columns_show_each_kind_of_number_in_its_way():
         {"outcome": ["sign"], "chi2_p": [1e-5], "n": [1234.0], "share": [0.12345], "ok": [True]}
     )
     columns = {"share": "Share", "n": "People", "chi2_p": "p", "ok": "Fine"}
-    made = tables.chosen("t", "T", table, NAMES, columns, "outcome")
+    made = tables.Listing(columns, "outcome")(table, NAMES)
     assert [(c.label, c.cells[0]) for c in made.columns] == [
         ("Share", "0.123"),
         ("People", "1,234"),
@@ -268,7 +268,7 @@ def test_equivalence_says_its_bound_and_its_level():
 
 def test_a_single_row_is_a_table_too():
     # Two arms and one outcome: pandas names a group after a list of one by a tuple.
-    table = tables.effects(fake.effects().iloc[:1], NAMES)
+    table = estimate.effects(fake.effects().iloc[:1], SOURCES["randomization_inference"], NAMES)
     assert len(table) == 1
 
 
@@ -289,7 +289,7 @@ def test_the_diagnosis_shows_what_a_reader_needs_and_holds_everything():
     assert [v for v in shown["Verdict"] if v] == ["INCONCLUSIVE", "FAIL", "FAIL", "FAIL"]
     heterogeneity = shown["Quantity"].index(deciding[0])
     assert shown["Ceiling on the gain"][heterogeneity] == "0.120"
-    assert shown[tables.BOUNDS][heterogeneity] == "[0.050, 0.210]"
+    assert shown[diagnose.BOUNDS][heterogeneity] == "[0.050, 0.210]"
     assert shown["Ceiling on the gain"].count("") == len(table) - 4
     # The gain in all its estimators, other contrasts in one, no value of a policy, no attribute.
     assert sum(q.startswith("Nano − Overall best") for q in shown["Quantity"]) == 3
@@ -310,8 +310,8 @@ def test_the_diagnosis_by_attribute_has_a_row_an_attribute():
 @pytest.mark.parametrize("name", ["A: b", "a - b", "a x b", "line\nbreak"])
 def test_an_attribute_may_be_called_as_it_likes(name):
     table = fake.diagnostics({name: ["x"], "B": ["y"]})
-    assert tables.diagnostics_attributes(table, NAMES).columns[0].cells == [name, "B"]
-    assert not any(name in q for q in tables.diagnostics(table, NAMES).columns[0].cells)
+    assert diagnose.diagnostics_attributes(table, NAMES).columns[0].cells == [name, "B"]
+    assert not any(name in q for q in diagnose.diagnostics(table, NAMES).columns[0].cells)
 
 
 def test_other_goals_and_groups_are_apart_and_exploratory():
@@ -319,13 +319,13 @@ def test_other_goals_and_groups_are_apart_and_exploratory():
     assert list(dict.fromkeys(table.groups)) == [
         "Dissuade, everybody", f"Support, support_group: {fake.NASTY}",
     ]  # fmt: skip
-    assert "exploratory" in table.title and tables.NEVER_FIELDED in table.notes
+    assert "exploratory" in table.title and diagnose.NEVER_FIELDED in table.notes
     assert cells(table)["Verdict"] == ["INCONCLUSIVE", "FAIL", "FAIL", "FAIL"] * 2
     only = fake.diagnostics().query("goal == 'support'")
-    assert tables.NEVER_FIELDED not in tables.diagnostics_groups(only, NAMES).notes
+    assert diagnose.NEVER_FIELDED not in diagnose.diagnostics_groups(only, NAMES).notes
     dissuading = theme.Names(False, goal="dissuade")
-    assert tables.NEVER_FIELDED in tables.diagnostics(fake.diagnostics(), dissuading).notes
-    assert len(tables.diagnostics(fake.diagnostics(), dissuading)) == 4
+    assert diagnose.NEVER_FIELDED in diagnose.diagnostics(fake.diagnostics(), dissuading).notes
+    assert len(diagnose.diagnostics(fake.diagnostics(), dissuading)) == 4
 
 
 def test_endlessly_many_respondents_are_told_from_an_unknown_number():
@@ -336,13 +336,13 @@ def test_endlessly_many_respondents_are_told_from_an_unknown_number():
 
 def test_ladder_and_frontier_show_gains_with_their_bounds():
     ladder = cells(MADE["ladder"])
-    assert ladder["Gain"][1] == "0.010" and ladder[tables.BOUNDS][1] == "[−0.023, 0.043]"
+    assert ladder["Gain"][1] == "0.010" and ladder[diagnose.BOUNDS][1] == "[−0.023, 0.043]"
     assert (
         ladder["Share predictable"][3] == "30%" and ladder["Looks at"][-1] == "12 covariates and own answers"
     )
     assert ladder["Improvement (SE)"][1] == "0.0020 (0.0015)"
     frontier = cells(MADE["frontier"])
-    assert frontier["Petitions"][-1] == "20" and frontier[tables.BOUNDS][1] == "[−0.031, 0.051]"
+    assert frontier["Petitions"][-1] == "20" and frontier[diagnose.BOUNDS][1] == "[−0.031, 0.051]"
 
 
 def test_a_missing_number_says_why_in_a_footnote():
@@ -379,7 +379,7 @@ def test_holm_thresholds_follow_the_order_of_the_p_values():
     table = fake.effects()
     table.loc[:, "family"] = "main family"
     table = table[:4].assign(p_value=[0.2, 0.001, 0.04, float("nan")])
-    made = experiment.multiplicity(table, NAMES)
+    made = estimate.multiplicity(table, NAMES)
     shown = cells(made)
     assert list(made.groups) == ["main family"] * 3
     assert shown["p"] == ["0.001", "0.040", "0.200"]

@@ -13,7 +13,7 @@ import yaml
 from nanotarget.study.config import ColumnValues, ExclusionConfig, Study
 from nanotarget.study.fields import Section
 from nanotarget.study.preregistration import Analysis, Registration
-from nanotarget.study.reference import Origin, list_of_artefacts, put_between, reference
+from nanotarget.study.reference import put_between, reference
 from running import copy_project
 
 PAGES = {"config": Study, "preregistration": Registration}
@@ -116,19 +116,6 @@ def test_texts_cannot_break_out_of_their_cell():
     assert "<img" not in page
 
 
-def test_an_artefact_is_listed_with_all_that_made_it():
-    page = list_of_artefacts(
-        [
-            Origin("figures/a", ("draw", "draw.py"), {"x/1.csv": ("r", "s.py"), "x/2.csv": ("r", "s.py")}),
-            Origin("tables/b", ("write", "write.py"), {}),
-        ]
-    )
-    assert page.splitlines()[2:] == [
-        "| `figures/a` | draw, `draw.py` | `x/1.csv`, `x/2.csv` | r, `s.py` |",
-        "| `tables/b` | write, `write.py` | all that the rule reads |  |",
-    ]
-
-
 def test_only_what_stands_between_the_markers_is_replaced():
     marked = "before\n<!-- begin n (made by `make docs`) -->\nold\n<!-- end n -->\nafter\n"
     once = put_between(marked, "n", "new\n")
@@ -153,16 +140,12 @@ def test_what_is_committed_is_what_is_written(project, tmp_path):
 
 def test_a_new_key_and_a_new_artefact_make_the_pages_stale(project, tmp_path):
     folder = copy_project(project, tmp_path / "project")
-    model, rule = folder / "workflow/nanotarget/study/config.py", folder / "workflow/rules/simulate.smk"
+    model = folder / "workflow/nanotarget/study/config.py"
     model.write_text(model.read_text("utf-8").replace("Title for people", "Title for all"), "utf-8")
-    text = rule.read_text("utf-8")
-    rule.write_text(
-        text.replace(
-            'calibration="<results>/sim',
-            'drawn="<results>/figures/x.svg",\n        calibration="<results>/sim',
-        ),
-        "utf-8",
-    )
+    catalogue = folder / "workflow/nanotarget/report/catalogue.py"
+    text = catalogue.read_text("utf-8")
+    first = "CATALOGUE: tuple[Exhibit, ...] = (\n"
+    catalogue.write_text(text.replace(first, f'{first}    figure("x", "clean", "X", ("flow",)),\n'), "utf-8")
     result = check(folder)
     assert result.returncode == 1, result.stdout + result.stderr
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == [

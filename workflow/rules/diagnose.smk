@@ -158,12 +158,11 @@ rule answer:
     input:
         diagnostics=rules.diagnostics.output.diagnostics,
         verdict=rules.diagnostics.output.verdict,
-        caption=os.path.relpath(TEMPLATES / "funnel.rst"),
         templates=[
             os.path.relpath(TEMPLATES / "answer.html.j2"),
             *PAGE_PARTS,
         ],
-        library=library("answer.py"),
+        library=library("answer.py", "nanotarget.report.figures.diagnose"),
     output:
         "<results>/diagnose/answer.html",
     log:

@@ -26,12 +26,16 @@ def imported(file):
     return files
 
 
-def library(script):
+def library(script, *modules):
     """Library files that a script imports, directly or not (paths relative to the project).
 
     Declared as inputs, because Snakemake does not notice a changed import by itself.
+    `modules` are those that it imports by their names.
     """
-    files, todo = set(), [WORKFLOW / "scripts" / script]
+    files = {
+        WORKFLOW.joinpath(*module.split(".")).with_suffix(".py") for module in modules
+    }
+    todo = [WORKFLOW / "scripts" / script, *files]
     while todo:
         new = imported(todo.pop()) - files
         files |= new
@@ -43,6 +47,15 @@ def maker(name):
     """Which rule and script the pages name as those that made something."""
     script = os.path.basename(str(getattr(rules, name).rule.script))
     return {"rule": name, "script": f"workflow/scripts/{script}"}
+
+
+def makers():
+    """Rules so far that leave artefacts, in the order of the data flow."""
+    return [
+        made
+        for made in workflow.rules
+        if made.script and not any("temp" in file.flags for file in made.output)
+    ]
 
 
 # What the pages of HTML include.

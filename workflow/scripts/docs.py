@@ -15,18 +15,11 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
 from nanotarget.report.numbers import documentation
-from nanotarget.report.tables.study import VIEWS
+from nanotarget.report.origins import Maker, list_of_exhibits, origin
 from nanotarget.study.artefacts import write_text
 from nanotarget.study.config import Study
 from nanotarget.study.preregistration import Registration
-from nanotarget.study.reference import (
-    Origin,
-    json_schema,
-    list_of_artefacts,
-    put_between,
-    reference,
-    simplified,
-)
+from nanotarget.study.reference import json_schema, put_between, reference, simplified
 
 MODELS = {"config": Study, "preregistration": Registration}
 INTRODUCTION = """{about}
@@ -71,24 +64,15 @@ def origins(config):
             )._workflow
     results = Path("results") / config["study"]
     makers = {
-        Path(str(output)).relative_to(results).as_posix(): (rule.name, Path(rule.script).name)
+        Path(str(output)).relative_to(results).as_posix(): Maker(rule.name, rule.script)
         for rule in workflow.rules
         for output in rule.output
+        if rule.script
     }
-    tidy = {name: path.replace("<results>/", "") for name, path in workflow.globals["SOURCES"].items()}
-    drawn = {name: sources for name, (sources, _) in workflow.globals["FIGURES"].items()}
-    found = []
-    for path, maker in makers.items():
-        name, folder = Path(path).stem, Path(path).parent.name
-        if path in (f"figures/{name}.svg", f"tables/{name}.tex"):
-            shown = drawn[name] if folder == "figures" and name in drawn else sources_of_table(name, tidy)
-            found.append(Origin(f"{folder}/{name}", maker, {tidy[s]: makers[tidy[s]] for s in shown}))
-    return found
-
-
-def sources_of_table(name, tidy):
-    """Return the source that a table shows."""
-    return [source for source in [VIEWS.get(name, name)] if source in tidy]
+    tidy = {
+        stem: Path(path).relative_to(results).as_posix() for stem, path in workflow.globals["TIDY"].items()
+    }
+    return [origin(exhibit, tidy, makers) for exhibit in workflow.globals["EXHIBITS"]]
 
 
 def written():
@@ -99,12 +83,12 @@ def written():
         introduction = INTRODUCTION.format(about=about, model=MODELS[page].__name__, page=page)
         texts[Path("docs") / f"{page}.md"] = reference(simplified(schema), introduction)
         texts[Path("docs") / f"{page}.schema.json"] = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
-    found = {origin.name: origin for config in studies("config.yaml") for origin in origins(config)}
-    ordered = sorted(found.values(), key=lambda origin: origin.name.split("/")[0])
+    found = {made.file: made for config in studies("config.yaml") for made in origins(config)}
+    ordered = sorted(found.values(), key=lambda made: Path(made.file).parent)
     texts[Path("docs") / "numbers.md"] = documentation()
     readme = Path("README.md")
     texts[readme] = put_between(
-        readme.read_text(encoding="utf-8"), "figures and tables", list_of_artefacts(ordered)
+        readme.read_text(encoding="utf-8"), "figures and tables", list_of_exhibits(ordered)
     )
     return texts
 

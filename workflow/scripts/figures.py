@@ -1,34 +1,29 @@
-"""Draw every figure of a study: PDF, SVG, PNG and the tidy data behind it."""
+"""Draw figures of a study: PDF, SVG, PNG and the tidy data behind each."""
 
 from pathlib import Path
 
-from nanotarget.report import theme
-from nanotarget.report.figures import build
+from nanotarget.report import catalogue, theme
+from nanotarget.report.figures import draw
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
 
 
-def draw(sources, descriptions, settings, profiles, analysed):
-    """Write the figures beside `descriptions`, which holds their alternative texts."""
-    folder = Path(descriptions).parent
-    drawn = build(
-        {name: artefacts.read_csv(path) for name, path in sources.items()},
-        theme.Names.from_settings(settings),
-        profiles=profiles,
-        analysed=analysed,
-    )
-    for name, figure in drawn.items():
-        theme.save(figure.figure, folder / name)
-        artefacts.write_csv(figure.data, folder / f"{name}.csv")
-    artefacts.write_json({name: figure.description for name, figure in drawn.items()}, descriptions)
+def draw_figures(sources, folder, settings, wanted):
+    """Write the figures of these names into a folder; an SVG holds its alternative text."""
+    names = theme.Names.from_settings(settings)
+    tables = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    for exhibit in catalogue.of_study(tables, names.ratings):
+        if exhibit.kind is catalogue.Kind.FIGURE and exhibit.name in wanted:
+            drawn = draw(exhibit, tables, names)
+            theme.save(drawn.figure, folder / exhibit.name, drawn.description)
+            artefacts.write_csv(drawn.data, folder / f"{exhibit.name}.csv")
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        draw(
+        draw_figures(
             {name: path for name, path in snakemake.input.items() if name != "library"},
-            snakemake.output.descriptions,
+            Path(snakemake.output[0]).parent,
             snakemake.params.names,
-            snakemake.params.profiles,
-            snakemake.params.analysed,
+            snakemake.params.figures,
         )

@@ -2,67 +2,46 @@
 
 from pathlib import Path
 
-from nanotarget.report import tables
-from nanotarget.report.page import Maker, Material, Origin, Picture, render
-from nanotarget.report.theme import Names
+from nanotarget.report import catalogue
+from nanotarget.report.origins import Maker, origin
+from nanotarget.report.page import Contents, Picture, Sheet, render
+from nanotarget.report.tables import tabulate
+from nanotarget.report.theme import Names, described
 from nanotarget.study import artefacts, provenance
 from nanotarget.study.problems import reporting
 
 
-def write_report(inputs, sources, output, study, settings, parts, makers, drawn):
-    """Fill the template with tables, figures, verdict and provenance.
-
-    A figure `amce_rating` has the caption `amce_rating.rst`, or else `amce.rst`; a table
-    `diagnostics_groups` shows the source of that name, or else `diagnostics`, or else one that it does
-    not name.
-    """
+def write_report(inputs, sources, output, study, params):
+    """Fill the template with the exhibits of the study, the verdict and the provenance."""
     results = Path(output).parent
-    names = Names.from_settings(settings)
+    names = Names.from_settings(params["names"])
     tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
-    made = tables.build(tidy, names)
-    makers = {path: Maker(**maker) for path, maker in makers.items()}
-
-    def origin(file, shown):
-        return Origin(
-            file,
-            makers[str(results / file)],
-            {Path(sources[name]).relative_to(results).as_posix(): makers[sources[name]] for name in shown},
-        )
-
-    descriptions = artefacts.read_json(inputs["descriptions"])
-    captions = {
-        Path(path).stem: " ".join(Path(path).read_text("utf-8").split()) for path in inputs["captions"]
+    paths = {name: Path(path).relative_to(results).as_posix() for name, path in sources.items()}
+    makers = {
+        Path(path).relative_to(results).as_posix(): Maker(**maker) for path, maker in params["makers"].items()
     }
-    pictures = {
-        path.stem: Picture(
-            path.read_text("utf-8"),
-            descriptions[path.stem],
-            captions.get(path.stem) or captions[path.stem.split("_")[0]],
-            path.with_suffix(".csv").read_text("utf-8"),
-            origin(f"figures/{path.stem}.csv", drawn[path.stem]),
-        )
-        for path in map(Path, inputs["pictures"])
-    }
-    material = Material(
+
+    def shown(exhibit):
+        if sentence := exhibit.sentence(tidy, names):
+            return sentence
+        made_from = origin(exhibit, paths, makers)
+        if exhibit.kind is catalogue.Kind.TABLE:
+            return Sheet(tabulate(exhibit, tidy, names), made_from)
+        stem = results / exhibit.kind / exhibit.name
+        svg, data = (stem.with_suffix(suffix).read_text("utf-8") for suffix in (".svg", ".csv"))
+        return Picture(svg, described(svg), exhibit.caption, data, made_from)
+
+    contents = Contents(
         names=names,
-        has_calibration="calibration" in parts,
-        has_experiment="experiment" in parts,
-        registered=study["preregistration"] is not None,
-        tables=made,
-        pictures=pictures,
-        origins={
-            name: origin(
-                f"tables/{name}.csv",
-                [source for source in (name, name.split("_")[0]) if source in sources][:1],
-            )
-            for name in made
-        },
+        has=params["has"],
+        exhibits=[(exhibit, shown(exhibit)) for exhibit in catalogue.of_study(tidy, names.ratings)],
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
     )
     listed = [
-        {**row, "path": Path(row["path"]).relative_to(results).as_posix(), **vars(makers[row["path"]])}
-        for row in provenance.fingerprints(sources.values())
+        {**row, "path": paths[name], **vars(makers[paths[name]])}
+        for name, path in sorted(sources.items(), key=lambda item: item[1])
+        for row in provenance.fingerprints([path])
     ]
     came_from = {
         "packages": provenance.packages(),
@@ -70,30 +49,18 @@ def write_report(inputs, sources, output, study, settings, parts, makers, drawn)
         "artefacts": listed,
     }
     templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs["templates"]}
-    artefacts.write_text(render(templates, study, material, came_from), output)
+    artefacts.write_text(render(templates, study, contents, came_from), output)
 
 
-OTHER_INPUTS = (
-    "descriptions",
-    "captions",
-    "pictures",
-    "numbers",
-    "verdict",
-    "files",
-    "templates",
-    "library",
-)
+OTHER_INPUTS = ("figures", "verdict", "files", "templates", "library")
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        found = dict(snakemake.input.items())
+        given = dict(snakemake.input.items())
         write_report(
-            found,
-            {name: path for name, path in found.items() if name not in OTHER_INPUTS},
+            given,
+            {name: path for name, path in given.items() if name not in OTHER_INPUTS},
             snakemake.output[0],
             snakemake.params.study,
-            snakemake.params.names,
-            snakemake.params.parts,
-            snakemake.params.makers,
-            snakemake.params.drawn,
+            {key: snakemake.params[key] for key in ("names", "has", "makers")},
         )

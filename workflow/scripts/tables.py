@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from nanotarget.report.tables import as_latex, as_page, build
+from nanotarget.report import catalogue
+from nanotarget.report.tables import as_latex, as_page, tabulate
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
@@ -10,13 +11,14 @@ from nanotarget.study.problems import reporting
 
 def write_tables(sources, folder, settings):
     """Write the tables whose sources are there into a folder."""
-    made = build(
-        {name: artefacts.read_csv(path) for name, path in sources.items()}, Names.from_settings(settings)
-    )
-    for name, table in made.items():
-        artefacts.write_csv(table.data, folder / f"{name}.csv")
-        artefacts.write_text(as_latex(table), folder / f"{name}.tex")
-        artefacts.write_text(as_page(table), folder / f"{name}.html")
+    names = Names.from_settings(settings)
+    tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    for exhibit in catalogue.of_study(tidy, names.ratings):
+        if exhibit.kind is catalogue.Kind.TABLE:
+            table = tabulate(exhibit, tidy, names)
+            artefacts.write_csv(table.data, folder / f"{table.name}.csv")
+            artefacts.write_text(as_latex(table), folder / f"{table.name}.tex")
+            artefacts.write_text(as_page(table), folder / f"{table.name}.html")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from nanotarget.clean import contracts
 from nanotarget.clean.blocks import read_blocks, read_clusters
 from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, opted_out
+from nanotarget.clean.flow import OBSERVED
 from nanotarget.clean.outcomes import read_outcome
 from nanotarget.clean.people import People, Sample, check_left, check_unique, one_per_row, read_table
 from nanotarget.clean.quality import experiment_quality
@@ -67,7 +68,7 @@ def read_experiment(
     contracts.experiment(arms, covariates, config.outcomes, design).validate(respondents, lazy=True)
     answering = people
     if outcomes:
-        answering = people.without("Outcome observed", f"{config.outcomes[0].name} is missing", ~observed)
+        answering = people.without(OBSERVED, f"{config.outcomes[0].name} is missing", ~observed)
     return Sample(
         respondents,
         answering.flow("experiment", _by_arm(everyone, config)),

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from nanotarget.clean.flow import EVERYBODY, OBSERVED
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
-
-OBSERVED = "Outcome observed"  # the step of clean/flow.csv that is attrition, not an exclusion
-EVERYBODY = "all"
 
 
 def participant_flow(trial: Trial, flow: pd.DataFrame) -> pd.DataFrame:

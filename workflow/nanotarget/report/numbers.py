@@ -16,16 +16,16 @@ from typing import Any
 
 import pandas as pd
 
+from nanotarget.clean.flow import OBSERVED
 from nanotarget.estimate import pairs
 from nanotarget.report import theme
 from nanotarget.report.tables import SIMULATED_NOTE, latex
-from nanotarget.report.tables.calibration import ceilings, headlines
+from nanotarget.report.tables.diagnose import ceilings, headlines
 from nanotarget.report.tables.parts import decimals, estimates, share
 from nanotarget.report.theme import Names
 from nanotarget.study.preregistration import contrast_name
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-OBSERVED = "Outcome observed"  # the step of clean/flow.csv that is no exclusion
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Pages without network: the report, the verdict first, and the answer for who decides.
 
-`outline` says what stands in which section of the report; one whose inputs do not exist is left out with
-one sentence that says why. Figures and tables carry their numbers with them and name what made them.
+Every exhibit stands in the section that the catalogue names; a section whose inputs do not exist is left out
+with one sentence that says why. Figures and tables carry their numbers with them and name what made them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -22,15 +21,19 @@ import pandas as pd
 from markupsafe import Markup
 
 from nanotarget.report import outline, tables, theme
-from nanotarget.report.outline import Part, Place
+from nanotarget.report.catalogue import VERDICT, Exhibit
+from nanotarget.report.origins import Origin
+from nanotarget.report.outline import Part
 from nanotarget.report.tables import Column, Table
+from nanotarget.report.tables.diagnose import NEVER_FIELDED
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 
-NO_CALIBRATION = "This study has no calibration survey, so there is nothing to show here."
-NO_EXPERIMENT = "This study has no experiment, so there is nothing to show here."
-
-NO_REGISTRATION = "This study has no pre-registration, so there is nothing to deviate from."
+LACKING = {
+    "calibration": "This study has no calibration survey, so there is nothing to show here.",
+    "experiment": "This study has no experiment, so there is nothing to show here.",
+    "registration": "This study has no pre-registration, so there is nothing to deviate from.",
+}
 NOTHING_HERE = "The config asks for nothing of this kind, or the data do not allow it."
 
 LABELS_MEAN = (
@@ -44,7 +47,10 @@ OVERALL = {
     "COLLECT MORE": "Not known yet: these data do not decide.",
 }
 BINDING = {
-    "heterogeneity": "People differ too little in what moves them: even a mind-reader could not gain enough.",
+    "heterogeneity": (
+        "People differ too little in what moves them: even an oracle that knows everybody's tastes could "
+        "not gain enough."
+    ),
     "predictability": "What is known about people does not reveal who prefers what.",
     "crossover": "People differ, but not reproducibly in which petition is best for them.",
     "dividend": "What could be gained is not gained once the rule meets people it has not seen.",
@@ -56,39 +62,6 @@ NO_LABELS = "Without a pre-registration every estimate is exploratory."
 
 # Rows of a figure's data that the page shows; the data themselves are there whole.
 SHOWN_ROWS = 100
-
-
-@dataclass(frozen=True)
-class Maker:
-    """A rule of the workflow and the script that it runs."""
-
-    rule: str
-    script: str
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a figure or table comes from.
-
-    Attributes:
-        file: its numbers, below the folder of the results.
-        maker: what made it.
-        sources: artefacts that it shows (paths below the results) -> what made them.
-    """
-
-    file: str
-    maker: Maker
-    sources: Mapping[str, Maker] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Name of the file with the numbers."""
-        return PurePath(self.file).name
-
-    @property
-    def stage(self) -> str:
-        """Folder of the results in which the first artefact lies that it shows, "" if none is known."""
-        return next((path.split("/")[0] for path in self.sources if "/" in path), "")
 
 
 @dataclass(frozen=True)
@@ -132,32 +105,52 @@ class Picture:
         columns = [_numbers(frame[name][:SHOWN_ROWS]) for name in frame]
         notes = [] if len(frame) <= SHOWN_ROWS else [f"The first {SHOWN_ROWS} of {len(frame)} rows."]
         title = f"Numbers in {self.origin.file}"
-        return Markup(tables.as_html(Table(self.origin.name, title, columns, frame, notes=notes)))
+        return Markup(tables.as_html(Table(columns, frame, notes=notes, title=title)))
 
 
 @dataclass(frozen=True)
-class Exhibit:
-    """A table as the report shows it: title, HTML, data URI of the unrounded numbers, where it comes from."""
+class Sheet:
+    """A table as the report shows it.
 
-    title: str
-    markup: Markup
-    download: str
+    Attributes:
+        table: as `tables.tabulate` makes it.
+        origin: where it comes from.
+    """
+
+    table: Table
     origin: Origin
+
+    @property
+    def title(self) -> str:
+        """Its title."""
+        return self.table.title
+
+    @property
+    def markup(self) -> Markup:
+        """The table as HTML."""
+        return Markup(tables.as_html(self.table))
+
+    @property
+    def download(self) -> str:
+        """Data URI of the unrounded numbers."""
+        return data_uri("text/csv", artefacts.csv_text(self.table.data))
 
 
 @dataclass(frozen=True)
 class Section:
     """One part of the report, filled; with `missing` set it is one sentence and nothing else.
 
-    Tables that repeat a figure's numbers or give background go into `details`, folded up.
+    `silent` are the sentences of exhibits that have nothing to show. Tables that repeat a figure's numbers or
+    give background go into `details`, folded up.
     """
 
     key: str
     title: str
     lead: Sequence[str] = ()
+    silent: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
-    tables: Sequence[Exhibit] = ()
-    details: Sequence[Exhibit] = ()
+    tables: Sequence[Sheet] = ()
+    details: Sequence[Sheet] = ()
     quote: str = ""
     missing: str = ""
     exploratory: bool = False
@@ -166,32 +159,39 @@ class Section:
     @property
     def empty(self) -> bool:
         """Whether there is nothing in it that the study itself has made."""
-        return not (self.pictures or self.tables or self.details or self.quote or self.parts)
+        own = self.silent or self.pictures or self.tables or self.details or self.quote
+        return not own and all(part.missing for part in self.parts)
+
+
+# What the report shows of an exhibit: it, or the sentence that stands in its place.
+Shown = Picture | Sheet | str
 
 
 @dataclass(frozen=True)
-class Material:
+class Contents:
     """What the report is made of.
 
     Attributes:
         names: labels.
-        has_calibration, has_experiment, registered: which parts the study has.
-        tables: by name, from `tables.build`.
-        pictures: by figure name.
-        origins: table name -> where it comes from.
+        has: which of calibration, experiment and registration the study has.
+        exhibits: of the catalogue, each with what is shown of it, in the order of the catalogue.
         sources: tidy tables that sentences quote (effects, petitions).
         verdict: diagnose/verdict.json, or None.
     """
 
     names: Names
-    has_calibration: bool
-    has_experiment: bool
-    registered: bool
-    tables: Mapping[str, Table]
-    pictures: Mapping[str, Picture]
-    origins: Mapping[str, Origin]
+    has: Collection[str]
+    exhibits: Sequence[tuple[Exhibit, Shown]]
     sources: Mapping[str, pd.DataFrame]
     verdict: Mapping[str, Any] | None
+
+    def at(self, place: str) -> list[tuple[Exhibit, Shown]]:
+        """Return the exhibits of a place in the report; of tables only those that have rows."""
+        return [
+            (exhibit, shown)
+            for exhibit, shown in self.exhibits
+            if exhibit.section == place and not (isinstance(shown, Sheet) and not len(shown.table))
+        ]
 
 
 def data_uri(kind: str, text: str) -> str:
@@ -256,55 +256,44 @@ def _finding(row: Mapping[str, Any], names: Names, test: Mapping[str, Any] | Non
     )
 
 
-def sections(material: Material) -> list[Section]:
+def sections(contents: Contents) -> list[Section]:
     """Return the sections of the report in their order, filled as `outline` plans them."""
-    places = outline.place(
-        {name: picture.origin.stage for name, picture in material.pictures.items()},
-        {
-            name: material.origins[name].stage
-            for name, table in material.tables.items()
-            if len(table) or name in outline.SHOWN_EMPTY
-        },
-    )
-    said = spoken(material)
-    filled = [_filled(part, places, said, material) for part in outline.OUTLINE]
-    return [section for section in filled if section.key != outline.FURTHER or not section.empty]
+    said = spoken(contents)
+    return [_filled(part, part.key, said, contents) for part in outline.OUTLINE]
 
 
-def _filled(
-    part: Part, places: Mapping[str, Place], said: Mapping[str, Sequence[str]], material: Material
-) -> Section:
-    place = places[part.key]
-    parts = [_filled(inner, places, said, material) for inner in part.parts]
-    verdict = _stage_verdict(part.key, material.verdict)
+def _filled(part: Part, place: str, said: Mapping[str, Sequence[str]], contents: Contents) -> Section:
+    parts = [_filled(inner, f"{place}/{inner.key}", said, contents) for inner in part.parts]
+    verdict = _stage_verdict(part.key, contents.verdict)
+    found = contents.at(place)
+    sheets = [(exhibit.folded, shown) for exhibit, shown in found if isinstance(shown, Sheet)]
     section = Section(
         part.key,
         part.title,
         [*verdict, *part.lead, *said.get(part.key, ())],
-        [material.pictures[name] for name in place.figures],
-        [_exhibit(name, material) for name in place.tables],
-        [_exhibit(name, material) for name in place.folded],
-        quote=_assigned(material.sources.get("petitions"))[1] if part.key == "assignment" else "",
+        list(dict.fromkeys(shown for _, shown in found if isinstance(shown, str))),
+        [shown for _, shown in found if isinstance(shown, Picture)],
+        [sheet for folded, sheet in sheets if not folded],
+        [sheet for folded, sheet in sheets if folded],
+        quote=_assigned(contents.sources.get("petitions"))[1] if place == "assign" else "",
         exploratory=part.exploratory,
-        parts=[inner for inner in parts if not inner.empty or _stage_verdict(inner.key, material.verdict)],
+        parts=[
+            inner
+            for inner in parts
+            if not inner.empty or inner.missing or _stage_verdict(inner.key, contents.verdict)
+        ],
     )
-    return dataclasses.replace(section, missing=_why(part, material)) if section.empty else section
+    if not section.empty:
+        return section
+    return dataclasses.replace(section, missing=_why(part, contents, is_section=place == part.key))
 
 
-def _why(part: Part, material: Material) -> str:
-    """Say why a part is empty."""
-    has = {
-        "calibration": (material.has_calibration, NO_CALIBRATION),
-        "experiment": (material.has_experiment, NO_EXPERIMENT),
-        "registration": (material.registered, NO_REGISTRATION),
-    }
-    return next((sentence for met, sentence in (has[need] for need in part.needs) if not met), NOTHING_HERE)
-
-
-def _exhibit(name: str, material: Material) -> Exhibit:
-    table = material.tables[name]
-    download = data_uri("text/csv", artefacts.csv_text(table.data))
-    return Exhibit(table.title, Markup(tables.as_html(table)), download, material.origins[name])
+def _why(part: Part, contents: Contents, is_section: bool) -> str:
+    """Say why a part is empty; of a part within a section only if the study lacks what it needs."""
+    lacking = [need for need in part.needs if need not in contents.has]
+    if lacking:
+        return LACKING[lacking[0]]
+    return NOTHING_HERE if is_section else ""
 
 
 def _stage_verdict(key: str, verdict: Mapping[str, Any] | None) -> list[str]:
@@ -314,18 +303,18 @@ def _stage_verdict(key: str, verdict: Mapping[str, Any] | None) -> list[str]:
     return [f"Verdict: {verdict['stages'].get(key, 'NOT EVALUATED')}."]
 
 
-def spoken(material: Material) -> dict[str, list[str]]:
+def spoken(contents: Contents) -> dict[str, list[str]]:
     """Return the sentences that depend on the study: key of a part -> what it says of itself."""
-    assigned, _ = _assigned(material.sources.get("petitions"))
+    sources, verdict = contents.sources, contents.verdict
     return {
-        "assignment": [
-            *assigned,
-            *_against_noise(material.sources.get("concentration")),
-            *_certainty(material.sources.get("uncertainty")),
+        "assign": [
+            *_assigned(sources.get("petitions"))[0],
+            *_against_noise(sources.get("concentration")),
+            *_certainty(sources.get("uncertainty")),
         ],
-        "effects": [LABELS_MEAN if material.registered else NO_LABELS],
-        "explore": [HIDDEN] if "subgroups" in material.tables else [],
-        outline.OTHERS: [] if material.verdict is None else _others(material.verdict["others"]),
+        "estimate": [LABELS_MEAN if "registration" in contents.has else NO_LABELS],
+        "explore": [HIDDEN] if "subgroups" in sources else [],
+        outline.OTHERS: [] if verdict is None else _others(verdict["others"]),
     }
 
 
@@ -336,7 +325,7 @@ def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{other['overall']}. {other['text']}"
         for other in verdicts
     ]
-    return sentences + [tables.NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
+    return sentences + [NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
 
 
 def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -406,7 +395,7 @@ def _against_noise(table: pd.DataFrame | None) -> list[str]:
     span = low if low == high else f"{low} to {high}"
     noun = "petition" if high == "1" else "petitions"
     return [
-        f"With what nano looks at dealt anew at random, {theme.count(len(distinct))} times, it gave {span} "
+        f"With the covariates randomly permuted, {theme.count(len(distinct))} times, nano gave {span} "
         f"distinct {noun}: what it finds in noise."
     ]
 
@@ -420,9 +409,9 @@ def _certainty(table: pd.DataFrame | None) -> list[str]:
         theme.percent(round(found[name], 2)) for name in ("p_overall_best", "p_nano_best", "coverage")
     )
     return [
-        f"The learner holds the overall-best petition for a person's best with a probability of {best} "
+        f"According to the learner the overall-best petition is a person's best with a probability of {best} "
         f"on average, and her nano petition with {nano}, among {theme.count(int(found['candidates']))} "
-        f"candidates that hold {coverage} of all best petitions."
+        f"candidates that contain {coverage} of all best petitions."
     ]
 
 
@@ -437,7 +426,7 @@ def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
 
 
 def render(
-    templates: Mapping[str, str], study: Mapping[str, Any], material: Material, provenance: Mapping[str, Any]
+    templates: Mapping[str, str], study: Mapping[str, Any], contents: Contents, provenance: Mapping[str, Any]
 ) -> str:
     """Fill the report.
 
@@ -445,30 +434,31 @@ def render(
         templates: sources by file name: report.html.j2 and what it includes, style.css and page.js;
             every value is escaped unless it is `Markup`.
         study: study, title, synthetic, root_seed.
-        material: what `sections` shows.
+        contents: what `sections` shows.
         provenance: packages (name -> version), inputs (path, sha256, bytes of the files from outside),
             artefacts (path, sha256, bytes, rule, script of those that the page shows).
     """
-    effects = material.sources.get("effects")
+    effects, verdict = contents.sources.get("effects"), contents.verdict
+    funnels = [shown for _, shown in contents.at(VERDICT) if isinstance(shown, Picture)]
     return (
         _environment(templates)
         .get_template("report.html.j2")
         .render(
             **_embedded(templates),
             study=study,
-            verdict=material.verdict,
+            verdict=verdict,
             stages=theme.STAGES,
-            facts=[] if material.verdict is None else facts(material.verdict),
-            funnel=material.pictures.get("funnel"),
-            never_fielded=tables.NEVER_FIELDED,
+            facts=[] if verdict is None else facts(verdict),
+            funnel=funnels[0] if funnels else None,
+            never_fielded=NEVER_FIELDED,
             findings=[]
             if effects is None or effects.empty
-            else findings(effects, material.names, material.sources.get("equivalence")),
-            sections=sections(material),
+            else findings(effects, contents.names, contents.sources.get("equivalence")),
+            sections=sections(contents),
             packages=provenance["packages"],
             files=[
-                _listed("inputs", "Files that were read", provenance["inputs"], {"path": "File"} | CHECKED),
-                _listed("artefacts", "What this page shows", provenance["artefacts"], MADE_BY | CHECKED),
+                _listed("Files that were read", provenance["inputs"], {"path": "File"} | CHECKED),
+                _listed("What this page shows", provenance["artefacts"], MADE_BY | CHECKED),
             ],
         )
     )
@@ -478,13 +468,13 @@ MADE_BY = {"path": "File", "rule": "Rule", "script": "Script"}
 CHECKED = {"bytes": "Bytes", "sha256": "SHA-256"}
 
 
-def _listed(name: str, title: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Markup:
+def _listed(title: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Markup:
     """Files with their checksums as a table."""
     columns = [
         Column(label, [str(row[key]) for row in rows], numeric=key == "bytes")
         for key, label in labels.items()
     ]
-    return Markup(tables.as_html(Table(name, title, columns, pd.DataFrame(rows))))
+    return Markup(tables.as_html(Table(columns, pd.DataFrame(rows), title=title)))
 
 
 def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
@@ -521,6 +511,6 @@ def render_answer(
             stages=theme.STAGES,
             facts=facts(verdict),
             funnel=funnel,
-            never_fielded=tables.NEVER_FIELDED,
+            never_fielded=NEVER_FIELDED,
         )
     )

@@ -6,9 +6,11 @@ numbers does not pay for it.
 
 from __future__ import annotations
 
+import html
 import io
 import logging
 import math
+import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -192,6 +194,9 @@ class Names:
         level: of the experiment's intervals (1 - alpha).
         confidence: level of the diagnosis' intervals.
         goal: what the diagnosis speaks of first: support or dissuade.
+        analysed: calibration outcome that the diagnosis is about.
+        unit: of it, in words.
+        indifference: calibration outcome -> its mean if nobody prefers anything, where that is known.
     """
 
     synthetic: bool
@@ -202,6 +207,9 @@ class Names:
     level: float = 0.95
     confidence: float = 0.95
     goal: str = "support"
+    analysed: str = ""
+    unit: str = ""
+    indifference: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Names:
@@ -209,7 +217,8 @@ class Names:
 
         Args:
             settings: synthetic, ratings (calibration.outcomes or None), outcomes and arms (of the
-                experiment, or empty), alpha (estimate), confidence and goal (diagnose).
+                experiment, or empty), alpha (estimate), confidence and goal (diagnose), analysed (the
+                calibration outcome) and profiles (a task).
         """
         calibration = CalibrationOutcomes.model_validate(settings["ratings"]) if settings["ratings"] else None
         outcomes = OutcomeConfig.validate_list(settings["outcomes"])
@@ -223,6 +232,9 @@ class Names:
             level=1 - settings["alpha"],
             confidence=settings["confidence"],
             goal=settings["goal"],
+            analysed=settings["analysed"],
+            unit=UNITS.get(settings["analysed"], ""),
+            indifference={"choice": 1 / settings["profiles"]} if settings["profiles"] > 1 else {},
         )
 
     def of(self, outcome: str) -> str:
@@ -380,8 +392,10 @@ def without_glyph(texts: Iterable[str]) -> list[str]:
     return sorted({c for text in texts for c in text if ord(c) not in _charmap() and not c.isspace()})
 
 
-def save(figure: Figure, stem: str | Path) -> None:
+def save(figure: Figure, stem: str | Path, description: str = "") -> None:
     """Write <stem>.pdf, .svg and .png (300 dpi) with the same bytes on every run.
+
+    The SVG holds its alternative text (`described`).
 
     The font covers Latin, Greek, Cyrillic and more, but no Chinese, Japanese or Korean. A figure
     with characters that it lacks keeps its SVG text as text, so that the reader's own fonts show
@@ -397,15 +411,25 @@ def save(figure: Figure, stem: str | Path) -> None:
     with drawing(), _glyphs(lacking):
         for suffix in FORMATS:
             with replacing(f"{stem}.{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
+                figure.savefig(temporary, format=suffix, metadata=_metadata(suffix, description))
 
 
-def svg(figure: Figure) -> str:
+def svg(figure: Figure, description: str = "") -> str:
     """Return the SVG that `save` writes, as text."""
     buffer = io.BytesIO()
     with drawing(), _glyphs(_lacking(figure)):
-        figure.savefig(buffer, format="svg", metadata=METADATA["svg"])
+        figure.savefig(buffer, format="svg", metadata=_metadata("svg", description))
     return buffer.getvalue().decode("utf-8")
+
+
+def _metadata(suffix: str, description: str) -> dict[str, Any]:
+    return METADATA[suffix] | ({"Description": description} if suffix == "svg" and description else {})
+
+
+def described(svg: str) -> str:
+    """Return the alternative text that `save` left in an SVG, empty if there is none."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", svg, re.DOTALL)
+    return html.unescape(found[1]) if found else ""
 
 
 def _lacking(figure: Figure) -> list[str]:

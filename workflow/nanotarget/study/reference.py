@@ -1,11 +1,10 @@
-"""Pages written from what the project knows of itself: the keys of a model, the origin of an artefact."""
+"""Pages written from what the project knows of itself: the keys of a model."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -172,37 +171,6 @@ def cell(text: str) -> str:
 def capitalised(text: str) -> str:
     """Return a text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a figure or table comes from.
-
-    Attributes:
-        name: path in the results folder without suffix, e.g. "figures/funnel".
-        maker: rule and script that write it.
-        sources: tidy tables whose numbers it shows, paths in the results folder, each with rule and script.
-    """
-
-    name: str
-    maker: tuple[str, str]
-    sources: Mapping[str, tuple[str, str]]
-
-
-def list_of_artefacts(origins: Iterable[Origin]) -> str:
-    """Write the figures and tables of a study with the rules and scripts that make them and their numbers."""
-    head = "| figure or table | rule, script | shows the numbers of | rule, script |\n|---|---|---|---|\n"
-    rows = []
-    for origin in origins:
-        makers = dict.fromkeys(written_maker(*maker) for maker in origin.sources.values())
-        shown = ", ".join(code(path) for path in origin.sources) or "all that the rule reads"
-        rows.append(f"| `{origin.name}` | {written_maker(*origin.maker)} | {shown} | {'; '.join(makers)} |\n")
-    return head + "".join(rows)
-
-
-def written_maker(rule: str, script: str) -> str:
-    """Write rule and script."""
-    return f"{rule}, `{script}`"
 
 
 def put_between(text: str, name: str, content: str) -> str:

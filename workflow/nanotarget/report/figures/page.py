@@ -636,12 +636,12 @@ def spread_over(ranks: np.ndarray) -> list[int]:
     return [int(i) - 1 for i in wanted]
 
 
-def empty(reason: str, table: pd.DataFrame, names: Names) -> Drawn:
+def sentence(text: str, names: Names) -> Figure:
     """Return a figure that says in words why there is nothing to draw."""
     with theme.drawing():
         canvas = Canvas(theme.COLUMN_WIDTH, names)
-        lines = theme.wrap(reason, canvas.width - 2 * MARGIN)
+        lines = theme.wrap(text, canvas.width - 2 * MARGIN)
         top = canvas.room(LINE * len(lines) + MARGIN)
         figure = canvas.figure()
         write_lines(figure, MARGIN, top, lines, colour=theme.MUTED)
-        return Drawn(figure, table, reason)
+        return figure

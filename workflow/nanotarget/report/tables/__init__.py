@@ -1,40 +1,46 @@
 """Tidy tables to tables for people: HTML and LaTeX (booktabs) with the same cells, and CSV.
 
-`parts` says what a table consists of and how numbers are rounded, `writing` prints it; `participants`,
-`calibration`, `experiment` and `exploratory` make the tables, `study` all of them.
+A module a stage; its functions, one a table of the catalogue, take tidy tables and labels and return a
+`Table`. `parts` says what a table consists of and how numbers are rounded, `writing` prints it.
 """
 
-from nanotarget.report.tables.calibration import (
-    BOUNDS,
-    NEVER_FIELDED,
-    amce,
-    diagnostics,
-    diagnostics_attributes,
-    diagnostics_groups,
-)
-from nanotarget.report.tables.experiment import effects
-from nanotarget.report.tables.participants import flow
-from nanotarget.report.tables.parts import Column, Table, chosen
-from nanotarget.report.tables.study import SIMULATED_NOTE, build, deviations
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from nanotarget.report import theme
+from nanotarget.report.catalogue import Exhibit
+from nanotarget.report.tables.parts import Column, Estimates, Listing, Table
 from nanotarget.report.tables.writing import as_html, as_latex, as_page, latex
+from nanotarget.report.theme import Names
 
 __all__ = [
-    "BOUNDS",
-    "NEVER_FIELDED",
     "SIMULATED_NOTE",
     "Column",
+    "Estimates",
+    "Listing",
     "Table",
-    "amce",
     "as_html",
     "as_latex",
     "as_page",
-    "build",
-    "chosen",
-    "deviations",
-    "diagnostics",
-    "diagnostics_attributes",
-    "diagnostics_groups",
-    "effects",
-    "flow",
     "latex",
+    "tabulate",
 ]
+
+SIMULATED_NOTE = f"{theme.SIMULATED}: made by a generator with known truth, not measured on people."
+
+
+def tabulate(exhibit: Exhibit, tables: Mapping[str, pd.DataFrame], names: Names) -> Table:
+    """Make a table of the catalogue, with a note if the data are simulated.
+
+    Args:
+        exhibit: the table.
+        tables: tidy tables by stem, at least those that it draws from.
+        names: labels.
+    """
+    made: Table = exhibit.make(tables, names)
+    notes = [*made.notes, *([SIMULATED_NOTE] if names.synthetic else [])]
+    return replace(made, notes=notes, title=exhibit.caption, name=exhibit.name)

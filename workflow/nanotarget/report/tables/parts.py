@@ -6,8 +6,9 @@ Intervals instead of stars.
 from __future__ import annotations
 
 import string
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -44,20 +45,20 @@ class Table:
     """A table for people.
 
     Attributes:
-        name: file stem.
-        title: one line.
         columns: at least one, all of the same length.
         data: the tidy numbers behind it, unrounded, written as CSV.
         groups: a heading a row (printed when it changes), or empty.
         notes: sentences under the table.
+        title: one line.
+        name: file stem.
     """
 
-    name: str
-    title: str
     columns: Sequence[Column]
     data: pd.DataFrame
     groups: Sequence[str] = ()
     notes: Sequence[str] = ()
+    title: str = ""
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.columns[0].cells)
@@ -241,73 +242,70 @@ def _shown(
     return Column(label, [theme.number(value, digits) for value in values], numeric=True)
 
 
-def chosen(
-    name: str,
-    title: str,
-    table: pd.DataFrame,
-    names: Names,
-    columns: Shown,
-    group: str = "",
-    notes: Sequence[str] = (),
-) -> Table:
-    """Show some columns of a tidy table without estimates.
+@dataclass(frozen=True)
+class Listing:
+    """Some columns of a tidy table without estimates, as a function of the table and the labels.
 
-    Args:
-        name, title, notes: of the table.
-        table: tidy.
-        names: labels.
+    Attributes:
         columns: as in `shown`.
         group: column whose values become headings, if any.
+        notes: of the table.
     """
-    marks, extra = footnotes(texts(table, "note")) if "note" in table else ((), [])
-    first, *others = shown(table, columns, names)
-    if marks:
-        cells = [cell + mark for cell, mark in zip(first.cells, marks, strict=True)]
-        first = Column(first.label, cells, first.numeric, first.wide)
-    groups = labelled(table, group, names) if group else ()
-    return Table(name, title, [first, *others], table, groups, [*notes, *extra])
+
+    columns: Shown
+    group: str = ""
+    notes: Sequence[str] = ()
+
+    def __call__(self, table: pd.DataFrame, names: Names) -> Table:
+        marks, extra = footnotes(texts(table, "note")) if "note" in table else ((), [])
+        first, *others = shown(table, self.columns, names)
+        if marks:
+            cells = [cell + mark for cell, mark in zip(first.cells, marks, strict=True)]
+            first = replace(first, cells=cells)
+        groups = labelled(table, self.group, names) if self.group else ()
+        return Table([first, *others], table, groups, [*self.notes, *extra])
 
 
-def estimated(
-    name: str,
-    title: str,
-    table: pd.DataFrame,
-    names: Names,
-    keys: Shown,
-    beside: Shown,
-    group: Sequence[str] = ("outcome",),
-    alike: Sequence[str] = (),
-    notes: Sequence[str] = (),
-    level: float | None = None,
-) -> Table:
-    """Show a tidy table of estimates: what is estimated, estimate and interval, and what stands beside them.
+@dataclass(frozen=True)
+class Estimates:
+    """A tidy table of estimates, as a function of the table and the labels.
 
-    Notes of rows (why there is no number, what is assumed) become footnotes; suppressed rows say so.
+    It shows what is estimated, estimate and interval, and what stands beside them. Notes of rows (why there
+    is no number, what is assumed) become footnotes; suppressed rows say so.
 
-    Args:
-        name, title, notes: of the table.
-        table: with estimate, std_error, conf_low and conf_high.
-        names: labels.
+    Attributes:
         keys, beside: as in `shown`, left and right of the estimate.
         group: columns whose labels make the headings.
         alike: columns in which rows agree that are rounded alike; by default `group`.
-        level: of the intervals; by default the experiment's.
+        notes: of the table.
+        level: of the intervals, by the labels; by default the experiment's.
     """
-    table, groups = together(table, headings(table, group, names))
-    precision = list(table[list(alike or group)].astype("str").itertuples(index=False, name=None))
-    places = decimals(table, precision)
-    estimate, interval = estimates(table, precision, level or names.level)
-    hidden = list(table["suppressed"].astype("bool")) if "suppressed" in table else [False] * len(table)
-    marks, extra = footnotes(texts(table, "note")) if "note" in table else ([""] * len(table), [])
-    cells = [
-        "suppressed" if hide else cell + mark
-        for hide, cell, mark in zip(hidden, estimate.cells, marks, strict=True)
-    ]
-    columns = [
-        *shown(table, keys, names, places),
-        Column(estimate.label, cells, numeric=True),
-        interval,
-        *shown(table, beside, names, places),
-    ]
-    all_notes = [*notes, *([SUPPRESSED] if any(hidden) else []), *extra]
-    return Table(name, title, columns, table, groups, all_notes)
+
+    keys: Shown
+    beside: Shown
+    group: Sequence[str] = ("outcome",)
+    alike: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    level: Callable[[Names], float] = attrgetter("level")
+
+    def __call__(self, table: pd.DataFrame, names: Names) -> Table:
+        """Show a table with estimate, std_error, conf_low and conf_high."""
+        table, groups = together(table, headings(table, self.group, names))
+        precision = list(
+            table[list(self.alike or self.group)].astype("str").itertuples(index=False, name=None)
+        )
+        places = decimals(table, precision)
+        estimate, interval = estimates(table, precision, self.level(names))
+        hidden = list(table["suppressed"].astype("bool")) if "suppressed" in table else [False] * len(table)
+        marks, extra = footnotes(texts(table, "note")) if "note" in table else ([""] * len(table), [])
+        cells = [
+            "suppressed" if hide else cell + mark
+            for hide, cell, mark in zip(hidden, estimate.cells, marks, strict=True)
+        ]
+        columns = [
+            *shown(table, self.keys, names, places),
+            replace(estimate, cells=cells),
+            interval,
+            *shown(table, self.beside, names, places),
+        ]
+        return Table(columns, table, groups, [*self.notes, *([SUPPRESSED] if any(hidden) else []), *extra])

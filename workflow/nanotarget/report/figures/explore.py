@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.report import theme
-from nanotarget.report.figures.experiment import difference_axis
+from nanotarget.report.figures.estimate import difference_axis
 from nanotarget.report.figures.page import (
     DASHED,
     Block,
@@ -19,7 +19,6 @@ from nanotarget.report.figures.page import (
     Plot,
     Point,
     Row,
-    empty,
     forest,
     grid,
 )
@@ -29,10 +28,6 @@ BLUE, ORANGE, SKY = "#0072B2", "#E69F00", "#56B4E9"
 HIDDEN = "too few people to show"
 SHRUNKEN = ("shrunken", "shrunken_low", "shrunken_high")
 PREDICTED = ("predicted", "predicted_low", "predicted_high")
-NOT_COMPARED = "Nothing to show: nano and overall-best are not compared in the experiment."
-NO_DISSUASION = "Nothing to show: the study has no table of dissuasion."
-NO_TAIL = "Nothing to show: the experiment has no outcomes."
-NO_GROUPS = "Nothing to show: the config names no subgroups."
 
 
 def subgroups(table: pd.DataFrame, names: Names) -> Drawn:
@@ -42,8 +37,6 @@ def subgroups(table: pd.DataFrame, names: Names) -> Drawn:
         table: explore/subgroups.csv.
         names: labels.
     """
-    if table.empty:
-        return empty(NO_GROUPS, table, names)
     blocks = []
     shrunken = "shrunken" in table and table["shrunken"].notna().any()
     for outcome, group in table.groupby("outcome", sort=False):
@@ -84,8 +77,6 @@ def dilution(table: pd.DataFrame, names: Names) -> Drawn:
         names: labels.
     """
     table = table[table["estimator"] == "dilution"].reset_index(drop=True)
-    if table.empty:
-        return empty(NOT_COMPARED, table, names)
     labels = {
         ("effect", "all"): "Everybody",
         ("effect", "divergent"): "Whose petitions differ",
@@ -129,8 +120,6 @@ def dose(table: pd.DataFrame, names: Names) -> Drawn:
         names: labels.
     """
     table = table[table["estimator"] == "dose"].reset_index(drop=True)
-    if table.empty:
-        return empty(NOT_COMPARED, table, names)
     plots, described = [], []
     for (outcome, contrast), group in table.groupby(["outcome", "contrast"], sort=False):
         points = group[group["quantity"] == "effect"]
@@ -192,8 +181,6 @@ def validation(table: pd.DataFrame, names: Names) -> Drawn:
         names: labels.
     """
     table = table[table["estimator"] == "validation"].reset_index(drop=True)
-    if table.empty:
-        return empty(NOT_COMPARED, table, names)
     blocks, described = [], []
     for (outcome, contrast), group in table.groupby(["outcome", "contrast"], sort=False):
         found = {row["quantity"]: row for _, row in group.iterrows()}
@@ -253,11 +240,6 @@ def targeting(curve: pd.DataFrame, rate: pd.DataFrame, names: Names) -> Drawn:
         rate: explore/rate.csv, for the area under each curve.
         names: labels.
     """
-    if curve.empty:
-        return empty(NOT_COMPARED, curve, names)
-    if curve["estimate"].isna().all():
-        notes = dict.fromkeys(curve["note"].dropna())
-        return empty(f"No curve: {'; '.join(notes) or 'nothing could be estimated'}.", curve, names)
     areas = {(r["outcome"], r["contrast"]): r for _, r in rate[rate["target"] == "AUTOC"].iterrows()}
     sections, described = [], []
     for outcome, group in curve.groupby("outcome", sort=False):
@@ -321,19 +303,15 @@ ENDS = {
 }
 
 
-def dissuasion(table: pd.DataFrame, outcome: str, names: Names) -> Drawn:
+def dissuasion(table: pd.DataFrame, names: Names) -> Drawn:
     """Draw what nano-targeting could do at either end: to support, and against it.
 
     Args:
         table: explore/dissuasion.csv.
-        outcome: the calibration outcome in whose units it speaks.
-        names: labels.
+        names: labels, unit.
     """
     found = table[table["estimate"].notna()]
-    if found.empty:
-        return empty(NO_DISSUASION, table, names)
-    unit = theme.UNITS.get(outcome, outcome)
-    blocks = list(_ends(found, unit))
+    blocks = list(_ends(found, names.unit))
     for low, high, title, axis in (
         ("bottom gap", "top gap", "Gaps between the outermost levels and their neighbours", "Gap"),
         ("ceiling below", "ceiling above", "What a mind-reader could gain at either end", "Ceiling"),
@@ -350,7 +328,7 @@ def dissuasion(table: pd.DataFrame, outcome: str, names: Names) -> Drawn:
                 ]
                 rows.append(Row(str(attribute) or "All attributes", points[0], second=points[1]))
         if rows:
-            blocks.append(Block(rows, (Panel(f"{axis} ({unit})", 0.0),), title))
+            blocks.append(Block(rows, (Panel(f"{axis} ({names.unit})", 0.0),), title))
     level = theme.percent(names.confidence)
     keys = [
         Key("Upper end: support", *ABOVE),
@@ -399,8 +377,6 @@ def tail(table: pd.DataFrame, names: Names) -> Drawn:
         table: explore/lower_tail.csv.
         names: labels.
     """
-    if table.empty:
-        return empty(NO_TAIL, table, names)
     blocks = []
     for outcome, group in table.groupby("outcome", sort=False):
         refused = group["quantity"].str.startswith("share")

@@ -1,12 +1,10 @@
-"""Figures of the petitions: the design, what people like of them, and who gets which."""
+"""Figures of the calibration: the design of the petitions, and what people like in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -24,20 +22,14 @@ from nanotarget.report.figures.page import (
     Panel,
     Point,
     Row,
-    chart,
     draw_legend,
-    empty,
     forest,
-    log_counts,
     paint_legend,
-    spread_over,
     write,
     write_lines,
 )
 from nanotarget.report.theme import LINE, Names
 
-NO_IMCES = "No individual effects: the learner gives none."
-NO_DESIGN = "No design: the study has no petitions of attributes and levels."
 INSIDE = 0.1  # between the frame of the example and its text
 
 
@@ -48,8 +40,6 @@ def design(table: pd.DataFrame, names: Names) -> Drawn:
         table: the design at a glance, `design.overview`.
         names: whether to mark the figure as simulated.
     """
-    if table.empty:
-        return empty(NO_DESIGN, table, names)
     shown = table["example"].astype(bool)
     texts = table.loc[shown, "petition_text"].dropna()
     text = str(texts.iloc[0]) if len(texts) else ""
@@ -173,16 +163,13 @@ def _frame(figure: Figure, place: tuple[float, float, float, float]) -> None:
     )
 
 
-def imces(table: pd.DataFrame, outcome: str, names: Names) -> Drawn:
+def imces(table: pd.DataFrame, names: Names) -> Drawn:
     """Draw how the predicted effects of each level are spread over respondents.
 
     Args:
         table: calibrate/imces.csv, `imce.distribution`.
-        outcome: the calibration outcome in whose units the effects are.
-        names: labels.
+        names: labels, unit of the effects.
     """
-    if table.empty:
-        return empty(NO_IMCES, table, names)
     rows = []
     for attribute, levels in table.groupby("attribute", sort=False):
         rows.append(Row(str(attribute), head=True))
@@ -192,14 +179,13 @@ def imces(table: pd.DataFrame, outcome: str, names: Names) -> Drawn:
             positive, certain = row["share_positive"], row["share_above"] + row["share_below"]
             text = f"{theme.whole_percent(positive)} / {theme.whole_percent(certain)}"
             rows.append(Row(str(row["level"]), (point,), text, bars=(box,)))
-    unit = theme.UNITS.get(outcome, outcome)
     level = theme.percent(names.confidence)
     keys = [
         Key("Middle half of the respondents, median", "|", theme.BAND, box=True),
         Key("5th to 95th percentile", "", line="-"),
         Key(f"Right: share with a positive effect / with a {level} interval that leaves out zero", ""),
     ]
-    panel = Panel(f"Effect against the reference level, predicted for each respondent ({unit})", 0.0)
+    panel = Panel(f"Effect against the reference level, predicted for each respondent ({names.unit})", 0.0)
     spread = table.loc[(table["q95"] - table["q05"]).idxmax()]
     description = (
         f"Predicted effects of {len(table)} levels on {theme.count(table['n'].max())} respondents. They "
@@ -209,18 +195,15 @@ def imces(table: pd.DataFrame, outcome: str, names: Names) -> Drawn:
     return Drawn(forest([Block(rows, (panel,))], names, keys), table, description)
 
 
-def amce(
-    effects: pd.DataFrame, means: pd.DataFrame, outcome: str, names: Names, null: float | None = None
-) -> Drawn:
+def amce(effects: pd.DataFrame, means: pd.DataFrame, names: Names, outcome: str) -> Drawn:
     """Draw average marginal component effects beside marginal means, grouped by attribute.
 
     Args:
         effects: calibrate/amce.csv; of several estimators the last is drawn, which in a restricted
             design is the one that allows for it. What cannot be estimated stays empty.
         means: calibrate/marginal_means.csv.
+        names: labels, and the marginal mean without any preference, drawn as a line.
         outcome: the calibration outcome to draw.
-        names: labels.
-        null: marginal mean without any preference (1/profiles for a forced choice), drawn as a line.
     """
     effects, means = effects[effects["outcome"] == outcome], means[means["outcome"] == outcome]
     shown = effects[effects["estimator"] == effects["estimator"].iloc[-1]]
@@ -239,7 +222,7 @@ def amce(
             )
     label = names.of(outcome)
     unit = "share" if outcome in names.binary else "points"
-    panels = (Panel(f"Effect (AMCE), {unit}", 0.0), Panel("Marginal mean", null))
+    panels = (Panel(f"Effect (AMCE), {unit}", 0.0), Panel("Marginal mean", names.indifference.get(outcome)))
     figure = forest(
         [Block(rows, panels, label)],
         names,
@@ -261,62 +244,3 @@ def amce(
         else f"{label}: no estimates."
     )
     return Drawn(figure, data, description)
-
-
-def petitions(table: pd.DataFrame, names: Names) -> Drawn:
-    """Draw how often each policy assigns its petitions, from the most to the least frequent.
-
-    Args:
-        table: assign/petitions.csv; the columns n_<policy> count respondents.
-        names: labels.
-
-    The data hold ranks and counts but no petition: a near-unique petition identifies a person.
-    """
-    parts = []
-    for column in [c for c in table.columns if c.startswith("n_")]:
-        counts = np.sort(table[column].fillna(0).to_numpy(dtype=np.int64))[::-1]
-        counts = counts[counts > 0]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "policy": column.removeprefix("n_"),
-                    "rank": np.arange(1, len(counts) + 1),
-                    "n_assigned": counts,
-                }
-            )
-        )
-    data = pd.concat(parts, ignore_index=True)
-    distinct = data.groupby("policy", sort=False).size()
-    keys = [
-        Key(
-            f"{theme.POLICIES.get(str(p), str(p))}: {theme.count(n)} petition{'s' if n != 1 else ''}",
-            theme.MARKERS[k],
-            fill=theme.PALETTE[k],
-        )
-        for k, (p, n) in enumerate(distinct.items())
-    ]
-
-    def draw(axes: Any) -> None:
-        for k, (_, group) in enumerate(data.groupby("policy", sort=False)):
-            axes.plot(
-                group["rank"],
-                group["n_assigned"],
-                marker=theme.MARKERS[k],
-                markersize=3.4,
-                color=theme.PALETTE[k],
-                markeredgecolor=theme.INK,
-                markeredgewidth=0.4,
-                markevery=spread_over(group["rank"].to_numpy()),
-            )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlim(0.8, max(10, data["rank"].max() * 1.25))
-        axes.set_ylim(0.8, data["n_assigned"].max() * 1.6)
-        log_counts(axes.xaxis)
-        log_counts(axes.yaxis)
-
-    figure = chart(draw, names, keys, x="Petitions, most assigned first", y="Respondents assigned")
-    described = "; ".join(
-        f"{theme.POLICIES.get(str(p), str(p))} {theme.count(n)}" for p, n in distinct.items()
-    )
-    return Drawn(figure, data, f"Number of respondents by petition, ranked. Distinct petitions: {described}.")

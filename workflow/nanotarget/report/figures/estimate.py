@@ -19,7 +19,6 @@ from nanotarget.report.figures.page import (
     Point,
     Row,
     band_key,
-    empty,
     forest,
     grid,
 )
@@ -28,9 +27,6 @@ from nanotarget.report.theme import Names
 LABELS = {"confirmatory": "#0072B2", "secondary": "#E69F00", "exploratory": "white"}
 SKY = "#56B4E9"
 SMALL = "Smaller than the smallest effect of interest"
-NO_DISTRIBUTION = "No randomisation distribution: no contrast can be tested by redrawing the arms."
-NO_EFFECTS = "No effects: the experiment has no outcomes."
-NO_BOUNDS = "No bounds: the experiment has no outcomes."
 # Label of the axis and the value of no effect, by scale of estimate/robustness.csv.
 SCALES = {
     "difference": ("Difference", 0.0),
@@ -55,19 +51,16 @@ def label_keys(labels: pd.Series) -> list[Key]:
     ]
 
 
-def effects(table: pd.DataFrame, names: Names, equivalence: pd.DataFrame | None = None) -> Drawn:
+def effects(table: pd.DataFrame, equivalence: pd.DataFrame, names: Names) -> Drawn:
     """Draw every contrast of every outcome; estimators differ in shape, labels in fill.
 
     Args:
         table: estimate/effects.csv.
-        names: labels.
         equivalence: estimate/equivalence.csv; its contrasts get a grey band of effects that are too small to
             matter, and a row with the interval and the verdict of the test.
+        names: labels.
     """
-    if table.empty:
-        return empty(NO_EFFECTS, table, names)
-    tests = pd.DataFrame() if equivalence is None else equivalence
-    tested = {(row["outcome"], row["contrast"]): row for _, row in tests.iterrows()}
+    tested = {(row["outcome"], row["contrast"]): row for _, row in equivalence.iterrows()}
     markers = {e: theme.MARKERS[k] for k, e in enumerate(dict.fromkeys(table["estimator"]))}
     test_marker = theme.MARKERS[len(markers)]
     blocks = []
@@ -106,10 +99,10 @@ def effects(table: pd.DataFrame, names: Names, equivalence: pd.DataFrame | None 
         f"Estimated differences between arms with {theme.percent(names.level)} intervals for: {labels}."
     )
     if tested:
-        verdicts = tests["verdict"].value_counts(sort=False)
+        verdicts = equivalence["verdict"].value_counts(sort=False)
         said = ", ".join(f"{verdict} {n}" for verdict, n in verdicts.items())
         description += f" Equivalence within the smallest effect of interest: {said}."
-    data = pd.concat([table, tests.assign(estimator="tost")], ignore_index=True) if tested else table
+    data = pd.concat([table, equivalence.assign(estimator="tost")], ignore_index=True) if tested else table
     return Drawn(forest(blocks, names, keys), data, description)
 
 
@@ -121,8 +114,6 @@ def randomization(distribution: pd.DataFrame, inference: pd.DataFrame, names: Na
         inference: estimate/randomization_inference.csv, for the observed one and its p value.
         names: labels.
     """
-    if distribution.empty:
-        return empty(NO_DISTRIBUTION, distribution, names)
     bins = dict(iter(distribution.groupby(["outcome", "contrast"], sort=False)))
     sections, described = [], []
     for outcome, tests in inference.groupby("outcome", sort=False):
@@ -186,8 +177,6 @@ def specifications(table: pd.DataFrame, names: Names) -> Drawn:
         table: estimate/robustness.csv.
         names: labels.
     """
-    if table.empty:
-        return empty(NO_EFFECTS, table, names)
     blocks = []
     for (outcome, scale), group in table.groupby(["outcome", "scale"], sort=False):
         axis, reference = SCALES.get(str(scale), (str(scale), 0.0))
@@ -245,8 +234,6 @@ def bounds(table: pd.DataFrame, names: Names) -> Drawn:
         names: labels.
     """
     table = table[table["trimming"] == "fraction"].reset_index(drop=True)
-    if table.empty:
-        return empty(NO_BOUNDS, table, names)
     blocks, described = [], []
     for outcome, group in table.groupby("outcome", sort=False):
         places = theme.decimals(group["std_error"])

@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nanotarget.estimate.flow import EVERYBODY, OBSERVED
+from nanotarget.clean.flow import EVERYBODY, OBSERVED
 from nanotarget.report import theme
-from nanotarget.report.figures.page import GAP, MARGIN, Canvas, Drawn, empty, write_lines
+from nanotarget.report.figures.page import GAP, MARGIN, Canvas, Drawn, write_lines
 from nanotarget.report.theme import LINE, TEXT_SIZE, Names
 
-NO_PARTICIPANTS = "No participants: the experiment's table of participants is empty."
 ABREAST = 4  # arms in a line
 
 
@@ -98,8 +97,6 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
         table: estimate/participants.csv.
         names: labels and the arms in their order.
     """
-    if table.empty:
-        return empty(NO_PARTICIPANTS, table, names)
     texts = ["outcome", "reason"]
     rows = table.assign(**table[texts].astype("object").fillna(""))
     everybody = rows[rows["arm"] == EVERYBODY]

@@ -35,7 +35,6 @@ from nanotarget.report.figures.page import (
     band_key,
     chart,
     draw_legend,
-    empty,
     forest,
     log_counts,
     log_ticks,
@@ -45,6 +44,7 @@ from nanotarget.report.figures.page import (
     write,
     write_lines,
 )
+from nanotarget.report.tables.diagnose import PERSON_MESSAGE, dividend_rows, variance_parts
 from nanotarget.report.theme import LINE, Names
 
 BLUE, ORANGE, SKY = "#0072B2", "#E69F00", "#56B4E9"
@@ -57,20 +57,12 @@ VERDICTS: dict[str, dict[str, Any]] = {
     "INCONCLUSIVE": {"marker": "D", "fill": "white"},
 }
 # Label, fill and hatching. The first part begins at zero, so that its interval can be read on the axis.
-PERSON_MESSAGE = "person x message variance"
 PARTS = {
     PERSON_MESSAGE: ("Person × message", BLUE, ""),
     "common message variance": ("Common message", ORANGE, "////"),
     "baseline variance": ("Baseline of the person", "white", "...."),
     "noise variance": ("Noise", theme.BAND, ""),
 }
-
-NO_VARIANCE = "No variance is split: nobody answered two tasks."
-NO_PREDICTION = (
-    "Nothing to show: no covariate may be used for targeting, or the learner finds no differences between "
-    "people."
-)
-NO_LADDER = "No ladder: the config names no rungs, or no covariate may be used for targeting."
 
 
 def threshold_of(diagnostics: pd.DataFrame) -> float | None:
@@ -79,10 +71,10 @@ def threshold_of(diagnostics: pd.DataFrame) -> float | None:
     return float(found.iloc[0]) if len(found) else None
 
 
-def gain_axis(unit: str, goal: str) -> str:
+def gain_axis(names: Names) -> str:
     """Return the label of an axis of gains."""
-    best = "over overall-best" if goal == "support" else "in dissuasion over overall-worst"
-    return f"Gain {best} ({unit})"
+    best = "over overall-best" if names.goal == "support" else "in dissuasion over overall-worst"
+    return f"Gain {best} ({names.unit})"
 
 
 def _decisive(table: pd.DataFrame) -> pd.Series | None:
@@ -119,12 +111,11 @@ def _threshold_keys(threshold: float | None) -> list[Key]:
     return [] if threshold is None else [threshold_key(threshold)]
 
 
-def funnel(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+def funnel(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw what each stage of the diagnosis says the gain can be at most, with its verdict.
 
     Args:
         diagnostics: diagnose/diagnostics.csv; the rows with a verdict are drawn, one a stage.
-        unit: of the gain, in words.
         names: labels, goal.
     """
     ours = names.main(diagnostics)
@@ -159,30 +150,26 @@ def funnel(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
     keys += _threshold_keys(threshold)
     if any(row.band for row in rows):
         keys.append(band_key("Not ruled out (up to the upper one-sided 95% bound)"))
-    panel = Panel(gain_axis(unit, names.goal), 0.0, threshold)
+    panel = Panel(gain_axis(names), 0.0, threshold)
     description = f"Ceilings on the gain by stage: {'; '.join(described)}."
     if threshold is not None:
-        description += f" The smallest gain that matters is {threshold:g} ({unit})."
+        description += f" The smallest gain that matters is {threshold:g} ({names.unit})."
     return Drawn(forest([Block(rows, (panel,))], names, keys), table, description)
 
 
-def variance(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+def variance(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw the parts of the outcome's variance, and person x message variance by attribute.
 
     Negative estimates, which noise can bring about, are drawn as no share.
 
     Args:
         diagnostics: diagnose/diagnostics.csv; rows of the diagnostic `heterogeneity` are used.
-        unit: of the outcome, in words.
         names: labels, goal.
     """
-    ours = names.main(diagnostics)
+    ours, parts = names.main(diagnostics), variance_parts(diagnostics, names)
     ours = ours[ours["diagnostic"] == "heterogeneity"]
-    parts = ours[ours["quantity"].isin(PARTS)].set_index("quantity").reindex(PARTS).dropna(subset="estimate")
     by_attribute = ours[ours["quantity"].str.startswith(f"{PERSON_MESSAGE}: ")]
     table = pd.concat([parts.reset_index(), by_attribute], ignore_index=True)
-    if PERSON_MESSAGE not in parts.index:
-        return empty(NO_VARIANCE, table, names)
     sizes = parts["estimate"].clip(lower=0)
     total = float(sizes.sum())
     shares = sizes / total if total > 0 else sizes
@@ -216,7 +203,7 @@ def variance(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
             )
             for _, row in by_attribute.iterrows()
         ]
-        axis = Panel(f"Variance (squared {unit})", 0.0)
+        axis = Panel(f"Variance (squared {names.unit})", 0.0)
         blocks.append(Block(rows, (axis,), "Person × message variance by attribute"))
     level = theme.percent(names.confidence)
     described = ", ".join(f"{PARTS[q][0].lower()} {_share(shares[q])}" for q in parts.index)
@@ -236,17 +223,14 @@ def _share_text(row: Any, columns: Sequence[str]) -> str:
     return estimate if low == high == "–" else f"{estimate} [{low}, {high}]"
 
 
-def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw what the learner predicts of a person's own taste against what is observed of it.
 
     Args:
         table: diagnose/calibration.csv, a row a bin of predictions.
         diagnostics: diagnose/diagnostics.csv, for the slope.
-        unit: of the outcome, in words.
         names: labels, goal.
     """
-    if table.empty:
-        return empty(NO_PREDICTION, table, names)
     slope = _row(names.main(diagnostics), "calibration slope", "crossfit")
     words = "" if slope is None else _slope_in_words(slope)
     ends = np.array([table["predicted"].min(), table["predicted"].max()])
@@ -269,8 +253,8 @@ def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names
         draw,
         names,
         keys,
-        x=f"Predicted person-specific part ({unit})",
-        y=f"Observed person-specific part ({unit})",
+        x=f"Predicted person-specific part ({names.unit})",
+        y=f"Observed person-specific part ({names.unit})",
         words=[words] if words else [],
     )
     return Drawn(figure, table, f"Observed against predicted person-specific parts. {words}".strip())
@@ -289,17 +273,14 @@ def _slope_in_words(slope: Any) -> str:
     return f"{text}: the learner sees real differences{' but understates them' if low > 1 else ''}."
 
 
-def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw what each set of covariates and each learner predicts, and what it gains.
 
     Args:
         table: diagnose/ladder.csv, a row a rung.
         diagnostics: diagnose/diagnostics.csv, for the smallest gain that matters.
-        unit: of the gain, in words.
         names: labels, goal.
     """
-    if table.empty:
-        return empty(NO_LADDER, table, names)
     threshold = threshold_of(names.main(diagnostics))
     margin = 1.96 * table["std_error"]
     drawn = table.assign(low=table["improvement"] - margin, high=table["improvement"] + margin)
@@ -318,7 +299,7 @@ def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: Nam
     panels = (
         Panel("Improvement of the loss", 0.0),
         Panel("Calibration slope (1 is perfect)", 0.0),
-        Panel(gain_axis(unit, names.goal), 0.0, threshold),
+        Panel(gain_axis(names), 0.0, threshold),
     )
     level = theme.percent(names.confidence)
     keys = [
@@ -365,8 +346,6 @@ def switches(table: pd.DataFrame, names: Names) -> Drawn:
         table: diagnose/switches.csv, a row a level.
         names: labels.
     """
-    if table.empty:
-        return empty(NO_PREDICTION, table, names)
     with theme.drawing():
         canvas = Canvas(theme.PAGE_WIDTH, names)
         groups = list(table.groupby("attribute", sort=False))
@@ -466,8 +445,6 @@ def abundance(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> D
         diagnostics: diagnose/diagnostics.csv, for the numbers of petitions.
         names: labels, goal.
     """
-    if table.empty:
-        return empty(NO_PREDICTION, table, names)
     observed, null = (table[table["source"] == source] for source in ("observed", "permuted"))
     ours = names.main(diagnostics)
     words = [
@@ -537,17 +514,14 @@ def _against_null(diagnostics: pd.DataFrame, quantity: str) -> list[str]:
     ]
 
 
-def frontier(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+def frontier(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw what k petitions gain over one, with the gain of nano for reference.
 
     Args:
         table: diagnose/frontier.csv, a row a number of petitions.
         diagnostics: diagnose/diagnostics.csv, for the gain of nano and the smallest that matters.
-        unit: of the gain, in words.
         names: labels, goal.
     """
-    if table.empty:
-        return empty(NO_PREDICTION, table, names)
     ours = names.main(diagnostics)
     threshold = threshold_of(ours)
     nano = _decisive(ours)
@@ -570,7 +544,7 @@ def frontier(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: N
         names,
         keys + _threshold_keys(threshold),
         x="Number of petitions k",
-        y=gain_axis(unit, names.goal),
+        y=gain_axis(names),
     )
     last = table.iloc[-1]
     places = _places(table["gain_low"], table["gain_high"])
@@ -582,17 +556,14 @@ def frontier(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: N
     return Drawn(figure, table, description)
 
 
-def learning(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+def learning(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw the gain against the number of calibration respondents, measured and extrapolated.
 
     Args:
         table: diagnose/learning_curve.csv; an extrapolated row without n stands for endlessly many.
         diagnostics: diagnose/diagnostics.csv, for the smallest gain that matters.
-        unit: of the gain, in words.
         names: labels, goal.
     """
-    if table.empty:
-        return empty(NO_PREDICTION, table, names)
     threshold = threshold_of(names.main(diagnostics))
     largest = float(table["n"].max())
     places = table.assign(place=table["n"].fillna(2 * largest))
@@ -625,7 +596,7 @@ def learning(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: N
         names,
         keys,
         x="Calibration respondents (logarithmic)",
-        y=gain_axis(unit, names.goal),
+        y=gain_axis(names),
     )
     now = measured.iloc[-1]
     description = (
@@ -638,24 +609,21 @@ def learning(table: pd.DataFrame, diagnostics: pd.DataFrame, unit: str, names: N
     return Drawn(figure, table, description)
 
 
-def dividend(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
+DIVIDENDS = {"dr_q1": BLUE, "dr_pairs": ORANGE, "dr_q2": SKY, "plug_in": "white"}
+
+
+def dividend(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """Draw the value of policies against each other: honest estimates and the plug-in.
 
     Args:
         diagnostics: diagnose/diagnostics.csv; rows of the diagnostic `dividend` are used. A grey band
             ends at the smallest gain that matters.
-        unit: label of the calibration outcome.
         names: labels, goal.
     """
     ours = names.main(diagnostics)
     smallest = threshold_of(ours) or 0.0
-    fills = {"dr_q1": BLUE, "dr_pairs": ORANGE, "dr_q2": SKY, "plug_in": "white"}
-    table = ours[(ours["diagnostic"] == "dividend") & ours["estimator"].isin(fills)]
-    contrasts = [f"{a} - {b}" for a in theme.POLICIES for b in theme.POLICIES]
-    table = table[table["quantity"].isin(contrasts)].reset_index(drop=True)
-    if table.empty:
-        return empty(NO_PREDICTION, table, names)
-    markers = dict(zip(fills, theme.MARKERS, strict=False))
+    table = dividend_rows(diagnostics, names)
+    markers = dict(zip(DIVIDENDS, theme.MARKERS, strict=False))
     blocks = []
     for quantity, group in table.groupby("quantity", sort=False):
         places = theme.decimals(group["std_error"])
@@ -663,7 +631,7 @@ def dividend(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
         rows = [
             Row(
                 theme.ESTIMATORS[row["estimator"]],
-                (Point.of(row, marker=markers[row["estimator"]], fill=fills[row["estimator"]]),),
+                (Point.of(row, marker=markers[row["estimator"]], fill=DIVIDENDS[row["estimator"]]),),
                 theme.estimate_text(row, places),
                 band=(0.0, smallest) if targeted else None,
             )
@@ -672,7 +640,9 @@ def dividend(diagnostics: pd.DataFrame, unit: str, names: Names) -> Drawn:
         blocks.append(
             Block(rows, (Panel("Difference in value", 0.0),), theme.difference(str(quantity), theme.POLICIES))
         )
-    blocks[-1] = Block(blocks[-1].rows, (Panel(f"Difference in value; {unit}", 0.0),), blocks[-1].title)
+    blocks[-1] = Block(
+        blocks[-1].rows, (Panel(f"Difference in value; {names.of(names.analysed)}", 0.0),), blocks[-1].title
+    )
     keys = [band_key(f"Gain below the smallest that matters ({smallest:g})")] if smallest > 0 else []
     gain = _decisive(table)
     level = theme.percent(names.confidence)

@@ -1,4 +1,4 @@
-"""What the calibration and the diagnosis found."""
+"""What the diagnosis found."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from nanotarget.report import theme
 from nanotarget.report.tables.parts import (
     LOOKS,
     Column,
-    Shown,
     Table,
-    chosen,
     counts,
     estimates,
     share,
@@ -21,39 +19,25 @@ from nanotarget.report.tables.parts import (
 )
 from nanotarget.report.theme import Names
 
+PERSON_MESSAGE = "person x message variance"
+VARIANCES = (PERSON_MESSAGE, "common message variance", "baseline variance", "noise variance")
+GAINS = ("dr_q1", "dr_pairs", "dr_q2", "plug_in")  # estimators of differences in value
 
-def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
-    """Average marginal component effects beside marginal means, a group an attribute and outcome."""
-    merged = table.merge(
-        means, on=["outcome", "attribute", "level"], how="left", suffixes=("", "_mean"), validate="m:1"
-    )
-    several = len(set(merged["outcome"])) > 1
-    groups = [
-        f"{names.of(outcome)}: {attribute}" if several else attribute
-        for outcome, attribute in zip(merged["outcome"], texts(merged, "attribute"), strict=True)
-    ]
-    mean_columns = ["estimate", "std_error", "conf_low", "conf_high"]
-    marginal = merged[[f"{c}_mean" for c in mean_columns]].set_axis(mean_columns, axis=1)
-    mean, mean_interval = estimates(marginal, groups, theme.CALIBRATION_LEVEL)
-    effect, effect_interval = estimates(merged, groups, theme.CALIBRATION_LEVEL)
-    is_reference = (merged["estimate"] == 0) & ~(merged["std_error"] > 0)
-    effect_cells = ["reference" if r else cell for r, cell in zip(is_reference, effect.cells, strict=True)]
-    estimators = [theme.AMCE_ESTIMATORS.get(e, e) for e in texts(merged, "estimator")]
-    interval_cells = ["" if r else cell for r, cell in zip(is_reference, effect_interval.cells, strict=True)]
-    columns = [
-        Column("Level", texts(merged, "level"), wide=True),
-        *([Column("Estimator", estimators)] if len(set(estimators)) > 1 else []),
-        Column("AMCE", effect_cells, numeric=True),
-        Column(effect_interval.label, interval_cells, numeric=True),
-        Column("Marginal mean", mean.cells, numeric=True),
-        mean_interval,
-        counts(merged, "n_mean", "n"),
-    ]
-    data = pd.concat([table.assign(quantity="amce"), means.assign(quantity="marginal_mean")])
-    data.insert(0, "quantity", data.pop("quantity"))
-    notes = ["AMCE: average marginal component effect against the attribute's reference level."]
-    title = "Effects of the attributes and marginal means"
-    return Table("amce", title, columns, data, groups, notes)
+
+def variance_parts(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the rows of the parts of the variance by quantity; none without person x message variance."""
+    ours = names.main(table)
+    ours = ours[(ours["diagnostic"] == "heterogeneity") & ours["quantity"].isin(VARIANCES)]
+    parts = ours.set_index("quantity").reindex(VARIANCES).dropna(subset="estimate")
+    return parts if PERSON_MESSAGE in parts.index else parts.iloc[:0]
+
+
+def dividend_rows(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the differences in value between two policies, of every estimator."""
+    ours = names.main(table)
+    contrasts = [f"{a} - {b}" for a in theme.POLICIES for b in theme.POLICIES]
+    rows = ours["diagnostic"].eq("dividend") & ours["estimator"].isin(GAINS)
+    return ours[rows & ours["quantity"].isin(contrasts)].reset_index(drop=True)
 
 
 def diagnostics(table: pd.DataFrame, names: Names) -> Table:
@@ -86,7 +70,7 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
         "Doubly robust estimates are out of sample; the plug-in is the learner's own promise.",
         *([NEVER_FIELDED] if names.goal == "dissuade" else []),
     ]
-    return Table("diagnostics", "Can nano-targeting pay?", columns, ours, groups, notes)
+    return Table(columns, ours, groups, notes)
 
 
 def headlines(table: pd.DataFrame, names: Names) -> pd.DataFrame:
@@ -143,7 +127,7 @@ def diagnostics_attributes(table: pd.DataFrame, names: Names) -> Table:
         "Divergence: share to whom nano gives another level than overall-best; replicated: models of both "
         "halves of the calibration give her the same other level; kappa: their agreement beyond chance.",
     ]
-    return Table("diagnostics_attributes", "The diagnosis by attribute", columns, ours, notes=notes)
+    return Table(columns, ours, notes=notes)
 
 
 def _by_attribute(table: pd.DataFrame) -> pd.DataFrame:
@@ -178,9 +162,7 @@ def diagnostics_groups(table: pd.DataFrame, names: Names) -> Table:
     groups = [f"{goal.capitalize()}, {group}" for goal, group in zip(table["goal"], everybody, strict=True)]
     notes = [LOOKS]
     notes += [NEVER_FIELDED] if (table["goal"] == "dissuade").any() else []
-    return Table(
-        "diagnostics_groups", "The other goal and subgroups (exploratory)", columns, table, groups, notes
-    )
+    return Table(columns, table, groups, notes)
 
 
 def _spanned(
@@ -215,10 +197,10 @@ def ladder(table: pd.DataFrame, names: Names) -> Table:
         "Improvement of the loss over a model without differences between people, out of sample.",
         "Share predictable: of the person × message variance; empty where that is not told from zero.",
     ]
-    return Table("ladder", "Which covariates and which learner", columns, table, notes=notes)
+    return Table(columns, table, notes=notes)
 
 
-def frontier(table: pd.DataFrame) -> Table:
+def frontier(table: pd.DataFrame, names: Names) -> Table:
     """What k petitions gain over one (diagnose/frontier.csv)."""
     columns = [
         counts(table, "k", "Petitions"),
@@ -226,7 +208,7 @@ def frontier(table: pd.DataFrame) -> Table:
         *_spanned(table, "Gain", GAIN, BOUNDS, "gain_std_error"),
     ]
     notes = ["Everybody gets the best of k petitions; the gain is that over the overall-best one (k = 1)."]
-    return Table("frontier", "How many petitions", columns, table, notes=notes)
+    return Table(columns, table, notes=notes)
 
 
 def learning_curve(table: pd.DataFrame, names: Names) -> Table:
@@ -243,7 +225,7 @@ def learning_curve(table: pd.DataFrame, names: Names) -> Table:
         *_spanned(table, "Gain", ("gain", "conf_low", "conf_high"), interval, "std_error"),
         Column("Kind", texts(table, "kind")),
     ]
-    return Table("learning_curve", "Would more respondents help?", columns, table)
+    return Table(columns, table)
 
 
 GAIN = ("gain", "gain_low", "gain_high")
@@ -257,40 +239,3 @@ def _with_error(table: pd.DataFrame, column: str, label: str) -> Column:
         for value, error in zip(table[column], table["std_error"], strict=True)
     ]
     return Column(f"{label} (SE)", cells, numeric=True)
-
-
-LEARNERS: Shown = {
-    "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
-    "improvement": "Improvement", "std_error": "SE", "n": "n", "rhat": "R-hat",
-    "ess": "Effective draws",
-}  # fmt: skip
-
-
-def learners(table: pd.DataFrame, names: Names) -> Table:
-    """Loss of the learners, out of sample (calibrate/learners.csv)."""
-    notes = ["The null learns no differences between people.", *_learner_notes(table)]
-    return chosen("learners", "Learners, out of sample", table, names, LEARNERS, notes=notes)
-
-
-def _learner_notes(table: pd.DataFrame) -> list[str]:
-    """Say which learner was taken and why, and pass on what it warns of."""
-    rows = table.to_dict("records")
-    notes = [f"{row['learner']} is used: {row['reason']}." for row in rows if row["chosen"]]
-    warned = [row for row in rows if isinstance(row.get("warning"), str)]
-    return notes + [f"{row['learner']}: {row['warning']}." for row in warned]
-
-
-def design(table: pd.DataFrame) -> Table:
-    """Attributes, levels and their probabilities (of clean/quality.csv), a group an attribute."""
-    rows = table[table["check"].eq("level_frequency") & table["level"].notna()].reset_index(drop=True)
-    expected, observed = ([share(value) for value in rows[column]] for column in ("expected", "share"))
-    columns = [
-        Column("Level", texts(rows, "level"), wide=True),
-        Column("Probability by design", expected, numeric=True),
-        Column("Share shown", observed, numeric=True),
-        counts(rows, "n", "Profiles"),
-    ]
-    notes = ["Of the profiles shown in the calibration survey."] if len(rows) else []
-    return Table(
-        "design", "Attributes and levels of the petitions", columns, rows, texts(rows, "item"), notes
-    )

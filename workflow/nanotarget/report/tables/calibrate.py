@@ -1,0 +1,77 @@
+"""The petitions of the calibration survey, what people like in them, and how well it is learned."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from nanotarget.report import theme
+from nanotarget.report.tables.parts import Column, Listing, Shown, Table, counts, estimates, share, texts
+from nanotarget.report.theme import Names
+
+
+def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
+    """Average marginal component effects beside marginal means, a group an attribute and outcome."""
+    merged = table.merge(
+        means, on=["outcome", "attribute", "level"], how="left", suffixes=("", "_mean"), validate="m:1"
+    )
+    several = len(set(merged["outcome"])) > 1
+    groups = [
+        f"{names.of(outcome)}: {attribute}" if several else attribute
+        for outcome, attribute in zip(merged["outcome"], texts(merged, "attribute"), strict=True)
+    ]
+    mean_columns = ["estimate", "std_error", "conf_low", "conf_high"]
+    marginal = merged[[f"{c}_mean" for c in mean_columns]].set_axis(mean_columns, axis=1)
+    mean, mean_interval = estimates(marginal, groups, theme.CALIBRATION_LEVEL)
+    effect, effect_interval = estimates(merged, groups, theme.CALIBRATION_LEVEL)
+    is_reference = (merged["estimate"] == 0) & ~(merged["std_error"] > 0)
+    effect_cells = ["reference" if r else cell for r, cell in zip(is_reference, effect.cells, strict=True)]
+    estimators = [theme.AMCE_ESTIMATORS.get(e, e) for e in texts(merged, "estimator")]
+    interval_cells = ["" if r else cell for r, cell in zip(is_reference, effect_interval.cells, strict=True)]
+    columns = [
+        Column("Level", texts(merged, "level"), wide=True),
+        *([Column("Estimator", estimators)] if len(set(estimators)) > 1 else []),
+        Column("AMCE", effect_cells, numeric=True),
+        Column(effect_interval.label, interval_cells, numeric=True),
+        Column("Marginal mean", mean.cells, numeric=True),
+        mean_interval,
+        counts(merged, "n_mean", "n"),
+    ]
+    data = pd.concat([table.assign(quantity="amce"), means.assign(quantity="marginal_mean")])
+    data.insert(0, "quantity", data.pop("quantity"))
+    notes = ["AMCE: average marginal component effect against the attribute's reference level."]
+    return Table(columns, data, groups, notes)
+
+
+LEARNERS: Shown = {
+    "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
+    "improvement": "Improvement", "std_error": "SE", "n": "n", "rhat": "R-hat",
+    "ess": "Effective draws",
+}  # fmt: skip
+
+
+def learners(table: pd.DataFrame, names: Names) -> Table:
+    """Loss of the learners, out of sample (calibrate/learners.csv)."""
+    notes = ["The null learns no differences between people.", *_learner_notes(table)]
+    return Listing(LEARNERS, notes=notes)(table, names)
+
+
+def _learner_notes(table: pd.DataFrame) -> list[str]:
+    """Say which learner was taken and why, and pass on what it warns of."""
+    rows = table.to_dict("records")
+    notes = [f"{row['learner']} is used: {row['reason']}." for row in rows if row["chosen"]]
+    warned = [row for row in rows if isinstance(row.get("warning"), str)]
+    return notes + [f"{row['learner']}: {row['warning']}." for row in warned]
+
+
+def design(table: pd.DataFrame, names: Names) -> Table:
+    """Attributes, levels and their probabilities (of clean/quality.csv), a group an attribute."""
+    rows = table[table["check"].eq("level_frequency") & table["level"].notna()].reset_index(drop=True)
+    expected, observed = ([share(value) for value in rows[column]] for column in ("expected", "share"))
+    columns = [
+        Column("Level", texts(rows, "level"), wide=True),
+        Column("Probability by design", expected, numeric=True),
+        Column("Share shown", observed, numeric=True),
+        counts(rows, "n", "Profiles"),
+    ]
+    notes = ["Of the profiles shown in the calibration survey."] if len(rows) else []
+    return Table(columns, rows, texts(rows, "item"), notes)

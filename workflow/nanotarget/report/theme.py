@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nanotarget.study.artefacts import replacing
 from nanotarget.study.config import ArmConfig, OutcomeConfig
-from nanotarget.study.response import CalibrationOutcomes
+from nanotarget.study.response import RESPONSES, CalibrationOutcomes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,6 @@ STAGES = {  # of the diagnosis, each with its question
     "crossover": "Do they change which petition is best?",
     "dividend": "Does nano-targeting pay?",
 }
-UNITS = {"rating": "rating points", "choice": "probability to be chosen"}
 QUANTITIES = {
     "sesoi": "Smallest effect of interest",
     "break-even gain": "Gain that pays for the costs",
@@ -227,14 +226,21 @@ class Names:
             synthetic=settings["synthetic"],
             ratings=ratings,
             outcomes={outcome.name: outcome.label or outcome.name for outcome in outcomes},
-            binary=frozenset({o.name for o in outcomes if o.kind == "binary"} | {"choice"}),
+            binary=frozenset(
+                {o.name for o in outcomes if o.kind == "binary"}
+                | {kind.name for kind in RESPONSES.values() if kind.binary}
+            ),
             arms=tuple(arm.name for arm in ArmConfig.validate_list(settings["arms"])),
             level=1 - settings["alpha"],
             confidence=settings["confidence"],
             goal=settings["goal"],
             analysed=settings["analysed"],
-            unit=UNITS.get(settings["analysed"], ""),
-            indifference={"choice": 1 / settings["profiles"]} if settings["profiles"] > 1 else {},
+            unit=RESPONSES[settings["analysed"]].unit if settings["analysed"] else "",
+            indifference={
+                kind.name: mean
+                for kind in RESPONSES.values()
+                if (mean := kind.mean_without_preferences(settings["profiles"])) is not None and mean < 1
+            },
         )
 
     def of(self, outcome: str) -> str:

@@ -21,8 +21,9 @@ from nanotarget.report.origins import Maker, Origin, list_of_exhibits
 from nanotarget.study import artefacts
 
 RATINGS = ("choice", "rating")
+HAS = ("calibration", "experiment", "registration")
 SETTINGS = {
-    "synthetic": False, "ratings": None, "analysed": "", "profiles": 1, "outcomes": [], "arms": [],
+    "synthetic": False, "has": ["experiment"], "ratings": None, "analysed": "", "profiles": 1, "outcomes": [], "arms": [],
     "alpha": 0.05, "confidence": 0.95, "goal": "support",
 }  # fmt: skip
 
@@ -37,14 +38,16 @@ def test_every_entry_has_its_function_and_a_name_of_its_own():
     for exhibit in catalogue.CATALOGUE:
         assert callable(getattr(import_module(exhibit.module), exhibit.name)), exhibit
         assert exhibit.caption and exhibit.caption == " ".join(exhibit.caption.split())
-    names = [(exhibit.kind, exhibit.name) for exhibit in catalogue.of_study(fake.sources(), RATINGS)]
+    names = [(exhibit.kind, exhibit.name) for exhibit in catalogue.of_study(fake.sources(), RATINGS, HAS)]
     assert len(set(names)) == len(names) and (Kind.FIGURE, "amce_choice") in names
 
 
 def test_an_exhibit_is_there_when_all_its_sources_are():
-    names = [exhibit.name for exhibit in catalogue.of_study({"ladder", "flow"}, RATINGS)]
+    names = [exhibit.name for exhibit in catalogue.of_study({"ladder", "flow"}, RATINGS, HAS)]
     assert names == ["flow", "flow", "ladder"]  # the figure of the ladder asks for the diagnosis too
-    assert catalogue.of_study((), RATINGS) == []
+    assert catalogue.of_study((), RATINGS, HAS) == []
+    assert [exhibit.name for exhibit in catalogue.of_study({"deviations"}, RATINGS, HAS)] == ["deviations"]
+    assert catalogue.of_study({"deviations"}, RATINGS, ("experiment",)) == []
 
 
 def test_figures_are_divided_and_none_is_lost():
@@ -96,7 +99,7 @@ def test_a_new_figure_is_drawn_and_stands_on_the_page_and_in_the_paper(project, 
         sources,
         results / "report.html",
         {"study": "x", "title": "x", "synthetic": False, "root_seed": 1, "preregistration": None},
-        {"names": SETTINGS, "has": ["experiment"], "makers": dict.fromkeys(files, maker)},
+        {"names": SETTINGS, "makers": dict.fromkeys(files, maker)},
     )
     page = (results / "report.html").read_text("utf-8")
     groups = page[page.index('id="groups"') : page.index('id="provenance"')]

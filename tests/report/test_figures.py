@@ -311,6 +311,7 @@ def test_decimals_show_two_digits_of_the_median_error():
 def test_names_come_from_the_config():
     settings = {
         "synthetic": False,
+        "has": ["calibration"],
         "ratings": {"rating": {"column": "r", "range": [0, 10]}, "choice": {"column": "c"}},
         "outcomes": [
             {"name": "sign", "kind": "binary", "label": None},
@@ -324,14 +325,10 @@ def test_names_come_from_the_config():
         "profiles": 2,
     }
     names = theme.Names.from_settings(json.loads(json.dumps(settings)))
-    assert list(names.ratings) == ["rating", "choice"]
+    assert list(names.ratings) == ["choice", "rating"]
     assert [names.of(o) for o in ("sign", "s", "unknown")] == ["sign", "S", "unknown"]
-    assert (
-        names.binary >= {"sign", "choice"}
-        and "rating" not in names.binary
-        and names.level == 0.9
-        and names.confidence == 0.8
-    )
+    assert names.binary >= {"sign", "choice"} and "rating" not in names.binary
+    assert names.level == 0.9 and names.confidence == 0.8
     assert names.goal == "dissuade" and names.unit == "rating points"
     assert names.indifference == {"choice": 0.5}
     empty = settings | {"ratings": None, "outcomes": [], "arms": []}

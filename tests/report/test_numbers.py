@@ -180,7 +180,7 @@ def study(project, tmp_path_factory) -> Path:
         theme.save(drawn[name].figure, folder / "figures" / name)
     shown = [
         (replace(exhibit, caption=f"Caption of {fake.NASTY}"), "")
-        for exhibit in catalogue.of_study(sources, NAMES.ratings)
+        for exhibit in catalogue.of_study(sources, NAMES.ratings, NAMES.has)
         if exhibit.kind is catalogue.Kind.TABLE or exhibit.name in drawn.keys() & {"flow", "amce_rating"}
     ]
     artefacts.write_text(paper.parts(shown), folder / "paper_parts.tex")

@@ -70,12 +70,12 @@ def contents(calibration=True, experiment=True, registered=True, names=NAMES, **
     wanted |= {"deviations"} if experiment and registered else set()
     sources = {name: table for name, table in fake.sources().items() if name in wanted} | changed
     parts = {"calibration": calibration, "experiment": experiment, "registration": registered}
+    names = dataclasses.replace(names, has=frozenset(part for part, there in parts.items() if there))
     return Contents(
         names=names,
-        has={part for part, there in parts.items() if there},
         exhibits=[
             (exhibit, shown(exhibit, sources, names))
-            for exhibit in catalogue.of_study(sources, names.ratings)
+            for exhibit in catalogue.of_study(sources, names.ratings, names.has)
         ],
         sources=sources,
         verdict=fake.verdict() if calibration else None,

@@ -9,7 +9,9 @@ TIDY = {
     if file.endswith(".csv")
 }
 RATINGS = [*(config["calibration"] or {}).get("outcomes", ())]
-EXHIBITS = of_study(TIDY, RATINGS)
+HAS = [part for part in ("calibration", "experiment") if config[part]]
+HAS += ["registration"] if config["preregistration"] else []
+EXHIBITS = of_study(TIDY, RATINGS, HAS)
 FIGURES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.FIGURE]
 TABLES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.TABLE]
 QUOTED = ["concentration", "uncertainty"]  # by sentences of the page
@@ -21,6 +23,7 @@ FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [
 
 NAMES = {
     "synthetic": config["synthetic"],
+    "has": HAS,
     "ratings": (config["calibration"] or {}).get("outcomes"),
     "analysed": (config["calibration"] or {}).get("analyse", ""),
     "profiles": (config["calibration"] or {}).get("profiles", 1),
@@ -129,10 +132,6 @@ rule page:
     params:
         names=NAMES,
         study=STUDY,
-        has=[
-            *(part for part in ("calibration", "experiment") if config[part]),
-            *(["registration"] if config["preregistration"] else []),
-        ],
         makers={
             str(file): maker(made.name) for made in makers() for file in made.output
         },

@@ -33,8 +33,9 @@ def write_report(inputs, sources, output, study, params):
 
     contents = Contents(
         names=names,
-        has=params["has"],
-        exhibits=[(exhibit, shown(exhibit)) for exhibit in catalogue.of_study(tidy, names.ratings)],
+        exhibits=[
+            (exhibit, shown(exhibit)) for exhibit in catalogue.of_study(tidy, names.ratings, names.has)
+        ],
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
     )
@@ -62,5 +63,5 @@ if __name__ == "__main__":
             {name: path for name, path in given.items() if name not in OTHER_INPUTS},
             snakemake.output[0],
             snakemake.params.study,
-            {key: snakemake.params[key] for key in ("names", "has", "makers")},
+            {key: snakemake.params[key] for key in ("names", "makers")},
         )

@@ -15,7 +15,7 @@ def write_paper(inputs, sources, outputs, title, settings):
     tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
     quoted = numbers.build(tidy, names, verdict)
     artefacts.write_text(numbers.as_latex(quoted, names, title), outputs.numbers)
-    exhibits = catalogue.of_study(tidy, names.ratings)
+    exhibits = catalogue.of_study(tidy, names.ratings, names.has)
     parts = paper.parts((exhibit, exhibit.sentence(tidy, names)) for exhibit in exhibits)
     artefacts.write_text(parts, outputs.parts)
     artefacts.write_text(Path(inputs["template"]).read_text("utf-8"), outputs.paper)

@@ -13,7 +13,7 @@ def write_tables(sources, folder, settings):
     """Write the tables whose sources are there into a folder."""
     names = Names.from_settings(settings)
     tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
-    for exhibit in catalogue.of_study(tidy, names.ratings):
+    for exhibit in catalogue.of_study(tidy, names.ratings, names.has):
         if exhibit.kind is catalogue.Kind.TABLE:
             table = tabulate(exhibit, tidy, names)
             artefacts.write_csv(table.data, folder / f"{table.name}.csv")

@@ -62,6 +62,7 @@ class Exhibit:
         sources: stems of the tidy tables that it draws from, in the order of the function's arguments; by
             default that of its name. A study without one of them does not have the exhibit.
         silence: when it says nothing, and the sentence that stands in its place.
+        needs: what a study must have for it beside its sources: calibration, experiment or registration.
         each_rating: there is one for each calibration outcome, whose name follows its own.
         folded: the report shows it folded up, because it repeats a figure's numbers or gives background.
         outcome: of an exhibit of which there are several: the calibration outcome that it shows.
@@ -73,6 +74,7 @@ class Exhibit:
     caption: str
     sources: tuple[str, ...] = ()
     silence: Silence | None = None
+    needs: str = ""
     each_rating: bool = False
     folded: bool = False
     outcome: str = ""
@@ -368,7 +370,13 @@ CATALOGUE: tuple[Exhibit, ...] = (
     ),
     background("flow", "clean", "Participant flow"),
     background("participants", "clean", "Participants of the experiment"),
-    background("design", "calibrate", "Attributes and levels of the petitions", sources=("quality",)),
+    background(
+        "design",
+        "calibrate",
+        "Attributes and levels of the petitions",
+        sources=("quality",),
+        needs="calibration",
+    ),
     background(
         "amce",
         "calibrate",
@@ -414,6 +422,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "estimate/deviations",
         "Deviations from the pre-registration",
         silence=no_rows("No deviation."),
+        needs="registration",
     ),
     background("subgroups", "explore/groups", "Effects within subgroups"),
     background("odds_ratios", "explore/groups", "Odds ratios within subgroups"),
@@ -428,17 +437,18 @@ CATALOGUE: tuple[Exhibit, ...] = (
 )
 
 
-def of_study(available: Collection[str], ratings: Iterable[str]) -> list[Exhibit]:
+def of_study(available: Collection[str], ratings: Iterable[str], has: Collection[str]) -> list[Exhibit]:
     """Return the exhibits of a study in the order of the report.
 
     Args:
         available: stems of the tidy tables that the study makes.
         ratings: its calibration outcomes.
+        has: which of calibration, experiment and registration it has.
     """
     return [
         exhibit
         for declared in CATALOGUE
-        if set(declared.sources) <= set(available)
+        if set(declared.sources) <= set(available) and declared.needs in ("", *has)
         for exhibit in _each(declared, ratings)
     ]
 

@@ -12,7 +12,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,14 +173,12 @@ class Contents:
 
     Attributes:
         names: labels.
-        has: which of calibration, experiment and registration the study has.
         exhibits: of the catalogue, each with what is shown of it, in the order of the catalogue.
         sources: tidy tables that sentences quote (effects, petitions).
         verdict: diagnose/verdict.json, or None.
     """
 
     names: Names
-    has: Collection[str]
     exhibits: Sequence[tuple[Exhibit, Shown]]
     sources: Mapping[str, pd.DataFrame]
     verdict: Mapping[str, Any] | None
@@ -290,7 +288,7 @@ def _filled(part: Part, place: str, said: Mapping[str, Sequence[str]], contents:
 
 def _why(part: Part, contents: Contents, is_section: bool) -> str:
     """Say why a part is empty; of a part within a section only if the study lacks what it needs."""
-    lacking = [need for need in part.needs if need not in contents.has]
+    lacking = [need for need in part.needs if need not in contents.names.has]
     if lacking:
         return LACKING[lacking[0]]
     return NOTHING_HERE if is_section else ""
@@ -312,7 +310,7 @@ def spoken(contents: Contents) -> dict[str, list[str]]:
             *_against_noise(sources.get("concentration")),
             *_certainty(sources.get("uncertainty")),
         ],
-        "estimate": [LABELS_MEAN if "registration" in contents.has else NO_LABELS],
+        "estimate": [LABELS_MEAN if "registration" in contents.names.has else NO_LABELS],
         "explore": [HIDDEN] if "subgroups" in sources else [],
         outline.OTHERS: [] if verdict is None else _others(verdict["others"]),
     }

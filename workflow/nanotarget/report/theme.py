@@ -196,6 +196,7 @@ class Names:
         analysed: calibration outcome that the diagnosis is about.
         unit: of it, in words.
         indifference: calibration outcome -> its mean if nobody prefers anything, where that is known.
+        has: which of calibration, experiment and registration the study has.
     """
 
     synthetic: bool
@@ -209,13 +210,14 @@ class Names:
     analysed: str = ""
     unit: str = ""
     indifference: Mapping[str, float] = field(default_factory=dict)
+    has: frozenset[str] = frozenset({"calibration", "experiment", "registration"})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Names:
         """Collect the names from what a rule passes on of the config.
 
         Args:
-            settings: synthetic, ratings (calibration.outcomes or None), outcomes and arms (of the
+            settings: synthetic, has, ratings (calibration.outcomes or None), outcomes and arms (of the
                 experiment, or empty), alpha (estimate), confidence and goal (diagnose), analysed (the
                 calibration outcome) and profiles (a task).
         """
@@ -224,6 +226,7 @@ class Names:
         ratings = {outcome.name: outcome.label for outcome in calibration.measured} if calibration else {}
         return cls(
             synthetic=settings["synthetic"],
+            has=frozenset(settings["has"]),
             ratings=ratings,
             outcomes={outcome.name: outcome.label or outcome.name for outcome in outcomes},
             binary=frozenset(

@@ -23,7 +23,8 @@ from nanotarget.study import artefacts
 RATINGS = ("choice", "rating")
 HAS = ("calibration", "experiment", "registration")
 SETTINGS = {
-    "synthetic": False, "has": ["experiment"], "ratings": None, "analysed": "", "profiles": 1, "outcomes": [], "arms": [],
+    "synthetic": False, "has": ["experiment"],
+    "ratings": None, "analysed": "", "profiles": 1, "outcomes": [], "arms": [],
     "alpha": 0.05, "confidence": 0.95, "goal": "support",
 }  # fmt: skip
 

@@ -10,10 +10,10 @@ from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupCon
 from nanotarget.study.problems import reporting
 
 
-def estimate_dissuasion(inputs, output, learning, settings, subgroups, min_cell):
+def estimate_dissuasion(inputs, output, params):
     """Write the table of both ends of support."""
     data = TrainingData.from_settings(
-        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
+        artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), params.learning
     )
     models = models_from_data(
         artefacts.read_json(inputs.folds_settings), artefacts.read_npz(inputs.folds_arrays), data.design
@@ -21,26 +21,19 @@ def estimate_dissuasion(inputs, output, learning, settings, subgroups, min_cell)
     fitted = Crossfit(data, artefacts.read_parquet(inputs.crossfit)["fold"].to_numpy() - 1, models)
     groups = published_groups(
         data.respondents,
-        SubgroupConfig.validate_list(subgroups),
-        CovariateConfig.validate_list(learning["covariates"]),
-        min_cell,
+        SubgroupConfig.validate_list(params.subgroups),
+        CovariateConfig.validate_list(params.learning["covariates"]),
+        params.min_cell,
     )
     table = dissuasion(
         fitted,
         [Group(*group) for group in groups],
-        learning["seed"],
-        DiagnoseConfig.model_validate(settings).confidence,
+        params.learning["seed"],
+        DiagnoseConfig.model_validate(params.diagnose).confidence,
     )
     artefacts.write_csv(table, output)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]):
-        estimate_dissuasion(
-            snakemake.input,
-            snakemake.output[0],
-            snakemake.params.learning,
-            snakemake.params.diagnose,
-            snakemake.params.subgroups,
-            snakemake.params.min_cell,
-        )
+        estimate_dissuasion(snakemake.input, snakemake.output[0], snakemake.params)

@@ -390,7 +390,8 @@ def contrasts(trial: Trial, means: ArmMeans, welch: bool | None = None) -> pd.Da
             if difference.error == 0:
                 notes.append("the outcome does not vary in either arm")
                 difference = Combination(np.nan, np.nan, np.nan, difference.n)
-        rows.append((contrast_name(later, earlier), *difference, "; ".join([*notes, *also(means)])))
+        note = "; ".join([*notes, *departures(means)])
+        rows.append((contrast_name(later, earlier), *difference, note))
     return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), trial.alpha)
 
 
@@ -438,7 +439,8 @@ def compared(trial: Trial, columns: ArmColumns, values: ArmValues | None, troubl
             error = np.sqrt(v[i, i] + v[j, j] - 2 * v[i, j])
         elif not notes:
             notes.append(trouble)
-        rows.append((contrast_name(later, earlier), estimate, error, df, "; ".join([*notes, *also(columns)])))
+        note = "; ".join([*notes, *departures(columns)])
+        rows.append((contrast_name(later, earlier), estimate, error, df, note))
     table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
     return tidied(table.assign(n=int(columns.rows.sum())), trial.alpha)
 
@@ -448,7 +450,7 @@ def obstacles(means: ArmMeans | ArmColumns, later: str, earlier: str) -> list[st
     return [means.notes[arm] for arm in (earlier, later) if arm in means.notes]
 
 
-def also(means: ArmMeans | ArmColumns) -> list[str]:
+def departures(means: ArmMeans | ArmColumns) -> list[str]:
     """Return what was done otherwise than asked for, in plain words."""
     left_out = [f"not adjusted for {', '.join(means.left_out)}"] if means.left_out else []
     return [*left_out, *means.remarks]

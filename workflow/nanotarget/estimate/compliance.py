@@ -22,6 +22,7 @@ STRONG = 10.0
 # A variance below this share of the outcome's is rounding error.
 EXACT = 1e-12
 
+DELIVERY = ("itt", "first_stage", "first_stage_f", "ar_low", "ar_high")
 COMPLIERS = "compliers"
 REACHED = "reached in both arms"
 ASSUMED = {
@@ -89,57 +90,60 @@ def cace(trial: Trial) -> pd.DataFrame:
 
 def _cace(trial: Trial, outcome: str, pair: tuple[str, str]) -> dict[str, object]:
     """Return the row of one contrast, without its test."""
-    observed, unfielded, alpha = trial.observed(outcome), trial.unfielded, trial.alpha
+    observed, unfielded = trial.observed(outcome), trial.unfielded
     people = {name: observed.among(observed.members(name)) for name in pair}
     sizes = {name: len(arm.table) for name, arm in people.items()}
-    estimand = COMPLIERS if set(pair) & set(unfielded) else REACHED
-    row = dict.fromkeys(("itt", "first_stage", "first_stage_f", "ar_low", "ar_high"), np.nan)
-    estimate = error = df = np.nan
     units = {name: len(np.unique(arm.scheme.cluster)) for name, arm in people.items()}
+    estimand = COMPLIERS if set(pair) & set(unfielded) else REACHED
+    row: dict[str, object] = dict.fromkeys(("estimate", "std_error", "df", *DELIVERY), np.nan)
+    row |= {"outcome": outcome, "contrast": contrast_name(*pair), "estimand": estimand}
+    row["n"] = sum(sizes.values())
     notes = [
         f"fewer than two observed respondents in '{name}'" for name in pair[::-1] if sizes[name] < 2
     ] or [f"'{name}' is a single cluster" for name in pair if units[name] < 2]
-    if not notes:
-        later, earlier = (
-            _moments(people[name], outcome, factor)
-            for name, factor in zip(pair, _factors(pair, unfielded), strict=True)
-        )
-        change = _Moments(
-            later.mean - earlier.mean, later.covariance + earlier.covariance, later.units + earlier.units
-        )
-        row["itt"] = change.mean[0]
-        notes = _unknown(people, unfielded)
-    if not notes:
-        row["first_stage"], noise = change.mean[1], change.covariance[1, 1]
-        # Without noise everybody was delivered as assigned: the first stage is certain.
-        row["first_stage_f"] = change.mean[1] ** 2 / noise if noise > 0 else np.inf
-        unequal = estimand == REACHED and _differ(later.mean[1] + earlier.mean[1], noise, alpha)
-        slope = change.mean[0] / change.mean[1] if change.mean[1] > 0 else np.nan
-        variance = np.array([1, -slope]) @ change.covariance @ np.array([1, -slope])
-        if unequal:
-            notes = ["not identified: the arms' petitions were delivered to different shares"]
-        elif np.isnan(slope):
-            notes = ["not identified: assignment to a petition did not raise the share reached"]
-        elif not variance > EXACT * change.covariance[0, 0] > 0:
-            notes = ["the outcome does not vary in either arm, or only with delivery"]
-        else:
-            notes = [ASSUMED[estimand]]
-            estimate, error, df = slope, np.sqrt(variance) / change.mean[1], change.units - 2.0
-            row["ar_low"], row["ar_high"], said = _anderson_rubin(change, df, alpha)
-            if row["first_stage_f"] < STRONG:
-                said.insert(0, "weak first stage: rely on the Anderson-Rubin interval")
-            notes += said
-    return {
-        "outcome": outcome,
-        "contrast": contrast_name(*pair),
-        "estimand": estimand,
-        "estimate": estimate,
-        "std_error": error,
-        "df": df,
-        "n": sum(sizes.values()),
-        **row,
-        "note": "; ".join(notes),
-    }
+    if notes:
+        return row | {"note": "; ".join(notes)}
+    later, earlier = (
+        _moments(people[name], outcome, factor)
+        for name, factor in zip(pair, _factors(pair, unfielded), strict=True)
+    )
+    change = _Moments(
+        later.mean - earlier.mean, later.covariance + earlier.covariance, later.units + earlier.units
+    )
+    row["itt"] = change.mean[0]
+    if notes := _unknown(people, unfielded):
+        return row | {"note": "; ".join(notes)}
+    shares = later.mean[1] + earlier.mean[1]
+    unequal = estimand == REACHED and _differ(shares, change.covariance[1, 1], trial.alpha)
+    return row | _instrumented(change, estimand, unequal, trial.alpha)
+
+
+def _instrumented(change: _Moments, estimand: str, unequal: bool, alpha: float) -> dict[str, object]:
+    """Return first stage, estimate and interval of a contrast in which delivery is known.
+
+    Args:
+        change: differences between the arms.
+        estimand: what the estimate is.
+        unequal: the arms' petitions were delivered to different shares.
+        alpha: level of the interval is 1 - alpha.
+    """
+    noise = change.covariance[1, 1]
+    # Without noise everybody was delivered as assigned: the first stage is certain.
+    strength = change.mean[1] ** 2 / noise if noise > 0 else np.inf
+    row = {"first_stage": change.mean[1], "first_stage_f": strength}
+    slope = change.mean[0] / change.mean[1] if change.mean[1] > 0 else np.nan
+    variance = np.array([1, -slope]) @ change.covariance @ np.array([1, -slope])
+    if unequal:
+        return row | {"note": "not identified: the arms' petitions were delivered to different shares"}
+    if np.isnan(slope):
+        return row | {"note": "not identified: assignment to a petition did not raise the share reached"}
+    if not variance > EXACT * change.covariance[0, 0] > 0:
+        return row | {"note": "the outcome does not vary in either arm, or only with delivery"}
+    error, df = np.sqrt(variance) / change.mean[1], change.units - 2.0
+    low, high, unbounded = _anderson_rubin(change, df, alpha)
+    weak = ["weak first stage: rely on the Anderson-Rubin interval"] if strength < STRONG else []
+    row |= {"estimate": slope, "std_error": error, "df": df, "ar_low": low, "ar_high": high}
+    return row | {"note": "; ".join([ASSUMED[estimand], *weak, *unbounded])}
 
 
 def _factors(pair: tuple[str, str], unfielded: Sequence[str]) -> tuple[float, float]:

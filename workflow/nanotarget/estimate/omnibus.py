@@ -10,7 +10,7 @@ from scipy import special
 
 from nanotarget.calibrate import regression
 from nanotarget.calibrate.regression import Wald
-from nanotarget.estimate.arms import ArmMeans, also, arm_means
+from nanotarget.estimate.arms import ArmMeans, arm_means, departures
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
 
@@ -27,7 +27,7 @@ def omnibus(trial: Trial) -> pd.DataFrame:
     for outcome in trial.outcome_names:
         means = arm_means(trial, outcome)
         usable = [name for name in trial.arms if name not in means.notes]
-        said = [*means.notes.values(), *also(means)]
+        said = [*means.notes.values(), *departures(means)]
         tests = {
             f"wald_F_{means.se_type}": _wald(means, usable),
             "welch_oneway": _welch(means, usable),

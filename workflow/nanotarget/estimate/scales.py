@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nanotarget.estimate.arms import ArmMeans, also, arm_means, obstacles, tidied
+from nanotarget.estimate.arms import ArmMeans, arm_means, departures, obstacles, tidied
 from nanotarget.estimate.trial import Trial
 from nanotarget.study.preregistration import contrast_name
 
@@ -41,7 +41,8 @@ def ratios(trial: Trial, outcome: str) -> pd.DataFrame:
         if error == 0:
             value = error = df = np.nan
             notes = ["the outcome does not vary in either arm"]
-        rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
+        note = "; ".join([*notes, *departures(means)])
+        rows.append((contrast_name(later, earlier), value, error, df, note))
     table = _estimates(rows, means, trial.alpha).assign(outcome=outcome, estimator="ratio")
     for name, column in (("ratio", "estimate"), ("ratio_low", "conf_low"), ("ratio_high", "conf_high")):
         table[name] = np.exp(table[column])
@@ -77,7 +78,8 @@ def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
         if not notes:
             value = (means.mean[later] - means.mean[earlier]) / sd
             error, df = _error(trial, outcome, (later, earlier), sd, value)
-        rows.append((contrast_name(later, earlier), value, error, df, "; ".join([*notes, *also(means)])))
+        note = "; ".join([*notes, *departures(means)])
+        rows.append((contrast_name(later, earlier), value, error, df, note))
     parts = []
     for estimator, factor in (("cohen_d", 1.0), ("hedges_g", _unbiased(first.sum() - 1))):
         scaled = [(name, factor * d, factor * error, df, note) for name, d, error, df, note in rows]

@@ -80,7 +80,7 @@ def read_calibration(
 def _answering(people: People, answered: Profiles) -> People:
     """Let those leave who answered no task."""
     silent = ~np.isin(people.person, answered.table["person"])
-    return people.without("No task answered", "no choice and no rating", silent)
+    return people.without("No task answered", "no outcome answered", silent)
 
 
 def _respondents(

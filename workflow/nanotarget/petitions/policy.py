@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import best_petitions
-from nanotarget.petitions.utilities import Utilities, average, in_memory
+from nanotarget.petitions.utilities import Tables, Utilities, average, in_memory
 
 
 def random(n: int, design: Design, rng: np.random.Generator) -> np.ndarray:
@@ -103,42 +106,73 @@ def best_set(
     count = np.bincount(kind.ravel(), weights=weight)
     tried = np.sort(np.argsort(-count, kind="stable")[:CANDIDATES])
     candidates, count = candidates[tried], count[tried]
-    values = tables.utilities_of_all(candidates)
+    search = _Search(tables, weight, candidates, k)
     first = [overall_best(tables, weight)[None]]
     first += [candidates[[j]] for j in np.argsort(-count, kind="stable")[: starts if k > 1 else 0]]
+    return max((search.run(start) for start in first), key=lambda end: end[0])[1]
 
-    def average_of(petitions: np.ndarray) -> float:
-        return float(weight @ tables.utilities_of_all(petitions).max(axis=1))
 
-    def centred(petitions: np.ndarray) -> np.ndarray:
-        member = tables.utilities_of_all(petitions).argmax(axis=1)
-        shares = weight * (member == np.unique(member)[:, None])
-        return np.unique(best_petitions(tables.average(shares)), axis=0)
+@dataclass(frozen=True)
+class _Search:
+    """A search for `size` petitions, see `best_set`; sets are (at most size, n_attributes).
 
-    def exchanged(petitions: np.ndarray) -> np.ndarray:
-        own = tables.utilities_of_all(petitions)
-        totals = [
-            weight @ np.maximum(np.delete(own, j, axis=1).max(axis=1, initial=-np.inf)[:, None], values)
-            for j in range(len(petitions))
-        ]
-        out, new = np.unravel_index(np.argmax(totals), np.shape(totals))
-        return np.vstack([np.delete(petitions, out, axis=0), candidates[new]])
+    Attributes:
+        tables: utilities of the population.
+        weight: (n,) survey weights.
+        candidates: (n_candidates, n_attributes) petitions that are tried as members.
+        size: largest number of petitions.
+    """
 
-    def search(chosen: np.ndarray) -> tuple[float, np.ndarray]:
-        while len(chosen) < k:
-            reached = tables.utilities_of_all(chosen).max(axis=1)
-            gains = weight @ np.maximum(values - reached[:, None], 0)
-            if gains.max() <= 0:
-                break
-            chosen = np.vstack([chosen, candidates[gains.argmax()]])
-        value, improved = average_of(chosen), True
+    tables: Tables
+    weight: np.ndarray
+    candidates: np.ndarray
+    size: int
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(n, n_candidates) utilities."""
+        return self.tables.utilities_of_all(self.candidates)
+
+    def run(self, start: np.ndarray) -> tuple[float, np.ndarray]:
+        """Complete a set and improve it as long as that raises the average utility; also return that."""
+        chosen = self.completed(start)
+        value, improved = self.average(chosen), True
         while improved:
             improved = False
-            for step in (centred, exchanged):
+            for step in (self.centred, self.exchanged):
                 other = step(chosen)
-                if average_of(other) > value:
-                    chosen, value, improved = other, average_of(other), True
+                if self.average(other) > value:
+                    chosen, value, improved = other, self.average(other), True
                     break
         return value, np.unique(chosen, axis=0)
 
-    return max((search(start) for start in first), key=lambda end: end[0])[1]
+    def average(self, petitions: np.ndarray) -> float:
+        """Return the summed utility if everyone gets the best of the set."""
+        return float(self.weight @ self.tables.utilities_of_all(petitions).max(axis=1))
+
+    def completed(self, chosen: np.ndarray) -> np.ndarray:
+        """Add the candidate that raises the average most, again and again while one does."""
+        while len(chosen) < self.size:
+            reached = self.tables.utilities_of_all(chosen).max(axis=1)
+            gains = self.weight @ np.maximum(self.values - reached[:, None], 0)
+            if gains.max() <= 0:
+                break
+            chosen = np.vstack([chosen, self.candidates[gains.argmax()]])
+        return chosen
+
+    def centred(self, petitions: np.ndarray) -> np.ndarray:
+        """Replace each petition by the best one on average for those who get it."""
+        member = self.tables.utilities_of_all(petitions).argmax(axis=1)
+        shares = self.weight * (member == np.unique(member)[:, None])
+        return np.unique(best_petitions(self.tables.average(shares)), axis=0)
+
+    def exchanged(self, petitions: np.ndarray) -> np.ndarray:
+        """Exchange the one petition for the one candidate that raises the average most."""
+        own = self.tables.utilities_of_all(petitions)
+        totals = [
+            self.weight
+            @ np.maximum(np.delete(own, j, axis=1).max(axis=1, initial=-np.inf)[:, None], self.values)
+            for j in range(len(petitions))
+        ]
+        out, new = np.unravel_index(np.argmax(totals), np.shape(totals))
+        return np.vstack([np.delete(petitions, out, axis=0), self.candidates[new]])

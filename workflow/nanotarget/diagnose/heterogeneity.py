@@ -36,6 +36,7 @@ from nanotarget.diagnose.quantities import LAGS, Estimator, Quantity
 from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.utilities import part_worths
+from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 
 Part = tuple[Quantity, Estimate, str]  # with the attribute, if it is of one
@@ -250,13 +251,13 @@ class Heterogeneity:
         by_tasks = np.zeros((answers.n_respondents, n_tasks, n_tasks))
         np.add.at(by_tasks, (who, position[pairs.first], position[pairs.second]), part)
         rng = child_rng(seed, "diagnose/signs")
-        as_large = 0
+        flipped = list[np.ndarray]()
         step = max(1, FLIPS_AT_ONCE // by_tasks[:, :, 0].size)
         for start in range(0, FLIPS, step):
             shape = (answers.n_respondents, min(step, FLIPS - start), n_tasks)
             signs = rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1
-            as_large += int(((signs @ by_tasks * signs).sum(axis=(0, 2)) >= part.sum()).sum())
-        return (1 + as_large) / (1 + FLIPS)
+            flipped.append((signs @ by_tasks * signs).sum(axis=(0, 2)))
+        return ties.share_as_large(np.concatenate(flipped), part.sum())
 
     def response_error(self, weights: np.ndarray) -> np.ndarray | None:
         """Estimate how often a choice does not say what is preferred, from repeated tasks; (n_samples,).
@@ -320,8 +321,8 @@ class Heterogeneity:
                 interacting.append((a, b))
             totals += lengths
         mass = 1 - ((weight / weight.sum()) ** 2).sum()
-        p_value = (1 + (totals[1:] >= totals[0]).sum()) / (1 + FLIPS)
-        return Interactions(float(totals[0] / mass), float(p_value), tuple(interacting))
+        p_value = ties.share_as_large(totals[1:], totals[0])
+        return Interactions(float(totals[0] / mass), p_value, tuple(interacting))
 
     def noise_of_respondents(self, weight: np.ndarray, variances: Variances) -> np.ndarray:
         """(n_blocks,) noise variance of the estimates of a respondent's coordinates from own answers."""

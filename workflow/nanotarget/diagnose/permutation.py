@@ -46,6 +46,7 @@ from nanotarget.diagnose.rows import Estimate, Row, Sample
 from nanotarget.petitions import policy
 from nanotarget.petitions.encoding import ROUNDING, CovariateEncoder, contrasts
 from nanotarget.petitions.utilities import Tables, additive_layout
+from nanotarget.study import ties
 from nanotarget.study.progress import steps
 
 # Candidates for the penalty of the person-specific part, relative to the mean diagonal of its Gram block,
@@ -161,7 +162,7 @@ def p_value(statistics: np.ndarray) -> float:
     Args:
         statistics: (1 + n_permutations,) of the data themselves, then of each permutation.
     """
-    return float(np.mean(statistics >= statistics[0]))
+    return ties.share_as_large(statistics[1:], statistics[0])
 
 
 def ranked_shares(petition_ids: np.ndarray) -> np.ndarray:
@@ -292,7 +293,7 @@ class _Refit:
                     own[:] = conjugate_gradients(train, right, penalty, own)
             tried.append(solution.reshape(len(shares), z.shape[1], r).copy())
             losses.append(self.loss(z, tried[-1]))
-            if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
+            if len(losses) - 1 - ties.first_smallest(losses) >= PATIENCE:
                 break
         return penalties, tried, losses
 
@@ -328,7 +329,7 @@ class _Refit:
         """Return what is found if (n,) respondents have the covariates of others."""
         z = self.z[order]
         penalties, solutions, losses = self.solutions(z)
-        best = int(np.argmin(losses))
+        best = ties.first_smallest(losses)
         nano, overall_best = self.petitions(z, solutions[best], worst)
         ids = self.data.design.petition_ids(nano)
         number = policy.concentration(ids)

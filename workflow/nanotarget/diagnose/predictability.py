@@ -24,6 +24,7 @@ from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances, shares_o
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions.encoding import CovariateEncoder
+from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 
 PERMUTATIONS = 999  # of covariates, for the learner-free variance
@@ -148,7 +149,7 @@ class Predictability:
             for d in range(PERMUTATIONS + 1):
                 order = rng.permutation(len(who)) if d else np.arange(len(who))
                 totals[d] += ((z[order].T @ value) ** 2).sum() - own @ length[order]
-        return float((1 + (totals[1:] >= totals[0]).sum()) / (1 + PERMUTATIONS))
+        return ties.share_as_large(totals[1:], totals[0])
 
     @cached_property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -233,6 +234,7 @@ class Predictability:
             return []
         who, weight = self.answers.respondent, sample.weight
         w = (weight / np.bincount(who, minlength=len(weight)))[who]
+        predicted = ties.joined(predicted)
         edges = np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1])
         place = np.searchsorted(edges, predicted, side="right")
         bins = []

@@ -10,6 +10,7 @@ import numpy as np
 from nanotarget.diagnose.quantities import Diagnostic, Estimator
 from nanotarget.diagnose.rows import Stage
 from nanotarget.diagnose.verdict import Overall, Verdict
+from nanotarget.study import ties
 
 QUESTIONS = {
     Diagnostic.HETEROGENEITY: "Do tastes for petitions differ between people?",
@@ -258,7 +259,7 @@ def _respondents_needed(facts: Facts, binding: Diagnostic) -> str:
         return (
             "More respondents alone will hardly decide: the estimate lies at the smallest gain that matters."
         )
-    needed = int(np.ceil(facts.respondents * max(times, 1.0) / 100) * 100)
+    needed = int(np.ceil(facts.respondents * max(times, 1.0) / 100 - ties.EQUAL) * 100)
     if needed <= facts.respondents:
         return (
             f"More than the {facts.respondents:,} respondents of this calibration, or a learner that learns "

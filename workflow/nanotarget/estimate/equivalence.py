@@ -10,6 +10,7 @@ from scipy import special
 
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
+from nanotarget.study import ties
 from nanotarget.study.config import OutcomeConfig
 from nanotarget.study.preregistration import contrast_name
 
@@ -120,7 +121,7 @@ def _sentence(row: Any, later: str, earlier: str, outcome: OutcomeConfig, alpha:
 
 def _outward(low: float, high: float, error: float) -> tuple[float, float, int]:
     """Round an interval outwards to `SIGNIFICANT` digits of its standard error; also returns decimals."""
-    digits = max(0, SIGNIFICANT - 1 - int(np.floor(np.log10(error))))
+    digits = max(0, SIGNIFICANT - 1 - int(ties.floor(np.log10(error))))
     unit = 10.0**digits
     # Without the slack an end such as 0.3 = 3.0000000000000004 / 10 would be rounded away.
     ends = (np.floor(low * unit + 1e-9) / unit, np.ceil(high * unit - 1e-9) / unit)

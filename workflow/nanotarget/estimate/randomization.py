@@ -20,6 +20,7 @@ import pandas as pd
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Scheme, Trial
+from nanotarget.study import ties
 from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.seeds import child_rng
 
@@ -366,8 +367,11 @@ def _row(test: _Test, alpha: float) -> dict[str, float | str]:
     estimate, variance = float(test.observed.y[0]), float(test.observed.yy[0])
     statistic, redrawn = test.observed.statistic()[0], test.redrawn.statistic()
     row["estimate"] = estimate
-    row["p_value"] = _share(np.abs(redrawn), abs(statistic))
-    row["p_greater"], row["p_less"] = _share(redrawn, statistic), _share(-redrawn, -statistic)
+    row["p_value"] = ties.share_as_large(np.abs(redrawn), abs(statistic))
+    row["p_greater"], row["p_less"] = (
+        ties.share_as_large(redrawn, statistic),
+        ties.share_as_large(-redrawn, -statistic),
+    )
     if variance == 0:
         note = "the outcome does not vary within the arms: the statistic is infinite and there is no interval"
         return row | {"note": "; ".join(filter(None, [test.note, note]))}
@@ -380,12 +384,6 @@ def _row(test: _Test, alpha: float) -> dict[str, float | str]:
     return row
 
 
-def _share(redrawn: np.ndarray, statistic: float) -> float:
-    """Return the p value: the share of draws at least as large, the observed one counted among them."""
-    as_large = (redrawn >= statistic) | np.isclose(redrawn, statistic, rtol=TIE, atol=TIE)
-    return float((1 + np.count_nonzero(as_large)) / (1 + len(redrawn)))
-
-
 def _bound(redrawn: _Moments, estimate: float, variance: float, alpha: float, side: int) -> float:
     """Return the largest (side 1) or smallest (-1) constant effect that is not rejected.
 
@@ -395,14 +393,15 @@ def _bound(redrawn: _Moments, estimate: float, variance: float, alpha: float, si
     ones, are as extreme as the observed arms whatever is taken off.
     """
     same = redrawn.zz <= ROUNDING
-    if 1 + np.count_nonzero(same) > alpha * (1 + len(same)):
+    level = ties.floor(np.array(alpha * (1 + len(same))))  # 0.29 * 100 is below 29
+    if 1 + np.count_nonzero(same) > level:
         return math.nan
 
     def rejected(distance: float) -> bool:
         tau = estimate + side * distance
         spread = redrawn.yy - 2 * tau * redrawn.yz + tau**2 * redrawn.zz
         as_large = (redrawn.y - tau * redrawn.z) ** 2 >= (1 - TIE) * distance**2 / variance * spread
-        return bool(1 + np.count_nonzero(as_large | same) <= alpha * (1 + len(same)))
+        return bool(1 + np.count_nonzero(as_large | same) <= level)
 
     inside, outside = 0.0, math.sqrt(variance)
     while not rejected(outside):

@@ -75,7 +75,8 @@ def _quantiles(pair: Pair, seed: int) -> pd.DataFrame:
             count, np.full(count, 1 / count), size=DRAWS
         )
         drawn = mid_quantiles(own.y, own.weight * times[:, units], LEVELS)
-        variance.append(drawn.var(axis=0, ddof=1))
+        # The variance of equal numbers is not always exactly zero.
+        variance.append(np.where(np.ptp(drawn, axis=0) > 0, drawn.var(axis=0, ddof=1), 0.0))
         degrees += count
     error = np.sqrt(variance[0] + variance[1])
     known = error > 0

@@ -21,6 +21,7 @@ from nanotarget.estimate.arms import covariate_columns
 from nanotarget.estimate.tables import JOINT, Table
 from nanotarget.estimate.trial import Trial
 from nanotarget.explore.pair import Pair, hide, unknown
+from nanotarget.study import ties
 from nanotarget.study.config import SubgroupConfig
 from nanotarget.study.seeds import child_rng
 
@@ -238,11 +239,11 @@ def quantile_groups(gain: np.ndarray, weight: np.ndarray) -> tuple[list[str], np
     codes = np.full(len(gain), -1)
     if not known.any():
         return [], codes
-    place = np.unique(gain[known], return_inverse=True)[1]
+    place = np.unique(ties.joined(gain[known]), return_inverse=True)[1]
     mass = np.bincount(place, weights=weight[known])
     # Equal gains go where the middle of their mass is.
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
-    part = np.minimum((middle * QUANTILES).astype(int), QUANTILES - 1)
+    part = np.minimum(ties.floor(middle * QUANTILES), QUANTILES - 1)
     present, codes[known] = np.unique(part[place], return_inverse=True)
     return [f"{i + 1} of {len(present)}" for i in range(len(present))], codes
 
@@ -373,6 +374,7 @@ def _rank_weighted(
     scores: ContrastScores, priority: np.ndarray, times: np.ndarray, share: np.ndarray
 ) -> np.ndarray:
     """(d, 2 + m) AUTOC, QINI and TOC of samples in which each respondent is `times` (d, n) times."""
+    priority = ties.joined(priority)
     order = np.argsort(-priority, kind="stable")
     tied = np.cumsum(np.append(False, np.diff(priority[order]) != 0))
     first = np.searchsorted(tied, np.arange(tied[-1] + 1))

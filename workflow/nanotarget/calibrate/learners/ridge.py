@@ -24,11 +24,13 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
+from scipy.sparse.linalg import LinearOperator, cg
 
 from nanotarget.calibrate.learners.base import DRAWS, AdditiveModel, TrainingData
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder, indicators
 from nanotarget.petitions.utilities import Layout, Tables, additive_layout
+from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 
 FOLDS = 5  # inner folds of respondents for choosing penalties
@@ -144,31 +146,28 @@ def solve(gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float) -> n
 def conjugate_gradients(
     gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float, start: np.ndarray
 ) -> np.ndarray:
-    """Solve penalised normal equations that are nearly diagonal.
-
-    Source: Hestenes & Stiefel (1952), preconditioned with the diagonal.
+    """Solve penalised normal equations that are nearly diagonal, scaled to a diagonal of ones.
 
     Args:
         gram: (k, k) without the penalties.
         right: (k,).
         penalty: positive, (k,) or one for all, not negligible beside the diagonal of `gram`.
         start: (k,) a guess of the solution.
+
+    Raises:
+        ArithmeticError: if the iterations do not converge.
     """
-    scale = np.diag(gram) + penalty
-    solution = start.copy()
-    residual = right - gram @ solution - penalty * solution
-    direction = residual / scale
-    size = residual @ direction
-    small = TOLERANCE**2 * (right @ (right / scale))
-    while size > small:
-        image = gram @ direction + penalty * direction
-        step = size / (direction @ image)
-        solution += step * direction
-        residual -= step * image
-        scaled = residual / scale
-        size, before = residual @ scaled, size
-        direction = scaled + size / before * direction
-    return solution
+    root = np.sqrt(np.diag(gram) + penalty)
+
+    def product(scaled: np.ndarray) -> np.ndarray:
+        vector = scaled / root
+        return (gram @ vector + penalty * vector) / root
+
+    operator = LinearOperator(gram.shape, product, dtype=np.float64)
+    solution, failed = cg(operator, right / root, start * root, rtol=TOLERANCE)
+    if failed:
+        raise ArithmeticError("conjugate gradients did not converge")
+    return solution / root
 
 
 def held_out_losses(
@@ -244,7 +243,7 @@ def choose_penalties(
             losses[f] = held_out_losses(
                 train, held_out, penalties[group[fixed]], candidates, specific=own in (LINE, CURVE)
             )
-        best = int(np.argmin(losses.sum(axis=0)))
+        best = ties.first_smallest(losses.sum(axis=0))
         gain = losses[:, 0] - losses[:, best]
         spread = gain.std(ddof=1) if len(gain) > 1 else np.inf  # one respondent proves nothing
         if own in SPARING and gain.sum() <= spread * np.sqrt(len(gain)):

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate import Table
+from nanotarget.estimate import Table, prognosis
 from nanotarget.explore.pair import Pair
 from nanotarget.study.config import CovariateConfig, GroupConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
@@ -69,21 +69,36 @@ def test_ridge_is_the_penalised_least_squares_of_the_textbook():
     y, new = x @ [1, 0.05, 2, 0] + rng.normal(size=60), rng.normal(size=(7, 4))
     share = w / w.sum()
     centre, scale = share @ x, np.sqrt(share @ (x - share @ x) ** 2)
-    z, target = (x - centre) / scale, y - share @ y
-    best = None
-    for penalty in t.PENALTIES:
-        hat = z.T * (share * 60)
-        solve = np.linalg.inv(hat @ z + 60 * penalty * np.eye(4))
-        b = solve @ (hat @ target)
-        trace = np.trace(z @ solve @ hat)
-        gcv = (share * 60) @ (target - z @ b) ** 2 / (60 - 1 - trace) ** 2
-        if best is None or gcv < best[0]:
-            best = gcv, share @ y + ((new - centre) / scale) @ b
-    np.testing.assert_allclose(t.ridge(x, y, w, new), best[1])
+    z = np.column_stack([np.ones(60), (x - centre) / scale])
+
+    def coefficients(penalty, rows):
+        gram = (z[rows].T * share[rows] * 60) @ z[rows] + 60 * penalty * np.diag([0, 1, 1, 1, 1])
+        return np.linalg.solve(gram, z[rows].T @ (share[rows] * 60 * y[rows]))
+
+    everybody = np.arange(60)
+    errors = [
+        sum(share[i] * (y[i] - z[i] @ coefficients(penalty, everybody != i)) ** 2 for i in everybody)
+        for penalty in prognosis.PENALTIES
+    ]
+    b = coefficients(prognosis.PENALTIES[np.argmin(errors)], everybody)
+    expected = b[0] + ((new - centre) / scale) @ b[1:]
+    np.testing.assert_allclose(prognosis.ridge(x, y, w, new), expected)
     # A column without variation is no column.
     padded = [np.column_stack([part, np.full(len(part), 0.1)]) for part in (x, new)]
-    np.testing.assert_allclose(t.ridge(padded[0], y, w, padded[1]), best[1])
-    np.testing.assert_allclose(t.ridge(x[:, :0], y, w, new[:, :0]), share @ y)
+    np.testing.assert_allclose(prognosis.ridge(padded[0], y, w, padded[1]), expected)
+    np.testing.assert_allclose(prognosis.ridge(x[:, :0], y, w, new[:, :0]), share @ y)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_by_predicted_gain_do_not_depend_on_rounding_or_the_order_of_rows(seed):
+    """The middle gain is that of a fifth of the people, exactly; gains of equal people differ by an ulp."""
+    rng = child_rng(seed, "quantile groups")
+    group = np.repeat([0, 1, 2], [1, 4, 10])
+    gain = np.array([0.1, 0.2, 0.7])[group]
+    nudged = np.where(rng.random(15) < 0.5, gain, np.nextafter(gain, 1))
+    order = rng.permutation(15)
+    names, codes = t.quantile_groups(nudged[order], np.full(15, 0.1))
+    assert codes.tolist() == group[order].tolist() and len(names) == 3
 
 
 def test_scores_are_the_formula_with_models_that_have_not_seen_the_respondent():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 FOLDS = 5
-# Penalties relative to the mean squared length of a column, from strong to weak: a tie goes to the stronger.
-PENALTIES = 10.0 ** np.arange(3.0, -3.1, -0.5)
+# Penalties a respondent, from strong to weak: a tie goes to the stronger.
+PENALTIES = 10.0 ** np.arange(2.0, -4.1, -0.5)
+ROUNDING = 1e-10  # a standard deviation below this share of the largest value is rounding error
 
 
 def prognostic_score(
@@ -38,7 +39,7 @@ def prognostic_score(
         inside = (arm[train][:, None] == present).astype(np.float64) * w[train][:, None]
         means = dict(zip(present, inside.T @ y[train] / inside.sum(axis=0), strict=True))
         residual = y[train] - np.array([means[a] for a in arm[train]])
-        score[~train] = z[~train] @ _ridge(z[train], residual, w[train])
+        score[~train] = ridge(z[train], residual, w[train], z[~train])
     return score - np.average(score, weights=w)
 
 
@@ -53,22 +54,27 @@ def _folds(arm: np.ndarray, unit: np.ndarray) -> np.ndarray:
     return fold[code]
 
 
-def _ridge(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Return (k,) coefficients; columns are scaled and the penalty minimises the leave-one-out error.
+def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Predict by ridge regression on standardised columns, the penalty by leave-one-out cross-validation.
 
-    The leave-one-out residual of a ridge regression is residual / (1 - leverage) (Allen 1974).
+    The constant is not penalised. Of penalties with equal errors the strongest is taken.
+
+    Args:
+        x, y, weight: (n, k), (n,) and (n,) of the training respondents.
+        new: (m, k).
+
+    Returns:
+        (m,) predictions.
     """
-    scale = np.sqrt(np.average(z**2, axis=0, weights=w))
-    scale[scale == 0] = 1
-    root = np.sqrt(w)
-    u, s, vt = np.linalg.svd(z / scale * root[:, None], full_matrices=False)
-    response = root * y
-    projected = u.T @ response
-    best, solution = np.inf, np.zeros(z.shape[1])
-    for penalty in PENALTIES * w.sum():
-        shrunk = s**2 / (s**2 + penalty)
-        leverage = np.einsum("ij,j,ij->i", u, shrunk, u)
-        error = float((((response - u @ (shrunk * projected)) / (1 - leverage)) ** 2).sum())
-        if error < best * (1 - 1e-12):
-            best, solution = error, vt.T @ (s / (s**2 + penalty) * projected)
-    return solution / scale
+    from sklearn.linear_model import RidgeCV
+
+    share = weight / weight.sum()
+    centre = share @ x
+    scale = np.sqrt(share @ (x - centre) ** 2)
+    # A column without variation in this training part predicts nothing.
+    used = scale > ROUNDING * np.abs(x).max(axis=0, initial=0)
+    if not used.any() or len(y) < 3:
+        return np.full(len(new), share @ y)
+    training, predicted = ((part[:, used] - centre[used]) / scale[used] for part in (x, new))
+    model = RidgeCV(PENALTIES * len(y)).fit(training, y, sample_weight=share * len(y))
+    return np.asarray(model.predict(predicted))

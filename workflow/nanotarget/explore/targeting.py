@@ -18,6 +18,7 @@ import pandas as pd
 from nanotarget.calibrate import regression
 from nanotarget.clean.groups import suppressed_groups
 from nanotarget.estimate.arms import covariate_columns
+from nanotarget.estimate.prognosis import ridge
 from nanotarget.estimate.tables import JOINT, Table
 from nanotarget.estimate.trial import Trial
 from nanotarget.explore.pair import Pair, hide, unknown
@@ -30,8 +31,6 @@ PREDICTED = "predicted gain"  # the grouping by quantiles of it
 QUANTILES = 5
 FOLDS = 5
 MIN_UNITS = 4  # units in an arm, so that every fold leaves some of both arms
-# Times the rows: of columns with unit variance, from hardly any shrinkage to nearly all.
-PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)
 DRAWS = 1000  # half-samples
 GRID = 20  # points of the targeting curve
 CELLS_AT_ONCE = 4_000_000  # respondents x half-samples in memory
@@ -175,41 +174,6 @@ def _folds(pair: Pair, rng: np.random.Generator) -> np.ndarray:
         members = np.flatnonzero(arm == treated)
         fold[members[np.argsort(rank[members])]] = np.arange(len(members)) % FOLDS
     return fold[np.searchsorted(units, pair.units)]
-
-
-def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Predict by ridge regression on standardised columns, the penalty by generalised cross-validation.
-
-    GCV = n RSS / (n - 1 - trace)^2 (Golub, Heath & Wahba 1979); the constant is not penalised.
-
-    Args:
-        x, y, weight: (n, k), (n,) and (n,) of the training respondents.
-        new: (m, k).
-
-    Returns:
-        (m,) predictions.
-    """
-    n = len(y)
-    share = weight / weight.sum()
-    centre, level = share @ x, float(share @ y)
-    scale = np.sqrt(share @ (x - centre) ** 2)
-    # A column without variation in this training part predicts nothing.
-    used = scale > 1e-10 * np.maximum(np.abs(x).max(axis=0, initial=0), 1e-300)
-    if not used.any() or n < 3:
-        return np.full(len(new), level)
-    root = np.sqrt(share * n)
-    standard = (x[:, used] - centre[used]) / scale[used]
-    u, d, vt = np.linalg.svd(standard * root[:, None], full_matrices=False)
-    target = root * (y - level)
-    along = u.T @ target
-    kept = d**2 / (d**2 + n * PENALTIES[:, None])
-    left = target @ target - (along**2 * (1 - (1 - kept) ** 2)).sum(axis=1)
-    room = n - 1 - kept.sum(axis=1)
-    score = np.where(room > 0, np.maximum(left, 0) / np.where(room > 0, room, 1) ** 2, np.inf)
-    # Of equals the strongest penalty.
-    best = len(PENALTIES) - 1 - int(np.argmin(score[::-1]))
-    coefficient = vt.T @ (d / (d**2 + n * PENALTIES[best]) * along)
-    return level + ((new[:, used] - centre[used]) / scale[used]) @ coefficient
 
 
 def _gates(

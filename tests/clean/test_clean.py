@@ -66,6 +66,29 @@ def test_long_and_wide_give_the_same_tables(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(long.flow, wide.flow)
 
 
+def test_an_answer_of_yes_or_no_to_each_petition_is_read_from_both_layouts(tmp_path, monkeypatch):
+    tables = []
+    for layout in ("long", "wide"):
+        study = tiny_study(layout)
+        for column in study.calibration:
+            if column.endswith("rating"):
+                study.calibration[column] = np.where(study.calibration[column].astype(float) > 5, "Yes", "no")
+        outcomes = study.config["calibration"]["outcomes"]
+        study.config["calibration"] |= {
+            "outcomes": {"would_sign": {"column": outcomes["rating"]["column"]}},
+            "analyse": "would_sign",
+        }
+        folder = tmp_path / layout
+        folder.mkdir()
+        tables.append(cleaned(study, folder, monkeypatch).calibration)
+    long, wide = tables
+    pd.testing.assert_frame_equal(long.profiles, wide.profiles)
+    pd.testing.assert_frame_equal(long.quality, wide.quality)
+    assert set(long.profiles["would_sign"]) == {0.0, 1.0} and "choice" not in long.profiles
+    answers = long.profiles.groupby("respondent_id")["would_sign"].nunique()
+    assert quality_of(long, "same_would_sign", "would_sign")["n"] == (answers == 1).sum()
+
+
 def test_every_cell_arrives_where_it_belongs(clean):
     study = tiny_study()
     profiles = clean(study).calibration.profiles

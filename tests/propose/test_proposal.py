@@ -179,6 +179,17 @@ def test_scalars_are_read_back_as_the_same_text(text):
     }
 
 
+@pytest.mark.parametrize("value", ["a  b", "two\nlines", "c\u2028d", "x: # y", "{% raw %}", "{{ 7 * 7 }}"])
+def test_values_of_a_suggestion_are_what_the_file_says(tmp_path, value):
+    """Suggestions stand in comments; with the "# " taken away they must be the file's own text."""
+    study = tiny_study()
+    study.calibration["consent"] = value
+    study.calibration.loc[study.calibration["id"] == "c3", "consent"] = "refused to"
+    text = write_config(propose([str(path) for path in written(study, tmp_path)][:1]), "tiny")
+    line = next(line for line in text.splitlines() if "step: No consent" in line)
+    assert yaml.safe_load(line.removeprefix("  #"))[0]["values"] == [" ".join(value.split())]
+
+
 def test_a_remark_never_ends_its_line():
     text = "a\nb\x85c\u2028d\x07e"
     assert yaml.safe_load(f"x: 1 # {remark(text)}") == {"x": 1}

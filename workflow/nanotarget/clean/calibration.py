@@ -11,7 +11,7 @@ import pandas as pd
 from nanotarget.clean import contracts
 from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
-from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table
+from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
 from nanotarget.clean.profiles import Profiles, profile_columns, read_profiles
 from nanotarget.clean.quality import Tasks, calibration_quality
 from nanotarget.clean.shown import read_petitions
@@ -60,7 +60,8 @@ def read_calibration(
     petitions = read_petitions(answered.attributes, design)
     answered.check_choices(config.profiles)
     people = _answering(people, answered)
-    respondents = _respondents(people, config, covariates)
+    described = read_covariates(people, covariates)
+    respondents = tidy(people, {**described, "weight": read_weights(people, config.weight)})
     raise_if_any(table.problems)
     _check_two_answer(people)
     profiles = _tidy(answered, petitions, design, respondents)
@@ -81,20 +82,6 @@ def _answering(people: People, answered: Profiles) -> People:
     """Let those leave who answered no task."""
     silent = ~np.isin(people.person, answered.table["person"])
     return people.without("No task answered", "no outcome answered", silent)
-
-
-def _respondents(
-    people: People, config: CalibrationConfig, covariates: Sequence[CovariateConfig]
-) -> pd.DataFrame:
-    """Describe who is left, one row per respondent."""
-    respondents = pd.DataFrame(
-        {
-            "respondent_id": pd.array(people.ids.ids.iloc[people.first], dtype="str"),
-            **read_covariates(people, covariates),
-            "weight": read_weights(people, config.weight),
-        }
-    )
-    return respondents.sort_values("respondent_id", kind="stable", ignore_index=True)
 
 
 def _check_two_answer(people: People) -> None:

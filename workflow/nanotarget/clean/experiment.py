@@ -13,7 +13,7 @@ from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, opted_out
 from nanotarget.clean.flow import OBSERVED
 from nanotarget.clean.outcomes import read_outcome
-from nanotarget.clean.people import People, Sample, check_left, check_unique, one_per_row, read_table
+from nanotarget.clean.people import People, Sample, check_left, check_unique, one_per_row, read_table, tidy
 from nanotarget.clean.quality import experiment_quality
 from nanotarget.clean.shown import read_petitions
 from nanotarget.petitions.design import Design
@@ -47,24 +47,21 @@ def read_experiment(
     outcomes = {outcome.name: read_outcome(people, outcome) for outcome in config.outcomes}
     petition = _petition(people, config, design, _expects_petition(config, arm, outcomes)) if design else {}
     raise_if_any(table.problems)
-    first = next(iter(outcomes.values()), np.full(len(arm), np.nan))
-    observed = ~np.isnan(first)
+    observed = ~np.isnan(next(iter(outcomes.values()), np.full(len(arm), np.nan)))
     arms = [a.name for a in config.arms]
-    respondents = pd.DataFrame(
-        {
-            "respondent_id": pd.array(people.ids.ids, dtype="str"),
-            "arm": pd.Categorical.from_codes(arm, arms),
-            "opt_out": opted_out(people, config.opt_out),
-            **described,
-            **petition,
-            **outcomes,
-            "observed": observed,
-            "weight": weight,
-            **randomised,
-            "delivered": _delivered(people, config),
-            "passed": passed,
-        }
-    ).sort_values("respondent_id", kind="stable", ignore_index=True)
+    columns = {
+        "arm": pd.Categorical.from_codes(arm, arms),
+        "opt_out": opted_out(people, config.opt_out),
+        **described,
+        **petition,
+        **outcomes,
+        "observed": observed,
+        "weight": weight,
+        **randomised,
+        "delivered": _delivered(people, config),
+        "passed": passed,
+    }
+    respondents = tidy(people, columns)
     contracts.experiment(arms, covariates, config.outcomes, design).validate(respondents, lazy=True)
     answering = people
     if outcomes:

@@ -148,6 +148,13 @@ def _everyone(table: Table, respondent: str, unit: np.ndarray) -> People:
     return People(table, unit, respondent, (Step("In the raw file", "", everyone, everyone),))
 
 
+def tidy(people: People, columns: Mapping[str, object]) -> pd.DataFrame:
+    """Put columns of values, one per person who is left, behind their ids and in the order of these."""
+    ids = pd.array(people.ids.ids.iloc[people.first], dtype="str")
+    table = pd.DataFrame({"respondent_id": ids, **columns})
+    return table.sort_values("respondent_id", kind="stable", ignore_index=True)
+
+
 def read_table(
     section: str,
     config: SampleConfig,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from nanotarget.clean import contracts
 from nanotarget.clean.covariates import read_covariates
 from nanotarget.clean.exclusions import exclude, opted_out
-from nanotarget.clean.people import Sample, check_left, check_unique, one_per_row, read_table
+from nanotarget.clean.people import Sample, check_left, check_unique, one_per_row, read_table, tidy
 from nanotarget.clean.quality import roster_quality
 from nanotarget.study.config import CovariateConfig, RosterConfig
 from nanotarget.study.problems import raise_if_any
@@ -34,13 +32,7 @@ def read_roster(config: RosterConfig, covariates: Sequence[CovariateConfig]) -> 
     check_unique(people)
     described = read_covariates(people, covariates)
     raise_if_any(table.problems)
-    respondents = pd.DataFrame(
-        {
-            "respondent_id": pd.array(people.ids.ids, dtype="str"),
-            "opt_out": opted_out(people, config.opt_out),
-            **described,
-        }
-    ).sort_values("respondent_id", kind="stable", ignore_index=True)
+    respondents = tidy(people, {"opt_out": opted_out(people, config.opt_out), **described})
     contracts.roster(covariates).validate(respondents, lazy=True)
     return Sample(
         respondents,

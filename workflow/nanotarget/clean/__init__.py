@@ -10,6 +10,17 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("raw", "cells", "people", "exclusions", "covariates", "blocks", "shown", "profiles", "outcomes"),
+    *(
+        "raw",
+        "cells",
+        "flow",
+        "people",
+        "exclusions",
+        "covariates",
+        "blocks",
+        "shown",
+        "profiles",
+        "outcomes",
+    ),
     *("contracts", "quality", "calibration", "experiment", "roster", "samples", "groups"),
 )

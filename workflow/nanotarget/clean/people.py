@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.cells import Cells, Table, read_ids
+from nanotarget.clean.flow import EVERYBODY, Step, count_steps
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.config import (
     CalibrationConfig,
@@ -22,7 +23,6 @@ from nanotarget.study.config import (
 )
 from nanotarget.study.problems import InputError, Problem, counted
 
-FLOW_COLUMNS = ["sample", "step", "rule", "arm", "n_before", "n_excluded", "n_after"]
 SampleConfig = CalibrationConfig | ExperimentConfig | RosterConfig
 
 
@@ -32,7 +32,7 @@ class Sample:
 
     Attributes:
         respondents: see `contracts`; one row per respondent who stayed.
-        flow: FLOW_COLUMNS, see `People.flow`.
+        flow: `flow.FLOW_COLUMNS`, see `People.flow`.
         quality: QUALITY_COLUMNS, see `nanotarget.clean.quality`.
         identities: what tells the respondents apart, see `People.identities`. Never written.
     """
@@ -41,16 +41,6 @@ class Sample:
     flow: pd.DataFrame
     quality: pd.DataFrame
     identities: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Step:
-    """One row of the flow before it is counted: (n_people,) who was there before and after."""
-
-    step: str
-    rule: str
-    before: np.ndarray
-    after: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -110,15 +100,7 @@ class People:
 
     def flow(self, sample: str, groups: Mapping[str, np.ndarray]) -> pd.DataFrame:
         """Count people before and after each step: all, and those in each group (n_people,)."""
-        everyone = {"all": self.steps[0].before}
-        rows = [
-            (sample, s.step, s.rule, name, int((s.before & group).sum()), int((s.after & group).sum()))
-            for s in self.steps
-            for name, group in (everyone | dict(groups)).items()
-        ]
-        flow = pd.DataFrame(rows, columns=[column for column in FLOW_COLUMNS if column != "n_excluded"])
-        flow["n_excluded"] = flow["n_before"] - flow["n_after"]
-        return flow[FLOW_COLUMNS]
+        return count_steps(sample, self.steps, {EVERYBODY: self.steps[0].before, **groups})
 
     def identities(self, exclusions: Sequence[ExclusionConfig]) -> pd.DataFrame:
         """Return what tells people apart: the id and every column that a duplicate rule names.

@@ -23,7 +23,7 @@ def participant_flow(trial: Trial, flow: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         trial: without logged delivery or checks the stages of these are left out.
-        flow: `clean/flow.csv` (`people.FLOW_COLUMNS`). The raw file already has the arm, so that
+        flow: `clean/flow.csv` (`flow.FLOW_COLUMNS`). The raw file already has the arm, so that
             exclusions are counted by arm; people without one are in the arm `none`.
 
     Returns:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nanotarget.assign.randomise import shares
 from nanotarget.clean.calibration import Calibration
+from nanotarget.clean.flow import EVERYBODY, OBSERVED
 from nanotarget.clean.people import Sample
 from nanotarget.clean.samples import Samples, read_samples
 from nanotarget.clean.shown import check_design
@@ -90,9 +91,9 @@ def _petitions(design: Design) -> list[str]:
 
 def _people(flow: pd.DataFrame, sample: str) -> list[str]:
     """Say who is in the file and who leaves at which exclusion."""
-    steps = flow[(flow["sample"] == sample) & (flow["arm"] == "all")]
+    steps = flow[(flow["sample"] == sample) & (flow["arm"] == EVERYBODY)]
     lines = [f"  {int(steps['n_after'].iloc[0]):,} people in the raw file"]
-    left = steps[(steps["n_excluded"] > 0) & (steps["step"] != "Outcome observed")]
+    left = steps[(steps["n_excluded"] > 0) & (steps["step"] != OBSERVED)]
     for step, n in zip(left["step"], left["n_excluded"], strict=True):
         lines += _wrapped(f"- {n:,}: {step}", "    ")
     return lines

@@ -92,6 +92,12 @@ def problems(rows: Iterable[Row], source: str) -> list[Problem]:
     return [Problem(source, *said) for wrong, *said in rows if wrong]
 
 
+def at(where: str, *rows: tuple[object, str, str, str]) -> Iterator[Row]:
+    """Say of several rows that they are about one place."""
+    for wrong, what, expected, remedy in rows:
+        yield wrong, where, what, expected, remedy
+
+
 def twice(key: str, noun: str, names: Iterable[object], remedy: str = "rename one of them") -> Iterator[Row]:
     """Refuse names that differ in nothing but case and spaces."""
     for name in dict.fromkeys(repeated(list(names))):
@@ -140,63 +146,35 @@ def _cross_check(study: Study) -> Iterator[Row]:
 def _sections(study: Study) -> list[Row]:
     calibrate, bart = study.calibrate, study.calibrate.bart
     return [
-        (
-            not (study.calibration or study.experiment or study.roster),
-            "top level",
-            "there is neither a calibration nor an experiment",
-            "at least one of the sections 'calibration' and 'experiment'",
-            "add the section of your data",
-        ),
-        (
-            study.calibration and not study.design,
-            "key design",
-            "a calibration needs the design of its petitions",
-            "a section 'design' with attributes and levels",
-            "add it",
-        ),
-        (
-            calibrate.own_answers and study.samples != "panel",
-            "key calibrate.information",
-            "own answers can only be used for people who come back, but the config says 'samples: new'",
-            "'covariates', or 'samples: panel'",
-            "correct one of the two keys",
-        ),
-        (
-            calibrate.own_answers and set(calibrate.learners) != {"hierarchical"},
-            "key calibrate.learner",
-            f"learner '{calibrate.learner}' cannot use a person's own answers",
-            "learner 'hierarchical' where information is 'covariates + own answers'",
-            "choose it, or write 'information: covariates'",
-        ),
-        (
-            bart.draws < 2 * bart.chains,
-            "key calibrate.bart",
-            f"{bart.draws} draws in {bart.chains} chains are fewer than 2 per chain",
-            "at least 2 draws in each chain",
-            "ask for more draws or fewer chains",
-        ),
-        (  # both would answer the question whom `assign` assigns to
-            study.roster and study.experiment,
-            "key roster",
-            "a study with an experiment has no roster: it has been fielded, and the experiment says to whom",
-            "either the section 'roster' (before fielding) or the section 'experiment' (after it)",
-            "remove 'roster'; its ledger stays where it is. For new people write another config",
-        ),
-        (
-            study.roster and not study.calibration,
-            "key roster",
-            "a roster needs a calibration, from which its petitions are learned",
-            "a section 'calibration'",
-            "add it",
-        ),
-        (
-            study.samples == "panel" and not (study.calibration and (study.experiment or study.roster)),
-            "key samples",
-            "a panel needs both samples",
-            "a calibration and an experiment (or a roster) of the same people",
-            "add the missing section or write 'samples: new'",
-        ),
-    ]
+        (not (study.calibration or study.experiment or study.roster), "top level",
+         "there is neither a calibration nor an experiment",
+         "at least one of the sections 'calibration' and 'experiment'", "add the section of your data"),
+        (study.calibration and not study.design, "key design",
+         "a calibration needs the design of its petitions", "a section 'design' with attributes and levels",
+         "add it"),
+        (calibrate.own_answers and study.samples != "panel", "key calibrate.information",
+         "own answers can only be used for people who come back, but the config says 'samples: new'",
+         "'covariates', or 'samples: panel'", "correct one of the two keys"),
+        (calibrate.own_answers and set(calibrate.learners) != {"hierarchical"}, "key calibrate.learner",
+         f"learner '{calibrate.learner}' cannot use a person's own answers",
+         "learner 'hierarchical' where information is 'covariates + own answers'",
+         "choose it, or write 'information: covariates'"),
+        (bart.draws < 2 * bart.chains, "key calibrate.bart",
+         f"{bart.draws} draws in {bart.chains} chains are fewer than 2 per chain",
+         "at least 2 draws in each chain", "ask for more draws or fewer chains"),
+        # Both would answer the question whom `assign` assigns to.
+        (study.roster and study.experiment, "key roster",
+         "a study with an experiment has no roster: it has been fielded, and the experiment says to whom",
+         "either the section 'roster' (before fielding) or the section 'experiment' (after it)",
+         "remove 'roster'; its ledger stays where it is. For new people write another config"),
+        (study.roster and not study.calibration, "key roster",
+         "a roster needs a calibration, from which its petitions are learned", "a section 'calibration'",
+         "add it"),
+        (study.samples == "panel" and not (study.calibration and (study.experiment or study.roster)),
+         "key samples", "a panel needs both samples",
+         "a calibration and an experiment (or a roster) of the same people",
+         "add the missing section or write 'samples: new'"),
+    ]  # fmt: skip
 
 
 def _names(study: Study) -> Iterator[Row]:
@@ -234,23 +212,16 @@ def _design(design: DesignConfig) -> Iterator[Row]:
     yield from twice(key, "attribute", [attribute.name for attribute in design.attributes])
     columns = [attribute.column or attribute.name for attribute in design.attributes]
     for column in sorted({column for column in columns if columns.count(column) > 1}):
-        what, expected = (
-            f"two attributes have the column '{column}'",
-            "a column of its own for every attribute",
-        )
-        yield True, key, what, expected, "correct 'column'"
+        what = f"two attributes have the column '{column}'"
+        yield True, key, what, "a column of its own for every attribute", "correct 'column'"
     for i, attribute in enumerate(design.attributes):
         where = f"{key}[{i}] ('{attribute.name}')"
         shares, n = attribute.probabilities or [], len(attribute.levels)
         complete = len(shares) == n
         yield _indistinct(where, attribute.levels)
-        yield (
-            attribute.probabilities is not None and not complete,
-            where,
-            f"{len(shares)} probabilities for {n} levels",
-            "one probability per level, in the order of the levels",
-            "add or remove probabilities",
-        )
+        yield (attribute.probabilities is not None and not complete, where,
+         f"{len(shares)} probabilities for {n} levels",
+         "one probability per level, in the order of the levels", "add or remove probabilities")  # fmt: skip
         what = f"the probabilities add up to {sum(shares):.6g}"
         yield complete and abs(sum(shares) - 1) > 1e-6, where, what, "a sum of 1", "correct the probabilities"
     yield from _prohibited(design)
@@ -277,49 +248,23 @@ def _covariates(study: Study) -> Iterator[Row]:
         yield from _covariate(covariate, respondents, f"key covariates[{i}] ('{covariate.name}')")
 
 
-def _covariate(covariate: CovariateConfig, respondents: set[str], where: str) -> list[Row]:
+def _covariate(covariate: CovariateConfig, respondents: set[str], where: str) -> Iterator[Row]:
     categorical, levels = covariate.kind == "categorical", covariate.levels or []
     known = {normalised(level) for level in levels}
     both = [value for value in covariate.missing_values if normalised(value) in known]
-    return [
-        (
-            (covariate.column or covariate.name) in respondents,
-            where,
-            "the respondent's id cannot be a covariate",
-            "a variable that does not identify a person",
-            "remove it from the covariates",
-        ),
-        (
-            categorical and not levels,
-            where,
-            "a categorical covariate needs its levels",
-            "a list 'levels'",
-            "add it",
-        ),
-        (
-            categorical and covariate.range,
-            where,
-            "a categorical covariate has no range",
-            "levels only",
-            "remove 'range'",
-        ),
-        (
-            not categorical and levels,
-            where,
-            "a numeric covariate has no levels",
-            "a range, or kind: categorical",
-            "remove 'levels' or change the kind",
-        ),
-        (
-            both,
-            where,
-            f"a level and a missing value at once: {listed(both)}",
-            "either a level or a missing value",
-            "remove it from 'levels' or from 'missing_values'",
-        ),
-        _empty(where, covariate.range),
-        _indistinct(where, levels),
-    ]
+    yield from at(where,
+        ((covariate.column or covariate.name) in respondents, "the respondent's id cannot be a covariate",
+         "a variable that does not identify a person", "remove it from the covariates"),
+        (categorical and not levels, "a categorical covariate needs its levels", "a list 'levels'", "add it"),
+        (categorical and covariate.range, "a categorical covariate has no range", "levels only",
+         "remove 'range'"),
+        (not categorical and levels, "a numeric covariate has no levels", "a range, or kind: categorical",
+         "remove 'levels' or change the kind"),
+        (both, f"a level and a missing value at once: {listed(both)}", "either a level or a missing value",
+         "remove it from 'levels' or from 'missing_values'"),
+    )  # fmt: skip
+    yield _empty(where, covariate.range)
+    yield _indistinct(where, levels)
 
 
 def _identifiers(study: Study) -> Iterator[Row]:
@@ -357,29 +302,18 @@ def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
         calibration.profiles,
     )
     analysed = outcomes.get(calibration.analyse)
-    yield (
-        analysed is None,
-        "key calibration.analyse",
-        f"there is no outcome '{calibration.analyse}'",
-        "an outcome listed in calibration.outcomes",
-        "add the outcome or analyse another one",
-    )
+    yield (analysed is None, "key calibration.analyse", f"there is no outcome '{calibration.analyse}'",
+     "an outcome listed in calibration.outcomes", "add the outcome or analyse another one")  # fmt: skip
     for outcome in outcomes.values():
         yield _empty(f"key calibration.outcomes.{outcome.name}.range", outcome.limits)
-    yield (
-        any(outcome.paired for outcome in outcomes.values()) and shown < 2,
-        "key calibration.profiles",
-        "a choice needs at least two profiles a task",
-        "2 or more",
-        "correct 'profiles' or analyse a rating",
-    )
-    yield (  # the learner's logit is of paired differences
-        analysed is not None and analysed.paired and shown > 2,
-        "key calibration.analyse",
-        f"choices among {shown} profiles a task cannot be learned from",
-        "exactly 2 profiles per task, or a rating",
-        "analyse a rating if each profile has one, or correct 'profiles'",
-    )
+    yield (any(outcome.paired for outcome in outcomes.values()) and shown < 2, "key calibration.profiles",
+     "a choice needs at least two profiles a task", "2 or more",
+     "correct 'profiles' or analyse a rating")  # fmt: skip
+    # The learner's logit is of paired differences.
+    yield (analysed is not None and analysed.paired and shown > 2, "key calibration.analyse",
+     f"choices among {shown} profiles a task cannot be learned from",
+     "exactly 2 profiles per task, or a rating",
+     "analyse a rating if each profile has one, or correct 'profiles'")  # fmt: skip
     yield from _layout(calibration)
     if calibration.layout == "wide":
         yield from _wide(calibration)
@@ -416,13 +350,9 @@ def _wide(calibration: CalibrationConfig) -> Iterator[Row]:
     for outcome in calibration.outcomes.measured:
         where, named = f"{key}.outcomes.{outcome.name}", outcome.names_of_profiles
         yield _pattern(f"{where}.column", outcome.column, *outcome.placeholders)
-        yield (
-            named is not None and len(named) != calibration.profiles,
-            f"{where}.chosen_values",
-            f"{len(named or [])} values for {calibration.profiles} profiles",
-            "one value per profile",
-            "correct the list",
-        )
+        yield (named is not None and len(named) != calibration.profiles, f"{where}.chosen_values",
+         f"{len(named or [])} values for {calibration.profiles} profiles", "one value per profile",
+         "correct the list")  # fmt: skip
 
 
 def _exclusions(exclusions: Sequence[ExclusionConfig], key: str) -> Iterator[Row]:
@@ -443,13 +373,10 @@ def _arms(names: Sequence[str], texts: Sequence[Level], section: str) -> Iterato
     for name in dict.fromkeys([*repeated(names), *repeated(texts)]):
         yield True, key, f"the arm '{name}' is there twice", "every arm once", "rename or remove one"
     for name in names:
-        yield (  # the participant flow counts people under these
-            normalised(name) in ("all", "none"),
-            key,
-            f"an arm cannot be named '{name}'",
-            "another name than 'all' and 'none'",
-            "rename it; 'value' of an arm of the experiment holds the text of the raw file",
-        )
+        # The participant flow counts people under these.
+        yield (normalised(name) in ("all", "none"), key, f"an arm cannot be named '{name}'",
+         "another name than 'all' and 'none'",
+         "rename it; 'value' of an arm of the experiment holds the text of the raw file")  # fmt: skip
 
 
 def _policies(study: Study, arms: Sequence[ArmConfig | RosterArmConfig], section: str) -> Iterator[Row]:
@@ -470,13 +397,9 @@ def _experiment(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
     for i, outcome in enumerate(experiment.outcomes):
         yield from _outcome(outcome, f"key experiment.outcomes[{i}] ('{outcome.name}')")
     yield from _randomisation(experiment)
-    yield (
-        experiment.petition_columns and not study.design,
-        "key design",
-        "experiment.petition_columns needs the design of the petitions",
-        "a section 'design'",
-        "add it or remove petition_columns",
-    )
+    yield (experiment.petition_columns and not study.design, "key design",
+     "experiment.petition_columns needs the design of the petitions", "a section 'design'",
+     "add it or remove petition_columns")  # fmt: skip
     yield _pattern("key experiment.petition_columns", experiment.petition_columns or None, "attribute")
     covariates = sorted(covariate.name for covariate in study.covariates)
     remedy = "add it to the covariates or correct the name"
@@ -487,40 +410,19 @@ def _experiment(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
     yield from _exclusions(experiment.post_checks, "experiment.post_checks")
 
 
-def _outcome(outcome: OutcomeConfig, where: str) -> list[Row]:
-    kind, limits = outcome.kind, outcome.range
+def _outcome(outcome: OutcomeConfig, where: str) -> Iterator[Row]:
+    kind, limits, binary = outcome.kind, outcome.range, outcome.at_least is not None
     whole = limits is not None and not any(limit % 1 for limit in limits)
-    return [
-        (
-            outcome.at_least is not None and kind != "binary",
-            where,
-            "'at_least' makes a binary outcome",
-            "kind: binary",
-            "change the kind",
-        ),
-        _empty(where, limits),
-        (
-            kind == "binary" and limits and outcome.at_least is None,
-            where,
-            "a binary outcome has no range",
-            "0 or 1",
-            "remove 'range'",
-        ),
-        (
-            kind == "ordinal" and not whole,
-            where,
-            "an ordinal outcome needs its lowest and highest category",
-            "a 'range' of two whole numbers, such as [1, 5]",
-            "add it, or write kind: continuous",
-        ),
-        (
-            kind == "count" and limits and limits[0] < 0,
-            where,
-            "a count is never below 0",
-            "a range from 0 on",
-            "correct 'range' or 'kind'",
-        ),
-    ]
+    yield _empty(where, limits)
+    yield from at(where,
+        (binary and kind != "binary", "'at_least' makes a binary outcome", "kind: binary", "change the kind"),
+        (kind == "binary" and limits and not binary, "a binary outcome has no range", "0 or 1",
+         "remove 'range'"),
+        (kind == "ordinal" and not whole, "an ordinal outcome needs its lowest and highest category",
+         "a 'range' of two whole numbers, such as [1, 5]", "add it, or write kind: continuous"),
+        (kind == "count" and limits and limits[0] < 0, "a count is never below 0", "a range from 0 on",
+         "correct 'range' or 'kind'"),
+    )  # fmt: skip
 
 
 def _randomisation(experiment: ExperimentConfig) -> Iterator[Row]:
@@ -529,15 +431,10 @@ def _randomisation(experiment: ExperimentConfig) -> Iterator[Row]:
     yield drawn.scheme == "blocked" and not drawn.blocks, key, what, expected, "add it"
     what, expected = "complete randomisation has no blocks", "scheme: blocked or clustered"
     yield drawn.scheme == "complete" and drawn.blocks, key, what, expected, "correct it"
-    yield (
-        (drawn.scheme == "clustered") != (drawn.cluster is not None),
-        key,
-        "only clustered randomisation has a cluster"
-        if drawn.cluster
-        else "it does not say what a cluster is",
-        "'scheme: clustered' with a raw column 'cluster', or neither",
-        "add or remove 'cluster', or correct 'scheme'",
-    )
+    yield ((drawn.scheme == "clustered") != (drawn.cluster is not None), key,
+     "only clustered randomisation has a cluster" if drawn.cluster else "it does not say what a cluster is",
+     "'scheme: clustered' with a raw column 'cluster', or neither",
+     "add or remove 'cluster', or correct 'scheme'")  # fmt: skip
     expected = "what was known of people before arms were drawn"
     for name, column, columns in (
         ("blocks", "arm", drawn.blocks),
@@ -570,43 +467,30 @@ def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
     names = [arm.name for arm in roster.arms]
     yield from _arms(names, names, "roster")
     without = [arm.name for arm in roster.arms if arm.share is None]
-    yield (
-        0 < len(without) < len(names),
-        "key roster.arms",
-        f"no share for {listed(without)}, although other arms have one",
-        "a share for every arm, or for none (equal shares)",
-        "add or remove shares",
-    )
+    yield (0 < len(without) < len(names), "key roster.arms",
+     f"no share for {listed(without)}, although other arms have one",
+     "a share for every arm, or for none (equal shares)", "add or remove shares")  # fmt: skip
     yield from _policies(study, roster.arms, "roster")
     yield from _blocks(study, roster)
-    yield (  # `make clean` removes results; a ledger that is lost cannot be drawn again
-        Path(roster.ledger).parts[:1] == ("results",) or not roster.ledger.endswith(".csv"),
-        "key roster.ledger",
-        f"'{roster.ledger}' cannot be the ledger",
-        "a file that ends in .csv, outside the folder 'results'",
-        f"write for example data/{study.study}/arms.csv",
-    )
+    # `make clean` removes results; a ledger that is lost cannot be drawn again.
+    yield (Path(roster.ledger).parts[:1] == ("results",) or not roster.ledger.endswith(".csv"),
+     "key roster.ledger", f"'{roster.ledger}' cannot be the ledger",
+     "a file that ends in .csv, outside the folder 'results'",
+     f"write for example data/{study.study}/arms.csv")  # fmt: skip
     for i, attribute in enumerate(study.design.attributes if study.design else []):
         column = attribute.column or attribute.name
-        yield (
-            column in FIELDING,
-            f"key design.attributes[{i}] ('{attribute.name}')",
-            f"assign/fielding.csv already has a column '{column}'",
-            f"another column than {listed(FIELDING)}",
-            "rename the column in the raw file and in the config",
-        )
+        yield (column in FIELDING, f"key design.attributes[{i}] ('{attribute.name}')",
+         f"assign/fielding.csv already has a column '{column}'", f"another column than {listed(FIELDING)}",
+         "rename the column in the raw file and in the config")  # fmt: skip
     yield from _exclusions(roster.exclusions, "roster.exclusions")
 
 
 def _blocks(study: Study, roster: RosterConfig) -> Iterator[Row]:
     key = "key roster.blocks"
-    yield (
-        (roster.randomisation == "blocked") != bool(roster.blocks),
-        key,
-        "only blocked randomisation uses it" if roster.blocks else "blocked randomisation needs it",
-        "'randomisation: blocked' with a list of covariates, or neither",
-        "add or remove 'blocks', or correct 'randomisation'",
-    )
+    yield ((roster.randomisation == "blocked") != bool(roster.blocks), key,
+     "only blocked randomisation uses it" if roster.blocks else "blocked randomisation needs it",
+     "'randomisation: blocked' with a list of covariates, or neither",
+     "add or remove 'blocks', or correct 'randomisation'")  # fmt: skip
     kinds = {covariate.name: covariate.kind for covariate in study.covariates}
     categorical = [name for name, kind in kinds.items() if kind == "categorical"]
     expected = f"categorical covariates: {listed(categorical) or 'the config has none'}"
@@ -622,13 +506,10 @@ def _ladder(study: Study) -> Iterator[Row]:
     yield from twice("key diagnose.ladder", "set", [rung.name for rung in study.diagnose.ladder])
     for i, rung in enumerate(study.diagnose.ladder):
         barred = [name for name in rung.covariates if name not in targeted]
-        yield (
-            barred,
-            f"key diagnose.ladder[{i}] ('{rung.name}')",
-            f"{listed(barred)} may not be used for targeting",
-            f"covariates of the allow-list with `target`: {listed(targeted) or 'there are none'}",
-            "correct the names, or take them out",
-        )
+        yield (barred, f"key diagnose.ladder[{i}] ('{rung.name}')",
+         f"{listed(barred)} may not be used for targeting",
+         f"covariates of the allow-list with `target`: {listed(targeted) or 'there are none'}",
+         "correct the names, or take them out")  # fmt: skip
 
 
 def _explore(study: Study) -> Iterator[Row]:
@@ -660,7 +541,7 @@ def _explore(study: Study) -> Iterator[Row]:
             yield base.group not in groups, "key explore.base", what, expected, "correct the name"
 
 
-def _groups(grouping: SubgroupConfig, kind: str, where: str) -> list[Row]:
+def _groups(grouping: SubgroupConfig, kind: str, where: str) -> Iterator[Row]:
     infinity = float("inf")
     bounds = [
         (-infinity if group.min is None else group.min, infinity if group.max is None else group.max)
@@ -668,26 +549,12 @@ def _groups(grouping: SubgroupConfig, kind: str, where: str) -> list[Row]:
     ]
     ordered = all(low <= high for low, high in bounds)
     apart = all(a[1] < b[0] for a, b in itertools.pairwise(bounds))
-    return [
-        (
-            kind == "numeric" and len(bounds) < 2,
-            where,
-            "a numeric covariate needs at least two groups",
-            "groups with min and max",
-            "add them",
-        ),
-        (
-            kind == "numeric" and not (ordered and apart),
-            where,
-            "the groups overlap or are out of order",
-            "groups from low to high, each beginning above the end of the one before",
-            "correct min and max",
-        ),
-        (
-            kind == "categorical" and bounds,
-            where,
-            "a categorical covariate is grouped by its levels",
-            "no 'groups'",
-            "remove 'groups'",
-        ),
-    ]
+    numeric = kind == "numeric"
+    yield from at(where,
+        (numeric and len(bounds) < 2, "a numeric covariate needs at least two groups",
+         "groups with min and max", "add them"),
+        (numeric and not (ordered and apart), "the groups overlap or are out of order",
+         "groups from low to high, each beginning above the end of the one before", "correct min and max"),
+        (not numeric and bounds, "a categorical covariate is grouped by its levels", "no 'groups'",
+         "remove 'groups'"),
+    )  # fmt: skip

@@ -140,10 +140,7 @@ rule diagnostics:
     resources:
         **MEDIUM,
     params:
-        learning={
-            key: LEARNING[key]
-            for key in ("design", "covariates", "outcome", "calibrate", "seed")
-        },
+        learning=LEARNING,
         diagnose=config["diagnose"],
         subgroups=config["explore"]["subgroups"],
         min_cell=config["privacy"]["min_cell"],

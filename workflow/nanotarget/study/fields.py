@@ -61,8 +61,8 @@ class _Distinct:
 
 
 def _level(value: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not (number or isinstance(value, str)):
+    kind = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise PydanticCustomError("level_type", "neither text nor a number")
     return value
 

@@ -1,0 +1,44 @@
+"""Settings reach rules as parameters alone: a changed one changes those rules that it touches, no other."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
+
+
+def parameters(project, folder, changes):
+    """Rule -> its parameters, of the reference study with some changes."""
+    config = yaml.safe_load((project / "config.yaml").read_text("utf-8"))
+    for section, settings in changes.items():
+        config[section] = config.get(section, {}) | settings
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(configfiles=[file]),
+            snakefile=Path(project / "Snakefile"),
+        )._workflow
+    return {
+        rule.name: {name: value for name, value in rule.params.items() if not callable(value)}
+        for rule in workflow.rules
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "touched"),
+    [
+        ({"calibrate": {"se_type": "HC2"}}, {"conjoint"}),
+        ({"diagnose": {"bootstraps": 60}}, {"diagnostics", "dissuasion"}),
+        ({"assign": {"candidates": 7}}, {"uncertainty"}),
+        ({"assign": {"permutations": 2}}, {"concentration"}),
+        ({"estimate": {"draws": 2000}}, {"deviations", "randomization"}),
+    ],
+)
+def test_a_changed_setting_touches_no_other_rule(project, tmp_path, changes, touched):
+    before = parameters(project, tmp_path, {})
+    after = parameters(project, tmp_path, changes)
+    changed = {rule for rule in before if before[rule] != after[rule]}
+    assert changed - {"manifest"} == touched  # the manifest lists the whole config

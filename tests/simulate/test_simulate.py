@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import split_levels
-from nanotarget.simulate.simulate import MARK, Answers, Parameters, People, learn_own, rated, simulate
+from nanotarget.simulate.simulate import MARK, OwnRatings, Parameters, People, learn_own, rated, simulate
 from nanotarget.simulate.truth import choice_means, describe, landscape
 from nanotarget.study.config import AttributeConfig, DesignConfig
 from nanotarget.study.problems import InputError
@@ -302,7 +302,7 @@ def test_own_answers_are_shrunk_to_the_posterior_mean(toy):
     ratings = rng.normal(5, 2, (3, 4, 2))
     ratings[0, 1], ratings[2, 3, 0] = np.nan, np.nan
     signal = rng.uniform(0.05, 2, (3, 7))
-    found = learn_own(Answers.within(levels, ratings, design), people.partworths, signal)
+    found = learn_own(OwnRatings.within(levels, ratings, design), people.partworths, signal)
     for i in range(3):
         there = ~np.isnan(ratings[i])
         codes = levels[i][there] + [0, 2, 5]

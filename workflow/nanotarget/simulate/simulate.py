@@ -474,7 +474,7 @@ def _questions(covariates: Sequence[CovariateConfig]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Answers:
+class OwnRatings:
     """What n people were shown and answered in the calibration, as regressions within people need it.
 
     Attributes:
@@ -486,7 +486,7 @@ class Answers:
     ratings: np.ndarray
 
     @classmethod
-    def within(cls, levels: np.ndarray, ratings: np.ndarray, design: Design) -> Answers:
+    def within(cls, levels: np.ndarray, ratings: np.ndarray, design: Design) -> OwnRatings:
         """Centre (n, tasks, profiles, n_attributes) levels and (n, tasks, profiles) ratings, NaN unrated."""
         y = ratings.reshape(len(ratings), -1)
         there = ~np.isnan(y)
@@ -498,9 +498,9 @@ class Answers:
             (y - y.sum(axis=1, keepdims=True) / count) * there,
         )
 
-    def take(self, rows: np.ndarray) -> Answers:
+    def take(self, rows: np.ndarray) -> OwnRatings:
         """Return the answers of these people in this order, repeated where asked."""
-        return Answers(self.shown[rows], self.ratings[rows])
+        return OwnRatings(self.shown[rows], self.ratings[rows])
 
 
 @dataclass(frozen=True)
@@ -519,7 +519,7 @@ class Calibration:
     people: People
     platform: pd.DataFrame
     said: pd.DataFrame
-    answers: Answers
+    answers: OwnRatings
 
     @property
     def usable(self) -> np.ndarray:
@@ -563,7 +563,7 @@ def _calibrate(design: Design, covariates: Sequence[CovariateConfig], parameters
     for t in range(1, tasks):
         _blank_after(table, (fault == "unfinished") & (stop == t), f"task{t}_profile{profiles}_rating")
 
-    kept, given = people.take(clean), Answers.within(levels[clean], ratings[clean], design)
+    kept, given = people.take(clean), OwnRatings.within(levels[clean], ratings[clean], design)
     if parameters.panel:
         signal = (kept.own_sd / parameters.noise_sd) ** 2
         kept = replace(kept, informed=learn_own(given, kept.predictable, signal))
@@ -649,7 +649,7 @@ def _features(
     return np.column_stack(columns)
 
 
-def learn_own(answers: Answers, expected: np.ndarray, signal: np.ndarray | float) -> np.ndarray:
+def learn_own(answers: OwnRatings, expected: np.ndarray, signal: np.ndarray | float) -> np.ndarray:
     """Return (n, total levels) part-worths: a person's own answers, shrunk towards what was expected of her.
 
     The posterior mean if deviations from `expected` are normal and independent. It may differ from zero on
@@ -717,7 +717,7 @@ class Recruits:
     table: pd.DataFrame
     fault: np.ndarray
     said: pd.DataFrame
-    answers: Answers | None
+    answers: OwnRatings | None
 
 
 def _recruit(

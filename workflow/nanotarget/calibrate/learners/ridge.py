@@ -199,8 +199,8 @@ def held_out_losses(
         else:  # few coefficients, and penalties next to nothing
             last = solve(own_gram, own_cross, candidates[c])
         own[:, c] = last
-    found = np.vstack([start[:, None] - slope @ own, own])
-    return np.einsum("jc,jc->c", found, gram_out @ found - 2 * cross_out[:, None])
+    solutions = np.vstack([start[:, None] - slope @ own, own])
+    return np.einsum("jc,jc->c", solutions, gram_out @ solutions - 2 * cross_out[:, None])
 
 
 def choose_penalties(

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from test_figures import NAMES, faults, points, written
 
 import report_tables as fake
+from nanotarget.diagnose.words import QUESTIONS
 from nanotarget.report import catalogue, figures, theme
 from nanotarget.report.figures import diagnose
 from nanotarget.study import artefacts
@@ -104,7 +105,7 @@ def test_the_funnel_shows_the_ceilings_bounds_and_verdicts_of_the_studys_own_goa
     figure = diagnose.funnel(fake.diagnostics(), NAMES)
     axes = figure.figure.axes[0]
     assert points(axes) == [0.12, 0.03, -0.01, 0.002]
-    assert list(figure.data["diagnostic"]) == list(theme.STAGES) and set(figure.data["goal"]) == {"support"}
+    assert list(figure.data["diagnostic"]) == list(QUESTIONS) and set(figure.data["goal"]) == {"support"}
     shown = said(figure.figure)
     assert "0.120 [0.050, 0.210] INCONCLUSIVE" in shown.replace("  ", " ") and shown.count("FAIL") == 4
     assert "Smallest gain that matters: 0.1" in shown and "Gain over overall-best (rating points)" in shown
@@ -168,7 +169,7 @@ def test_choices_have_no_baseline():
     ("low", "high", "words"),
     [
         (0.3, 0.8, "overstates them"),
-        (-0.2, 0.8, "not told from 0, at which nothing is predicted."),
+        (-0.2, 0.8, "not distinguishable from 0, at which nothing is predicted."),
         (-0.2, 1.8, "nor from 1, which is perfect."),
         (0.6, 1.2, "the learner sees real differences."),
         (1.1, 1.9, "understates them"),

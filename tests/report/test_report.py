@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
+from nanotarget.diagnose.words import IN_SHORT, NEVER_FIELDED, OBSTACLES, QUESTIONS
 from nanotarget.report import catalogue, outline, tables, theme
 from nanotarget.report import page as report
 from nanotarget.report.origins import Maker, Origin
 from nanotarget.report.page import Contents, Picture, Sheet
-from nanotarget.report.tables.diagnose import NEVER_FIELDED
 from nanotarget.study import artefacts
 
 NAMES = theme.Names(
@@ -387,7 +387,7 @@ def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_field
     ours = fake.diagnostics().query("goal == 'support' and group == 'all'")
     alone = dataclasses.replace(contents(diagnostics=ours), verdict=fake.verdict() | {"others": []})
     assert [p.key for p in next(s for s in report.sections(alone) if s.key == "diagnose").parts] == [
-        *theme.STAGES
+        *QUESTIONS
     ]
 
 
@@ -410,9 +410,9 @@ def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_i
     reader = answer(templates)
     for sentence in (
         "DO NOT DEPLOY",
-        report.OVERALL["DO NOT DEPLOY"],
-        report.BINDING["predictability"],
-        "0.023 rating points (95% sure, from the crossover).",
+        IN_SHORT["DO NOT DEPLOY"],
+        OBSTACLES["predictability"],
+        "0.023 rating points (one-sided 95% upper bound, from the crossover).",
         "0.002 rating points (−0.047 to 0.051).",
         "A gain above 0.1 rating points.",
         "40% of the respondents.",
@@ -443,11 +443,11 @@ def test_what_is_not_known_is_left_out_of_the_answer():
     nothing = {"estimate": None, "low": None, "high": None}
     verdict = fake.verdict() | {
         "overall": "COLLECT MORE", "binding": "crossover", "gain": None, "gain_low": None, "gain_high": None,
-        "share_divergent": None, "ceilings": dict.fromkeys(theme.STAGES, nothing),
+        "share_divergent": None, "ceilings": dict.fromkeys(QUESTIONS, nothing),
     }  # fmt: skip
     assert report.facts(verdict) == [
-        ("Does it pay?", report.OVERALL["COLLECT MORE"]),
-        ("What is not decided?", theme.STAGES["crossover"]),
+        ("Does it pay?", IN_SHORT["COLLECT MORE"]),
+        ("What is not decided?", QUESTIONS["crossover"]),
         ("What would matter?", "A gain above 0.1 rating points."),
     ]
 
@@ -456,7 +456,7 @@ def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
     below = {"estimate": -0.2, "low": -0.3, "high": -0.1}
     verdict = fake.verdict() | {"ceilings": fake.verdict()["ceilings"] | {"dividend": below}}
     at_most = dict(report.facts(verdict))["How large could the gain at most be?"]
-    assert at_most == "0.000 rating points (95% sure, from the dividend)."
+    assert at_most == "0.000 rating points (one-sided 95% upper bound, from the dividend)."
 
 
 def test_every_figure_and_table_carries_its_numbers_and_names_what_made_them(page):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
+from nanotarget.diagnose.words import NEVER_FIELDED
 from nanotarget.report import tables, theme
 from nanotarget.report.tables import calibrate, clean, diagnose, estimate, parts
 
@@ -319,12 +320,12 @@ def test_other_goals_and_groups_are_apart_and_exploratory():
     assert list(dict.fromkeys(table.groups)) == [
         "Dissuade, everybody", f"Support, support_group: {fake.NASTY}",
     ]  # fmt: skip
-    assert "exploratory" in table.title and diagnose.NEVER_FIELDED in table.notes
+    assert "exploratory" in table.title and NEVER_FIELDED in table.notes
     assert cells(table)["Verdict"] == ["INCONCLUSIVE", "FAIL", "FAIL", "FAIL"] * 2
     only = fake.diagnostics().query("goal == 'support'")
-    assert diagnose.NEVER_FIELDED not in diagnose.diagnostics_groups(only, NAMES).notes
+    assert NEVER_FIELDED not in diagnose.diagnostics_groups(only, NAMES).notes
     dissuading = theme.Names(False, goal="dissuade")
-    assert diagnose.NEVER_FIELDED in diagnose.diagnostics(fake.diagnostics(), dissuading).notes
+    assert NEVER_FIELDED in diagnose.diagnostics(fake.diagnostics(), dissuading).notes
     assert len(diagnose.diagnostics(fake.diagnostics(), dissuading)) == 4
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,21 @@ QUESTIONS = {
     Diagnostic.CROSSOVER: "Do they change which petition is best?",
     Diagnostic.DIVIDEND: "Does nano-targeting pay?",
 }
+IN_SHORT = {
+    Overall.DEPLOY: "Yes: nano-targeting pays.",
+    Overall.DO_NOT: "No: give everybody the overall-best petition.",
+    Overall.COLLECT: "Not known yet: these data do not decide.",
+}
+OBSTACLES = {
+    Diagnostic.HETEROGENEITY: (
+        "People differ too little in what moves them: even an oracle that knows everybody's tastes could "
+        "not gain enough."
+    ),
+    Diagnostic.PREDICTABILITY: "What is known about people does not reveal who prefers what.",
+    Diagnostic.CROSSOVER: "People differ, but not reproducibly in which petition is best for them.",
+    Diagnostic.DIVIDEND: "What could be gained is not gained once the rule meets people it has not seen.",
+}
+NEVER_FIELDED = "A petition that dissuades is never generated for fielding; its value is only computed."
 LEARNED_ENOUGH = 0.5  # share of what covariates explain, below which another learner is advised
 LARGEST_FACTOR = 100  # on the number of respondents that is worth advising
 # Warnings begin with the name of their flag.
@@ -95,6 +111,51 @@ class Facts:
     def opening(self, name: Diagnostic) -> str:
         """Return the name of a diagnostic with its verdict."""
         return f"{name.capitalize()}, {self.verdicts[name]}"
+
+
+def in_short(verdict: Mapping[str, Any], number: Callable[[float], str]) -> list[tuple[str, str]]:
+    """Return what decision-makers want to know before all else, as (question, answer).
+
+    Args:
+        verdict: verdict.json.
+        number: how a gain is written.
+    """
+    unit, binding, do_not = verdict["unit"], verdict["binding"], verdict["overall"] == Overall.DO_NOT
+    said = [("Does it pay?", IN_SHORT[verdict["overall"]])]
+    if binding and do_not:
+        said.append(("What stands in the way?", OBSTACLES[binding]))
+    elif binding:
+        said.append(("What is not decided?", QUESTIONS[binding]))
+    highs = {stage: (verdict["ceilings"].get(stage) or {}).get("high") for stage in QUESTIONS}
+    known = {stage: high for stage, high in highs.items() if high is not None}
+    if known:
+        lowest = min(known, key=lambda stage: known[stage])
+        most = f"{number(max(known[lowest], 0.0))} {unit} (one-sided 95% upper bound, from the {lowest})."
+        said.append(("How large could the gain at most be?", most))
+    if verdict["gain"] is not None:
+        low, high = number(verdict["gain_low"]), number(verdict["gain_high"])
+        best = f"{number(verdict['gain'])} {unit} ({low} to {high})."
+        said.append(("What is the best estimate?", best))
+    if verdict["threshold"] is not None:
+        said.append(("What would matter?", f"A gain above {verdict['threshold']:g} {unit}."))
+    if verdict["share_divergent"] is not None:
+        share = f"{100 * round(verdict['share_divergent'], 3):.4g}%"
+        said.append(("How many would get another petition?", f"{share} of the respondents."))
+    return said
+
+
+def slope_reading(low: float, high: float) -> str:
+    """Say what the interval of the calibration slope means; nothing if there is none."""
+    if not np.isfinite([low, high]).all():
+        return ""
+    if low <= 0:
+        zero = "not distinguishable from 0, at which nothing is predicted"
+        return (zero if high >= 0 else "predictions mislead") + (
+            ", nor from 1, which is perfect" if high >= 1 else ""
+        )
+    if high < 1:
+        return "the learner sees real differences but overstates them"
+    return "the learner sees real differences" + (" but understates them" if low > 1 else "")
 
 
 def information(covariates: bool, own_answers: bool) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from nanotarget.clean.flow import OBSERVED
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Quantity
 from nanotarget.estimate import pairs
 from nanotarget.report import theme
 from nanotarget.report.tables import SIMULATED_NOTE, latex
@@ -90,16 +91,16 @@ KINDS = (
 )
 # Quantities of the diagnosis by the words of their macros.
 QUANTITIES = {
-    "SmallestGain": "smallest gain that matters",
-    "PersonByMessage": "person x message variance",
-    "InteractionShare": "interaction share",
-    "CalibrationSlope": "calibration slope",
-    "PredictableVariance": "predictable variance",
-    "CrossHalfGain": "cross-half gain",
-    "ShareDivergent": "share divergent",
-    "NanoOverBest": "nano - overall_best",
-    "NanoOverRandom": "nano - random",
-    "BestOverRandom": "overall_best - random",
+    "SmallestGain": Quantity.SMALLEST_GAIN,
+    "PersonByMessage": Quantity.PERSON_BY_MESSAGE,
+    "InteractionShare": Quantity.INTERACTION_SHARE,
+    "CalibrationSlope": Quantity.SLOPE,
+    "PredictableVariance": Quantity.PREDICTABLE_VARIANCE,
+    "CrossHalfGain": Quantity.CROSS_HALF_GAIN,
+    "ShareDivergent": Quantity.SHARE_DIVERGENT,
+    "NanoOverBest": Quantity.GAIN,
+    "NanoOverRandom": Quantity.NANO_OVER_RANDOM,
+    "BestOverRandom": Quantity.BEST_OVER_RANDOM,
 }
 VALIDATION = {
     "ShareDivergent": ("dilution", "share divergent", "all"),
@@ -111,7 +112,7 @@ VALIDATION = {
     "Lambda": ("validation", "lambda", "all"),
 }
 DISSUASION = {
-    "Gain": "nano - overall_best",
+    "Gain": Quantity.GAIN,
     "Loss": "overall_worst - nano_worst",
     "Asymmetry": "dissuasion - gain",
 }
@@ -289,13 +290,13 @@ def _diagnosis(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[Nu
         shown = {"diagnostics": rows.loc[order].reset_index(drop=True)}
     for word, quantity in QUANTITIES.items():
         cells = _found(shown, "diagnostics", {"quantity": quantity}, ["quantity"], names.confidence, {})
-        yield from _quoted(f"Diagnosis{word}", cells, FIELDS, theme.quantity(quantity))
+        yield from _quoted(f"Diagnosis{word}", cells, FIELDS, quantity.label)
     what = {
         "Ceiling": "gain that it leaves possible",
         "Bounds": "one-sided bounds of it",
         "Verdict": "verdict",
     }
-    for stage in theme.STAGES:
+    for stage in DIAGNOSTICS:
         texts: Cells | str = "the study has no diagnostics.csv"
         if shown:
             texts = "the stage has no verdict"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nanotarget.report import theme
+from nanotarget.diagnose.quantities import Diagnostic
+from nanotarget.diagnose.words import QUESTIONS
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ OUTLINE = (
         parts=(
             Part(
                 "heterogeneity",
-                f"1 Heterogeneity: {theme.STAGES['heterogeneity']}",
+                f"1 Heterogeneity: {QUESTIONS[Diagnostic.HETEROGENEITY]}",
                 (
                     "Answers of one person to different tasks share her tastes but no noise, so their "
                     "products measure how much tastes differ. The ceiling is what an oracle that knows "
@@ -70,7 +71,7 @@ OUTLINE = (
             ),
             Part(
                 "predictability",
-                f"2 Predictability: {theme.STAGES['predictability']}",
+                f"2 Predictability: {QUESTIONS[Diagnostic.PREDICTABILITY]}",
                 (
                     "Only differences that the covariates reveal can be used. Predictions are for people "
                     "whom the learner has not seen; the ceiling is what perfect use of the predictable part "
@@ -79,7 +80,7 @@ OUTLINE = (
             ),
             Part(
                 "crossover",
-                f"3 Crossover: {theme.STAGES['crossover']}",
+                f"3 Crossover: {QUESTIONS[Diagnostic.CROSSOVER]}",
                 (
                     "Differences help only if they change which petition is best, and in the same way when "
                     "the calibration is done twice. One half of it chooses, the other half says what the "
@@ -88,7 +89,7 @@ OUTLINE = (
             ),
             Part(
                 "dividend",
-                f"4 Dividend: {theme.STAGES['dividend']}",
+                f"4 Dividend: {QUESTIONS[Diagnostic.DIVIDEND]}",
                 (
                     "Every respondent is scored on petitions that were chosen without her answers. The "
                     "plug-in estimate is the learner's own promise, optimistic because the same data made "

@@ -20,12 +20,13 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from nanotarget.diagnose import words
+from nanotarget.diagnose.verdict import Verdict
 from nanotarget.report import outline, tables, theme
 from nanotarget.report.catalogue import VERDICT, Exhibit
 from nanotarget.report.origins import Origin
 from nanotarget.report.outline import Part
 from nanotarget.report.tables import Column, Table
-from nanotarget.report.tables.diagnose import NEVER_FIELDED
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 
@@ -40,22 +41,6 @@ LABELS_MEAN = (
     "Confirmatory estimates test a pre-registered hypothesis; secondary ones were pre-registered beside "
     "them; exploratory ones were not pre-registered."
 )
-# The verdict and what binds, for people who do not read statistics.
-OVERALL = {
-    "DEPLOY": "Yes: nano-targeting pays.",
-    "DO NOT DEPLOY": "No: give everybody the overall-best petition.",
-    "COLLECT MORE": "Not known yet: these data do not decide.",
-}
-BINDING = {
-    "heterogeneity": (
-        "People differ too little in what moves them: even an oracle that knows everybody's tastes could "
-        "not gain enough."
-    ),
-    "predictability": "What is known about people does not reveal who prefers what.",
-    "crossover": "People differ, but not reproducibly in which petition is best for them.",
-    "dividend": "What could be gained is not gained once the rule meets people it has not seen.",
-}
-
 HIDDEN = "Suppressed cells hold too few people to be published."
 NO_LABELS = "Without a pre-registration every estimate is exploratory."
 
@@ -296,9 +281,9 @@ def _why(part: Part, contents: Contents, is_section: bool) -> str:
 
 def _stage_verdict(key: str, verdict: Mapping[str, Any] | None) -> list[str]:
     """The sentence that a part begins with if it is a stage of a diagnosis that was made."""
-    if verdict is None or key not in theme.STAGES:
+    if verdict is None or key not in words.QUESTIONS:
         return []
-    return [f"Verdict: {verdict['stages'].get(key, 'NOT EVALUATED')}."]
+    return [f"Verdict: {verdict['stages'].get(key, Verdict.NOT_EVALUATED)}."]
 
 
 def spoken(contents: Contents) -> dict[str, list[str]]:
@@ -323,48 +308,16 @@ def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{other['overall']}. {other['text']}"
         for other in verdicts
     ]
-    return sentences + [NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
+    return sentences + [words.NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
 
 
 def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a campaign wants to know before all else, as (question, answer).
-
-    Args:
-        verdict: diagnose/verdict.json.
-    """
-    unit, gain = verdict["unit"], verdict["gain"]
-    found = [("Does it pay?", OVERALL[verdict["overall"]])]
-    if verdict["binding"] and verdict["overall"] == "DO NOT DEPLOY":
-        found.append(("What stands in the way?", BINDING[verdict["binding"]]))
-    elif verdict["binding"]:
-        found.append(("What is not decided?", theme.STAGES[verdict["binding"]]))
-    bounds = {
-        stage: verdict["ceilings"][stage]["high"]
-        for stage in theme.STAGES
-        if (verdict["ceilings"].get(stage) or {}).get("high") is not None
-    }
-    places = theme.decimals(
-        [
-            (c["high"] - c["low"]) / 3.29
-            for c in verdict["ceilings"].values()
-            if None not in (c["high"], c["low"])
-        ]
-    )
-    if bounds:
-        lowest = min(bounds, key=lambda stage: bounds[stage])
-        at_most = theme.number(max(bounds[lowest], 0.0), places)
-        found.append(
-            ("How large could the gain at most be?", f"{at_most} {unit} (95% sure, from the {lowest}).")
-        )
-    if gain is not None:
-        span = f"{theme.number(verdict['gain_low'], places)} to {theme.number(verdict['gain_high'], places)}"
-        found.append(("What is the best estimate?", f"{theme.number(gain, places)} {unit} ({span})."))
-    if verdict["threshold"] is not None:
-        found.append(("What would matter?", f"A gain above {verdict['threshold']:g} {unit}."))
-    if verdict["share_divergent"] is not None:
-        share = theme.percent(round(verdict["share_divergent"], 3))
-        found.append(("How many would get another petition?", f"{share} of the respondents."))
-    return found
+    """Return `words.in_short` of diagnose/verdict.json, gains with as many decimals as their bounds allow."""
+    bounds = [
+        (c["low"], c["high"]) for c in verdict["ceilings"].values() if None not in (c["low"], c["high"])
+    ]
+    places = theme.decimals([(high - low) / 3.29 for low, high in bounds])
+    return words.in_short(verdict, lambda value: theme.number(value, places))
 
 
 def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
@@ -445,10 +398,10 @@ def render(
             **_embedded(templates),
             study=study,
             verdict=verdict,
-            stages=theme.STAGES,
+            stages=words.QUESTIONS,
             facts=[] if verdict is None else facts(verdict),
             funnel=funnels[0] if funnels else None,
-            never_fielded=NEVER_FIELDED,
+            never_fielded=words.NEVER_FIELDED,
             findings=[]
             if effects is None or effects.empty
             else findings(effects, contents.names, contents.sources.get("equivalence")),
@@ -506,9 +459,9 @@ def render_answer(
             **_embedded(templates),
             study={"title": title, "synthetic": verdict["synthetic"]},
             verdict=verdict,
-            stages=theme.STAGES,
+            stages=words.QUESTIONS,
             facts=facts(verdict),
             funnel=funnel,
-            never_fielded=NEVER_FIELDED,
+            never_fielded=words.NEVER_FIELDED,
         )
     )

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.study.artefacts import replacing
 from nanotarget.study.config import ArmConfig, OutcomeConfig
 from nanotarget.study.response import RESPONSES, CalibrationOutcomes
@@ -85,7 +86,7 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 
 
-ESTIMATORS = {
+ESTIMATORS = {e.value: e.label for e in Estimator if e.label != e} | {
     "dim": "Difference in means",
     "lin": "Covariate-adjusted (Lin)",
     "ancova": "Covariate-adjusted (ANCOVA)",
@@ -94,17 +95,6 @@ ESTIMATORS = {
     "mann_whitney": "Mann-Whitney",
     "ratio": "Ratio of means",
     "tost": "Equivalence test",
-    "dr_q1": "Doubly robust, main effects (q = 1)",
-    "dr_pairs": "Doubly robust, main effects and pairs that interact",
-    "dr_q2": "Doubly robust, two-way (q = 2)",
-    "plug_in": "Plug-in (optimistic)",
-    "observed": "Observed",
-    "cross_task": "Across tasks",
-    "crossfit": "Cross-fitted learner",
-    "cross_person": "Without a learner",
-    "cross_half": "Across halves",
-    "replicated": "Replicated by both halves",
-    "permuted": "Covariates permuted",
     "cohen_d": "Cohen's d",
     "hedges_g": "Hedges' g",
     "proportions": "Shares (Wald)",
@@ -122,31 +112,8 @@ POLICIES = {
 }
 
 
-STAGES = {  # of the diagnosis, each with its question
-    "heterogeneity": "Do tastes for petitions differ between people?",
-    "predictability": "Can the differences be seen beforehand?",
-    "crossover": "Do they change which petition is best?",
-    "dividend": "Does nano-targeting pay?",
-}
-QUANTITIES = {
-    "sesoi": "Smallest effect of interest",
-    "break-even gain": "Gain that pays for the costs",
-    "interaction share": "Person × message share of the variance within persons",
-    "lag difference": "The same, neighbouring minus distant tasks",
-    "common interactions of attributes": "Interactions of attributes that all people share",
-    "accuracy uplift": "Choices foreseen by nano rather than by common tastes",
-    "discordance win rate": "Win rate of nano's forecast where common tastes disagree",
-    "cross-half gain": "Gain chosen by one half, scored by the other",
-    "share dominated": "Share to whom no other petition is better by more than the smallest gain",
-    "cross-message correlation": "Correlation of a person's responses across petitions",
-    "share of intensity": "Share of the differences that only scale common tastes",
-    "order 2 - order 1": "Gain with second-order minus with first-order weights",
-    "matching gain": "Matching gain (the right petition for the right person)",
-    "quality loss": "Quality loss (petitions that are worse on average)",
-    "share divergent": "Share to whom nano gives another petition than overall-best",
+QUANTITIES = {q.value: q.label for q in Quantity} | {
     "share better off": "Share that nano makes better off",
-    "audience that breaks even": "Audience at which the costs are earned",
-    "number needed to treat": "People to target for one more signature or point",
     "effect / share divergent": "Effect divided by the share of the divergent",
     "theta": "Gain at the mean prediction (theta)",
     "theta - mean predicted gain": "Theta minus the mean predicted gain",

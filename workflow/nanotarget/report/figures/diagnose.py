@@ -2,7 +2,7 @@
 
 A study may lack covariates, and a learner may find no differences between people; then a table has
 no rows and its figure says why. Gains are those of nano over the overall-best petition for the goal
-of the study, with one-sided 95 % bounds.
+of the study, with one-sided 95% bounds.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
+from nanotarget.diagnose import words
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
+from nanotarget.diagnose.verdict import Verdict
 from nanotarget.report import theme
 from nanotarget.report.figures.page import (
     DASHED,
@@ -44,7 +47,7 @@ from nanotarget.report.figures.page import (
     write,
     write_lines,
 )
-from nanotarget.report.tables.diagnose import PERSON_MESSAGE, dividend_rows, variance_parts
+from nanotarget.report.tables.diagnose import GAINS, dividend_rows, variance_parts
 from nanotarget.report.theme import LINE, Names
 
 BLUE, ORANGE, SKY = "#0072B2", "#E69F00", "#56B4E9"
@@ -52,22 +55,22 @@ BOUNDS = "one-sided 95% bounds"
 CEILING = ("ceiling", "ceiling_low", "ceiling_high")
 GAIN = ("gain", "gain_low", "gain_high")
 VERDICTS: dict[str, dict[str, Any]] = {
-    "PASS": {"marker": "o", "fill": BLUE},
-    "FAIL": {"marker": "X", "fill": theme.ALERT, "edge": theme.ALERT},
-    "INCONCLUSIVE": {"marker": "D", "fill": "white"},
+    Verdict.PASS: {"marker": "o", "fill": BLUE},
+    Verdict.FAIL: {"marker": "X", "fill": theme.ALERT, "edge": theme.ALERT},
+    Verdict.INCONCLUSIVE: {"marker": "D", "fill": "white"},
 }
 # Label, fill and hatching. The first part begins at zero, so that its interval can be read on the axis.
 PARTS = {
-    PERSON_MESSAGE: ("Person × message", BLUE, ""),
-    "common message variance": ("Common message", ORANGE, "////"),
-    "baseline variance": ("Baseline of the person", "white", "...."),
-    "noise variance": ("Noise", theme.BAND, ""),
+    Quantity.PERSON_BY_MESSAGE: ("Person × message", BLUE, ""),
+    Quantity.COMMON: ("Common message", ORANGE, "////"),
+    Quantity.BASELINE: ("Baseline of the person", "white", "...."),
+    Quantity.NOISE: ("Noise", theme.BAND, ""),
 }
 
 
 def threshold_of(diagnostics: pd.DataFrame) -> float | None:
     """Return the smallest gain that matters from diagnose/diagnostics.csv."""
-    found = diagnostics[diagnostics["quantity"] == "smallest gain that matters"]["estimate"].dropna()
+    found = diagnostics[diagnostics["quantity"] == Quantity.SMALLEST_GAIN]["estimate"].dropna()
     return float(found.iloc[0]) if len(found) else None
 
 
@@ -78,18 +81,18 @@ def gain_axis(names: Names) -> str:
 
 
 def _decisive(table: pd.DataFrame) -> pd.Series | None:
-    """Return the gain of nano that the verdict stands on: the row with a ceiling."""
-    found = table[(table["quantity"] == "nano - overall_best") & table["ceiling"].notna()]
+    """Return the gain of nano that the verdict is based on: the row with a ceiling."""
+    found = table[(table["quantity"] == Quantity.GAIN) & table["ceiling"].notna()]
     return None if found.empty else found.iloc[0]
 
 
-def _row(diagnostics: pd.DataFrame, quantity: str, estimator: str) -> pd.Series | None:
+def _row(diagnostics: pd.DataFrame, quantity: Quantity, estimator: Estimator) -> pd.Series | None:
     found = diagnostics[(diagnostics["quantity"] == quantity) & (diagnostics["estimator"] == estimator)]
     return found.iloc[0] if len(found) else None
 
 
 def _places(low: Any, high: Any) -> int:
-    """Decimals for estimates with one-sided 95 % bounds."""
+    """Decimals for estimates with one-sided 95% bounds."""
     return theme.decimals((high - low) / 3.29)
 
 
@@ -120,12 +123,12 @@ def funnel(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     """
     ours = names.main(diagnostics)
     threshold = threshold_of(ours)
-    table = ours[ours["diagnostic"].isin(theme.STAGES) & ours["verdict"].fillna("").ne("")]
+    table = ours[ours["diagnostic"].isin(DIAGNOSTICS) & ours["verdict"].fillna("").ne("")]
     table = table.drop_duplicates("diagnostic").reset_index(drop=True)
     found = {row["diagnostic"]: row for _, row in table.iterrows()}
     places = _places(table["ceiling_low"], table["ceiling_high"])
     rows, described = [], []
-    for k, (stage, question) in enumerate(theme.STAGES.items()):
+    for k, (stage, question) in enumerate(words.QUESTIONS.items()):
         label = f"{k + 1} {stage.capitalize()}: {question}"
         row = found.get(stage)
         if row is None or row["verdict"] not in VERDICTS:
@@ -167,8 +170,8 @@ def variance(diagnostics: pd.DataFrame, names: Names) -> Drawn:
         names: labels, goal.
     """
     ours, parts = names.main(diagnostics), variance_parts(diagnostics, names)
-    ours = ours[ours["diagnostic"] == "heterogeneity"]
-    by_attribute = ours[ours["quantity"].str.startswith(f"{PERSON_MESSAGE}: ")]
+    ours = ours[ours["diagnostic"] == Diagnostic.HETEROGENEITY]
+    by_attribute = ours[ours["quantity"].str.startswith(f"{Quantity.PERSON_BY_MESSAGE}: ")]
     table = pd.concat([parts.reset_index(), by_attribute], ignore_index=True)
     sizes = parts["estimate"].clip(lower=0)
     total = float(sizes.sum())
@@ -183,7 +186,11 @@ def variance(diagnostics: pd.DataFrame, names: Names) -> Drawn:
         Block(
             [
                 Row("All parts", bars=bars),
-                Row(PARTS[PERSON_MESSAGE][0], (Point.of(person, columns),), _share_text(person, columns)),
+                Row(
+                    PARTS[Quantity.PERSON_BY_MESSAGE][0],
+                    (Point.of(person, columns),),
+                    _share_text(person, columns),
+                ),
             ],
             (Panel("Share of the variance of the answers", shares=True),),
             "Where the variance comes from",
@@ -197,7 +204,7 @@ def variance(diagnostics: pd.DataFrame, names: Names) -> Drawn:
         places = theme.decimals(by_attribute["std_error"])
         rows = [
             Row(
-                row["quantity"].removeprefix(f"{PERSON_MESSAGE}: "),
+                row["quantity"].removeprefix(f"{Quantity.PERSON_BY_MESSAGE}: "),
                 (Point.of(row),),
                 theme.estimate_text(row, places),
             )
@@ -231,8 +238,8 @@ def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) ->
         diagnostics: diagnose/diagnostics.csv, for the slope.
         names: labels, goal.
     """
-    slope = _row(names.main(diagnostics), "calibration slope", "crossfit")
-    words = "" if slope is None else _slope_in_words(slope)
+    slope = _row(names.main(diagnostics), Quantity.SLOPE, Estimator.CROSSFIT)
+    said = "" if slope is None else _slope_in_words(slope)
     ends = np.array([table["predicted"].min(), table["predicted"].max()])
 
     def draw(axes: Any) -> None:
@@ -255,22 +262,14 @@ def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) ->
         keys,
         x=f"Predicted person-specific part ({names.unit})",
         y=f"Observed person-specific part ({names.unit})",
-        words=[words] if words else [],
+        words=[said] if said else [],
     )
-    return Drawn(figure, table, f"Observed against predicted person-specific parts. {words}".strip())
+    return Drawn(figure, table, f"Observed against predicted person-specific parts. {said}".strip())
 
 
 def _slope_in_words(slope: Any) -> str:
-    low, high = slope["conf_low"], slope["conf_high"]
-    text = f"Slope {theme.estimate_text(slope, 2)}"
-    if not np.isfinite([low, high]).all():
-        return f"{text}."
-    if low <= 0:
-        reading = "not told from 0, at which nothing is predicted" if high >= 0 else "predictions mislead"
-        return f"{text}: {reading}{', nor from 1, which is perfect' if high >= 1 else ''}."
-    if high < 1:
-        return f"{text}: the learner sees real differences but overstates them."
-    return f"{text}: the learner sees real differences{' but understates them' if low > 1 else ''}."
+    reading = words.slope_reading(slope["conf_low"], slope["conf_high"])
+    return f"Slope {theme.estimate_text(slope, 2)}{f': {reading}' if reading else ''}."
 
 
 def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:
@@ -447,9 +446,9 @@ def abundance(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> D
     """
     observed, null = (table[table["source"] == source] for source in ("observed", "permuted"))
     ours = names.main(diagnostics)
-    words = [
+    said = [
         sentence
-        for quantity in ("distinct petitions", "effective number of petitions")
+        for quantity in (Quantity.DISTINCT_PETITIONS, Quantity.EFFECTIVE_NUMBER)
         for sentence in _against_null(ours, quantity)
     ]
     shares = table[["share", "share_low", "share_high"]].to_numpy(float)
@@ -495,21 +494,21 @@ def abundance(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> D
         keys,
         x="Petitions, most assigned first",
         y="Share of respondents",
-        words=words,
+        words=said,
     )
-    described = " ".join(words)
+    described = " ".join(said)
     return Drawn(figure, table, f"Share of respondents by petition, ranked. {described}".strip())
 
 
-def _against_null(diagnostics: pd.DataFrame, quantity: str) -> list[str]:
+def _against_null(diagnostics: pd.DataFrame, quantity: Quantity) -> list[str]:
     """Say a number of petitions beside its null; without the null it means nothing and is not said."""
-    observed, null = (_row(diagnostics, quantity, estimator) for estimator in ("observed", "permuted"))
+    both = (Estimator.OBSERVED, Estimator.PERMUTED)
+    observed, null = (_row(diagnostics, quantity, estimator) for estimator in both)
     if observed is None or null is None:
         return []
-    places = 0 if quantity.startswith("distinct") else 1
-    name = quantity[0].upper() + quantity[1:]
+    places = 0 if quantity == Quantity.DISTINCT_PETITIONS else 1
     return [
-        f"{name}: {theme.number(observed['estimate'], places)}; "
+        f"{quantity.label}: {theme.number(observed['estimate'], places)}; "
         f"with permuted covariates {theme.estimate_text(null, places)}."
     ]
 
@@ -609,7 +608,7 @@ def learning(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Dr
     return Drawn(figure, table, description)
 
 
-DIVIDENDS = {"dr_q1": BLUE, "dr_pairs": ORANGE, "dr_q2": SKY, "plug_in": "white"}
+DIVIDENDS = dict(zip(GAINS, (BLUE, ORANGE, SKY, "white"), strict=True))
 
 
 def dividend(diagnostics: pd.DataFrame, names: Names) -> Drawn:
@@ -627,7 +626,7 @@ def dividend(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     blocks = []
     for quantity, group in table.groupby("quantity", sort=False):
         places = theme.decimals(group["std_error"])
-        targeted = quantity == "nano - overall_best" and smallest > 0
+        targeted = quantity == Quantity.GAIN and smallest > 0
         rows = [
             Row(
                 theme.ESTIMATORS[row["estimator"]],

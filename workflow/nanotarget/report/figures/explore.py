@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nanotarget.diagnose.quantities import Quantity
 from nanotarget.report import theme
 from nanotarget.report.figures.estimate import difference_axis
 from nanotarget.report.figures.page import (
@@ -297,7 +298,7 @@ POLICIES = {
 }
 WORST = {"overall_worst": "Overall worst (never fielded)", "nano_worst": "Nano worst (never fielded)"}
 ENDS = {
-    "nano - overall_best": ("Support: nano over overall-best", ABOVE),
+    Quantity.GAIN: ("Support: nano over overall-best", ABOVE),
     "overall_worst - nano_worst": ("Dissuasion: nano below overall-worst", BELOW),
     "dissuasion - gain": ("Asymmetry: dissuasion − support", ("D", "white")),
 }

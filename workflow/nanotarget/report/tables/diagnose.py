@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
+from nanotarget.diagnose.words import NEVER_FIELDED
 from nanotarget.report import theme
 from nanotarget.report.tables.parts import (
     LOOKS,
@@ -19,24 +21,28 @@ from nanotarget.report.tables.parts import (
 )
 from nanotarget.report.theme import Names
 
-PERSON_MESSAGE = "person x message variance"
-VARIANCES = (PERSON_MESSAGE, "common message variance", "baseline variance", "noise variance")
-GAINS = ("dr_q1", "dr_pairs", "dr_q2", "plug_in")  # estimators of differences in value
+VARIANCES = (Quantity.PERSON_BY_MESSAGE, Quantity.COMMON, Quantity.BASELINE, Quantity.NOISE)
+GAINS = (  # estimators of differences in value
+    Estimator.FIRST_ORDER,
+    Estimator.INTERACTING_PAIRS,
+    Estimator.SECOND_ORDER,
+    Estimator.PLUG_IN,
+)
 
 
 def variance_parts(table: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the rows of the parts of the variance by quantity; none without person x message variance."""
     ours = names.main(table)
-    ours = ours[(ours["diagnostic"] == "heterogeneity") & ours["quantity"].isin(VARIANCES)]
+    ours = ours[(ours["diagnostic"] == Diagnostic.HETEROGENEITY) & ours["quantity"].isin(VARIANCES)]
     parts = ours.set_index("quantity").reindex(VARIANCES).dropna(subset="estimate")
-    return parts if PERSON_MESSAGE in parts.index else parts.iloc[:0]
+    return parts if Quantity.PERSON_BY_MESSAGE in parts.index else parts.iloc[:0]
 
 
 def dividend_rows(table: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the differences in value between two policies, of every estimator."""
     ours = names.main(table)
     contrasts = [f"{a} - {b}" for a in theme.POLICIES for b in theme.POLICIES]
-    rows = ours["diagnostic"].eq("dividend") & ours["estimator"].isin(GAINS)
+    rows = ours["diagnostic"].eq(Diagnostic.DIVIDEND) & ours["estimator"].isin(GAINS)
     return ours[rows & ours["quantity"].isin(contrasts)].reset_index(drop=True)
 
 
@@ -47,7 +53,7 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
     itself are shown; the data hold all rows.
     """
     ours, shown = names.main(table), headlines(table, names)
-    stages = {stage: f"{k + 1} {stage.capitalize()}" for k, stage in enumerate(theme.STAGES)}
+    stages = {str(stage): f"{k + 1} {stage.capitalize()}" for k, stage in enumerate(DIAGNOSTICS)}
     groups = [stages.get(diagnostic, "What would matter") for diagnostic in texts(shown, "diagnostic")]
     verdicts = texts(shown, "verdict")
     columns = [
@@ -76,13 +82,10 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
 def headlines(table: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the rows of diagnose/diagnostics.csv that `diagnostics` shows."""
     ours = names.main(table)
-    sensitive = ours["estimator"].isin(["dr_q2", "plug_in"]) & ours["quantity"].ne("nano - overall_best")
-    value = ours["diagnostic"].eq("dividend") & ours["quantity"].isin(theme.POLICIES)
+    sensitive = ours["estimator"].isin(GAINS[2:]) & ours["quantity"].ne(Quantity.GAIN)
+    value = ours["diagnostic"].eq(Diagnostic.DIVIDEND) & ours["quantity"].isin(theme.POLICIES)
     by_attribute = _by_attribute(ours)["quantity"].notna()
     return ours[~(sensitive | value | by_attribute)].reset_index(drop=True)
-
-
-NEVER_FIELDED = "A petition that dissuades is never generated for fielding; its value is only computed."
 
 
 def ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
@@ -138,10 +141,10 @@ def _by_attribute(table: pd.DataFrame) -> pd.DataFrame:
 
 
 BY_ATTRIBUTE = {
-    "person x message variance": "Person × message variance",
-    "divergence": "Divergence",
-    "replicated divergence": "Replicated",
-    "kappa": "Kappa",
+    Quantity.PERSON_BY_MESSAGE: Quantity.PERSON_BY_MESSAGE.label,
+    Quantity.DIVERGENCE: Quantity.DIVERGENCE.label,
+    Quantity.REPLICATED_DIVERGENCE: "Replicated",
+    Quantity.KAPPA: Quantity.KAPPA.label,
 }
 
 
@@ -195,7 +198,7 @@ def ladder(table: pd.DataFrame, names: Names) -> Table:
     ]
     notes = [
         "Improvement of the loss over a model without differences between people, out of sample.",
-        "Share predictable: of the person × message variance; empty where that is not told from zero.",
+        "Share predictable: of the person × message variance; empty if that is not distinguishable from 0.",
     ]
     return Table(columns, table, notes=notes)
 

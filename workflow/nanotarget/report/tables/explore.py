@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 import pandas as pd
 
-from nanotarget.report.tables.diagnose import NEVER_FIELDED
+from nanotarget.diagnose.words import NEVER_FIELDED
 from nanotarget.report.tables.parts import LOOKS, Estimates, Shown, Table
 from nanotarget.report.theme import Names
 

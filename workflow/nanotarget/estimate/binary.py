@@ -30,6 +30,7 @@ def logit(
     covariates) and the log risk ratio (of the average probabilities). Standard errors by the delta method,
     given the covariates of the sample; t with n - parameters (clusters: clusters - 1) degrees of freedom.
     Without covariates and blocks the average marginal effect is `dim` and so is its HC2 standard error.
+    (The margins of statsmodels leave the other arms as observed, and are no contrasts of three arms.)
 
     Args:
         trial: gives arms and alpha.
@@ -126,6 +127,9 @@ _TWO_BY_TWO = ("share_ref", "share_other", "value", "error", "n", "p_chi2", "p_f
 
 def _two_by_two(counts: Mapping[str, tuple[int, int]], ref: str, other: str) -> dict[str, float | str]:
     """Compare ones and sizes of two arms."""
+    from scipy import stats
+    from statsmodels.stats.proportion import proportions_chisquare
+
     (ones_ref, n_ref), (ones_other, n_other) = counts[ref], counts[other]
     n, ones = n_ref + n_other, ones_ref + ones_other
     empty = [name for name, size in ((ref, n_ref), (other, n_other)) if size == 0]
@@ -140,27 +144,7 @@ def _two_by_two(counts: Mapping[str, tuple[int, int]], ref: str, other: str) -> 
     if variance == 0:
         row["note"] = "the outcome does not vary in either arm"
     if 0 < ones < n:
-        pooled = ones / n
-        chi2 = (shares[1] - shares[0]) ** 2 / (pooled * (1 - pooled) * (1 / n_ref + 1 / n_other))
-        row["p_chi2"] = float(special.chdtrc(1, chi2))
-        row["p_fisher"] = fisher_exact(ones_ref, n_ref, ones_other, n_other)
+        row["p_chi2"] = float(proportions_chisquare([ones_ref, ones_other], [n_ref, n_other])[1])
+        two_by_two = [[ones_ref, n_ref - ones_ref], [ones_other, n_other - ones_other]]
+        row["p_fisher"] = float(stats.fisher_exact(two_by_two).pvalue)
     return row
-
-
-def fisher_exact(ones_a: int, n_a: int, ones_b: int, n_b: int) -> float:
-    """Return the two-sided p of Fisher's exact test: all tables that are no more probable, as R has it.
-
-    Args:
-        ones_a, n_a, ones_b, n_b: ones and respondents of two arms.
-    """
-    ones = ones_a + ones_b
-    count = np.arange(max(0, ones - n_b), min(ones, n_a) + 1)
-    log_probability = _log_choose(n_a, count) + _log_choose(n_b, ones - count)
-    relative = np.exp(log_probability - log_probability.max())
-    observed = relative[ones_a - count[0]]
-    # R's tolerance for tables that are equally probable but for rounding.
-    return float(min(relative[relative <= observed * (1 + 1e-7)].sum() / relative.sum(), 1.0))
-
-
-def _log_choose(n: int, k: np.ndarray) -> np.ndarray:
-    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)

@@ -21,7 +21,8 @@ SIGNIFICANT = 2
 def equivalence(trial: Trial, effects: pd.DataFrame) -> pd.DataFrame:
     """Test that differences in means are smaller than the smallest effect of interest.
 
-    Two one-sided tests (Schuirmann 1987): `p_lower` against an effect of at most -sesoi, `p_upper`
+    Two one-sided tests (Schuirmann 1987), from robust standard errors, where statsmodels takes raw samples:
+    `p_lower` against an effect of at most -sesoi, `p_upper`
     against one of at least +sesoi; `p_value` is the larger one and `statistic` belongs to it. The
     interval has level 1 - 2 alpha. Verdicts: `equivalent` (both tests reject), `larger` or
     `smaller` (the interval lies beyond the bound), `inconclusive`. `non_superiority` is the one-sided
@@ -131,7 +132,9 @@ def _outward(low: float, high: float, error: float) -> tuple[float, float, int]:
 def power(trial: Trial, effects: pd.DataFrame, target: float = 0.8) -> pd.DataFrame:
     """Say what the experiment could have detected, from its standard errors alone.
 
-    Nothing here depends on the estimates. `mde` is the effect that a two-sided test finds with
+    Nothing here depends on the estimates. (The power of statsmodels is that of effects in standard deviations
+    between samples of given sizes, not of a robust standard error with its degrees of freedom.)
+    `mde` is the effect that a two-sided test finds with
     probability `power` (Bloom 1995), `mde_holm` the same at the first step of Holm in the
     estimate's family, `power_at_sesoi` the probability to find an effect of sesoi, and
     `equivalence_margin` the smallest bound at which two one-sided tests would show equivalence

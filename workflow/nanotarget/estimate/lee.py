@@ -71,7 +71,7 @@ def lee_bounds(trial: Trial) -> pd.DataFrame:
     threshold stays with the part of its weight that is left, so that ties and discrete outcomes need no
     rule of their own and turning the outcome upside down turns the bounds around. `whole` drops whole
     people as `estimator_trim` of the R package attrition does, those with F(y) <= Q or F(y) >= 1 - Q for
-    F their rank / n: Q n rounded down at the lower end and up at the upper end, among ties whoever
+    F their rank / n: floor(Q n) at the lower end and floor(Q n) + 1 at the upper end, among ties whoever
     comes first (which does not change a bound). It exists for comparison with R, for people who
     weigh the same and were randomised alone, and differs from `fraction` by less than a person's share.
 

@@ -71,14 +71,10 @@ def _welch(means: ArmMeans, usable: Sequence[str]) -> Wald:
 
 
 def _kruskal_wallis(observed: pd.DataFrame, usable: Sequence[str], outcome: str) -> Wald:
-    k = len(usable)
-    chosen = observed[observed["arm"].isin(usable)]
-    rank = chosen[outcome].rank().to_numpy()
-    arm = chosen["arm"].astype("str").to_numpy()
-    n = len(rank)
-    ties = np.unique(rank, return_counts=True)[1].astype(np.float64)
-    if k < 2 or len(ties) < 2:
-        return Wald(np.nan, max(k - 1, 0), np.nan, np.nan)
-    between = sum((arm == name).sum() * (rank[arm == name].mean() - (n + 1) / 2) ** 2 for name in usable)
-    statistic = 12 * between / (n * (n + 1)) / (1 - (ties**3 - ties).sum() / (n**3 - n))
-    return Wald(float(statistic), k - 1, np.nan, float(special.chdtrc(k - 1, statistic)))
+    from scipy import stats
+
+    groups = [observed.loc[observed["arm"] == name, outcome].to_numpy(np.float64) for name in usable]
+    if len(groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
+        return Wald(np.nan, max(len(groups) - 1, 0), np.nan, np.nan)
+    statistic, p_value = stats.kruskal(*groups)
+    return Wald(float(statistic), len(groups) - 1, np.nan, float(p_value))

@@ -93,6 +93,8 @@ def proportional_odds(
 ) -> OrdinalFit | None:
     """Maximise the weighted likelihood of P(y <= c) = logistic(threshold_c - x b) by Newton's method.
 
+    Own code, because `OrderedModel` of statsmodels knows no survey weights and takes its Hessian numerically.
+
     Args:
         x: (n, k) without a constant.
         y: (n,) numbers; their distinct values are the categories.

@@ -388,7 +388,8 @@ def _bound(redrawn: _Moments, estimate: float, variance: float, alpha: float, si
     """Return the largest (side 1) or smallest (-1) constant effect that is not rejected.
 
     The observed variance does not depend on the effect that is taken off, as the arm explains it
-    exactly. Searched outward from the estimate, where p = 1, in doubling steps, then by bisection.
+    exactly. Searched outward from the estimate, where p = 1, in doubling steps, then by bisection,
+    because the p value is a step function of the effect.
     NaN if no effect is rejected: draws that give everybody the observed labels, or the opposite
     ones, are as extreme as the observed arms whatever is taken off.
     """

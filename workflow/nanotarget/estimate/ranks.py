@@ -22,6 +22,7 @@ def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
     the interval is made on the logit scale, so that it stays within 0 and 1 (Brunner, Bathke & Konietschke
     2018, section 3.7). Survey weights count in the placements and in their means; clusters have CR2 standard
     errors of the mean placements. Blocks are left aside.
+    (`rank_compare_2indep` of statsmodels knows neither weights nor clusters.)
 
     Args:
         trial: gives arms and alpha.

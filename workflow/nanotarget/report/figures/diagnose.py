@@ -17,6 +17,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
+from scipy import special
 
 from nanotarget.diagnose import words
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
@@ -281,7 +282,7 @@ def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Draw
         names: labels, goal.
     """
     threshold = threshold_of(names.main(diagnostics))
-    margin = 1.96 * table["std_error"]
+    margin = special.ndtri(0.975) * table["std_error"]
     drawn = table.assign(low=table["improvement"] - margin, high=table["improvement"] + margin)
     rows = []
     for (_, row), looks_at in zip(drawn.iterrows(), theme.looks_at(table), strict=True):

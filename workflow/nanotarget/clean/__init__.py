@@ -10,17 +10,7 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *(
-        "raw",
-        "cells",
-        "flow",
-        "people",
-        "exclusions",
-        "covariates",
-        "blocks",
-        "shown",
-        "profiles",
-        "outcomes",
-    ),
-    *("contracts", "quality", "calibration", "experiment", "roster", "samples", "groups"),
+    *("raw", "cells", "flow", "people", "exclusions", "covariates", "blocks"),
+    *("shown", "profiles", "outcomes", "contracts", "quality"),
+    *("calibration", "experiment", "roster", "samples", "groups"),
 )

@@ -150,3 +150,75 @@ def test_every_verdict_and_estimator_has_its_words():
 )
 def test_what_a_policy_may_use_is_said(covariates, own_answers, expected):
     assert words.information(covariates, own_answers) == expected
+
+
+CEILING = {"estimate": 0.03, "low": 0.01, "high": 0.06}
+VERDICT = {
+    "overall": "DO NOT DEPLOY",
+    "binding": "predictability",
+    "unit": UNIT,
+    "threshold": 0.1,
+    "gain": 0.002,
+    "gain_low": -0.047,
+    "gain_high": 0.051,
+    "share_divergent": 0.4,
+    "ceilings": dict.fromkeys(DIAGNOSTICS, CEILING) | {"crossover": CEILING | {"high": 0.023}},
+}
+
+
+def in_short(**changes):
+    return words.in_short(VERDICT | changes, "{:.3f}".format)
+
+
+def test_in_short_the_verdict_says_what_binds_and_how_much_is_possible():
+    assert in_short() == [
+        ("Does it pay?", "No: give everybody the overall-best petition."),
+        ("What stands in the way?", "What is known about people does not reveal who prefers what."),
+        (
+            "How large could the gain at most be?",
+            "0.023 rating points (one-sided 95% upper bound, from the crossover).",
+        ),
+        ("What is the best estimate?", "0.002 rating points (-0.047 to 0.051)."),
+        ("What would matter?", "A gain above 0.1 rating points."),
+        ("How many would get another petition?", "40% of the respondents."),
+    ]
+
+
+def test_what_is_not_known_is_left_out():
+    nothing = {name: dict.fromkeys(CEILING) for name in DIAGNOSTICS}
+    unknown = {"gain": None, "gain_low": None, "gain_high": None, "share_divergent": None}
+    assert in_short(overall="COLLECT MORE", binding="crossover", ceilings=nothing, **unknown) == [
+        ("Does it pay?", "Not known yet: these data do not decide."),
+        ("What is not decided?", words.QUESTIONS[Diagnostic.CROSSOVER]),
+        ("What would matter?", "A gain above 0.1 rating points."),
+    ]
+    assert in_short(overall="DEPLOY", binding=None)[1][0] == "How large could the gain at most be?"
+
+
+def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
+    below = VERDICT["ceilings"] | {"dividend": {"estimate": -0.2, "low": -0.3, "high": -0.1}}
+    at_most = dict(in_short(ceilings=below))["How large could the gain at most be?"]
+    assert at_most == "0.000 rating points (one-sided 95% upper bound, from the dividend)."
+
+
+UNCERTAIN = "not distinguishable from 0, at which nothing is predicted"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reading"),
+    [
+        (0.3, 0.8, "the learner sees real differences but overstates them"),
+        (-0.2, 0.8, "not distinguishable from 0, at which nothing is predicted"),
+        (
+            -0.2,
+            1.8,
+            "not distinguishable from 0, at which nothing is predicted, nor from 1, which is perfect",
+        ),
+        (0.6, 1.2, "the learner sees real differences"),
+        (1.1, 1.9, "the learner sees real differences but understates them"),
+        (-0.9, -0.1, "predictions mislead"),
+        (np.nan, np.nan, ""),
+    ],
+)
+def test_the_interval_of_the_slope_is_read(low, high, reading):
+    assert words.slope_reading(low, high) == reading

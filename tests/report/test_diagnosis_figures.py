@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from test_figures import NAMES, faults, points, written
 
 import report_tables as fake
-from nanotarget.diagnose.words import QUESTIONS
+from nanotarget.diagnose.words import QUESTIONS, slope_reading
 from nanotarget.report import catalogue, figures, theme
 from nanotarget.report.figures import diagnose
 from nanotarget.study import artefacts
@@ -165,22 +165,13 @@ def test_choices_have_no_baseline():
     assert "Baseline" not in said(diagnose.variance(table, NAMES).figure)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (0.3, 0.8, "overstates them"),
-        (-0.2, 0.8, "not distinguishable from 0, at which nothing is predicted."),
-        (-0.2, 1.8, "nor from 1, which is perfect."),
-        (0.6, 1.2, "the learner sees real differences."),
-        (1.1, 1.9, "understates them"),
-        (-0.9, -0.1, "predictions mislead"),
-    ],
-)
-def test_the_slope_is_read_out(low, high, words):
+@pytest.mark.parametrize(("low", "high"), [(0.3, 0.8), (-0.2, 1.8)])
+def test_the_slope_is_read_out(low, high):
     table = fake.diagnostics()
     slope = table["quantity"] == "calibration slope"
     table.loc[slope, ["estimate", "conf_low", "conf_high"]] = [(low + high) / 2, low, high]
-    assert words in said(diagnose.calibration(fake.calibration(), table, NAMES).figure)
+    figure = diagnose.calibration(fake.calibration(), table, NAMES).figure
+    assert f": {slope_reading(low, high)}." in said(figure)
 
 
 def test_calibration_draws_every_bin_and_the_line_of_perfect_predictions():

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
-from nanotarget.diagnose.words import IN_SHORT, NEVER_FIELDED, OBSTACLES, QUESTIONS
+from nanotarget.diagnose.words import NEVER_FIELDED, QUESTIONS, in_short
 from nanotarget.report import catalogue, outline, tables, theme
 from nanotarget.report import page as report
 from nanotarget.report.origins import Maker, Origin
@@ -410,12 +410,7 @@ def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_i
     reader = answer(templates)
     for sentence in (
         "DO NOT DEPLOY",
-        IN_SHORT["DO NOT DEPLOY"],
-        OBSTACLES["predictability"],
-        "0.023 rating points (one-sided 95% upper bound, from the crossover).",
-        "0.002 rating points (−0.047 to 0.051).",
-        "A gain above 0.1 rating points.",
-        "40% of the respondents.",
+        *(answer for _, answer in report.facts(fake.verdict())),
         *fake.verdict()["advice"],
         *fake.verdict()["flags"],
     ):
@@ -439,24 +434,11 @@ def test_the_answer_marks_simulated_data_and_only_those(templates):
     assert "Simulated data" not in answer(templates, synthetic=False).text
 
 
-def test_what_is_not_known_is_left_out_of_the_answer():
-    nothing = {"estimate": None, "low": None, "high": None}
-    verdict = fake.verdict() | {
-        "overall": "COLLECT MORE", "binding": "crossover", "gain": None, "gain_low": None, "gain_high": None,
-        "share_divergent": None, "ceilings": dict.fromkeys(QUESTIONS, nothing),
-    }  # fmt: skip
-    assert report.facts(verdict) == [
-        ("Does it pay?", IN_SHORT["COLLECT MORE"]),
-        ("What is not decided?", QUESTIONS["crossover"]),
-        ("What would matter?", "A gain above 0.1 rating points."),
-    ]
-
-
-def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
-    below = {"estimate": -0.2, "low": -0.3, "high": -0.1}
-    verdict = fake.verdict() | {"ceilings": fake.verdict()["ceilings"] | {"dividend": below}}
-    at_most = dict(report.facts(verdict))["How large could the gain at most be?"]
-    assert at_most == "0.000 rating points (one-sided 95% upper bound, from the dividend)."
+def test_gains_have_as_many_decimals_as_their_bounds_allow():
+    wide = {stage: {"estimate": 0.4, "low": -1.1, "high": 2.3} for stage in QUESTIONS}
+    assert report.facts(fake.verdict()) == in_short(fake.verdict(), lambda gain: theme.number(gain, 3))
+    coarse = fake.verdict() | {"ceilings": wide}
+    assert report.facts(coarse) == in_short(coarse, lambda gain: theme.number(gain, 1))
 
 
 def test_every_figure_and_table_carries_its_numbers_and_names_what_made_them(page):

@@ -15,6 +15,7 @@ import pandas as pd
 
 from nanotarget.calibrate import regression
 from nanotarget.clean.groups import suppressed_groups
+from nanotarget.diagnose.quantities import Quantity
 from nanotarget.estimate.tables import PREDICTED, Table
 from nanotarget.estimate.trial import Trial
 from nanotarget.explore.pair import Fielded, Pair, hide, unknown
@@ -41,8 +42,7 @@ class Dividend:
     def of(cls, diagnostics: pd.DataFrame, goal: str = "support") -> Dividend | None:
         """Find the row of a goal in diagnose/diagnostics.csv; None where there is none."""
         rows = diagnostics[
-            (diagnostics["diagnostic"] == "dividend")
-            & (diagnostics["quantity"] == "nano - overall_best")
+            (diagnostics["quantity"] == Quantity.GAIN)
             & diagnostics["ceiling"].notna()
             & (diagnostics["goal"] == goal)
             & (diagnostics["group"] == "all")

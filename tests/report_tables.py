@@ -293,7 +293,7 @@ def verdict() -> dict[str, object]:
         },
         "synthetic": True,
         "text": f"Nano-targeting does not pay. {NASTY}",
-        "reasons": ["Tastes may differ enough: a mind-reader could gain 0.05 to 0.21.",
+        "reasons": ["Tastes may differ enough: an oracle could gain 0.05 to 0.21.",
                     "The covariates see little of it: at most 0.06.",
                     "The halves do not agree on who should get what.",
                     "Out of sample nano gains nothing."],

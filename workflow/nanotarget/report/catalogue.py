@@ -231,9 +231,9 @@ CATALOGUE: tuple[Exhibit, ...] = (
     figure(
         "abundance",
         "diagnose/crossover",
-        "How often nano assigns its petitions, ranked (logarithmic axes), against what it assigns when "
-        "the covariates are dealt anew at random; both by the same additive ridge regression, whatever "
-        "the study's learner. The number of petitions means nothing without that comparison.",
+        "How often nano assigns its petitions, ranked (logarithmic axes), compared with what it assigns "
+        "when the covariates are randomly permuted; both by the same additive ridge regression, "
+        "whatever the study's learner. The number of petitions means nothing without that comparison.",
         sources=("abundance", "diagnostics"),
         silence=no_rows(NO_PREDICTION),
     ),
@@ -311,7 +311,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "subgroups",
         "explore/groups",
         "Exploratory: differences between arms within subgroups, with intervals that are not adjusted "
-        "for the number of looks, and below each the estimate shrunken towards the mean of the groups, "
+        "for multiple comparisons, and below each the estimate shrunken towards the mean of the groups, "
         "which is less led astray by small groups. Cells with too few people are suppressed.",
         silence=no_rows("Nothing to show: the config names no subgroups."),
     ),
@@ -469,7 +469,7 @@ def sources_of(exhibits: Iterable[Exhibit]) -> list[str]:
 def jobs(figures: Iterable[Exhibit]) -> dict[str, list[Exhibit]]:
     """Divide figures into those of the calibration and of the experiment, by the name of the rule.
 
-    So an edit does not draw all again, and two cores share the work. To start a job takes 0.8 s of CPU and to
+    So an edit does not draw all again, and two cores share the work. To start a job takes 0.9 s of CPU and to
     draw a figure 0.6 s: a job a figure would cost more than it saves.
     """
     divided: dict[str, list[Exhibit]] = {}

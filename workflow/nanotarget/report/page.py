@@ -313,10 +313,8 @@ def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return `words.in_short` of diagnose/verdict.json, gains with as many decimals as their bounds allow."""
-    bounds = [
-        (c["low"], c["high"]) for c in verdict["ceilings"].values() if None not in (c["low"], c["high"])
-    ]
-    places = theme.decimals([(high - low) / 3.29 for low, high in bounds])
+    known = [c for c in verdict["ceilings"].values() if None not in (c["high"], c["low"])]
+    places = theme.decimals_of_bounds([c["low"] for c in known], [c["high"] for c in known])
     return words.in_short(verdict, lambda value: theme.number(value, places))
 
 

@@ -114,7 +114,7 @@ POLICIES = {
 
 QUANTITIES = {q.value: q.label for q in Quantity} | {
     "share better off": "Share that nano makes better off",
-    "effect / share divergent": "Effect divided by the share of the divergent",
+    "effect / share divergent": "Effect divided by the share whose petitions differ",
     "theta": "Gain at the mean prediction (theta)",
     "theta - mean predicted gain": "Theta minus the mean predicted gain",
     "theta - dividend": "Theta minus the dividend of the diagnosis",
@@ -141,7 +141,7 @@ LABELS = {
     "sample": {"all": "Everybody", "passed": "Passed the checks"},
     "target": {"AUTOC": "Area under the targeting curve", "QINI": "Qini"},
     "covariate": {"(all)": "All together"},
-    "group": {"all": "everybody", "divergent": "the divergent"},
+    "group": {"all": "everybody", "divergent": "respondents whose petitions differ"},
     "trimming": {"fraction": "exact share", "whole": "whole people"},
 }
 AMCE_ESTIMATORS = {"main_effects": "Main effects", "restricted": "Restricted design"}
@@ -227,6 +227,11 @@ def decimals(errors: Iterable[float]) -> int:
     """Return how many decimals show two significant digits of the median standard error."""
     found = [abs(e) for e in errors if e is not None and math.isfinite(e) and e != 0]
     return 3 if not found else max(0, min(5, 1 - math.floor(math.log10(statistics.median(found)))))
+
+
+def decimals_of_bounds(low: Iterable[float], high: Iterable[float]) -> int:
+    """Return the decimals of estimates with one-sided 95% bounds, which are 2 x 1.645 errors apart."""
+    return decimals((upper - lower) / 3.29 for lower, upper in zip(low, high, strict=True))
 
 
 def number(value: Any, places: int = 3) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
-from scipy import special
 
 from nanotarget.diagnose import words
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
@@ -92,11 +92,6 @@ def _row(diagnostics: pd.DataFrame, quantity: Quantity, estimator: Estimator) ->
     return found.iloc[0] if len(found) else None
 
 
-def _places(low: Any, high: Any) -> int:
-    """Decimals for estimates with one-sided 95% bounds."""
-    return theme.decimals((high - low) / 3.29)
-
-
 def _error_bars(axes: Any, x: Any, y: Any, low: Any, high: Any, **style: Any) -> None:
     """Draw points with intervals; a point without an interval stands alone."""
     axes.vlines(x, low, high, color=style.get("markeredgecolor", theme.INK), linewidth=1.0, zorder=2)
@@ -127,7 +122,7 @@ def funnel(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     table = ours[ours["diagnostic"].isin(DIAGNOSTICS) & ours["verdict"].fillna("").ne("")]
     table = table.drop_duplicates("diagnostic").reset_index(drop=True)
     found = {row["diagnostic"]: row for _, row in table.iterrows()}
-    places = _places(table["ceiling_low"], table["ceiling_high"])
+    places = theme.decimals_of_bounds(table["ceiling_low"], table["ceiling_high"])
     rows, described = [], []
     for k, (stage, question) in enumerate(words.QUESTIONS.items()):
         label = f"{k + 1} {stage.capitalize()}: {question}"
@@ -282,7 +277,7 @@ def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Draw
         names: labels, goal.
     """
     threshold = threshold_of(names.main(diagnostics))
-    margin = special.ndtri(0.975) * table["std_error"]
+    margin = NormalDist().inv_cdf(0.975) * table["std_error"]
     drawn = table.assign(low=table["improvement"] - margin, high=table["improvement"] + margin)
     rows = []
     for (_, row), looks_at in zip(drawn.iterrows(), theme.looks_at(table), strict=True):
@@ -308,7 +303,7 @@ def ladder(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Draw
         Key(f"Gain with {BOUNDS}", "D", "white"),
         *_threshold_keys(threshold),
     ]
-    places = _places(table["gain_low"], table["gain_high"])
+    places = theme.decimals_of_bounds(table["gain_low"], table["gain_high"])
     gains = "; ".join(
         f"{rung} {theme.number(gain, places)}"
         for rung, gain in zip(table["rung"], table["gain"], strict=True)
@@ -547,7 +542,7 @@ def frontier(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Dr
         y=gain_axis(names),
     )
     last = table.iloc[-1]
-    places = _places(table["gain_low"], table["gain_high"])
+    places = theme.decimals_of_bounds(table["gain_low"], table["gain_high"])
     description = (
         f"Gain over one petition for all by number of petitions: "
         f"{theme.number(last['gain'], places)} with {theme.count(last['k'])} petitions"

@@ -315,7 +315,12 @@ def dissuasion(table: pd.DataFrame, names: Names) -> Drawn:
     blocks = list(_ends(found, names.unit))
     for low, high, title, axis in (
         ("bottom gap", "top gap", "Gaps between the outermost levels and their neighbours", "Gap"),
-        ("ceiling below", "ceiling above", "What a mind-reader could gain at either end", "Ceiling"),
+        (
+            "ceiling below",
+            "ceiling above",
+            "What an oracle that knows everybody's tastes could gain at either end",
+            "Ceiling",
+        ),
     ):
         rows = []
         for attribute, group in found.assign(attribute=found["attribute"].fillna("")).groupby(

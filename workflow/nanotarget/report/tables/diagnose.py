@@ -11,7 +11,7 @@ from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Q
 from nanotarget.diagnose.words import NEVER_FIELDED
 from nanotarget.report import theme
 from nanotarget.report.tables.parts import (
-    LOOKS,
+    UNADJUSTED,
     Column,
     Table,
     counts,
@@ -90,7 +90,7 @@ def headlines(table: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 def ceilings(table: pd.DataFrame) -> tuple[Column, Column]:
     """Ceiling on the gain with its one-sided bounds; rows without one stay empty."""
-    places = theme.decimals((table["ceiling_high"] - table["ceiling_low"]) / 3.29)
+    places = theme.decimals_of_bounds(table["ceiling_low"], table["ceiling_high"])
     bare = table["ceiling"].isna()
     return (
         Column(
@@ -163,7 +163,7 @@ def diagnostics_groups(table: pd.DataFrame, names: Names) -> Table:
         Column("Verdict", texts(table, "verdict")),
     ]
     groups = [f"{goal.capitalize()}, {group}" for goal, group in zip(table["goal"], everybody, strict=True)]
-    notes = [LOOKS]
+    notes = [UNADJUSTED]
     notes += [NEVER_FIELDED] if (table["goal"] == "dissuade").any() else []
     return Table(columns, table, groups, notes)
 
@@ -173,7 +173,7 @@ def _spanned(
 ) -> tuple[Column, Column]:
     """Estimate and interval from columns (estimate, low, high) that have names of their own."""
     estimate, low, high = (table[column] for column in columns)
-    places = theme.decimals(table[error] if error else (high - low) / 3.29)
+    places = theme.decimals(table[error]) if error else theme.decimals_of_bounds(low, high)
     return (
         Column(label, [theme.number(value, places) for value in estimate], numeric=True),
         Column(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.diagnose.words import NEVER_FIELDED
-from nanotarget.report.tables.parts import LOOKS, Estimates, Shown, Table
+from nanotarget.report.tables.parts import UNADJUSTED, Estimates, Shown, Table
 from nanotarget.report.theme import Names
 
 BY_CONTRAST = ("outcome", "contrast")
@@ -22,7 +22,7 @@ subgroups = Estimates(
     {"shrunken": "Shrunken", ("shrunken_low", "shrunken_high"): "Its interval", "n": "n",
      "p_value": "p", "p_adjusted": "p, adjusted", "interaction_p": "p of interaction", "label": "Label"},
     BY_CONTRAST,
-    notes=(LOOKS, "p, adjusted: over the groups of a grouping (Holm).", SHRUNKEN),
+    notes=(UNADJUSTED, "p, adjusted: over the groups of a grouping (Holm).", SHRUNKEN),
 )  # fmt: skip
 _odds_ratios = Estimates(
     {**GROUPS, "share_ref": "Second arm", "share_other": "First arm"},
@@ -30,7 +30,7 @@ _odds_ratios = Estimates(
      "ratio": "Shrunken", ("ratio_low", "ratio_high"): "Its interval",
      "p_value": "p", "interaction_p": "p of interaction", "n": "n", "label": "Label"},
     BY_CONTRAST,
-    notes=("The estimate is a difference in log odds.", LOOKS, SHRUNKEN),
+    notes=("The estimate is a difference in log odds.", UNADJUSTED, SHRUNKEN),
 )  # fmt: skip
 
 
@@ -43,39 +43,39 @@ def odds_ratios(table: pd.DataFrame, names: Names) -> Table:
     return replace(made, data=made.data[list(table.columns)])
 
 
-mobilisation = Estimates({"quantity": "Quantity", "group": "Group"}, TAIL, BY_CONTRAST, notes=(LOOKS,))
+mobilisation = Estimates({"quantity": "Quantity", "group": "Group"}, TAIL, BY_CONTRAST, notes=(UNADJUSTED,))
 gate = Estimates(
     GROUPS,
     {"p_value": "p", "interaction_p": "p of equal effects", "n": "n", "label": "Label"},
     BY_CONTRAST,
-    notes=("Means of doubly robust scores; predicted gain: what the learner promised from nano.", LOOKS),
+    notes=("Means of doubly robust scores; predicted gain: what the learner promised from nano.", UNADJUSTED),
 )
 projection = Estimates(
     {"term": "Term"},
     {"p_value": "p", "interaction_p": "p of all slopes", "n": "n", "label": "Label"},
     BY_CONTRAST,
     ("outcome", "term"),
-    ("(mean): the effect at the means of the covariates.", LOOKS),
+    ("(mean): the effect at the means of the covariates.", UNADJUSTED),
 )
 rate = Estimates(
     {"contrast": "Contrast", "target": "Weights"},
     TAIL,
     alike=("outcome", "target"),
-    notes=("People are ranked by the gain that the learner promised them from nano.", LOOKS),
+    notes=("People are ranked by the gain that the learner promised them from nano.", UNADJUSTED),
 )
 validation = Estimates(
     {"quantity": "Quantity", "group": "Among"},
     {"predicted": "Predicted", ("predicted_low", "predicted_high"): "Its interval", **TAIL},
     ("outcome", "estimator"),
     ("outcome", "estimator", "quantity"),
-    ("Divergent: people to whom nano gives another petition than overall-best.",),
+    ("Petitions differ: nano gives the respondent another petition than overall-best.",),
 )
 dissuasion = Estimates(
     {"quantity": "Quantity", "attribute": "Attribute"},
     TAIL,
     ("group",),
     ("group", "quantity"),
-    (NEVER_FIELDED, LOOKS),
+    (NEVER_FIELDED, UNADJUSTED),
     attrgetter("confidence"),
 )
 lower_tail = Estimates(
@@ -83,12 +83,12 @@ lower_tail = Estimates(
     TAIL,
     BY_CONTRAST,
     ("outcome", "quantity"),
-    (LOOKS,),
+    (UNADJUSTED,),
 )
 fairness = Estimates(
     {"group": "Group", "attribute": "Attribute", "outcome": "Outcome"},
     {"p_value": "p", "p_adjusted": "p, adjusted", "n": "n", "label": "Label"},
     ("grouping", "quantity"),
     ("quantity", "outcome"),
-    ("Divergence: Cramér's V of group by level of nano's petition, p by permutation.", LOOKS),
+    ("Divergence: Cramér's V of group by level of nano's petition, p by permutation.", UNADJUSTED),
 )

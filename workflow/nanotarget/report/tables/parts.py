@@ -16,7 +16,7 @@ import pandas as pd
 from nanotarget.report import theme
 from nanotarget.report.theme import Names
 
-LOOKS = "Exploratory: not adjusted for the number of looks."
+UNADJUSTED = "Exploratory: not adjusted for multiple comparisons."
 SUPPRESSED = "Suppressed: too few people to publish, or needed to hide a cell that has too few."
 P_VALUES = (
     "p_value", "p_adjusted", "p_fisher", "chi2_p", "wald_p", "rate_p", "interaction_p", "parallel_p",

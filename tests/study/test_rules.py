@@ -27,6 +27,11 @@ def parameters(project, folder, changes):
     }
 
 
+@pytest.fixture(scope="module")
+def before(project, tmp_path_factory):
+    return parameters(project, tmp_path_factory.mktemp("before"), {})
+
+
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
@@ -37,8 +42,7 @@ def parameters(project, folder, changes):
         ({"estimate": {"draws": 2000}}, {"deviations", "randomization"}),
     ],
 )
-def test_a_changed_setting_touches_no_other_rule(project, tmp_path, changes, touched):
-    before = parameters(project, tmp_path, {})
+def test_a_changed_setting_touches_no_other_rule(project, before, tmp_path, changes, touched):
     after = parameters(project, tmp_path, changes)
     changed = {rule for rule in before if before[rule] != after[rule]}
     assert changed - {"manifest"} == touched  # the manifest lists the whole config

@@ -234,9 +234,9 @@ class Predictability:
             return []
         who, weight = self.answers.respondent, sample.weight
         w = (weight / np.bincount(who, minlength=len(weight)))[who]
-        predicted = ties.joined(predicted)
-        edges = np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1])
-        place = np.searchsorted(edges, predicted, side="right")
+        equal = ties.joined(predicted)
+        edges = np.quantile(equal, np.linspace(0, 1, BINS + 1)[1:-1])
+        place = np.searchsorted(edges, equal, side="right")
         bins = []
         for k in np.unique(place):
             inside = place == k

@@ -11,6 +11,8 @@ REPLICATIONS ?= 200
 FORESTS ?= 40
 LATEX ?= pdflatex
 BIN := .venv/bin
+# No module of the folder of a study is imported (the command does the same for its jobs).
+export PYTHONSAFEPATH := 1
 KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
@@ -45,16 +47,16 @@ test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
 
 benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis and redraws (minutes)
-	@$(BIN)/python tests/benchmark/scoring.py
-	@$(BIN)/python tests/benchmark/randomization.py
-	@PYTHONPATH=tests $(BIN)/python tests/benchmark/diagnosis.py
+	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/scoring.py
+	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/randomization.py
+	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/diagnosis.py
 
 proposals: .venv/ready ## Measure what `nanotarget init` gets right (docs/proposals.md; needs NANOTARGET_REFERENCE)
 	@PYTHONPATH=tests $(BIN)/python tests/proposals.py
 
 recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)
-	@PYTHONPATH=tests $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
-	@PYTHONPATH=tests $(BIN)/python tests/benchmark/recovery.py --summary
+	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
+	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/recovery.py --summary
 
 validate: .venv/ready ## Prove the diagnosis on worlds of known truth (docs/validation.md; hours, resumable)
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python -m snakemake --snakefile tests/validation/Snakefile \

@@ -4,6 +4,9 @@ import os
 import shlex
 import sys
 
+# Snakemake looks for modules in the folder of this file first, which a study may share. Jobs look in none.
+sys.path[:] = [folder for folder in sys.path if folder not in ("", workflow.basedir)]
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, update_config
 
@@ -47,6 +50,7 @@ os.environ.update(
     OPENBLAS_NUM_THREADS="1",
     MKL_NUM_THREADS="1",
     PYTHONHASHSEED="0",
+    PYTHONSAFEPATH="1",
     MPLBACKEND="Agg",
     TZ="UTC",
     LC_ALL="C.UTF-8",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nanotarget.study import artefacts, provenance
-from nanotarget.study.provenance import Rule, manifest, packages, verify
+from nanotarget.study.provenance import AGAIN, REMOVE, RESTORE, Rule, manifest, packages, verify
 
 
 @pytest.fixture
@@ -63,25 +64,27 @@ def test_the_manifest_lists_every_artefact_with_its_checksum_and_rule(results):
 
 
 def test_an_untouched_folder_matches(results):
-    assert verify(results) == ([], 3)
+    assert verify(results) == ({}, 3)
 
 
 def test_changed_missing_and_unknown_files_are_named(results):
     artefacts.write_text("other\n", results / "clean/flow.csv")
     (results / "model/one.json").unlink()
     artefacts.write_text("new\n", results / "extra/new.csv")
-    assert verify(results)[0] == [
-        "clean/flow.csv: changed since rule clean made it",
-        "model/one.json: missing (made by rule learn)",
-        "extra/new.csv: unknown, no rule made it",
-    ]
+    assert verify(results)[0] == {
+        AGAIN: [
+            "clean/flow.csv: changed since rule clean made it",
+            "model/one.json: missing (made by rule learn)",
+        ],
+        REMOVE: ["extra/new.csv: unknown, no rule made it"],
+    }
 
 
 def test_a_changed_input_is_named_and_an_absent_one_is_not_asked_for(results):
     artefacts.write_text("RAW\n", "data/raw.csv")
-    assert verify(results)[0] == ["data/raw.csv: input changed since the results were made"]
+    assert verify(results)[0] == {RESTORE: ["data/raw.csv: input changed since the results were made"]}
     Path("data/raw.csv").unlink()
-    assert verify(results)[0] == []
+    assert verify(results)[0] == {}
 
 
 def test_the_registration_is_in_the_manifest_with_its_checksum(project, monkeypatch):
@@ -95,9 +98,9 @@ def test_the_registration_is_in_the_manifest_with_its_checksum(project, monkeypa
 def test_leftovers_of_a_killed_job_and_the_simulation_are_no_artefacts(results):
     artefacts.write_text("half", results / "clean/.flow.csv.123.tmp")
     artefacts.write_text("x", results / "simulated/calibration.csv")
-    assert verify(results)[0] == []
+    assert verify(results)[0] == {}
     write(results)
-    assert verify(results) == ([], 3)
+    assert verify(results) == ({}, 3)
 
 
 def test_an_absolute_path_is_never_published(tmp_path):
@@ -106,6 +109,14 @@ def test_an_absolute_path_is_never_published(tmp_path):
     content = manifest(tmp_path, [Rule("r", [str(file)], [str(file)], {})], [file], {}, {})
     assert content["inputs"][0]["path"] == "raw.csv" and content["rules"]["r"]["inputs"] == ["raw.csv"]
     assert str(tmp_path) not in json.dumps(content)
+
+
+def test_files_of_the_library_have_one_name_wherever_the_study_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    artefacts.write_text("x", "out.csv")
+    file = os.path.relpath(provenance.__file__)
+    content = manifest(tmp_path, [Rule("r", [file], [], {})], [], {}, {})
+    assert content["rules"]["r"]["inputs"] == ["workflow/nanotarget/study/provenance.py"]
 
 
 def test_packages_are_what_results_rest_on():
@@ -132,6 +143,9 @@ def test_the_script_speaks_and_its_exit_code_tells(results, project):
     artefacts.write_text("other\n", results / "clean/flow.csv")
     bad = run(project, "results/x")
     assert bad.returncode == 1 and "clean/flow.csv: changed" in bad.stdout
+    assert "run the pipeline again" in bad.stdout and "delete" not in bad.stdout
+    artefacts.write_text("RAW", "data/raw.csv")
+    assert "Never delete raw data" in run(project, "results/x").stdout
     nothing = run(project, "results/y")
     assert nothing.returncode == 1 and "there is no manifest" in nothing.stderr
     artefacts.write_text("[]", results / "manifest.json")

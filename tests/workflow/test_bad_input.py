@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import yaml
+from snakemake.iocontainers import Namedlist
 
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import DataConfig, part_of
@@ -167,7 +168,7 @@ CONFIG_CASES = [
     Case(
         "bad study name",
         lambda s: s.config.update(study="../evil"),
-        (CONFIG, "key study:", "'../evil' is not a valid name", "lower-case letters"),
+        (CONFIG, "key study:", "'../evil' is not allowed", "lower-case letters"),
     ),
     Case(
         "seed is text",
@@ -943,7 +944,9 @@ def run_here(
     rule = SimpleNamespace(
         log=["logs/check.log"],
         params=SimpleNamespace(study=part_of(DataConfig, study.model_dump(mode="json")), source=CONFIG),
-        output=SimpleNamespace(report="results/tiny/check.json"),
+        rule="check",
+        input=Namedlist([CALIBRATION]),
+        output=Namedlist(fromdict={"report": "results/tiny/check.json"}),
     )
     code = 0
     try:

@@ -1,15 +1,20 @@
 """The command line speaks to people before Snakemake starts."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from nanotarget.cli import failed_logs, made
+from nanotarget.cli import failed_logs, forced, made
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.checks import read_study
 from nanotarget.study.problems import InputError
+from tiny_study import tiny_study
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,65 @@ def test_a_config_that_is_not_there(tmp_path):
     assert "cannot be read" in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.workflow
+def test_no_code_and_no_profile_of_the_studys_folder_runs(project, tmp_path):
+    tiny_study().write(tmp_path)
+    for name in ("snakemake", "random", "nanotarget", "yaml"):
+        (tmp_path / f"{name}.py").write_text(f"open('{name} ran', 'w')")
+    profile = tmp_path / "profiles/default/config.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("no-such-option: 1")
+    command = [Path(sys.executable).with_name("nanotarget"), "check", "study.yaml", "--cores", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "results/tiny/check.json").is_file()
+    assert not list(tmp_path.glob("* ran"))
+
+
+def test_what_is_forced_joins_what_the_user_forces(tmp_path, monkeypatch):
+    again = {"a.csv: changed": ["results/x/a.csv"]}
+    monkeypatch.setattr("nanotarget.cli.changed", lambda results: again)
+    more = ["-n", "-R", "learn", "choose", "--verbose"]
+    assert forced(Path("results/x"), more) == ["--forcerun", "results/x/a.csv", "learn", "choose"]
+    assert more == ["-n", "--verbose"]
+    again.clear()
+    assert forced(Path("results/x"), []) == []
+
+
+def test_signals_are_passed_on_and_the_child_holds_the_lock(tmp_path):
+    """What the command starts is told of a signal, and keeps the lock when the command is killed."""
+    code = (
+        "import fcntl, subprocess, sys\n"
+        "from nanotarget.cli import obeyed\n"
+        "lock = open('lock', 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "child = subprocess.Popen(['sleep', '60'], pass_fds=[lock.fileno()])\n"
+        "print(child.pid, flush=True)\n"
+        "sys.exit(obeyed(child))\n"
+    )
+
+    def start():
+        command = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        child = int(command.stdout.readline())
+        time.sleep(0.5)  # until it waits
+        return command, child
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        command, child = start()
+        command.send_signal(number)
+        assert command.wait(10) == 128 + number
+        assert not Path(f"/proc/{child}").exists()
+    command, child = start()
+    command.kill()
+    command.wait(10)
+    with (tmp_path / "lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(child, signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def test_the_reference_config_is_valid(project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ import yaml
 
 from nanotarget.study.artefacts import read_json
 from nanotarget.study.checks import read_study
+from nanotarget.study.config import Study
 from nanotarget.study.problems import BARS, InputError, Problem
 from nanotarget.study.provenance import MANIFEST
+from nanotarget.study.record import changed
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
@@ -41,11 +44,12 @@ TARGETS = {
 }
 
 
-def run(target: str, config: Path, cores: str, more: list[str]) -> int:
+def run(target: str, study: Study, options: argparse.Namespace, more: list[str]) -> int:
     """Run a target with Snakemake; returns its exit code.
 
     Snakemake's own lock survives a killed run and would stop the next one. Ours is released by the
-    kernel; what a killed run left unfinished is made again.
+    kernel when the last process that holds it ends, be it this one or Snakemake; what a killed run left
+    unfinished is made again, and so is what somebody has changed.
     """
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("w") as lock:
@@ -55,13 +59,51 @@ def run(target: str, config: Path, cores: str, more: list[str]) -> int:
             sys.stderr.write("Another run is going on in this folder. Wait for it, or stop it first.\n")
             return 1
         profile = ROOT / "workflow" / "profiles" / "local"
-        command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--profile", str(profile), "--cores", cores, "--nolock", "--rerun-incomplete"]
+        # -P and PYTHONSAFEPATH: no module of the study's folder is imported, by Snakemake or by its jobs;
+        # no workflow profile: nor is one of that folder obeyed.
+        command = [sys.executable, "-P", "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--profile", str(profile), "--workflow-profile", "none"]
+        command += ["--cores", options.cores, "--nolock", "--rerun-incomplete"]
         # Progress bars for a person who watches; one line a rule for a log file.
         bars = sys.stderr.isatty()
         command += ["--logger", "rich"] if bars else ["--quiet", "host", "reason"]
-        command += ["--configfile", str(config), *more]
-        return subprocess.run(command, env=os.environ | ({BARS: "1"} if bars else {}), check=False).returncode
+        command += forced(Path("results") / study.study, more)
+        command += ["--configfile", str(options.config), *more]
+        env = os.environ | {"PYTHONSAFEPATH": "1"} | ({BARS: "1"} if bars else {})
+        return obeyed(subprocess.Popen(command, env=env, pass_fds=[lock.fileno()]))
+
+
+def forced(results: Path, more: list[str]) -> list[str]:
+    """Return the options by which Snakemake makes again what was changed, and say what that is.
+
+    What a user forces (`more`) is taken out of there and joined, as Snakemake obeys the last such option.
+    """
+    again = changed(results)
+    for what in again:
+        sys.stderr.write(f"{what}.\n")
+    files = sorted({file for made in again.values() for file in made})
+    for option in {"--forcerun", "-R"} & set(more):
+        start = more.index(option)
+        end = next((i for i in range(start + 1, len(more)) if more[i].startswith("-")), len(more))
+        files += more[start + 1 : end]
+        del more[start:end]
+    return ["--forcerun", *files] if files else []
+
+
+def obeyed(child: subprocess.Popen[bytes]) -> int:
+    """Wait for a process, pass signals on to it, and return its exit code.
+
+    The interrupt key of a terminal reaches the child by itself; a second one would cut its cleaning short.
+    """
+
+    def pass_on(number: int, _: object) -> None:
+        if number != signal.SIGINT or not sys.stdin.isatty():
+            child.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    status = child.wait()
+    return status if status >= 0 else 128 - status
 
 
 def main() -> int:
@@ -95,7 +137,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     began = time.time()
-    status = run(options.command, options.config, options.cores, more)
+    status = run(options.command, config, options, more)
     if status == 0 and not more:
         sys.stdout.write(f"Done: {made(options.command, Path('results') / config.study)}\n")
     if failed := failed_logs(Path("logs") / config.study, began) if status else []:

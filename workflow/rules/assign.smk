@@ -2,8 +2,14 @@
 # with neither assigns to its calibration respondents.
 rule choose:
     input:
+        **(
+            {"registration": config["preregistration"]}
+            if config["preregistration"]
+            else {}
+        ),
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
+        digest=rules.learn.output.digest,
         roster=(
             "<results>/clean/experiment.parquet"
             if config["experiment"]
@@ -54,6 +60,7 @@ rule concentration:
     input:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
+        digest=rules.learn.output.digest,
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
         roster=rules.choose.input.roster,
@@ -87,6 +94,7 @@ rule uncertainty:
     input:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
+        digest=rules.learn.output.digest,
         roster=rules.choose.input.roster,
         population="<results>/clean/calibration_respondents.parquet",
         library=library("uncertainty.py"),
@@ -132,8 +140,8 @@ if config["roster"]:
             **LIGHT,
         params:
             arms=config["roster"]["arms"],
-            blocks=config["roster"]["blocks"],
-            ledger=config["roster"]["ledger"],
+            blocks=literal(config["roster"]["blocks"]),
+            ledger=literal(config["roster"]["ledger"]),
             covariates=config["covariates"],
             seed=config["root_seed"],
         message:

@@ -108,6 +108,7 @@ rule imce:
     input:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
+        digest=rules.learn.output.digest,
         respondents="<results>/clean/calibration_respondents.parquet",
         library=library("imce.py"),
     output:

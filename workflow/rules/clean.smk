@@ -34,7 +34,7 @@ rule check:
         **LIGHT,
     params:
         study=part_of(DataConfig, config),
-        source=Path(CONFIG_FILES[0]).name,
+        source=literal(Path(CONFIG_FILES[0]).name),
     message:
         "Checking the config and the raw data of {config[study]}"
     script:

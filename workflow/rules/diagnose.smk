@@ -169,7 +169,7 @@ rule answer:
     resources:
         **LIGHT,
     params:
-        title=config["title"] or config["study"],
+        title=literal(config["title"] or config["study"]),
         makers={
             "funnel": {"rule": "answer", "script": "workflow/scripts/answer.py"},
             "diagnostics": maker("diagnostics"),

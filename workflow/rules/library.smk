@@ -43,6 +43,15 @@ def library(script, *modules):
     return sorted(os.path.relpath(file) for file in files)
 
 
+def literal(value):
+    """A text of the config, or a list of them, as a parameter.
+
+    In a text itself Snakemake would take what stands in braces for a wildcard; in what a function returns
+    it looks for none.
+    """
+    return lambda wildcards: value
+
+
 def maker(name):
     """Which rule and script the pages name as those that made something."""
     script = os.path.basename(str(getattr(rules, name).rule.script))

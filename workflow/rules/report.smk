@@ -166,7 +166,7 @@ rule paper:
         runtime=5,
     params:
         names=NAMES,
-        title=config["title"] or config["study"],
+        title=literal(config["title"] or config["study"]),
     message:
         "Writing numbers and skeleton of the paper"
     script:
@@ -197,7 +197,10 @@ rule manifest:
                     for part in (file(None) if callable(file) else [str(file)])
                 ],
                 "outputs": [str(file) for file in made.output],
-                "params": dict(made.params.items()),
+                "params": {
+                    name: value(None) if callable(value) else value
+                    for name, value in made.params.items()
+                },
             }
             for made in makers()
         },

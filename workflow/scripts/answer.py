@@ -9,6 +9,7 @@ from nanotarget.report.origins import Maker, Origin
 from nanotarget.report.theme import Names, svg
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_answer(inputs, output, title, makers):
@@ -30,7 +31,7 @@ def write_answer(inputs, output, title, makers):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_answer(
             dict(snakemake.input.items()),
             snakemake.output[0],

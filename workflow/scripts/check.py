@@ -9,6 +9,7 @@ from nanotarget.study import preregistration
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import Problem, collecting, raise_if_any, reporting
+from nanotarget.study.record import recording
 
 
 def check(study: DataConfig, source: str) -> dict[str, Any]:
@@ -54,6 +55,6 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         config = DataConfig.model_validate(snakemake.params.study)
         write_json(check(config, snakemake.params.source), snakemake.output.report)

@@ -1,19 +1,23 @@
 """Assign a petition under every policy to everybody on the roster and audit what was fielded."""
 
 from nanotarget.assign.assign import assign, audit, lookup_table, petitions_table
-from nanotarget.calibrate.learners import model_from_data
+from nanotarget.calibrate.frozen import read_frozen
 from nanotarget.clean.contracts import assignments as contract
 from nanotarget.petitions.design import Design
-from nanotarget.study import artefacts
+from nanotarget.study import artefacts, preregistration
 from nanotarget.study.config import ArmConfig, CovariateConfig, DesignConfig, PolicyConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_assignments(inputs, outputs, design, covariates, settings, arms, seed):
     """Write assignments, the list of petitions, the lookup table and, with an experiment, the audit."""
     design = Design.from_config(DesignConfig.model_validate(design))
     covariates = CovariateConfig.validate_list(covariates)
-    model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
+    registration = preregistration.read(inputs.get("registration"))
+    model = read_frozen(
+        inputs.settings, inputs.arrays, inputs.digest, design, registration.model if registration else None
+    )
     roster = artefacts.read_parquet(inputs.roster)
     population = artefacts.read_parquet(inputs.population)
     settings = PolicyConfig.model_validate(settings)
@@ -30,7 +34,7 @@ def write_assignments(inputs, outputs, design, covariates, settings, arms, seed)
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_assignments(
             snakemake.input,
             snakemake.output,

@@ -8,6 +8,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.study.artefacts import write_csv, write_parquet
 from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def clean(data: DataConfig, paths: Mapping[str, str]) -> None:
@@ -32,5 +33,5 @@ def clean(data: DataConfig, paths: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         clean(DataConfig.model_validate(snakemake.params.data), dict(snakemake.output.items()))

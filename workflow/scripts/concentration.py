@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from nanotarget.assign.assign import concentration_table
-from nanotarget.calibrate.learners import FITTERS, TrainingData, model_from_data
+from nanotarget.calibrate.frozen import read_frozen
+from nanotarget.calibrate.learners import FITTERS, TrainingData
 from nanotarget.calibrate.learners.bart import Chain, combine
 from nanotarget.calibrate.learners.crossfit import permute_answers, permute_covariates
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.progress import steps
+from nanotarget.study.record import recording
 
 
 def write_concentration(inputs, output, learning, permutations):
@@ -19,7 +21,7 @@ def write_concentration(inputs, output, learning, permutations):
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), learning
     )
     settings = artefacts.read_json(inputs.settings)
-    model = model_from_data(settings, artefacts.read_npz(inputs.arrays), data.design)
+    model = read_frozen(inputs.settings, inputs.arrays, inputs.digest, data.design)
 
     def permuted(draw):
         # Own answers must tell nothing either where nano looks at them.
@@ -37,7 +39,7 @@ def write_concentration(inputs, output, learning, permutations):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_concentration(
             snakemake.input,
             snakemake.output[0],

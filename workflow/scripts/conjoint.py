@@ -7,6 +7,7 @@ from nanotarget.petitions.design import Design, overview
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DesignConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 from nanotarget.study.response import RESPONSES
 
 
@@ -36,7 +37,7 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         amce(
             snakemake.input,
             snakemake.output,

@@ -4,6 +4,7 @@ from nanotarget.estimate.deviations import deviations
 from nanotarget.study import artefacts, preregistration
 from nanotarget.study.config import ConductedConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def compare(registration, experiment, output, study):
@@ -14,7 +15,7 @@ def compare(registration, experiment, output, study):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         compare(
             snakemake.input.registration,
             snakemake.input.experiment,

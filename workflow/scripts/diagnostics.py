@@ -9,6 +9,7 @@ from nanotarget.diagnose.refits import from_arrays
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DiagnoseConfig, LearningConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_diagnosis(inputs, outputs, params):
@@ -62,5 +63,5 @@ def read_models(settings, arrays, data):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_diagnosis(snakemake.input, snakemake.output, snakemake.params)

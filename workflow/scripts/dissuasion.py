@@ -8,6 +8,7 @@ from nanotarget.explore import dissuasion
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def estimate_dissuasion(inputs, output, params):
@@ -35,5 +36,5 @@ def estimate_dissuasion(inputs, output, params):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         estimate_dissuasion(snakemake.input, snakemake.output[0], snakemake.params)

@@ -3,6 +3,7 @@
 from nanotarget import estimate
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def analyse(inputs, outputs, section):
@@ -32,5 +33,5 @@ def analyse(inputs, outputs, section):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         analyse(snakemake.input, snakemake.output, snakemake.params.trial)

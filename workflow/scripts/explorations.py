@@ -5,6 +5,7 @@ from nanotarget.estimate import Trial
 from nanotarget.study import artefacts
 from nanotarget.study.config import ExploreConfig, PrivacyConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def explore_groups(inputs, outputs, params):
@@ -28,5 +29,5 @@ def explore_groups(inputs, outputs, params):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         explore_groups(snakemake.input, snakemake.output, snakemake.params)

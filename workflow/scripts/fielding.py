@@ -5,6 +5,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
 from nanotarget.study.config import DesignConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_fielding(inputs, output, arms, design):
@@ -17,7 +18,7 @@ def write_fielding(inputs, output, arms, design):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_fielding(
             snakemake.input,
             snakemake.output[0],

@@ -6,6 +6,7 @@ from nanotarget.report import catalogue, theme
 from nanotarget.report.figures import draw
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def draw_figures(sources, folder, settings, wanted):
@@ -20,7 +21,7 @@ def draw_figures(sources, folder, settings, wanted):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         draw_figures(
             {name: path for name, path in snakemake.input.items() if name != "library"},
             Path(snakemake.output[0]).parent,

@@ -8,6 +8,7 @@ from nanotarget.calibrate.learners.crossfit import assign_halves, fit_folds
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def halve(inputs, outputs, learning):
@@ -30,5 +31,5 @@ def halve(inputs, outputs, learning):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         halve(snakemake.input, snakemake.output, snakemake.params.learning)

@@ -11,6 +11,7 @@ from nanotarget.calibrate.learners.selection import compare
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 LOG = logging.getLogger("nanotarget")
 
@@ -54,5 +55,5 @@ def learn(inputs, outputs, learning):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         learn(snakemake.input, snakemake.output, snakemake.params.learning)

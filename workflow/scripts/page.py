@@ -9,6 +9,7 @@ from nanotarget.report.tables import tabulate
 from nanotarget.report.theme import Names, described
 from nanotarget.study import artefacts, provenance
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_report(inputs, sources, output, study, params):
@@ -56,7 +57,7 @@ def write_report(inputs, sources, output, study, params):
 OTHER_INPUTS = ("figures", "verdict", "files", "templates", "library")
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         given = dict(snakemake.input.items())
         write_report(
             given,

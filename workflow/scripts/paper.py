@@ -6,6 +6,7 @@ from nanotarget.report import catalogue, numbers, paper
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_paper(inputs, sources, outputs, title, settings):
@@ -24,7 +25,7 @@ def write_paper(inputs, sources, outputs, title, settings):
 OTHER_INPUTS = ("verdict", "exhibits", "template", "library")
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         given = dict(snakemake.input.items())
         write_paper(
             given,

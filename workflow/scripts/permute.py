@@ -5,6 +5,7 @@ from nanotarget.calibrate.learners.crossfit import assign_folds
 from nanotarget.diagnose.permutation import permutation_table
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def permute(inputs, output, learning, folds, draws, goal):
@@ -19,7 +20,7 @@ def permute(inputs, output, learning, folds, draws, goal):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         permute(
             snakemake.input,
             snakemake.output[0],

@@ -6,6 +6,7 @@ from nanotarget.estimate import Trial, balance
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
@@ -24,7 +25,7 @@ def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_arms(
             snakemake.input,
             snakemake.output,

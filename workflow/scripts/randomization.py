@@ -3,6 +3,7 @@
 from nanotarget.estimate import Trial, randomization_distribution, randomization_inference
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def redraw(inputs, outputs, section, draws, seed):
@@ -13,7 +14,7 @@ def redraw(inputs, outputs, section, draws, seed):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         redraw(
             snakemake.input,
             snakemake.output,

@@ -5,6 +5,7 @@ from nanotarget.diagnose.refits import Refitting, to_arrays
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig, RefitConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_refits(inputs, output, variants, learning, settings):
@@ -22,7 +23,7 @@ def write_refits(inputs, output, variants, learning, settings):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_refits(
             snakemake.input,
             snakemake.output[0],

@@ -6,6 +6,7 @@ from nanotarget.calibrate.learners.crossfit import part_of
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def sample(inputs, output, learning, part, chain):
@@ -20,7 +21,7 @@ def sample(inputs, output, learning, part, chain):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         sample(
             snakemake.input,
             snakemake.output[0],

@@ -12,6 +12,7 @@ from nanotarget.simulate.truth import describe, respondents
 from nanotarget.study.artefacts import write_csv, write_json
 from nanotarget.study.config import CovariateConfig, DesignConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def main(
@@ -40,7 +41,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         main(
             snakemake.input.parameters,
             snakemake.params.design,

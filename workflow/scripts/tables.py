@@ -7,6 +7,7 @@ from nanotarget.report.tables import as_latex, as_page, tabulate
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_tables(sources, folder, settings):
@@ -22,7 +23,7 @@ def write_tables(sources, folder, settings):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_tables(
             {name: path for name, path in snakemake.input.items() if name != "library"},
             Path(snakemake.output[0]).parent,

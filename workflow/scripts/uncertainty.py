@@ -1,18 +1,19 @@
 """Probability that a petition is a respondent's best, over posterior draws."""
 
 from nanotarget.assign.uncertainty import certainty, find_candidates, summary
-from nanotarget.calibrate.learners import model_from_data
+from nanotarget.calibrate.frozen import read_frozen
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.policy import nano, overall_best
 from nanotarget.study import artefacts
 from nanotarget.study.config import DesignConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.record import recording
 
 
 def write_uncertainty(inputs, outputs, design, size):
     """Write the table of respondents and its summary."""
     design = Design.from_config(DesignConfig.model_validate(design))
-    model = model_from_data(artefacts.read_json(inputs.settings), artefacts.read_npz(inputs.arrays), design)
+    model = read_frozen(inputs.settings, inputs.arrays, inputs.digest, design)
     roster = artefacts.read_parquet(inputs.roster)
     people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
     population = artefacts.read_parquet(inputs.population)
@@ -25,7 +26,7 @@ def write_uncertainty(inputs, outputs, design, size):
 
 
 if __name__ == "__main__":
-    with reporting(snakemake.log[0]):
+    with reporting(snakemake.log[0]), recording(snakemake):
         write_uncertainty(
             snakemake.input,
             snakemake.output,

@@ -7,8 +7,8 @@ Usage: python workflow/scripts/verify.py results/<study>
 import sys
 from pathlib import Path
 
-import yaml
-
+from nanotarget.study.checks import read_settings
+from nanotarget.study.problems import InputError
 from nanotarget.study.provenance import MANIFEST, verify
 
 
@@ -16,7 +16,7 @@ def results_of(argument):
     """Return the results folder that an argument means: itself, or that of a config file."""
     path = Path(argument)
     if path.is_file() and path.suffix in (".yaml", ".yml"):
-        return Path("results") / yaml.safe_load(path.read_text(encoding="utf-8"))["study"]
+        return Path("results") / str(read_settings(path, str(path)).get("study"))
     return path
 
 
@@ -25,7 +25,11 @@ def main(arguments):
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    results = results_of(arguments[0])
+    try:
+        results = results_of(arguments[0])
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
     if not (results / MANIFEST).is_file():
         print(f"{results / MANIFEST}: there is no manifest; run the pipeline first.", file=sys.stderr)
         return 1
@@ -35,9 +39,11 @@ def main(arguments):
         print(f"{results / MANIFEST}: not a manifest of nanotarget ({error}).", file=sys.stderr)
         return 1
     if problems:
-        print(f"{len(problems)} problems; the manifest lists {count} artefacts of {results}:")
-        print("\n".join(f"  {problem}" for problem in problems))
-        print("What to do: delete the files that are named and run the pipeline again.")
+        count_problems = sum(map(len, problems.values()))
+        print(f"{count_problems} problems; the manifest lists {count} artefacts of {results}:")
+        for remedy, found in problems.items():
+            print("\n".join(f"  {problem}" for problem in found))
+            print(f"  What to do: {remedy}.")
         return 1
     print(f"all {count} artefacts match")
     return 0

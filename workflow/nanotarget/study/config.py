@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nanotarget.study.fields import (
+    NAME,
     Alpha,
     Confidence,
     Distinct,
@@ -584,7 +585,7 @@ class DataConfig(Section):
     """What was recorded about whom, and where: all that reading the raw files depends on."""
 
     study: str = Field(
-        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        pattern=NAME,
         description="Short name of the study; its artefacts go to results/<study>.",
     )
     samples: Literal["new", "panel"] = Field(

@@ -67,6 +67,9 @@ def _level(value: Any) -> Any:
     return value
 
 
+NAME = r"^[a-z][a-z0-9_]{0,63}$"
+SHA256 = r"^[0-9a-f]{64}$"
+Digest = Annotated[str, Field(pattern=SHA256)]
 Name = Annotated[str, Field(min_length=1)]
 Level = Annotated[str | int | float, BeforeValidator(_level), WithJsonSchema({"type": ["string", "number"]})]
 Number = Annotated[float, _AsWritten()]

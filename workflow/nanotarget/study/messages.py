@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from nanotarget.study.fields import Section
+from nanotarget.study.fields import NAME, SHA256, Section
 from nanotarget.study.problems import InputError, Problem, listed
 
 S = TypeVar("S", bound=Section)
@@ -26,6 +26,10 @@ WANTED = {
     "list_type": "a list",
     "model_type": "a mapping",
     "string_type": "text",
+}
+PATTERNS = {
+    NAME: "lower-case letters, digits and _ (at most 64), beginning with a letter",
+    SHA256: "a SHA-256: 64 digits and letters from a to f",
 }
 BOUNDS = {
     "greater_than": "more than {gt}",
@@ -87,8 +91,8 @@ def _problem(kind: type[Section], error: ErrorDetails, source: str) -> Problem:
         wrong, expected = f"listed twice: {listed(details['twice'])}", "every value once"
         about = "remove the repetition"
     elif name == "string_pattern_mismatch":
-        wrong = f"{_shown(value)} is not a valid name"
-        expected = "lower-case letters, digits and _, beginning with a letter"
+        wrong = f"{_shown(value)} is not allowed"
+        expected = PATTERNS[details["pattern"]]
     elif details.get("field_type") == "Dictionary":
         expected = f"at least so many entries: {details['min_length']}"
     elif name in BOUNDS:

@@ -17,7 +17,7 @@ from nanotarget.study.config import (
     RandomisationConfig,
     RobustnessEstimator,
 )
-from nanotarget.study.fields import Alpha, Distinct, Name, Number, Positive, Section
+from nanotarget.study.fields import Alpha, Digest, Distinct, Name, Number, Positive, Section
 from nanotarget.study.messages import validated
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.reading import parse_yaml, read_text
@@ -153,6 +153,11 @@ class Registration(Section, title="pre-registration"):
         [],
         description="Who fails a check made after the treatment, as in experiment.post_checks of the config; "
         "left out only for robustness.",
+    )
+    model: dict[Literal["model.json", "model.npz"], Digest] = Field(
+        {},
+        description="SHA-256 of the frozen model's files, the two lines of calibrate/model/SHA256SUMS; with "
+        "them no petition is assigned by another model.",
     )
     data_collected: str = Field("", description="Had any data been collected at that time? In words.")
     other: str = Field("", description="Anything else that was registered, in words.")

@@ -19,9 +19,18 @@ from packaging.utils import canonicalize_name
 
 from nanotarget.study.artefacts import read_json, sha256
 
+ROOT = Path(__file__).resolve().parents[3]
 MANIFEST = "manifest.json"
 # A simulation's output is compared with the raw data by `make simulate`; it is not an artefact of the study.
 APART = frozenset({MANIFEST, "simulated"})
+
+# What is to be done about a problem that `verify` finds.
+AGAIN = "run the pipeline again: it makes these again"
+REMOVE = "move these out of the folder, if you need them; the pipeline has not made them"
+RESTORE = (
+    "if a change of the data was not meant, restore them from a copy; if it was, run the pipeline again. "
+    "Never delete raw data"
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,12 @@ def portable(path: str | PurePath) -> str:
     return pure.name if pure.is_absolute() else pure.as_posix()
 
 
+def _named(file: str) -> str:
+    """Return a rule's input as it is published: a file of the library by its name in the project."""
+    path = Path(file).resolve()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT / "workflow") else portable(file)
+
+
 def fingerprints(files: Iterable[str | Path]) -> list[dict[str, Any]]:
     """Return path, sha256 and size in bytes of files (raw data, pre-registration), sorted by path."""
     rows = [
@@ -122,7 +137,7 @@ def manifest(
         "inputs": fingerprints(inputs),
         "rules": {
             rule.name: {
-                "inputs": sorted(portable(file) for file in rule.inputs),
+                "inputs": sorted(map(_named, rule.inputs)),
                 "parameters_sha256": digest(rule.params),
             }
             for rule in rules
@@ -135,7 +150,7 @@ def _temporary(file: Path) -> bool:
     return file.name.startswith(".") and file.name.endswith(".tmp")
 
 
-def verify(results: str | Path, project: str | Path = ".") -> tuple[list[str], int]:
+def verify(results: str | Path, project: str | Path = ".") -> tuple[dict[str, list[str]], int]:
     """Compare a results folder with its manifest.
 
     Args:
@@ -144,8 +159,8 @@ def verify(results: str | Path, project: str | Path = ".") -> tuple[list[str], i
             that may not be shared) are not checked.
 
     Returns:
-        The problems, one sentence each (changed, missing or unknown artefacts, changed inputs), and
-        the number of artefacts in the manifest.
+        The problems, one sentence each (changed, missing or unknown artefacts, changed inputs), by what is to
+        be done about them, and the number of artefacts in the manifest.
 
     Raises:
         OSError, ValueError: if the manifest cannot be read.
@@ -153,19 +168,19 @@ def verify(results: str | Path, project: str | Path = ".") -> tuple[list[str], i
     folder = Path(results)
     content = read_json(folder / MANIFEST)
     known = {row["path"]: row for row in content["artefacts"]}
-    problems = []
+    problems: dict[str, list[str]] = {AGAIN: [], REMOVE: [], RESTORE: []}
     for path, row in known.items():
         file = folder / path
         if not file.is_file():
-            problems.append(f"{path}: missing (made by rule {row['rule']})")
+            problems[AGAIN].append(f"{path}: missing (made by rule {row['rule']})")
         elif sha256(file) != row["sha256"]:
-            problems.append(f"{path}: changed since rule {row['rule']} made it")
+            problems[AGAIN].append(f"{path}: changed since rule {row['rule']} made it")
     for file in sorted(folder.rglob("*")):
         path = file.relative_to(folder).as_posix()
         if file.is_file() and path not in known and path.split("/")[0] not in APART and not _temporary(file):
-            problems.append(f"{path}: unknown, no rule made it")
+            problems[REMOVE].append(f"{path}: unknown, no rule made it")
     for row in content["inputs"]:
         file = Path(project) / row["path"]
         if file.is_file() and sha256(file) != row["sha256"]:
-            problems.append(f"{row['path']}: input changed since the results were made")
-    return problems, len(known)
+            problems[RESTORE].append(f"{row['path']}: input changed since the results were made")
+    return {todo: found for todo, found in problems.items() if found}, len(known)

@@ -1,0 +1,109 @@
+"""What was changed by hand is noticed by its checksum, whatever its time says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake.iocontainers import Namedlist
+
+from nanotarget.study import record
+from nanotarget.study.artefacts import write_json, write_text
+from nanotarget.study.problems import InputError
+from nanotarget.study.record import changed, recording, refuse_changed
+
+RESULTS = Path("results/x")
+CLEAN, EFFECTS, RAW = "results/x/clean.csv", "results/x/effects.csv", "raw.csv"
+
+
+def work(rule: str, inputs: Namedlist, output: str, text: str) -> None:
+    with recording(SimpleNamespace(rule=rule, input=inputs, output=[output])):
+        write_text(text, output)
+
+
+@pytest.fixture(autouse=True)
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raw data, a cleaned table made from them, effects made from that."""
+    monkeypatch.chdir(tmp_path)
+    write_text("raw", RAW)
+    write_text("code", "code.py")
+    work("clean", Namedlist(fromdict={"raw": RAW, "library": "code.py"}), CLEAN, "clean")
+    work("effects", Namedlist([CLEAN]), EFFECTS, "1.0")
+
+
+def test_nothing_has_changed():
+    assert changed(RESULTS) == {}
+    refuse_changed(RESULTS, [CLEAN, EFFECTS])
+
+
+def test_an_edited_artefact_is_made_again_and_refused_by_the_manifest():
+    write_text("9.99", EFFECTS)
+    said = f"{EFFECTS}: changed since rule effects made it; it and what follows is made again"
+    assert changed(RESULTS) == {said: [EFFECTS]}
+    with pytest.raises(InputError, match=f"{EFFECTS}(.|\n)*what rule effects wrote"):
+        refuse_changed(RESULTS, [CLEAN, EFFECTS])
+    work("effects", Namedlist([CLEAN]), EFFECTS, "1.0")
+    assert changed(RESULTS) == {}
+
+
+def test_raw_data_that_kept_their_time_are_noticed():
+    before = Path(RAW).stat()
+    write_text("RAW", RAW)
+    os.utime(RAW, ns=(before.st_atime_ns, before.st_mtime_ns))
+    said = f"{RAW}: changed since results were made from it; they are made again"
+    assert changed(RESULTS) == {said: [CLEAN]}
+
+
+def test_what_a_newer_job_wrote_is_no_change_and_code_is_left_to_snakemake():
+    work("clean", Namedlist([RAW]), CLEAN, "cleaner")
+    write_text("other code", "code.py")
+    assert changed(RESULTS) == {}
+
+
+def test_other_studies_and_files_that_are_gone_are_not_asked_for():
+    Path(EFFECTS).unlink()
+    assert changed(RESULTS) == {}
+    write_text("9.99", CLEAN)
+    assert changed(Path("results/y")) == {}
+
+
+def test_a_job_that_fails_records_nothing():
+    with (
+        pytest.raises(ValueError, match="no"),
+        recording(SimpleNamespace(rule="r", input=Namedlist(), output=[])),
+    ):
+        raise ValueError("no")
+    assert '"r"' not in record.RECORD.read_text()
+
+
+def test_a_line_that_a_killed_job_left_half_written_is_passed_over():
+    with record.RECORD.open("a") as file:
+        file.write('\n{"rule": "ef')
+    work("effects", Namedlist([CLEAN]), EFFECTS, "2.0")
+    assert changed(RESULTS) == {}
+    write_text("9.99", EFFECTS)
+    assert len(changed(RESULTS)) == 1
+
+
+def test_without_a_record_the_manifest_tells():
+    record.RECORD.unlink()
+    assert changed(RESULTS) == {}
+    artefacts = [{"path": "effects.csv", "sha256": "0", "rule": "effects"}]
+    rules = {"effects": {"inputs": [RAW]}}
+    write_json(
+        {"inputs": [{"path": RAW, "sha256": "0"}], "artefacts": artefacts, "rules": rules},
+        RESULTS / "manifest.json",
+    )
+    assert list(changed(RESULTS).values()) == [[EFFECTS], [EFFECTS]]
+    write_text("[]", RESULTS / "manifest.json")
+    assert changed(RESULTS) == {}
+
+
+def test_every_script_records_what_it_makes(project):
+    scripts = [
+        file for file in (project / "workflow/scripts").glob("*.py") if "reporting(" in file.read_text()
+    ]
+    assert len(scripts) > 20
+    assert not [file.name for file in scripts if "recording(snakemake)" not in file.read_text()]

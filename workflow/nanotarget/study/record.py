@@ -1,0 +1,125 @@
+"""What every job read and wrote, by checksum: what was changed by hand is noticed before it is used.
+
+Snakemake compares times. An artefact that was edited is newer than what it was made from, and so passes as
+made; raw data whose time was kept pass as unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nanotarget.study.artefacts import read_json, sha256
+from nanotarget.study.problems import Problem, raise_if_any
+from nanotarget.study.provenance import MANIFEST
+
+RECORD = Path(".snakemake") / "nanotarget.jsonl"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one job made: its rule, and the files it wrote and read (path -> SHA-256)."""
+
+    rule: str
+    outputs: Mapping[str, str]
+    inputs: Mapping[str, str]
+
+
+@contextmanager
+def recording(job: Any) -> Iterator[None]:
+    """Record what the job that the block does reads and writes (code aside), if it does not fail.
+
+    Args:
+        job: the object `snakemake` of a script.
+    """
+    library = job.input.get("library", [])
+    code = {library} if isinstance(library, str) else set(library)
+    inputs = _checksums(file for file in job.input if file not in code)
+    yield
+    line = json.dumps(asdict(Made(job.rule, _checksums(job.output), inputs)), ensure_ascii=False)
+    RECORD.parent.mkdir(exist_ok=True)
+    # One write on a line of its own: jobs that end at the same time, or that were killed here, do not mix.
+    with RECORD.open("ab", buffering=0) as record:
+        record.write(f"\n{line}\n".encode())
+
+
+def changed(results: Path) -> dict[str, list[str]]:
+    """Compare the artefacts of a study, and the files they were made from, with their checksums.
+
+    Args:
+        results: folder of the study's results.
+
+    Returns:
+        What was changed, in a sentence, with the artefacts that are therefore to be made again.
+    """
+    made = _made(results)
+    checksum = cache(sha256)
+    again: dict[str, list[str]] = {}
+    for output, job in made.items():
+        if results not in Path(output).parents or not Path(output).is_file():
+            continue
+        if checksum(output) != job.outputs[output]:
+            what = f"{output}: changed since rule {job.rule} made it; it and what follows is made again"
+            again[what] = [output]
+        for file, known in job.inputs.items():
+            if file not in made and Path(file).is_file() and checksum(file) != known:
+                what = f"{file}: changed since results were made from it; they are made again"
+                again.setdefault(what, []).append(output)
+    return again
+
+
+def refuse_changed(results: Path, outputs: Iterable[str]) -> None:
+    """Refuse artefacts that differ from what their jobs wrote.
+
+    Raises:
+        InputError: with the name of each.
+    """
+    made = _made(results)
+    remedy = "run 'nanotarget all' with the study's config: it makes the file again; results are not edited"
+    raise_if_any(
+        Problem(
+            file,
+            "whole file",
+            "it was changed after it had been made",
+            f"what rule {made[file].rule} wrote",
+            remedy,
+        )
+        for file in outputs
+        if file in made and Path(file).is_file() and sha256(file) != made[file].outputs[file]
+    )
+
+
+def _checksums(files: Iterable[str]) -> dict[str, str]:
+    return {str(file): sha256(file) for file in files if Path(file).is_file()}
+
+
+def _made(results: Path) -> dict[str, Made]:
+    """Return what made each artefact last; what no job has recorded is known from the manifest."""
+    jobs = [*_of_manifest(results), *_recorded()]
+    return {output: job for job in jobs for output in job.outputs}
+
+
+def _recorded() -> Iterator[Made]:
+    text = RECORD.read_text("utf-8", "replace") if RECORD.is_file() else ""
+    for line in text.split("\n"):
+        try:
+            yield Made(**json.loads(line))
+        except (ValueError, TypeError):  # an empty line, or that of a job that was killed while it wrote
+            continue
+
+
+def _of_manifest(results: Path) -> Iterator[Made]:
+    try:
+        content = read_json(results / MANIFEST)
+        raw = {row["path"]: row["sha256"] for row in content["inputs"]}
+        for row in content["artefacts"]:
+            inputs = content["rules"][row["rule"]]["inputs"]
+            known = {file: raw[file] for file in inputs if file in raw}
+            yield Made(row["rule"], {(results / row["path"]).as_posix(): row["sha256"]}, known)
+    except (OSError, ValueError, KeyError, TypeError):  # none, or no manifest of ours: it will be written
+        return

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -16,7 +18,7 @@ import yaml
 from nanotarget.study.artefacts import read_json
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import Study
-from nanotarget.study.problems import BARS, InputError, Problem
+from nanotarget.study.problems import BARS, InputError, Problem, counted, listed
 from nanotarget.study.provenance import MANIFEST
 from nanotarget.study.record import changed
 
@@ -138,6 +140,11 @@ def main() -> int:
         return 1
     began = time.time()
     status = run(options.command, config, options, more)
+    if status == 0 and options.command == "check":
+        from nanotarget.propose import questions
+
+        if lines := questions(options.config.read_text(encoding="utf-8")):
+            sys.stdout.write(f"{options.config}{asked(lines).replace(';', ':', 1)}\n")
     if status == 0 and not more:
         sys.stdout.write(f"Done: {made(options.command, Path('results') / config.study)}\n")
     if failed := failed_logs(Path("logs") / config.study, began) if status else []:
@@ -186,19 +193,27 @@ def propose_config(files: list[str], out: Path, force: bool) -> int:
     Raises:
         InputError: if a file cannot be understood, or the config would overwrite one.
     """
-    from nanotarget.propose import propose, study_name, write_config
+    from nanotarget.propose import propose, questions, study_name, verified_config
     from nanotarget.study.artefacts import write_text
 
     check_new(out, force)
     proposal = propose(files)
-    text = write_config(proposal, study_name(out.stem))
+    text = verified_config(proposal, study_name(out.stem))
     write_text(text, out)
-    guesses = text.count("# guess")
+    guesses, quoted = text.count("# guess"), shlex.quote(str(out))
     sys.stdout.write(
-        f"{out}: {guesses} guesses, each with its reason. Read them, then run\n"
-        f"  nanotarget check {out}\n  nanotarget describe {out}\n"
+        f"{out}: {guesses} guesses, each with its reason{asked(questions(text))}. Read them, then run\n"
+        f"  nanotarget check {quoted}\n  nanotarget describe {quoted}\n"
     )
     return 0
+
+
+def asked(lines: Sequence[int]) -> str:
+    """Say how many questions of a config are open, and in which lines."""
+    if not lines:
+        return ""
+    where = f"line{'s' if len(lines) > 1 else ''} {listed(lines)}"
+    return f"; {counted(len(lines), 'question')} to decide ({where})"
 
 
 def write_example(out: Path, force: bool) -> int:

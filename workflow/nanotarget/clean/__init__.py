@@ -10,7 +10,7 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("raw", "cells", "flow", "people", "exclusions", "covariates", "blocks"),
+    *("raw", "cells", "flow", "people", "exclusions", "covariates", "blocks", "positions"),
     *("shown", "profiles", "outcomes", "contracts", "quality"),
     *("calibration", "experiment", "roster", "samples", "groups"),
 )

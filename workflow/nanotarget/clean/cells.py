@@ -17,7 +17,10 @@ from nanotarget.study.problems import Problem, listed, placed, raise_if_any
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
-BINARY = {"1": 1.0, "0": 0.0, "yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
+BINARY = {
+    **{"1": 1.0, "0": 0.0, "yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0},
+    **{"selected": 1.0, "not selected": 0.0},
+}
 UNKNOWN = -2  # index of a text that is no level
 
 
@@ -201,7 +204,7 @@ class Cells:
         cells.refuse_texts(
             cells._neither,
             f"neither yes nor no, but '{name}' is binary",
-            "0 or 1 (also No/Yes, False/True)",
+            "0 or 1 (also No/Yes, False/True, Not selected/Selected)",
             "correct the cells, or the column that the config names",
         )
         return cells.text.map(lambda t: BINARY.get(normalised(t), np.nan), na_action="ignore").to_numpy(float)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 
 from nanotarget.clean.cells import Cells
 from nanotarget.clean.people import People, check_unique
+from nanotarget.clean.positions import profile_numbers, task_numbers
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import CalibrationConfig
 from nanotarget.study.response import RESPONSES, Response
@@ -117,10 +120,15 @@ def read_profiles(people: People, config: CalibrationConfig, design: Design) -> 
 def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str, list[str]]]:
     """Raw columns of profiles by the config key that names them."""
     if config.layout == "wide":
-        pattern = config.attribute_columns or ""
-        wanted = [
-            ("calibration.attribute_columns", _columns(pattern, config, a.column)) for a in design.attributes
-        ]
+        pattern, rows = config.attribute_columns or "", range(1, len(design.attributes) + 1)
+        if config.attribute_names:
+            shown = [_columns(pattern, config, row=row) for row in rows]
+            wanted = [("calibration.attribute_columns", columns) for columns in shown]
+            named = [_columns(config.attribute_names, config, row=row) for row in rows]
+            wanted += [("calibration.attribute_names", columns) for columns in named]
+        else:
+            shown = [_columns(pattern, config, a.column) for a in design.attributes]
+            wanted = [("calibration.attribute_columns", columns) for columns in shown]
     else:
         wanted = [
             (f"design.attributes[{i}] ('{a.name}')", [a.column]) for i, a in enumerate(design.attributes)
@@ -139,15 +147,25 @@ def _numbers(config: CalibrationConfig) -> list[tuple[int, int]]:
     return [(task, profile) for task in tasks for profile in range(1, config.profiles + 1)]
 
 
-def _columns(pattern: str, config: CalibrationConfig, attribute: str = "") -> list[str]:
+def _columns(
+    pattern: str | Sequence[str], config: CalibrationConfig, attribute: str = "", row: int = 0
+) -> list[str]:
     """Fill a pattern for every task and profile; in the long layout it is the column itself.
 
-    By plain replacement: `str.format` would evaluate what else the pattern contains.
+    A list has a column of every task, or of every profile of every task, in their order. By plain
+    replacement: `str.format` would evaluate what else the pattern contains.
     """
+    numbers = _numbers(config)
+    if not isinstance(pattern, str):
+        return list(pattern) if len(pattern) == len(numbers) else [pattern[t - 1] for t, _ in numbers]
     if config.layout == "long":
         return [pattern]
-    named = pattern.replace("{attribute}", attribute)
-    return [named.replace("{task}", str(t)).replace("{profile}", str(p)) for t, p in _numbers(config)]
+    tasks, profiles = (
+        [str(value) for value in values or range(1, n + 1)]
+        for values, n in ((config.task_values, config.tasks or 0), (config.profile_values, config.profiles))
+    )
+    named = pattern.replace("{attribute}", attribute).replace("{row}", str(row))
+    return [named.replace("{task}", tasks[t - 1]).replace("{profile}", profiles[p - 1]) for t, p in numbers]
 
 
 def _from_wide(people: People, config: CalibrationConfig, design: Design) -> Profiles:
@@ -176,10 +194,13 @@ def _from_long(people: People, config: CalibrationConfig, design: Design) -> Pro
 def _with_answers(people: People, config: CalibrationConfig, design: Design, table: pd.DataFrame) -> Profiles:
     """Add the levels shown and the answers to numbered profiles."""
     pattern = config.attribute_columns or ""
-    attributes = [
-        people.cells(*_columns(pattern if config.layout == "wide" else a.column, config, a.column))
-        for a in design.attributes
-    ]
+    if config.attribute_names:
+        attributes = [_by_row(people, config, a.column) for a in design.attributes]
+    else:
+        attributes = [
+            people.cells(*_columns(pattern if config.layout == "wide" else a.column, config, a.column))
+            for a in design.attributes
+        ]
     answers, read = {}, {}
     for outcome in config.outcomes.measured:
         cells = people.cells(*_columns(outcome.column, config))
@@ -188,16 +209,49 @@ def _with_answers(people: People, config: CalibrationConfig, design: Design, tab
     return Profiles(table.assign(**read), attributes, answers)
 
 
+def _by_row(people: People, config: CalibrationConfig, attribute: str) -> Cells:
+    """Read an attribute from the row of the table that names it, which may differ from person to person."""
+    found: Cells | None = None
+    for row in itertools.count(1):
+        names = _columns(config.attribute_names or "", config, row=row)
+        shown = _columns(config.attribute_columns or "", config, row=row)
+        if found is not None and not {*names, *shown} <= set(people.table.raw.columns):
+            break
+        here, cells = people.cells(*names).among([attribute]), people.cells(*shown)
+        if found is None:
+            found = dataclasses.replace(cells, text=cells.text.where(here))
+        else:
+            columns = np.where(here, cells.columns, found.columns)
+            found = dataclasses.replace(found, text=found.text.mask(here, cells.text), columns=columns)
+    assert found is not None
+    return found
+
+
 def _read_answers(
     cells: Cells, outcome: Response, config: CalibrationConfig, profile: pd.Series
 ) -> np.ndarray:
     """Read an outcome of each profile; a wide file names the chosen profile of a task instead."""
     name = outcome.name
     if outcome.paired and config.layout == "wide":
-        values = outcome.names_of_profiles or range(1, config.profiles + 1)
-        chosen = cells.levels(name, list(values), f"calibration.outcomes.{name}.chosen_values")
+        chosen = _read_chosen(cells, outcome, config)
         return np.where(chosen < 0, np.nan, (chosen == profile - 1).astype(float))
     return cells.binary(name) if outcome.binary else cells.numbers(name, outcome.limits)
+
+
+def _read_chosen(cells: Cells, outcome: Response, config: CalibrationConfig) -> np.ndarray:
+    """Return the index of the profile that each cell of a wide file names, -1 where none was chosen."""
+    key = f"calibration.outcomes.{outcome.name}.chosen_values"
+    values = outcome.names_of_profiles or list(range(1, config.profiles + 1))
+    if not isinstance(values[0], list):
+        return cells.levels(outcome.name, values, key, outcome.none_values)
+    size = len(cells.text) // len(values)
+    by_task = [cells.at(np.arange(t * size, (t + 1) * size)) for t in range(len(values))]
+    return np.concatenate(
+        [
+            part.levels(outcome.name, list(names), f"{key}[{t}]", outcome.none_values)
+            for t, (part, names) in enumerate(zip(by_task, values, strict=True))
+        ]
+    )
 
 
 def _once(people: People, table: pd.DataFrame) -> np.ndarray:
@@ -216,14 +270,14 @@ def _once(people: People, table: pd.DataFrame) -> np.ndarray:
 def _task_numbers(people: People, config: CalibrationConfig) -> np.ndarray:
     """Read the number of each row's task, 0 where wrong; without them tasks are consecutive rows."""
     if config.task:
-        return _positions(people.cells(config.task), "task", config.tasks)
+        return task_numbers(people, config)
     return _consecutive_tasks(people, config)
 
 
 def _profile_numbers(people: People, config: CalibrationConfig, table: pd.DataFrame) -> np.ndarray:
     """Read the number of each row's profile, 0 where wrong; without them rows of a task are counted."""
     if config.profile:
-        return _positions(people.cells(config.profile), "profile", config.profiles)
+        return profile_numbers(people, config)
     counted = table.groupby(["person", "task"]).cumcount().to_numpy() + 1
     many = (counted > config.profiles) & (table["task"] > 0).to_numpy()
     people.ids.refuse(
@@ -233,27 +287,6 @@ def _profile_numbers(people: People, config: CalibrationConfig, table: pd.DataFr
         "correct 'profiles' in the config, or the numbers of the tasks in the file",
     )
     return np.where(many, 0, counted)
-
-
-def _positions(cells: Cells, name: str, largest: int | None) -> np.ndarray:
-    """Read numbers of tasks or profiles: 1, 2, ...; 0 where wrong."""
-    numbers = cells.numbers(name)
-    cells.refuse(
-        cells.empty,
-        f"the number of the {name} is missing",
-        "1, 2, ... in every row",
-        "add the numbers, or exclude these rows",
-    )
-    broken = ~np.isnan(numbers) & ((numbers < 1) | (numbers % 1 != 0))
-    cells.refuse_texts(broken, f"no number of a {name}", "1, 2, ...", f"number every {name} from 1")
-    large = ~broken & (numbers > (largest or np.inf))
-    cells.refuse_texts(
-        large,
-        f"more than the {largest} {name}s that the config declares",
-        f"1 to {largest}",
-        f"correct '{name}s' in the config, or the file",
-    )
-    return np.where(broken | large | np.isnan(numbers), 0, numbers).astype(np.int64)
 
 
 def _consecutive_tasks(people: People, config: CalibrationConfig) -> np.ndarray:

@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from nanotarget.clean.cells import Cells, stacked
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import DesignConfig
 from nanotarget.study.problems import Problem, collecting, counted, listed, raise_if_any
+
+MIN_SHOWN = 8  # rows of each number, so that random levels do not look like numbers
 
 
 def check_design(config: DesignConfig, source: str) -> Design:
@@ -76,3 +79,27 @@ def _refuse_prohibited(cells: Sequence[Cells], codes: np.ndarray, design: Design
                 "no petition that key design.prohibited rules out",
                 "correct the file, or design.prohibited in the config",
             )
+
+
+def check_no_numbers(
+    cells: Sequence[Cells], petitions: np.ndarray, table: pd.DataFrame, design: Design
+) -> None:
+    """Refuse attributes whose levels number the profiles of a task, or the tasks of a respondent.
+
+    Args:
+        cells: of each attribute, in the design's order.
+        petitions: (n, n_attributes) level indices.
+        table: their task and profile.
+        design: the petitions.
+    """
+    for a, attribute in enumerate(design.attributes):
+        for what in ("profile", "task"):
+            pairs = pd.DataFrame({"number": table[what].to_numpy(), "level": petitions[:, a]}).value_counts()
+            several = pairs.index.get_level_values("number").nunique()
+            if several > 1 and len(pairs) == several == len(attribute.levels) and pairs.min() >= MIN_SHOWN:
+                cells[a].refuse(
+                    np.ones(len(petitions), dtype=bool),
+                    f"'{attribute.name}' has a level of its own for every {what}, so it numbers {what}s",
+                    "an attribute whose levels were drawn at random",
+                    f"take it out of design.attributes; in the long layout name it in key calibration.{what}",
+                )

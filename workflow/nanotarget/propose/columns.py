@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,9 +52,45 @@ class Column:
         return frozenset(word.lower() for word in WORD.findall(self.name))
 
     @cached_property
+    def _spelled(self) -> tuple[np.ndarray, list[str]]:
+        """Index of each cell's text (-1 where it is empty), and the distinct texts as they are spelled."""
+        which, texts = pd.factorize(self.texts)
+        return which, list(texts)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(n_rows,) index of each cell's value, -1 where it is empty; texts compared as equal have one."""
+        which, texts = self._spelled
+        index = {text: i for i, text in enumerate(self._distinct)}
+        merged = [index[normalised(text)] for text in texts]
+        return np.array([*merged, -1], dtype=np.int64)[which]
+
+    @cached_property
+    def _distinct(self) -> list[str]:
+        """Distinct texts as they are compared."""
+        return list(dict.fromkeys(normalised(text) for text in self._spelled[1]))
+
+    @cached_property
+    def n_values(self) -> int:
+        """Distinct values."""
+        return int(self.values.max(initial=-1)) + 1
+
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Distinct answers in their most frequent spelling, with their number of cells."""
-        return merged_counts(self.texts.value_counts().sort_index(kind="stable").items())
+        which, texts = self._spelled
+        cells = np.bincount(which[which >= 0], minlength=len(texts)).tolist()
+        return merged_counts(sorted(zip(texts, cells, strict=True)))
+
+    def indices(self, texts: Iterable[str]) -> list[int]:
+        """Return the index of each of these texts in `values`."""
+        index = {text: i for i, text in enumerate(self._distinct)}
+        return [index[normalised(text)] for text in texts]
+
+    def mapped(self, value_of: Mapping[str, float]) -> np.ndarray:
+        """Return (n_rows,) the number of each cell by its normalised text, NaN for other texts."""
+        which, texts = self._spelled
+        return np.array([value_of.get(normalised(text), np.nan) for text in texts] + [np.nan])[which]
 
     @cached_property
     def missing_values(self) -> list[str]:
@@ -73,9 +109,7 @@ class Column:
         values = parse_numbers(texts)
         if not texts or np.isnan(values).any() or self.codes.keys() & self.answers.keys():
             return None
-        value_of = {normalised(text): value for text, value in zip(texts, values, strict=True)}
-        read = self.texts.map(lambda text: value_of.get(normalised(text), np.nan), na_action="ignore")
-        return read.to_numpy(float)
+        return self.mapped({normalised(text): value for text, value in zip(texts, values, strict=True)})
 
     @property
     def whole(self) -> bool:

@@ -17,19 +17,20 @@ from nanotarget.propose.columns import EMAIL, Column, RawFile, merged_counts, sh
 from nanotarget.propose.families import (
     CHOICE_WORDS,
     MAX_PROFILES,
-    PROFILE_WORDS,
-    TASK_WORDS,
     Attributes,
     find_attributes,
     find_choices,
 )
+from nanotarget.propose.numbering import find_numbering, groups, numbers_rows
 from nanotarget.propose.ordering import ordered
 from nanotarget.propose.people import ID_WORDS, Noted, free_name, respondent_column
+from nanotarget.propose.trial import arm_column
 from nanotarget.study.config import normalised
 from nanotarget.study.response import RESPONSES, Response
 
 RATING_WORDS = words("rating rate rated support score evaluation likert favor favour scale")
 MAX_ATTRIBUTE_LEVELS = 40
+MIN_FOLLOWED = 5  # times that a level must have been met to say what always goes with it
 MIN_EXPECTED = 20  # a pair of levels that should have occurred so often, and never did, was hardly possible
 SIGNIFICANT = 1e-6  # p value from which a number is taken for an answer rather than for a random level
 
@@ -110,10 +111,10 @@ def find_conjoint(file: RawFile) -> GuessedConjoint | None:
 
 
 def _find_long(file: RawFile) -> GuessedConjoint | None:
-    respondent = _repeated_respondent(file)
+    respondent = repeated_respondent(file)
     if respondent is None:
         return None
-    person = pd.factorize(file.raw[respondent.column])[0]
+    person = file.columns[respondent.column].values
     varying = {
         name: column
         for name, column in file.columns.items()
@@ -121,13 +122,15 @@ def _find_long(file: RawFile) -> GuessedConjoint | None:
     }
     shown, settings = _numbered(varying, person)
     choice = _choice(shown) if shown.profiles > 1 else None
+    if not choice and "task" not in settings and looks_like_trial(file, respondent.column):
+        return None
     rating = _rating(shown, choice)
     outcomes: dict[str, tuple[dict[str, Any], str]] = {}
     if choice:
         outcomes["choice"] = {"column": choice}, "exactly one profile of a task is chosen"
     if rating:
         outcomes["rating"] = _rated(rating, shown.columns[rating])
-    attributes, unused = _attributes(shown.columns, {choice, rating}, {})
+    attributes, unused = _attributes(shown, {choice, rating}, {})
     if len(attributes) < 2 or not outcomes:
         return None
     never = absent_pairs(attributes, shown.columns)
@@ -138,17 +141,15 @@ def _numbered(
     varying: Mapping[str, Column], person: np.ndarray
 ) -> tuple[Measured, dict[str, tuple[Any, str]]]:
     """Tell tasks apart, by columns that number them or by the order of rows; return their settings, too."""
-    task, profile = _numbering(varying, person)
-    columns = {name: column for name, column in varying.items() if name not in (task, profile)}
+    found = find_numbering(varying, person)
+    columns = {name: column for name, column in varying.items() if name not in (found.task, found.profile)}
     settings: dict[str, tuple[Any, str]] = {}
-    if task:
-        shown = Measured(person, _tasks(person, varying[task].texts.to_numpy()), columns)
-        settings["task"] = task, "its numbers begin at 1 and tell the rows of a person apart"
-        if profile:
-            settings["profile"] = profile, "its numbers tell the rows of a task apart"
-        numbers = varying[task].numbers
-        assert numbers is not None
-        settings["tasks"] = int(numbers.max()), f"the largest number in '{task}'"
+    if found.task and found.number is not None:
+        shown = Measured(person, groups(person, found.number), columns)
+        settings["task"] = found.task, found.reason
+        if found.profile:
+            settings["profile"] = found.profile, "its values tell the rows of a task apart"
+        settings["tasks"] = found.largest, f"the last number in '{found.task}'"
     else:
         shown = _consecutive(columns, person)
         reason = f"no column numbers them; every {shown.profiles} consecutive rows of a person are a task"
@@ -157,23 +158,31 @@ def _numbered(
     return shown, settings
 
 
-def _tasks(person: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Number the tasks of all people."""
-    return pd.factorize(pd.MultiIndex.from_arrays([person, number]))[0]
+def looks_like_trial(file: RawFile, respondent: str) -> bool:
+    """Do rows that share a value of this column belong to a trial rather than to one respondent?
+
+    They do where a column of arms is the same in all of them, or where every row has an id of its own.
+    """
+    arm = arm_column(file, respondent)
+    if arm is None:
+        return False
+    person = file.columns[respondent].values
+    return bool(respondent_column(file)) or not _varies(file.columns[arm.column], person)
 
 
-def _repeated_respondent(file: RawFile) -> Noted | None:
-    """Find the column whose values each fill several consecutive rows (or repeat, if its name says id)."""
+def repeated_respondent(file: RawFile) -> Noted | None:
+    """Find the column whose values repeat: in a run of rows, equally often, or because its name says id."""
     n = len(file.raw)
     candidates = []
     for column in file.columns.values():
-        different = column.texts.nunique()
+        different = column.n_values
         if column.n_missing or not 2 <= different <= n / 2 or column.mostly(EMAIL):
             continue
         if column.numbers is not None and not column.whole:
             continue
-        runs = int((column.texts != column.texts.shift()).sum())
-        if runs == different or column.named(ID_WORDS):
+        runs = int((np.diff(column.values) != 0).sum()) + 1
+        alike = different > MAX_PROFILES and len(set(np.bincount(column.values))) == 1
+        if runs == different or alike or column.named(ID_WORDS):
             candidates.append((column.named(ID_WORDS), different, -column.position, column.name))
     if not candidates:
         return None
@@ -183,34 +192,12 @@ def _repeated_respondent(file: RawFile) -> Noted | None:
 
 def _varies(column: Column, person: np.ndarray) -> bool:
     """Do the answers of more than a few people differ between their rows?"""
-    texts = column.texts.map(normalised, na_action="ignore")
-    different = texts.groupby(person).nunique()
-    return bool((different > 1).mean() > 0.02)
-
-
-def _numbering(varying: Mapping[str, Column], person: np.ndarray) -> tuple[str | None, str | None]:
-    """Find the columns that number tasks and profiles."""
-    counting = {name: column for name, column in varying.items() if _counts_from_1(column)}
-    candidates = []
-    for task, profile in itertools.permutations(counting.values(), 2):
-        n_profiles, by_name = len(profile.answers), task.named(TASK_WORDS)
-        if n_profiles > MAX_PROFILES or (n_profiles > len(task.answers) and not by_name):
-            continue
-        rows = pd.DataFrame({"person": person, "task": task.numbers, "profile": profile.numbers})
-        if not rows.duplicated().any():
-            rank = (by_name, profile.named(PROFILE_WORDS), -n_profiles)
-            candidates.append((rank, task.name, profile.name))
-    if candidates:
-        return max(candidates, key=lambda candidate: candidate[0])[1:]
-    return next((name for name, column in counting.items() if column.named(TASK_WORDS)), None), None
-
-
-def _counts_from_1(column: Column) -> bool:
-    """Does a column consist of every whole number from 1 to at most 100?"""
-    if not column.whole or column.numbers is None or column.n_missing:
+    known = column.values >= 0
+    if not known.any():
         return False
-    values = np.unique(column.numbers)
-    return 2 <= len(values) <= 100 and np.array_equal(values, np.arange(1, len(values) + 1))
+    pairs = np.unique(person[known] * column.n_values + column.values[known])
+    different = np.bincount(pairs // column.n_values, minlength=int(person.max()) + 1)
+    return bool((different > 1).mean() > 0.02)
 
 
 def _consecutive(columns: Mapping[str, Column], person: np.ndarray) -> Measured:
@@ -218,10 +205,10 @@ def _consecutive(columns: Mapping[str, Column], person: np.ndarray) -> Measured:
     order = pd.Series(person).groupby(person).cumcount().to_numpy()
     for size in (2, 3, 4):
         if not (np.bincount(person) % size).any():
-            shown = Measured(person, _tasks(person, order // size), columns)
+            shown = Measured(person, groups(person, order // size), columns)
             if _choice(shown):
                 return shown
-    return Measured(person, _tasks(person, order), columns)
+    return Measured(person, groups(person, order), columns)
 
 
 # Wide: a row is a respondent.
@@ -246,7 +233,7 @@ def _find_wide(file: RawFile) -> GuessedConjoint | None:
     if rating:
         outcomes["rating"] = _rated(wide.pattern.replace("{attribute}", rating), shown.columns[rating])
     questions = _attribute_names({p: c.question for p, c in shown.columns.items() if p != rating})
-    attributes, unused = _attributes(shown.columns, {rating}, questions)
+    attributes, unused = _attributes(shown, {rating}, questions)
     if len(attributes) < 2 or not outcomes:
         return None
     settings: dict[str, tuple[Any, str]] = {
@@ -319,10 +306,11 @@ def _choice(shown: Measured) -> str | None:
     candidates = []
     for name, column in shown.columns.items():
         if column.binary:
-            yes = column.texts.map(lambda text: BINARY[normalised(text)], na_action="ignore")
-            of_task = yes.groupby(shown.task).agg(["sum", "count"])
-            complete = of_task[of_task["count"] == shown.profiles]
-            if len(complete) and (one := float((complete["sum"] == 1).mean())) > 0.95:
+            yes = column.mapped(BINARY)
+            known = ~np.isnan(yes)
+            complete = np.bincount(shown.task[known]) == shown.profiles
+            chosen = np.bincount(shown.task[known], yes[known])[complete]
+            if len(chosen) and (one := float((chosen == 1).mean())) > 0.95:
                 candidates.append(((column.named(CHOICE_WORDS), one), name))
     return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
@@ -331,8 +319,7 @@ def _rating(shown: Measured, choice: str | None) -> str | None:
     """Find the number in which people differ more than random levels would make them."""
     chosen = None
     if choice:
-        texts = shown.columns[choice].texts
-        chosen = texts.map(lambda text: BINARY.get(normalised(text)), na_action="ignore").to_numpy(float)
+        chosen = shown.columns[choice].mapped(BINARY)
     candidates = []
     for name, column in shown.columns.items():
         if name == choice or column.numbers is None or not 3 <= len(column.answers) <= 101:
@@ -349,10 +336,12 @@ def _rating(shown: Measured, choice: str | None) -> str | None:
 def _between_people(values: np.ndarray, person: np.ndarray) -> float:
     """Return the share of variance between people (0 if it may be chance)."""
     known = ~np.isnan(values)
-    groups = pd.Series(values[known]).groupby(person[known])
-    n, people = int(known.sum()), groups.ngroups
-    total = float(((values[known] - values[known].mean()) ** 2).sum())
-    within = float(((pd.Series(values[known]) - groups.transform("mean")) ** 2).sum())
+    groups, values = pd.factorize(person[known])[0], values[known]
+    size = np.bincount(groups)
+    n, people = len(values), len(size)
+    total = float(((values - values.mean()) ** 2).sum())
+    means = np.bincount(groups, values) / size
+    within = float(((values - means[groups]) ** 2).sum())
     if people < 2 or n <= people or within <= 0 or total <= within:
         return 0.0
     f = (total - within) / (people - 1) / (within / (n - people))
@@ -368,24 +357,33 @@ def _rated(column: str, cells: Column) -> tuple[dict[str, Any], str]:
 
 
 def _attributes(
-    columns: Mapping[str, Column], outcomes: Collection[str | None], names: Mapping[str, str]
+    shown: Measured, outcomes: Collection[str | None], names: Mapping[str, str]
 ) -> tuple[list[GuessedAttribute], list[Noted]]:
-    """Describe what varies from profile to profile and is no outcome."""
-    attributes: list[GuessedAttribute] = []
+    """Describe what varies from profile to profile, is no outcome, no number and no function of another."""
     unused: list[Noted] = []
     used: set[str] = set()
-    for name, column in columns.items():
+    kept: dict[str, Column] = {}
+    for name, column in shown.columns.items():
         if name in outcomes:
             continue
-        twin = next((a.column for a in attributes if _same(column, columns[a.column])), None)
         if not 2 <= len(column.counts) <= MAX_ATTRIBUTE_LEVELS:
             reason = f"varies between profiles, but {len(column.counts)} values are no levels"
+        elif not (reason := numbers_rows(column, shown.person, shown.task, shown.profiles)):
+            alike = [other for other in kept if kept[other].n_values == column.n_values]
+            twin = next((other for other in alike if _follows(column, kept[other])), None)
+            reason = f"says the same as '{twin}' in other words" if twin else ""
+        if reason:
             unused.append(Noted(name, reason))
-        elif twin:
-            unused.append(Noted(name, f"says the same as '{twin}' in other words"))
         else:
-            attributes.append(_attribute(column, free_name(names.get(name, name), used)))
-    return attributes, unused
+            kept[name] = column
+    for name, column in list(kept.items()):
+        finer = next((other for other in kept if other != name and _follows(column, kept[other])), None)
+        if finer:
+            unused.append(Noted(name, f"follows from '{finer}', as a group of its levels"))
+            del kept[name]
+    return [
+        _attribute(column, free_name(names.get(name, name), used)) for name, column in kept.items()
+    ], unused
 
 
 def _attribute(column: Column, name: str) -> GuessedAttribute:
@@ -397,14 +395,18 @@ def _attribute(column: Column, name: str) -> GuessedAttribute:
     return GuessedAttribute(name, column.name, levels, shares, bool(uneven), reason)
 
 
-def _same(one: Column, other: Column) -> bool:
-    """Do two columns tell each other's values?"""
-    if len(one.counts) != len(other.counts):
+def _follows(one: Column, other: Column) -> bool:
+    """Does each value of the other column, met several times, go with one value of this one?"""
+    if one.n_values > other.n_values or min(other.counts.values()) < MIN_FOLLOWED:
         return False
-    pairs = pd.DataFrame(
-        {"one": one.texts.map(normalised, "ignore"), "other": other.texts.map(normalised, "ignore")}
-    )
-    return len(pairs.dropna().drop_duplicates()) == len(one.counts)
+    return bool((_table(one, other) > 0).sum() == other.n_values)
+
+
+def _table(one: Column, other: Column) -> np.ndarray:
+    """Count the cells of each pair of values: (n_values of one, n_values of other)."""
+    known = (one.values >= 0) & (other.values >= 0)
+    pairs = one.values[known] * other.n_values + other.values[known]
+    return np.bincount(pairs, minlength=one.n_values * other.n_values).reshape(one.n_values, -1)
 
 
 def absent_pairs(
@@ -417,18 +419,15 @@ def absent_pairs(
     """
     absent: list[dict[str, list[str]]] = []
     for one, other in itertools.combinations(attributes, 2):
-        table = pd.crosstab(
-            *(columns[a.column].texts.map(normalised, na_action="ignore") for a in (one, other))
-        )
-        table = table.reindex(
-            index=map(normalised, one.levels), columns=map(normalised, other.levels), fill_value=0
-        ).to_numpy()
+        rows, across = columns[one.column], columns[other.column]
+        table = _table(rows, across)[np.ix_(rows.indices(one.levels), across.indices(other.levels))]
         expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(table.sum(), 1)
-        groups: dict[tuple[int, ...], list[str]] = {}
+        together: dict[tuple[int, ...], list[str]] = {}
         for level, row in zip(one.levels, (table == 0) & (expected >= MIN_EXPECTED), strict=True):
             if row.any():
-                groups.setdefault(tuple(np.flatnonzero(row)), []).append(level)
+                together.setdefault(tuple(np.flatnonzero(row)), []).append(level)
         absent += [
-            {one.name: levels, other.name: [other.levels[j] for j in gone]} for gone, levels in groups.items()
+            {one.name: levels, other.name: [other.levels[j] for j in gone]}
+            for gone, levels in together.items()
         ]
     return absent

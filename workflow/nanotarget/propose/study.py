@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nanotarget.clean.cells import read_ids
 from nanotarget.propose.columns import RawFile, read_file
@@ -17,6 +17,7 @@ from nanotarget.propose.people import (
     read_people,
     respondent_column,
 )
+from nanotarget.propose.refusals import nobody, unknown
 from nanotarget.propose.trial import GuessedTrial, find_trial
 from nanotarget.study.config import normalised
 from nanotarget.study.problems import InputError, Problem, collecting, listed, raise_if_any
@@ -41,6 +42,7 @@ class Proposal:
         roster: people to field to, beside a calibration and without an experiment.
         panel: do the people of the calibration come back, and the evidence for it.
         covariates: in the order of the files.
+        refused: columns that are no covariates because their cells fail the check of covariates.
     """
 
     calibration: GuessedSample | None
@@ -50,6 +52,26 @@ class Proposal:
     roster: GuessedSample | None
     panel: tuple[bool, str]
     covariates: list[GuessedCovariate]
+    refused: list[Noted] = field(default_factory=list)
+
+    @property
+    def found(self) -> str:
+        """Say in words what the files were taken for."""
+        parts = []
+        if self.calibration and self.conjoint:
+            parts.append(
+                f"a conjoint survey with respondents in '{self.calibration.respondent.column}', attributes "
+                f"{listed(attribute.name for attribute in self.conjoint.attributes)} and "
+                f"{' and '.join(self.conjoint.outcomes)}"
+            )
+        if self.experiment and self.trial:
+            parts.append(
+                f"an experiment with respondents in '{self.experiment.respondent.column}' and "
+                f"arms in '{self.trial.arm.column}'"
+            )
+        if self.roster:
+            parts.append(f"a list of people in '{self.roster.respondent.column}'")
+        return "; ".join(parts)
 
     @property
     def samples(self) -> list[GuessedSample]:
@@ -60,7 +82,8 @@ class Proposal:
     def left_out(self) -> list[Noted]:
         """Columns that are of no use, in the order of the samples."""
         parts = [*(sample.people for sample in self.samples), self.trial, self.conjoint]
-        return list(dict.fromkeys(note for part in parts if part for note in part.unused))
+        unused = [note for part in parts if part for note in part.unused]
+        return list(dict.fromkeys([*unused, *self.refused]))
 
     @property
     def synthetic(self) -> bool:
@@ -118,18 +141,18 @@ def _later(
     rosters: list[tuple[RawFile, Noted]] = []
     for file in files:
         if not (respondent := respondent_column(file)):
-            problems.append(_nobody(file))
+            problems.append(nobody(file))
         elif trial := find_trial(file, respondent.column, attributes, asked_before):
             trials.append((file, respondent, trial))
         elif surveyed:
             rosters.append((file, respondent))
         else:
-            problems.append(_unknown(file))
+            problems.append(unknown(file))
     raise_if_any(problems)
     _at_most_one([file for file, *_ in trials], "an experiment")
     _at_most_one([file for file, _ in rosters], "a list of people without an arm")
     if trials and rosters:
-        raise InputError([_unknown(file) for file, _ in rosters])
+        raise InputError([unknown(file) for file, _ in rosters])
     experiment = _fielded(*trials[0]) if trials else None
     return experiment, trials[0][2] if trials else None, _listed(*rosters[0]) if rosters else None
 
@@ -187,25 +210,3 @@ def _at_most_one(files: Sequence[RawFile], what: str) -> None:
         remedy = "name one of them; a study of each is another config"
         paths = listed(file.path for file in files)
         raise InputError([Problem(files[0].path, "whole file", f"{paths} are each {what}", "one", remedy)])
-
-
-def _nobody(file: RawFile) -> Problem:
-    return Problem(
-        file.path,
-        "whole file",
-        "no column tells respondents apart",
-        "a column with a different id in every row; in a long conjoint survey, one id per person",
-        "add such a column, for example the number of the row",
-    )
-
-
-def _unknown(file: RawFile) -> Problem:
-    return Problem(
-        file.path,
-        "whole file",
-        "this looks neither like a conjoint survey nor like an experiment "
-        f"(its columns: {listed(file.columns, 12)})",
-        "a conjoint survey: one row per profile, or columns such as task1_profile2_cost; or an experiment: "
-        "one row per respondent, with a column such as 'arm' or 'treatment'",
-        "rename the columns of the tasks or of the arm so, or write the config by hand after examples/",
-    )

@@ -34,6 +34,7 @@ POLICIES = {  # what the text of an arm says about the policy behind it
     "random": re.compile(r"\brandom", re.I),
 }
 MAX_ARMS = 12
+MIN_CLUSTERS = 8  # so many groups that are each in one arm by chance are hardly possible
 ORDINAL_POINTS = 7  # a scale with more points counts as continuous
 
 
@@ -76,6 +77,7 @@ class GuessedTrial:
 
     Attributes:
         arm: its column; `arms` in order, control first.
+        cluster: column whose values each have one arm, or None.
         petition_columns: pattern of the columns with the petition shown, or None.
         outcomes: in the file's order.
         taken: all these columns.
@@ -84,10 +86,27 @@ class GuessedTrial:
 
     arm: Noted
     arms: list[GuessedArm]
+    cluster: Noted | None
     petition_columns: tuple[str, str] | None
     outcomes: list[GuessedOutcome]
     taken: frozenset[str]
     unused: list[Noted]
+
+    @property
+    def questions(self) -> list[str]:
+        """What the data do not answer."""
+        asked = []
+        if not any(CONTROL.match(arm.value) for arm in self.arms):
+            first = self.arms[0].value
+            asked.append(
+                f"which arm is the control? None says so, and '{first}' stands first as the reference"
+            )
+        if self.cluster:
+            column = self.cluster.column
+            asked.append(f"were whole groups ('{column}') randomised? If people were, remove 'randomisation'")
+        if not self.outcomes:
+            asked.append("which columns are outcomes? No number and no yes or no stands behind the arm")
+        return asked
 
 
 def find_trial(
@@ -101,17 +120,19 @@ def find_trial(
         attributes: columns of the design's attributes.
         known: columns of the calibration, which were asked before any treatment of this experiment.
     """
-    arm = _arm_column(file, respondent)
+    arm = arm_column(file, respondent)
     if arm is None:
         return None
     column = file.columns[arm.column]
     petition = _petition_columns(file, attributes)
     shown = {petition[0].replace("{attribute}", name) for name in attributes} if petition else set()
+    cluster = _cluster(file, arm.column, respondent)
+    clusters = {cluster.column} if cluster else set()
     outcomes: list[GuessedOutcome] = []
     unused: list[Noted] = []
     n_people = len(file.raw)
     for other in file.columns.values():
-        if other.position < column.position or other.name in (arm.column, respondent, *shown):
+        if other.position < column.position or other.name in (arm.column, respondent, *shown, *clusters):
             continue
         if other.name in known or other.named(TRAIT_WORDS | ATTENTION_WORDS) or weighs(other):
             continue
@@ -121,11 +142,13 @@ def find_trial(
             unused.append(Noted(other.name, reason))
         else:
             outcomes.append(_outcome(other))
-    taken = {arm.column, *shown, *(o.column for o in outcomes), *(note.column for note in unused)}
-    return GuessedTrial(arm, _arms(column, bool(shown)), petition, outcomes, frozenset(taken), unused)
+    taken = {arm.column, *shown, *clusters, *(o.column for o in outcomes), *(note.column for note in unused)}
+    return GuessedTrial(
+        arm, _arms(column, bool(shown)), cluster, petition, outcomes, frozenset(taken), unused
+    )
 
 
-def _arm_column(file: RawFile, respondent: str) -> Noted | None:
+def arm_column(file: RawFile, respondent: str) -> Noted | None:
     """Find the column whose name or whose values look most like arms."""
     candidates = [
         (_armlike(column), column)
@@ -138,6 +161,25 @@ def _arm_column(file: RawFile, respondent: str) -> Noted | None:
         candidates, key=lambda candidate: (candidate[0][0], -candidate[1].position), default=((0, ""), None)
     )
     return Noted(column.name, why) if column and score >= 3 else None
+
+
+def _cluster(file: RawFile, arm: str, respondent: str) -> Noted | None:
+    """Find the column with the fewest values of which each, though of several people, has one arm."""
+    arms = file.columns[arm]
+    candidates = []
+    for column in file.columns.values():
+        if column.name in (arm, respondent) or column.n_missing or column.mostly(DATE):
+            continue
+        if column.numbers is not None and not column.whole:
+            continue
+        several = np.bincount(column.values, minlength=column.n_values) > 1
+        pairs = np.unique(column.values * (arms.n_values + 1) + arms.values + 1)
+        if several.sum() >= MIN_CLUSTERS and len(pairs) == column.n_values:
+            candidates.append((column.n_values, column.position, column.name))
+    if not candidates:
+        return None
+    n, _, name = min(candidates)
+    return Noted(name, f"all rows of each of the {n} values of '{name}' are in one arm")
 
 
 def _armlike(column: Column) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import yaml
 from nanotarget.clean.cells import NUMBER
 from nanotarget.propose.study import Proposal
 
+NAMES = frozenset({"name", "column", "columns", "label", "step", "cluster", "blocks"})  # keys of texts
 TEMPLATE = Path(__file__).with_name("proposal.yaml.j2")
 
 
@@ -32,7 +33,7 @@ def write_config(proposal: Proposal, study: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"yaml": flow, "remark": remark, "quoted": repr}
+    environment.filters |= {"yaml": flow, "named": named, "remark": remark, "quoted": repr}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(proposal=proposal, conjoint=proposal.conjoint, trial=proposal.trial, study=study)
 
@@ -44,11 +45,16 @@ def study_name(text: str) -> str:
 
 
 def scalar(value: Any) -> str:
-    """Write a value on one line, so that YAML reads the same text or number again."""
+    """Write a level on one line, so that YAML reads the same text or number again."""
     if isinstance(value, float):
         value = int(value) if value.is_integer() else value
     if isinstance(value, str) and NUMBER.fullmatch(value) and value == _plain(value):
         return value
+    return text(value)
+
+
+def text(value: Any) -> str:
+    """Write a value on one line, so that YAML reads a text, such as the name of a column, as a text."""
     return yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=10**9).strip()[1:-1]
 
 
@@ -58,13 +64,24 @@ def _plain(text: str) -> str:
     return str(int(number)) if number.is_integer() and "." not in text else repr(number)
 
 
-def flow(value: Any) -> str:
-    """Write lists and mappings on one line."""
+def flow(value: Any, level: bool = True) -> str:
+    """Write lists and mappings on one line.
+
+    Args:
+        value: what to write.
+        level: may a text that is a number be read as one, as levels may and names may not?
+    """
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{scalar(key)}: {flow(entry)}" for key, entry in value.items()) + "}"
+        entries = (f"{text(key)}: {flow(entry, key not in NAMES)}" for key, entry in value.items())
+        return "{" + ", ".join(entries) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(flow(entry) for entry in value) + "]"
-    return scalar(value)
+        return "[" + ", ".join(flow(entry, level) for entry in value) + "]"
+    return scalar(value) if level or isinstance(value, float) else text(value)
+
+
+def named(value: Any) -> str:
+    """Write names of columns and the like: texts stay texts."""
+    return flow(value, level=False)
 
 
 def remark(text: str) -> str:

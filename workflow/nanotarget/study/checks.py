@@ -26,7 +26,7 @@ from nanotarget.study.fields import Level
 from nanotarget.study.messages import validated
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.reading import parse_yaml, read_text
-from nanotarget.study.response import RESPONSES
+from nanotarget.study.response import RESPONSES, Response
 
 # (whether it is wrong, place, what is wrong, what was expected, what to do)
 Row = tuple[object, str, str, str, str]
@@ -326,6 +326,9 @@ def _layout(calibration: CalibrationConfig) -> Iterator[Row]:
     only: dict[str, dict[str, object]] = {
         "wide": {
             "attribute_columns": calibration.attribute_columns,
+            "attribute_names": calibration.attribute_names,
+            "task_values": calibration.task_values,
+            "profile_values": calibration.profile_values,
             **{
                 f"outcomes.{outcome.name}.chosen_values": outcome.names_of_profiles
                 for outcome in calibration.outcomes.measured
@@ -346,13 +349,38 @@ def _wide(calibration: CalibrationConfig) -> Iterator[Row]:
     where, pattern = f"{key}.attribute_columns", calibration.attribute_columns
     expected = "a pattern such as 'task{task}_profile{profile}_{attribute}'"
     yield pattern is None, where, "the wide layout needs it", expected, "add it"
-    yield _pattern(where, pattern, "task", "profile", "attribute")
-    for outcome in calibration.outcomes.measured:
-        where, named = f"{key}.outcomes.{outcome.name}", outcome.names_of_profiles
-        yield _pattern(f"{where}.column", outcome.column, *outcome.placeholders)
-        yield (named is not None and len(named) != calibration.profiles, f"{where}.chosen_values",
-         f"{len(named or [])} values for {calibration.profiles} profiles", "one value per profile",
+    yield _pattern(where, pattern, "task", "profile", "row" if calibration.attribute_names else "attribute")
+    yield _pattern(f"{key}.attribute_names", calibration.attribute_names, "task", "row")
+    for name, values, n in (
+        ("task", calibration.task_values, calibration.tasks),
+        ("profile", calibration.profile_values, calibration.profiles),
+    ):
+        yield (values is not None and n is not None and len(values) != n, f"{key}.{name}_values",
+         f"{len(values or [])} values for {n} {name}s", f"one value per {name}",
          "correct the list")  # fmt: skip
+    for outcome in calibration.outcomes.measured:
+        yield from _wide_outcome(outcome, calibration)
+
+
+def _wide_outcome(outcome: Response, calibration: CalibrationConfig) -> Iterator[Row]:
+    where, named = f"key calibration.outcomes.{outcome.name}", outcome.names_of_profiles
+    tasks, profiles = calibration.tasks or 0, calibration.profiles
+    if isinstance(outcome.column, str):
+        yield _pattern(f"{where}.column", outcome.column, *outcome.placeholders)
+    else:
+        n = tasks if outcome.paired else tasks * profiles
+        yield (len(outcome.column) != n, f"{where}.column", f"{len(outcome.column)} columns, not {n}",
+         "a pattern, or a column of every task" + ("" if outcome.paired else " and profile"),
+         "correct the list")  # fmt: skip
+    if named is None:
+        return
+    by_task = [values for values in named if isinstance(values, list)]
+    yield (by_task and len(by_task) != tasks, f"{where}.chosen_values",
+     f"{len(by_task)} lists for {tasks} tasks", "one list per task", "correct the list")  # fmt: skip
+    wrong = [len(values) for values in by_task or (named,) if len(values) != profiles]
+    yield (wrong, f"{where}.chosen_values", f"{wrong[0] if wrong else 0} values for {profiles} profiles",
+     "one value per profile; an answer that chooses none of them belongs to key none_of_them",
+     "correct the list")  # fmt: skip
 
 
 def _exclusions(exclusions: Sequence[ExclusionConfig], key: str) -> Iterator[Row]:

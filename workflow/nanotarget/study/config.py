@@ -144,11 +144,13 @@ class CalibrationConfig(Section):
     respondent: str = Field(description=RESPONDENT)
     task: str | None = Field(
         None,
-        description="Long layout - column with the number of the task; without it every `profiles` "
-        "consecutive rows of a respondent are a task.",
+        description="Long layout - column that tells the tasks of a respondent apart, by numbers or texts; "
+        "without it every `profiles` consecutive rows of a respondent are a task. The column of the profile, "
+        "too, if its cells hold both numbers, such as 1x2.",
     )
     profile: str | None = Field(
-        None, description="Long layout - column with the number of the profile within its task."
+        None,
+        description="Long layout - column that tells the profiles of a task apart, by numbers or texts.",
     )
     tasks: Annotated[int, Field(ge=1)] | None = Field(
         None,
@@ -159,7 +161,18 @@ class CalibrationConfig(Section):
     attribute_columns: str | None = Field(
         None,
         description="Wide layout - name of the column of an attribute, with {task}, {profile} and "
-        "{attribute}.",
+        "{attribute} ({row} with `attribute_names`).",
+    )
+    task_values: Distinct[Level] | None = Field(
+        None, description="Wide layout - what {task} stands for, task by task (default 1, 2, ...)."
+    )
+    profile_values: Distinct[Level] | None = Field(
+        None, description="Wide layout - what {profile} stands for, profile by profile (default 1, 2, ...)."
+    )
+    attribute_names: str | None = Field(
+        None,
+        description="Wide layout - name of the column that holds the name of the attribute in a row of the "
+        "table shown, with {task} and {row}, where the order of attributes was drawn for each respondent.",
     )
     outcomes: CalibrationOutcomes = Field(description="What was measured on each profile.")
     analyse: Kind = Field(

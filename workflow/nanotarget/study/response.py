@@ -65,8 +65,9 @@ class Response(Section):
     binary: ClassVar[bool] = False
     placeholders: ClassVar[tuple[str, ...]] = ("task", "profile")
 
-    column: str = Field(
-        description="Long layout - a column; wide layout - a pattern with {task} and {profile}."
+    column: str | list[str] = Field(
+        description="Long layout - a column; wide layout - a pattern with {task} and {profile}, or a list "
+        "with the column of every profile of every task, in their order."
     )
 
     @property
@@ -80,9 +81,14 @@ class Response(Section):
         return None
 
     @property
-    def names_of_profiles(self) -> Sequence[Level] | None:
+    def names_of_profiles(self) -> list[Level] | list[list[Level]] | None:
         """Wide layout: what a cell holds when the first, second, ... profile was chosen; None without."""
         return None
+
+    @property
+    def none_values(self) -> Sequence[Level]:
+        """Wide layout: answers that choose none of the profiles."""
+        return ()
 
     @classmethod
     def unit_in_text(cls) -> str:
@@ -257,14 +263,19 @@ class Choice(Response):
     binary = True
     placeholders = ("task",)
 
-    column: str = Field(
-        description="Long layout - a 0/1 column; wide layout - a pattern with {task}, "
-        "the cell names the chosen profile."
+    column: str | list[str] = Field(
+        description="Long layout - a 0/1 column; wide layout - a pattern with {task}, or a list with the "
+        "column of every task; the cell names the chosen profile."
     )
-    chosen_values: list[Level] | None = Field(
+    chosen_values: list[Level] | list[list[Level]] | None = Field(
         None,
         description="Wide layout - what the cell holds when the first, second, ... profile was chosen "
-        "(default 1, 2, ...).",
+        "(default 1, 2, ...); a list of such lists, one per task, where that depends on the task.",
+    )
+    none_of_them: list[Level] = Field(
+        [],
+        description="Wide layout - answers that choose none of the profiles, such as 'Neither'; such a task "
+        "counts as not answered.",
     )
 
     @property
@@ -273,9 +284,14 @@ class Choice(Response):
         return "Choice of a petition (share)"
 
     @property
-    def names_of_profiles(self) -> Sequence[Level] | None:
+    def names_of_profiles(self) -> list[Level] | list[list[Level]] | None:
         """Wide layout: what a cell holds when the first, second, ... profile was chosen."""
         return self.chosen_values
+
+    @property
+    def none_values(self) -> Sequence[Level]:
+        """Wide layout: answers that choose none of the profiles."""
+        return self.none_of_them
 
     @classmethod
     def mean_without_preferences(cls, profiles: int) -> float | None:

@@ -191,3 +191,124 @@ def test_init_says_what_is_open_and_quotes_what_is_pasted(tmp_path, monkeypatch,
     said = capsys.readouterr().out
     assert f"nanotarget check '{out}'" in said
     assert "1 question to decide (line" in said
+
+
+def wide_survey(rng, name, choice, values=("Option A", "Option B"), tasks="1234", profiles="12"):
+    """Make a wide conjoint survey; `name` and `choice` say how columns are called."""
+    table = {"ResponseId": [f"R_{i:04}" for i in range(120)], "age": rng.integers(18, 80, 120)}
+    for task in tasks:
+        for profile in profiles:
+            for k, (attribute, levels) in enumerate(LEVELS.items(), 1):
+                table[name.format(t=task, p=profile, a=attribute, k=k)] = rng.choice(levels, 120)
+    for i, task in enumerate(tasks):
+        table[choice(i, task)] = rng.choice(values[2 * i : 2 * i + 2] if len(values) > 4 else values, 120)
+    return pd.DataFrame(table)
+
+
+WIDE = {
+    "choices of other numbers": ("task{t}_profile{p}_{a}", lambda i, t: f"Q{7 + 2 * i}", {}),
+    "choices of a block": ("task{t}_profile{p}_{a}", lambda i, t: f"Q4.{i + 2}", {}),
+    "from 0": ("c{t}_p{p}_{a}", lambda i, t: f"c{t}_choice", {"tasks": "0123", "profiles": "01"}),
+    "lettered profiles": ("task{t}_{p}_{a}", lambda i, t: f"task{t}_choice", {"profiles": "AB"}),
+    "sides": ("{a}_{p}_{t}", lambda i, t: f"choice_{t}", {"profiles": ["left", "right"]}),
+    "lettered tasks": ("{a}{t}{p}", lambda i, t: f"choice_{t}", {"tasks": "abcd"}),
+    "attribute between": ("src_{t}_attribut{k}_{p}", lambda i, t: f"Q2_screen{t}_1", {}),
+    "answers by task": (
+        "task{t}_profile{p}_{a}",
+        lambda i, t: f"task{t}_choice",
+        {"values": [f"Candidate {i + 1}" for i in range(8)]},
+    ),
+    "neither": ("task{t}_profile{p}_{a}", lambda i, t: f"pick{t}", {"values": ["A", "B", "Neither"]}),
+    "weder noch": ("v{t}.{p}.{a}", lambda i, t: f"wahl{t}", {"values": ["Links", "Rechts", "Weder noch"]}),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_usual_wide_exports(tmp_path, kind):
+    name, choice, more = WIDE[kind]
+    table = wide_survey(np.random.default_rng(20), name, choice, **more)
+    config, _ = proposed(table, tmp_path)
+    assert [set(map(str, a.levels)) for a in config.design.attributes] == list(map(set, LEVELS.values()))
+    assert (config.calibration.tasks, config.calibration.profiles) == (4, 2)
+    assert [covariate.name for covariate in config.covariates] == ["age"]
+    profiles = read_samples(config, check_design(config.design, "")).calibration.profiles
+    first = table.set_index("ResponseId")[
+        name.format(t=(more.get("tasks") or "1")[0], p=(more.get("profiles") or "1")[0], a="price", k=1)
+    ]
+    ours = profiles[(profiles["task"] == 1) & (profiles["profile"] == 1)].set_index("respondent_id")
+    column = ours.columns[2]
+    assert ours[column].astype(str).to_dict() == first.loc[ours.index].to_dict()
+    answers = table[choice(0, (more.get("tasks") or "1")[0])].to_numpy()
+    means_first = (more.get("values") or ["Option A"])[0]
+    assert ours["choice"].eq(1).sum() == (answers == means_first).sum()
+
+
+def by_position(rng, start, separator):
+    """Make an export of the Conjoint Survey Design Tool with previews and a question asked late."""
+    table = wide_survey(rng, "x{t}{p}{a}", lambda i, t: f"Q4.{i + 2}")
+    out = table[["ResponseId", "age", "Q4.2", "Q4.3", "Q4.4", "Q4.5"]].copy()
+    out.insert(1, "Status", ["Survey Preview"] * 5 + ["IP Address"] * 115)
+    out["mood"] = rng.choice(["low", "high"], 120)
+    orders = np.array([rng.permutation(3) for _ in range(120)])
+    for t in "1234":
+        for row in range(3):
+            out[separator.join([start, t, str(row + 1)])] = np.array(list(LEVELS))[orders[:, row]]
+            for p in "12":
+                cells = table[[f"x{t}{p}{a}" for a in LEVELS]].to_numpy()
+                out[separator.join([start, t, p, str(row + 1)])] = cells[np.arange(120), orders[:, row]]
+    names = pd.DataFrame([list(out), ['{"ImportId": "' + name + '"}' for name in out]], columns=out.columns)
+    return pd.concat([names, out]), table
+
+
+@pytest.mark.parametrize(("start", "separator"), [("F", "-"), ("K", "."), ("f", "_")])
+def test_attributes_in_an_order_of_their_own_for_everybody(tmp_path, start, separator):
+    export, table = by_position(np.random.default_rng(21), start, separator)
+    config, text = proposed(export, tmp_path)
+    assert {a.name: set(map(str, a.levels)) for a in config.design.attributes} == {
+        name: set(levels) for name, levels in LEVELS.items()
+    }
+    assert config.calibration.attribute_names == separator.join([start, "{task}", "{row}"])
+    assert config.calibration.outcomes.choice.column == ["Q4.2", "Q4.3", "Q4.4", "Q4.5"]
+    assert [covariate.name for covariate in config.covariates] == ["age"]
+    assert "values: [Survey Preview]" in text and len(questions(text)) == 1
+    profiles = read_samples(config, check_design(config.design, "")).calibration.profiles
+    last = profiles[(profiles["task"] == 4) & (profiles["profile"] == 2)].set_index("respondent_id")
+    assert last["price"].astype(str).to_dict() == table.set_index("ResponseId")["x42price"].to_dict()
+
+
+def test_check_stops_where_positions_are_taken_for_attributes(tmp_path):
+    export, _ = by_position(np.random.default_rng(22), "F", "-")
+    renamed = {
+        f"F-{t}-{p}-{row}": f"task{t}_profile{p}_row{'abc'[row - 1]}"
+        for t in "1234" for p in "12" for row in (1, 2, 3)
+    }  # fmt: skip
+    with pytest.raises(InputError, match="never the same level") as error:
+        proposed(export.rename(columns=renamed), tmp_path)
+    assert "attribute_names" in str(error.value)
+
+
+def test_what_platforms_write_is_neither_attribute_nor_covariate(tmp_path):
+    rng = np.random.default_rng(23)
+    table = wide_survey(rng, "t{t}_p{p}_{a}", lambda i, t: f"choice{t}")
+    table["gender"] = rng.choice(["f", "m"], 120)
+    for name in ("Progress", "Q_RecaptchaScore", "Q3_First Click", "Q3_Page Submit", "Q3_Click Count"):
+        table.insert(1, name, rng.integers(1, 6, 120))
+    table.insert(1, "Duration (in seconds)", rng.permutation(120) + 200)
+    config, _ = proposed(table, tmp_path)
+    assert config.calibration.respondent == "ResponseId"
+    assert [(c.name, c.target) for c in config.covariates] == [("age", True), ("gender", False)]
+
+
+@pytest.mark.parametrize(("answers", "found"), [(["a", "b", "c", "d"], "4 tasks, 2 profiles")])
+def test_a_refusal_says_how_far_the_search_came(tmp_path, answers, found):
+    table = wide_survey(
+        np.random.default_rng(24), "task{t}_profile{p}_{a}", lambda i, t: f"pick{t}", values=answers
+    )
+    with pytest.raises(InputError, match="respondents in 'ResponseId'") as error:
+        proposed(table, tmp_path)
+    for part in (
+        found,
+        "'price', 'brand', 'tag'",
+        "nearest comes 'pick1' with the answers 'a', 'b', 'c', 'd'",
+    ):
+        assert part in str(error.value)

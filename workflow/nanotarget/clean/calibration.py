@@ -14,7 +14,7 @@ from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
 from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
 from nanotarget.clean.profiles import Profiles, profile_columns, read_profiles
 from nanotarget.clean.quality import Tasks, calibration_quality
-from nanotarget.clean.shown import check_no_numbers, read_petitions
+from nanotarget.clean.shown import check_attributes, check_no_numbers, read_petitions
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import CalibrationConfig, CovariateConfig
 from nanotarget.study.problems import InputError, Problem, raise_if_any
@@ -58,6 +58,7 @@ def read_calibration(
     answered = shown.at(shown.answered)
     answered.check_levels(design)
     petitions = read_petitions(answered.attributes, design)
+    check_attributes(answered.attributes, petitions, design)
     check_no_numbers(answered.attributes, petitions, answered.table, design)
     answered.check_choices(config.profiles)
     people = _answering(people, answered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +11,11 @@ import pandas as pd
 
 from nanotarget.clean.cells import Cells, stacked
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import DesignConfig
+from nanotarget.study.config import DesignConfig, normalised
 from nanotarget.study.problems import Problem, collecting, counted, listed, raise_if_any
 
+SHARED = 0.8  # of the levels of two attributes
+MIN_AGREED = 20  # times that two attributes should have had the same level, and never had
 MIN_SHOWN = 8  # rows of each number, so that random levels do not look like numbers
 
 
@@ -78,6 +81,36 @@ def _refuse_prohibited(cells: Sequence[Cells], codes: np.ndarray, design: Design
                 f"first {' with '.join(parts)}",
                 "no petition that key design.prohibited rules out",
                 "correct the file, or design.prohibited in the config",
+            )
+
+
+def check_attributes(cells: Sequence[Cells], petitions: np.ndarray, design: Design) -> None:
+    """Refuse attributes that are rows of a table whose order was drawn: they share levels and never agree.
+
+    Args:
+        cells: of each attribute, in the design's order.
+        petitions: (n, n_attributes) level indices.
+        design: the petitions.
+    """
+    levels = [list(map(normalised, attribute.levels)) for attribute in design.attributes]
+    for one, other in itertools.combinations(range(len(levels)), 2):
+        shared = set(levels[one]) & set(levels[other])
+        if len(shared) < max(3, SHARED * max(len(levels[one]), len(levels[other]))):
+            continue
+        first, second = (
+            np.array([level if level in shared else "" for level in levels[a]], dtype=object)[petitions[:, a]]
+            for a in (one, other)
+        )
+        expected = sum((first == level).mean() * (second == level).sum() for level in shared)
+        if expected >= MIN_AGREED and not ((first == second) & (first != "")).any():
+            names = " and ".join(f"'{design.attributes[a].name}'" for a in (one, other))
+            cells[other].refuse(
+                np.ones(len(petitions), dtype=bool),
+                f"{names} have the same levels and never the same level, as rows of a table with "
+                "attributes in a random order have",
+                "a column of one attribute",
+                "name the columns with the names of the attributes in key calibration.attribute_names "
+                "and write {row} in attribute_columns",
             )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,18 @@ import pandas as pd
 from scipy.special import chdtrc, fdtrc
 
 from nanotarget.clean.cells import BINARY
-from nanotarget.propose.columns import EMAIL, Column, RawFile, merged_counts, shared_beginning, words
+from nanotarget.propose.columns import EMAIL, Column, RawFile, shared_beginning, words
 from nanotarget.propose.families import (
     CHOICE_WORDS,
     MAX_PROFILES,
     Attributes,
+    Choices,
     find_attributes,
     find_choices,
 )
 from nanotarget.propose.numbering import find_numbering, groups, numbers_rows
 from nanotarget.propose.ordering import ordered
-from nanotarget.propose.people import ID_WORDS, Noted, free_name, respondent_column
+from nanotarget.propose.people import ID_WORDS, PLATFORM, Noted, free_name, respondent_column
 from nanotarget.propose.trial import arm_column
 from nanotarget.study.config import normalised
 from nanotarget.study.response import RESPONSES, Response
@@ -65,7 +67,8 @@ class GuessedConjoint:
         never: pairs of levels that never occurred together, in the form of `design.prohibited`.
         taken: all columns that belong to the tasks.
         unused: columns of the tasks that are none of these.
-        last: position of the last column of the tasks, in the wide layout.
+        first: position of the first answer to a task, in the wide layout; what stands behind was asked later.
+        questions: what the data do not answer.
     """
 
     respondent: Noted
@@ -75,7 +78,8 @@ class GuessedConjoint:
     never: list[dict[str, list[str]]]
     taken: frozenset[str]
     unused: list[Noted]
-    last: float = math.inf
+    first: float = math.inf
+    questions: list[str] = field(default_factory=list)
 
     @property
     def analysed(self) -> type[Response]:
@@ -219,32 +223,81 @@ def _find_wide(file: RawFile) -> GuessedConjoint | None:
     respondent = respondent_column(file)
     if wide is None or respondent is None:
         return None
-    tasks, profiles = wide.size
-    shown = _stacked(file, wide)
+    shown = _by_name(file, wide) if wide.named_by else _stacked(file, wide)
     rating = _rating(shown, None)
     taken = wide.columns
+    answered = [file.columns[name].position for name in taken] if rating else []
     outcomes: dict[str, tuple[dict[str, Any], str]] = {}
+    questions: list[str] = []
     choices = find_choices(file, wide)
-    if choices and profiles > 1:
-        pattern, names = choices
-        values, why = _chosen_values(file, names, shown.columns.get(rating or ""), profiles)
-        outcomes["choice"] = {"column": pattern, "chosen_values": values}, why
-        taken |= set(names)
+    if choices and wide.size[1] > 1:
+        values, why, sure = _chosen_values(file, choices, shown.columns.get(rating or ""))
+        outcomes["choice"] = {"column": choices.column, "chosen_values": values}, why
+        if choices.none:
+            outcomes["choice"][0]["none_of_them"] = choices.none
+        if not sure:
+            questions.append(f"which answer means the first profile? Here it is '{values[0]}'")
+        taken |= set(choices.names)
+        answered += [file.columns[name].position for name in choices.names]
     if rating:
         outcomes["rating"] = _rated(wide.pattern.replace("{attribute}", rating), shown.columns[rating])
-    questions = _attribute_names({p: c.question for p, c in shown.columns.items() if p != rating})
-    attributes, unused = _attributes(shown, {rating}, questions)
+    names = _attribute_names({p: c.question for p, c in shown.columns.items() if p != rating})
+    attributes, unused = _attributes(shown, {rating}, names)
     if len(attributes) < 2 or not outcomes:
         return None
+    never = absent_pairs(attributes, shown.columns)
+    return GuessedConjoint(
+        respondent,
+        _wide_settings(wide),
+        outcomes,
+        attributes,
+        never,
+        frozenset(taken),
+        unused,
+        min(answered),
+        questions,
+    )
+
+
+def _wide_settings(wide: Attributes) -> dict[str, tuple[Any, str]]:
+    """Return the settings of a wide layout with their reasons."""
+    tasks, profiles = wide.size
     settings: dict[str, tuple[Any, str]] = {
-        "layout": ("wide", "a row is a respondent; the names of its columns number tasks and profiles"),
-        "tasks": (tasks, "the largest number of a task in the names of columns"),
-        "profiles": (profiles, "the largest number of a profile in the names of columns"),
+        "layout": ("wide", "a row is a respondent; the names of its columns tell tasks and profiles"),
+        "tasks": (tasks, "so many tasks are in the names of columns"),
+        "profiles": (profiles, "so many profiles are in the names of columns"),
         "attribute_columns": (wide.pattern, f"{len(wide.families)} groups of columns have such names"),
     }
-    never = absent_pairs(attributes, shown.columns)
-    last = max(file.columns[name].position for name in taken)
-    return GuessedConjoint(respondent, settings, outcomes, attributes, never, frozenset(taken), unused, last)
+    for key, values in (("task_values", wide.family.tasks), ("profile_values", wide.family.profiles)):
+        if list(values) != [str(i + 1) for i in range(len(values))]:
+            settings[key] = list(values), "what stands for them in the names of columns"
+    if wide.named_by:
+        settings["attribute_names"] = (
+            wide.named_by,
+            "these columns name the attribute of each row of the table",
+        )
+    return settings
+
+
+def _by_name(file: RawFile, wide: Attributes) -> Measured:
+    """Put the levels of each attribute one below the other, from the rows of the table that name it."""
+    stacked = _stacked(file, wide)
+    (tasks, profiles), n = wide.size, len(file.raw)
+    names: list[pd.Series] = []
+    for row in wide.families:
+        of_task = [file.columns[wide.names[task, int(row)]].texts for task in range(1, tasks + 1)]
+        names.append(pd.concat([texts for texts in of_task for _ in range(profiles)], ignore_index=True))
+    found: dict[str, pd.Series] = {}
+    for row, named in zip(wide.families, names, strict=True):
+        texts = stacked.columns[row].texts
+        for name in sorted(set(named.dropna()), key=list(named.dropna().unique()).index):
+            levels = found.setdefault(
+                str(name), pd.Series(None, index=range(n * tasks * profiles), dtype="str")
+            )
+            found[str(name)] = levels.mask((named == name).to_numpy(), texts)
+    position = min(file.columns[name].position for name in wide.columns)
+    columns = {name: Column(name, position, "", texts, {}) for name, texts in found.items()}
+    return Measured(stacked.person, stacked.task, columns)
 
 
 def _stacked(file: RawFile, wide: Attributes) -> Measured:
@@ -259,20 +312,24 @@ def _stacked(file: RawFile, wide: Attributes) -> Measured:
         columns = [file.columns[family.names[pair]] for pair in numbers]
         codes = {label: code for column in columns for label, code in column.codes.items()}
         texts = pd.concat([column.texts for column in columns], ignore_index=True)
-        stacked[part] = Column(part, columns[0].position, columns[0].question, texts, codes)
+        question = "" if columns[0].question == columns[0].name else columns[0].question
+        stacked[part] = Column(part, columns[0].position, question, texts, codes)
     return Measured(person, task, stacked)
 
 
 def _chosen_values(
-    file: RawFile, names: Sequence[str], rating: Column | None, profiles: int
-) -> tuple[list[str], str]:
-    """Find which answer means which profile: by ratings, else by the order of the answers."""
-    answers = merged_counts(pair for name in names for pair in file.columns[name].answers.items())
-    values, _ = ordered(list(answers))
-    if rating is None or rating.numbers is None or profiles > 4:
-        return values, "the answers in order; check which means the first profile"
-    ratings = rating.numbers.reshape(len(names), profiles, len(file.raw))
-    chosen = np.stack([file.columns[name].texts.map(normalised, na_action="ignore") for name in names])
+    file: RawFile, choices: Choices, rating: Column | None
+) -> tuple[list[str] | list[list[str]], str, bool]:
+    """Find which answer means which profile: by ratings, else by the answers; is that sure?"""
+    values = choices.values
+    why = "the answers in order; check which means the first profile"
+    flat = [value for value in values if isinstance(value, str)]
+    if rating is None or rating.numbers is None or not 2 <= len(flat) <= 4:
+        return values, why, choices.sure
+    ratings = rating.numbers.reshape(len(choices.names), len(flat), len(file.raw))
+    chosen = np.stack(
+        [file.columns[name].texts.map(normalised, na_action="ignore") for name in choices.names]
+    )
 
     def agreement(order: Sequence[str]) -> float:
         return sum(
@@ -280,8 +337,8 @@ def _chosen_values(
             for p, value in enumerate(order)
         )
 
-    best = max(itertools.permutations(values), key=agreement)
-    return list(best), "so that the profile chosen is the one rated higher"
+    best = max(itertools.permutations(flat), key=agreement)
+    return list(best), "so that the profile chosen is the one rated higher", True
 
 
 def _attribute_names(questions: Mapping[str, str]) -> dict[str, str]:
@@ -366,7 +423,9 @@ def _attributes(
     for name, column in shown.columns.items():
         if name in outcomes:
             continue
-        if not 2 <= len(column.counts) <= MAX_ATTRIBUTE_LEVELS:
+        if PLATFORM.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())):
+            reason = "written by the survey platform"
+        elif not 2 <= len(column.counts) <= MAX_ATTRIBUTE_LEVELS:
             reason = f"varies between profiles, but {len(column.counts)} values are no levels"
         elif not (reason := numbers_rows(column, shown.person, shown.task, shown.profiles)):
             alike = [other for other in kept if kept[other].n_values == column.n_values]

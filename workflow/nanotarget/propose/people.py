@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,13 @@ PLATFORM_WORDS = words(
     "startdate enddate recordeddate progress status finished duration seconds distribution userlanguage",
     "external reference timing click",
 )
+PLATFORM = re.compile(  # names that only platforms write, without separators
+    r"(q\d+|t\w*)?.*(firstclick|lastclick|pagesubmit|clickcount)|(q?recaptcha|qrelevantid|qduplicate|qballotbox).*"
+    r"|(start|end|recorded)date|ipaddress|location(latitude|longitude)|distributionchannel|userlanguage"
+    r"|durationinseconds|recipient(last|first)name|recipientemail|externalreference|externaldatareference"
+)
+PREVIEW = re.compile(r"(survey )?(preview|test)|spam", re.IGNORECASE)
+STATUS_CODES = {"1", "2", "8", "9", "12"}  # of Qualtrics: previews, tests and spam; 0 is a response
 DESIGN_WORDS = words("pos position order randomization randomisation seed row index")
 WEIGHT_WORDS = words("weight weights wt wgt pweight")
 CONSENT_WORDS = words("consent consented agree agreed")
@@ -43,7 +51,14 @@ TRAIT_WORDS = words(
     "religion marital married employment occupation job class owner household language nationality",
 )
 STEPS = (  # exclusions in their usual order
-    *("No consent", "Not finished", "Duplicate respondent", "Failed attention check", "Speeder"),
+    *(
+        "Preview or test",
+        "No consent",
+        "Not finished",
+        "Duplicate respondent",
+        "Failed attention check",
+        "Speeder",
+    ),
     "Not randomised",
 )
 MAX_LEVELS = 30  # a categorical covariate with more levels is hardly one
@@ -93,6 +108,7 @@ class GuessedExclusion:
     settings: Mapping[str, object]
     reason: str
     suggested: bool = True
+    question: str = ""
 
 
 @dataclass
@@ -104,6 +120,7 @@ class GuessedPeople:
         identifiers: columns with direct identifiers.
         weight, opt_out: suggestions, the latter as the config writes it.
         exclusions: in the order in which they would be applied.
+        late: candidates that were asked after the first task.
         unused: other columns, with the reason.
     """
 
@@ -112,6 +129,7 @@ class GuessedPeople:
     weight: Noted | None = None
     opt_out: dict[str, object] | None = None
     exclusions: list[GuessedExclusion] = field(default_factory=list)
+    late: set[str] = field(default_factory=set)
     unused: list[Noted] = field(default_factory=list)
 
 
@@ -133,12 +151,19 @@ def identifying(column: Column, n_people: int) -> str:
     return ""
 
 
+def by_platform(column: Column) -> bool:
+    """Does the name say that a survey platform wrote the column?"""
+    name = re.sub(r"[^a-z0-9]", "", column.name.lower())
+    return bool(PLATFORM.fullmatch(name)) or (column.named(PLATFORM_WORDS) and not column.named(TRAIT_WORDS))
+
+
 def respondent_column(file: RawFile) -> Noted | None:
     """Find the column that names the respondent with a different value in every row."""
     candidates = [
         (column.named(ID_WORDS), column.texts.nunique() / len(column.texts), column)
         for column in file.columns.values()
         if not any(column.mostly(pattern) for pattern in (EMAIL, ADDRESS, DATE))
+        and (column.named(ID_WORDS) or not by_platform(column))
         and (column.numbers is None or column.whole)
     ]
     candidates = [
@@ -198,11 +223,18 @@ def _sort_in(people: GuessedPeople, column: Column, n_people: int, late: bool, e
         people.unused.append(Noted(column.name, "asked after what may have changed its answer"))
     else:
         people.candidates.append(column.name)
+        if late and not experiment:
+            people.late.add(column.name)
 
 
 def _exclusion(column: Column, experiment: bool) -> GuessedExclusion | None:
     """Suggest whom a column would exclude; in an experiment only what was known before the treatment."""
     n = len(column.answers)
+    if previews := _previews(column):
+        step: dict[str, object] = {"step": "Preview or test", "rule": "in", "column": column.name}
+        rows = sum(column.answers[text] for text in previews)
+        question = f"{rows} rows are no answers of respondents; leave them out?"
+        return GuessedExclusion(step | {"values": previews}, "its texts say so", question=question)
     if column.named(CONSENT_WORDS) and not column.named(PERSONAL_WORDS) and n <= 3:
         return _unusual("No consent", column)
     if column.named(FINISHED_WORDS) and n <= 2 and not experiment:
@@ -214,6 +246,15 @@ def _exclusion(column: Column, experiment: bool) -> GuessedExclusion | None:
         settings = {"step": "Speeder", "rule": "below", "column": column.name, "value": third}
         return GuessedExclusion(settings, "a third of the median; take the limit that you registered")
     return None
+
+
+def _previews(column: Column) -> list[str]:
+    """Return the answers that mark previews, tests and spam."""
+    if column.words == {"status"} and column.answers.keys() <= STATUS_CODES | {"0", "4", "16"}:
+        return [text for text in column.answers if text in STATUS_CODES]
+    if column.named(("status", "channel", "type")):
+        return [text for text in column.answers if PREVIEW.fullmatch(text)]
+    return []
 
 
 def _unusual(step: str, column: Column) -> GuessedExclusion:
@@ -252,7 +293,7 @@ def _useless(column: Column, n_people: int) -> str:
         return "the same for everybody"
     if column.mostly(DATE):
         return "dates"
-    if column.named(PLATFORM_WORDS) and not column.named(TRAIT_WORDS):
+    if by_platform(column):
         return "written by the survey platform"
     if column.named(DESIGN_WORDS):
         return "its name says that it belongs to the design, not to the person"
@@ -276,7 +317,7 @@ def covariates(
     Args:
         files: the samples.
         candidates: columns in order.
-        optional: those that the calibration lacks, which therefore cannot target.
+        optional: those that the calibration lacks or asked late, which therefore cannot target.
         names: normalised names that are taken; gets the new ones.
     """
     described = []

@@ -160,7 +160,7 @@ def _later(
 def _survey(file: RawFile, conjoint: GuessedConjoint) -> GuessedSample:
     respondent = conjoint.respondent
     taken = conjoint.taken | {note.column for note in conjoint.unused}
-    return GuessedSample(file, respondent, read_people(file, respondent.column, taken, conjoint.last))
+    return GuessedSample(file, respondent, read_people(file, respondent.column, taken, conjoint.first))
 
 
 def _fielded(file: RawFile, respondent: Noted, trial: GuessedTrial) -> GuessedSample:
@@ -189,6 +189,7 @@ def _covariates(
             if name not in candidates:
                 first.people.unused.append(Noted(name, f"not known in {second.file.path}"))
         optional = {name for name in candidates if name not in first.people.candidates}
+    optional |= first.people.late if first else set()
     derived = coarser(samples[-1].file, candidates)
     for name, finer in derived.items():
         samples[-1].people.unused.append(Noted(name, f"only groups '{finer}'"))

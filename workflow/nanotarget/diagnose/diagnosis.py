@@ -13,6 +13,7 @@ import pandas as pd
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose import words
+from nanotarget.diagnose.ceiling import Scale
 from nanotarget.diagnose.crossover import Crossover, Half, Switch
 from nanotarget.diagnose.dividend import (
     CurvePoint,
@@ -28,7 +29,8 @@ from nanotarget.diagnose.ladder import LadderRow, ladder
 from nanotarget.diagnose.predictability import CalibrationBin
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
 from nanotarget.diagnose.rows import ALPHA, Estimate, Row, Sample, Stage, table_of
-from nanotarget.diagnose.verdict import overall_verdict, stage_verdicts, threshold
+from nanotarget.diagnose.value import policy_scores
+from nanotarget.diagnose.verdict import out_of_order, overall_verdict, rule_verdict, stage_verdicts, threshold
 from nanotarget.study.progress import steps
 
 LOG = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ def diagnose(inputs: Inputs, groups: Sequence[Group] = ()) -> Diagnosis:
     views = {goal: View.of(inputs, goal)}
     main = views[goal]
     rows, facts = main.whole()
-    answer = answer_of(facts) | _more(facts, inputs.settings.sesoi, main.flags(rows))
+    answer = answer_of(facts) | _more(facts, inputs.settings.sesoi, main.flags(rows, facts))
     rows = [replace(row, goal=goal) for row in rows]
     if inputs.has_information:
         other = "dissuade" if goal == "support" else "support"
@@ -121,7 +123,8 @@ class View:
 
     def variances(self, sample: Sample) -> Variances:
         """Return the variances of the goal's outcome."""
-        return self.inputs.heterogeneity.variances(sample.weights).for_goal(self.goal)
+        scale = Scale.of(self.inputs.fitted, sample.weight)
+        return replace(self.inputs.heterogeneity.variances(sample.weights), scale=scale).for_goal(self.goal)
 
     def _heterogeneity(self, sample: Sample, variances: Variances) -> Stage:
         return self.inputs.heterogeneity.fit(sample, variances, self.dividend.room(sample))
@@ -131,9 +134,10 @@ class View:
         return self.inputs.predictability.fit(sample, variances, above, inflation)
 
     def _crossover(self, sample: Sample) -> Stage:
-        if self.inputs.allowed == (1, ()):
+        if self.inputs.allowed == (1, ()) and not self.halves.links:
             return self.crossover.fit(sample)
-        # Where attributes clearly interact no learner is trusted to score; the other half's answers do.
+        # Where attributes clearly interact, or a scale ends, additive part-worths are not trusted to score;
+        # the other half's answers do.
         scored = Dividend(self.halves, self._rules, *self.inputs.allowed).fit(sample).headline
         return Stage.of(replace(scored, quantity=Quantity.CROSS_HALF_GAIN))
 
@@ -263,8 +267,23 @@ class View:
             plug_in=Estimate.mean(gains, sample.weight).value,
         )
 
-    def flags(self, rows: Sequence[Row]) -> list[str]:
+    def _linear(self, sample: Sample) -> Estimate:
+        """Return by how much the gain would differ if the scale were taken for one without ends."""
+        nano, best = (
+            policy_scores(self.fitted, shown, 1, linear=True).value
+            for shown in self.dividend.petitions.values()
+        )
+        gain = self.dividend.gains(Estimator.FIRST_ORDER)
+        return Estimate.mean(nano - best - gain, sample.weight)
+
+    def flags(self, rows: Sequence[Row], facts: words.Facts) -> list[str]:
         """Return what a reader must be warned of."""
+        at_ends, bent = 0.0, False
+        if self.inputs.has_information and self.fitted.links:
+            outcome = self.fitted.data.outcome
+            at_ends = float(np.isin(outcome, [outcome.min(), outcome.max()]).mean())
+            error = self.dividend.gain(self.inputs.everybody, Estimator.FIRST_ORDER).std_error
+            bent = abs(self._linear(self.inputs.everybody).value) > error / 2
         p = {row.quantity: row.p_value for row in rows}
         some = int((self.dividend.divergent > 0).sum()) if self.inputs.has_information else 0
         warnings = {
@@ -274,6 +293,9 @@ class View:
             ),
             words.ORDERS: p.get(Quantity.ORDER_DIFFERENCE, 1) < ALPHA,
             words.FEW_DIVERGENT.format(some): 0 < some < MIN_DIVERGENT,
+            words.OUT_OF_ORDER: out_of_order(facts.stages),
+            words.ENDS.format(words.share_of(at_ends)): bent,
+            words.NO_SESOI: facts.smallest <= 0,
         }
         return [text for text, applies in warnings.items() if applies]
 
@@ -334,6 +356,7 @@ def answer_of(facts: words.Facts) -> dict[str, Any]:
     overall, binding = overall_verdict(facts.verdicts)
     return {
         "overall": overall,
+        "rule": rule_verdict(facts.stages, facts.smallest),
         "goal": facts.goal,
         "binding": binding,
         "stages": dict(facts.verdicts),
@@ -366,7 +389,7 @@ def _more(facts: words.Facts, sesoi: float, flags: list[str]) -> dict[str, Any]:
 def _other_answer(facts: words.Facts, group: str) -> dict[str, Any]:
     """Return what is said of another goal or a group."""
     said = answer_of(facts)
-    kept = {key: said[key] for key in ("goal", "overall", "binding", "stages", "text")}
+    kept = {key: said[key] for key in ("goal", "overall", "rule", "binding", "stages", "text")}
     return kept | {"group": group} | _gain(facts)
 
 

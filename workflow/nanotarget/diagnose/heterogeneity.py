@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from nanotarget.calibrate.learners.base import centre_utilities
-from nanotarget.diagnose.ceiling import ceiling_samples
+from nanotarget.diagnose.ceiling import Scale, ceiling_samples
 from nanotarget.diagnose.evidence import (
     Answers,
     PairList,
@@ -58,6 +58,7 @@ class Variances:
         common: (n_samples,) of the common response.
         total: (n_samples,) of answers.
         part_worths: (n_samples, total levels) common response, least squares.
+        scale: on which answers are given, if it has ends.
     """
 
     by_block: np.ndarray
@@ -66,6 +67,7 @@ class Variances:
     common: np.ndarray
     total: np.ndarray
     part_worths: np.ndarray
+    scale: Scale | None = None
 
     @property
     def person_by_message(self) -> np.ndarray:
@@ -85,7 +87,9 @@ class Variances:
 
     def for_goal(self, goal: str) -> Variances:
         """Return those of the goal's outcome: to dissuade, the common response has the opposite sign."""
-        return self if goal == "support" else replace(self, part_worths=-self.part_worths)
+        if goal == "support":
+            return self
+        return replace(self, part_worths=-self.part_worths, scale=self.scale and self.scale.reversed())
 
 
 @dataclass(frozen=True)
@@ -341,7 +345,7 @@ class Heterogeneity:
         total = variances.person_by_message
         p = np.nan if sample.seed is None else self.sign_flip_p(sample.weight, sample.seed)
         estimate = Estimate.bootstrapped(total, p)
-        gains = ceiling_samples(self.design, variances.part_worths, total, variances.shares)
+        gains = ceiling_samples(self.design, variances.part_worths, total, variances.shares, variances.scale)
         gains = np.minimum(gains, room)
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
         row = sample.row(Quantity.PERSON_BY_MESSAGE, Estimator.CROSS_TASK, estimate)

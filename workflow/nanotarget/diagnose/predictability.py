@@ -2,7 +2,9 @@
 
 Two answers. *Learner-free*: products of two different respondents' answers, times the likeness of their
 covariates, estimate the variance of h that is linear in covariates without bias and without any fit; no
-linear learner can explain more, however large the calibration. *The learner's*: its predictions d of what a
+linear learner can explain more, however large the calibration. With products of two covariates in the
+likeness it is less precise and sees what decides only jointly; that nothing could be predicted is said by
+this upper bound alone. *The learner's*: its predictions d of what a
 respondent adds are compared with held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov, Demirer,
 Duflo & Fernandez-Val 2018, best linear predictor), so that d explains the variance b^2 Var(d). The ceiling
 is the gain of perfect use of the larger of the two.
@@ -10,6 +12,7 @@ is the gain of perfect use of the larger of the two.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -22,7 +25,7 @@ from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
 from nanotarget.diagnose.evidence import Answers, block_products
 from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances, shares_of
 from nanotarget.diagnose.quantities import Estimator, Quantity
-from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage
+from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage, quantile
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
@@ -30,6 +33,7 @@ from nanotarget.study.seeds import child_rng
 PERMUTATIONS = 999  # of covariates, for the learner-free variance
 BINS = 10
 NEGLIGIBLE = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
+LEARNED_ENOUGH = 0.5  # of what covariates can explain, for a rule to stand for all rules from them
 MOST_TASKS = 200  # a respondent, up to which own answers are asked whether they could pay
 
 
@@ -104,16 +108,48 @@ class Predictability:
         data = self.fitted.data
         return CovariateEncoder.fit(data.respondents, data.covariates, curved=True).encode(data.respondents)
 
+    @cached_property
+    def products(self) -> np.ndarray:
+        """(n_respondents, q) the features, and products of those of two covariates."""
+        data = self.fitted.data
+        encoder = CovariateEncoder.fit(data.respondents, data.covariates)
+        lines, of = encoder.encode(data.respondents), [feature.covariate for feature in encoder.features]
+        pairs = [(a, b) for a, b in itertools.combinations(range(len(of)), 2) if of[a] != of[b]]
+        first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+        return np.hstack([self.features, lines[:, first] * lines[:, second]])
+
+    def joint(self, sample: Sample, free: np.ndarray) -> tuple[Estimate, bool]:
+        """Return the variance that is linear in covariates and products of two, and whether it is larger.
+
+        Args:
+            free: (n_samples,) variance without the products.
+        """
+        by_block, error = self._between_people(sample.weights[:1], self.products)
+        estimate = Estimate(float(by_block.sum()), error)
+        return estimate, bool(estimate.value - free[0] > quantile(np.inf, ONE_SIDED) * error)
+
     def learner_free(self, weights: np.ndarray) -> np.ndarray:
         """Return the (n_samples, n_blocks) variance of h that is linear in covariates, by block.
+
+        Bootstrap samples keep their shape, but get the spread of `between_people_error`.
+        """
+        samples, error = self._between_people(weights, self.features)
+        if len(weights) < 3 or not np.isfinite(error):
+            return samples
+        scale = error / max(samples[1:].sum(axis=1).std(ddof=1), 1e-300)
+        return np.vstack([samples[:1], samples[:1] + (samples[1:] - samples[:1]) * scale])
+
+    def _between_people(self, weights: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, float]:
+        """(n_samples, n_blocks) variance of h that is linear in features, and the error of its sum.
 
         Whitened features of n people are a little less alike than new people's would be: the mean of
         (z_i'z_j)^2 over pairs is below its expectation q by a share of about q / n, and so is the estimate.
         """
         vectors = self.heterogeneity.residual_vectors
-        if not self.features.shape[1]:
-            return np.zeros((len(weights), len(self.answers.ranks)))
-        features = whitened(self.features, weights[0])
+        nothing = np.zeros((len(weights), len(self.answers.ranks)))
+        if not features.shape[1]:
+            return nothing, np.nan
+        features = whitened(features, weights[0])
         likeness = mass = 0.0
         for units, who in vectors.folds():
             z, w = features[who], weights[0][who] * vectors.share[units]
@@ -121,15 +157,10 @@ class Predictability:
             likeness += (((z * w[:, None]).T @ z) ** 2).sum() - own
             mass += w.sum() ** 2 - w @ w
         if likeness <= 0:
-            return np.zeros((len(weights), len(self.answers.ranks)))
+            return nothing, np.nan
         correction = mass * features.shape[1] / likeness
         samples = vectors.between_people(weights, features) * correction
-        spread, total = vectors.between_people_error(weights[0], features), samples.sum(axis=1)
-        if len(weights) < 3 or not np.isfinite(spread):
-            return samples
-        # Bootstrap samples keep their shape, but get the spread of `between_people_error`.
-        scale = spread * correction / max(total[1:].std(ddof=1), 1e-300)
-        return np.vstack([samples[:1], samples[:1] + (samples[1:] - samples[:1]) * scale])
+        return samples, vectors.between_people_error(weights[0], features) * correction
 
     def permuted_p(self, weight: np.ndarray, seed: int) -> float:
         """Return the p-value of the learner-free variance when covariates are permuted within folds.
@@ -263,24 +294,42 @@ class Predictability:
         estimate = Estimate(slope, error * inflation, max(sample.n - 1, 1)).tested()
         by_block, learned = self.learner_free(sample.weights), self.learned(sample.weights)
         p = np.nan if sample.seed is None else self.permuted_p(sample.weight, sample.seed)
+        free = by_block.sum(axis=1)
+        joint, is_joint = self.joint(sample, free)
         known, shares = self._known(sample, variances, by_block, learned)
-        gains = ceiling_samples(self.answers.design, variances.part_worths, known, shares)
+        if is_joint:
+            known = np.maximum(known, joint.value + known - known[0])
+        gains = ceiling_samples(self.answers.design, variances.part_worths, known, shares, variances.scale)
         low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
-        gain = float(gains[0])
+        gain, high = float(gains[0]), max(high, self._most(variances, joint, shares))
         if above.evaluated:
             gain = float(min(gain, above.ceiling))
             low, high = min(low, gain), max(min(high, above.high), gain)
-        free = Estimate.bootstrapped(by_block.sum(axis=1), p)
+        without = Estimate.bootstrapped(free, p)
         headline = sample.row(Quantity.SLOPE, Estimator.CROSSFIT, estimate)
         rows = [
             headline.with_ceiling(gain, float(low), float(high)),
-            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, free),
+            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, without),
+            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS, joint),
             sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSSFIT, Estimate.bootstrapped(learned)),
         ]
         if above.significant:
             rows.append(_share_row(sample, known, variances.person_by_message))
         is_learned = replace(estimate, df=np.inf).interval(ONE_SIDED)[0] > 0
-        return replace(Stage.of(*rows), significant=is_learned or p < ALPHA, learned=is_learned)
+        bound = max(explained.interval(ONE_SIDED)[1] for explained in (without, joint))
+        return replace(
+            Stage.of(*rows),
+            significant=is_learned or is_joint or p < ALPHA,
+            learned=is_learned and learned[0] >= LEARNED_ENOUGH * bound,
+        )
+
+    def _most(self, variances: Variances, joint: Estimate, shares: np.ndarray) -> float:
+        """Return the ceiling at the upper bound of what covariates and their products explain."""
+        if not np.isfinite(joint.std_error):
+            return -np.inf
+        bound = np.array([max(joint.interval(ONE_SIDED)[1], 0)])
+        levels = variances.part_worths[:1]
+        return float(gain_ceiling(self.answers.design, levels, bound, shares, variances.scale)[0])
 
     def _known(
         self, sample: Sample, variances: Variances, by_block: np.ndarray, learned: np.ndarray
@@ -332,7 +381,7 @@ class Predictability:
         ahead = np.arange(1, MOST_TASKS + 1)
         known = np.array([own_answers_variance(variances, noise, t / tasks)[0] for t in ahead])
         part_worths = np.repeat(variances.part_worths[:1], MOST_TASKS, axis=0)
-        gains = gain_ceiling(answers.design, part_worths, known, variances.shares)
+        gains = gain_ceiling(answers.design, part_worths, known, variances.shares, variances.scale)
         reached = ahead[gains >= smallest]
         return float(reached[0]) if len(reached) and smallest > 0 else np.nan
 

@@ -209,7 +209,8 @@ class Stage:
         name: of the diagnostic.
         ceiling, low, high: largest gain that it leaves possible, with one-sided 95% bounds.
         significant: whether what the diagnostic tests for is there (one-sided 5%).
-        learned: of predictability, whether the learner's own predictions are significant in held-out answers.
+        learned: of predictability, whether the learner's own predictions hold for respondents whom it has not
+            seen, and explain enough of what covariates can explain.
         evaluated: whether the data allow an estimate.
         rows: tidy rows, the headline first.
     """

@@ -83,31 +83,57 @@ class PolicyScores:
     plug_in: np.ndarray
 
 
-def policy_scores(fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = ()) -> PolicyScores:
+def policy_scores(
+    fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = (), linear: bool = False
+) -> PolicyScores:
     """Score a policy for every respondent with models that have not seen the answers they are scored on.
 
-    psi_i = mean over profiles of [ f(p_i) + u_i(-t) + w_q(x, p_i) (y - f(x) - u_i(-t)) ],
-    u_i(-t) the respondent's mean residual in the *other* tasks: petitions of different tasks are
-    independent, so it removes the baseline without bias (docs/methods.md, section 3). For a
-    choice f(x) is the probability given the opponent shown, and no baseline is needed. In a panel f and p_i
-    are those of the profile's fold, learned from the respondent's tasks in the other folds.
+    psi_i = mean over profiles of [ f_i(p_i) + w_q(x, p_i) (y - f_i(x)) ].
+
+    For a choice f(x) is the probability given the opponent shown. On a scale with ends f_i is the ordinal
+    link (`calibrate.link`), averaged over what the respondent's *other* tasks say about the level; for an
+    open measurement it is intercept plus utility plus the mean residual of the other tasks. Petitions
+    of different tasks are independent, so that the other tasks remove the level without bias
+    (docs/methods.md, section 3). In a panel f and p_i are those of the profile's fold, learned from the
+    respondent's tasks in the other folds.
 
     Args:
         petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
         order, pairs: of the truncated weights, see `policy_weights`.
+        linear: whether to take a scale for one without ends.
     """
     data, unit = fitted.data, fitted.unit
-    plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)
     if data.response.paired:
+        plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)[unit]
         eta = fitted.utilities.utility_of_rows(data.levels, unit)
         opponent = eta.reshape(-1, 2)[:, ::-1].ravel()
-        residual = data.outcome - data.response.expected(eta - opponent)
-        baseline = np.zeros(len(residual))
+        average, residual = plug_in, data.outcome - data.response.expected(eta - opponent)
+    elif fitted.links and not linear:
+        plug_in, residual = _on_scale(fitted, petitions)
+        average = plug_in
     else:
-        residual, baseline = _residuals(fitted)
+        plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)[unit]
+        residual, level = _residuals(fitted)
+        average, residual = plug_in + level, residual - level
     weight = policy_weights(data.levels, petitions[unit], data.design, order, pairs)
-    correction = baseline + weight * (residual - baseline)
-    return PolicyScores(data.respondent_means(plug_in[unit] + correction), fitted.respondent_means(plug_in))
+    scores = data.respondent_means(average + weight * residual)
+    return PolicyScores(scores, data.respondent_means(plug_in))
+
+
+def _on_scale(fitted: Crossfit, petitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by row the expected answer to the policy's petition, and the residual of the answer given."""
+    data = fitted.data
+    row, unit, own = _rows_of_units(fitted)
+    index = fitted.intercept[unit] + fitted.utilities.utility_of_rows(data.levels[row], unit)
+    chosen = fitted.intercept + fitted.utilities.utility_of(petitions)
+    expected, residual = np.empty((2, len(row)))
+    for f, link in enumerate(fitted.links):
+        of = np.flatnonzero(fitted.unit_fold[unit] == f)
+        answers = data.outcome[row[of]]
+        level = link.level_elsewhere(index[of], answers, unit[of], data.task[row[of]])
+        expected[of] = link.expected(chosen[unit[of]], level)
+        residual[of] = answers - link.expected(index[of], level)
+    return expected[own], residual[own]
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
@@ -116,15 +142,21 @@ def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
     Both are of the model of the rating's own fold, which in a panel knows the other tasks but not this one.
     """
     data = fitted.data
-    counts = np.bincount(data.respondent, minlength=data.n_respondents)[fitted.respondent]
-    unit = np.repeat(np.arange(len(counts)), counts)
-    row = data.starts[fitted.respondent][unit] + np.arange(len(unit)) - (np.cumsum(counts) - counts)[unit]
+    row, unit, own = _rows_of_units(fitted)
     eta = fitted.utilities.utility_of_rows(data.levels[row], unit)
     residual = data.outcome[row] - fitted.intercept[unit] - eta
     others = other_task_means(residual, unit, data.task[row])
-    own = np.flatnonzero(fitted.unit[row] == unit)
-    own = own[np.argsort(row[own], kind="stable")]
     return residual[own], others[own]
+
+
+def _rows_of_units(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows of each unit's respondent, their units, and where each row stands in its own unit."""
+    data = fitted.data
+    counts = np.bincount(data.respondent, minlength=data.n_respondents)[fitted.respondent]
+    unit = np.repeat(np.arange(len(counts)), counts)
+    row = data.starts[fitted.respondent][unit] + np.arange(len(unit)) - (np.cumsum(counts) - counts)[unit]
+    own = np.flatnonzero(fitted.unit[row] == unit)
+    return row, unit, own[np.argsort(row[own], kind="stable")]
 
 
 def other_task_means(values: np.ndarray, respondent: np.ndarray, task: np.ndarray) -> np.ndarray:

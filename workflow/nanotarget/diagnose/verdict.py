@@ -47,23 +47,48 @@ def stage_verdicts(stages: Mapping[Diagnostic, Stage], smallest: float) -> dict[
     """Return the verdict of each stage.
 
     A stage fails if even the upper bound of its ceiling is below the smallest gain that matters. Crossover
-    and dividend judge a rule that was learned: a rule that learned nothing proves nothing, so they fail only
-    if the learner demonstrably predicts, or if there is nothing to learn (an earlier stage fails).
+    and dividend judge a rule that was learned: a rule that learned little proves little, so they fail only
+    if the learner demonstrably predicts most of what covariates can explain, or if there is nothing to learn
+    (an earlier stage fails). The funnel has an order: where the dividend is above what heterogeneity or
+    predictability leave possible, the model is wrong somewhere and nothing is deployed.
     Heterogeneity and predictability pass if they are significant, crossover if the gain in the other half is
     positive, the dividend if its lower bound is above the smallest gain that matters.
     """
     verdicts: dict[Diagnostic, Verdict] = {}
+    suspect = out_of_order(stages)
     for name in DIAGNOSTICS:
         stage, failed = stages[name], Verdict.FAIL in verdicts.values()
         learned = stages[Diagnostic.PREDICTABILITY].learned or failed
         judged = learned or name in (Diagnostic.HETEROGENEITY, Diagnostic.PREDICTABILITY)
+        if (
+            name == Diagnostic.CROSSOVER and not failed
+        ):  # rules of half the data are no limit for those of all
+            judged = judged and stages[Diagnostic.DIVIDEND].high < smallest
         if not stage.evaluated:
             verdicts[name] = Verdict.NOT_EVALUATED
         elif judged and (stage.high < smallest or (stage.high <= 0 and failed)):
             verdicts[name] = Verdict.FAIL
         else:
-            verdicts[name] = Verdict.PASS if _passes(stage, smallest) else Verdict.INCONCLUSIVE
+            passes = _passes(stage, smallest) and not (suspect and name == Diagnostic.DIVIDEND)
+            verdicts[name] = Verdict.PASS if passes else Verdict.INCONCLUSIVE
     return verdicts
+
+
+def out_of_order(stages: Mapping[Diagnostic, Stage]) -> bool:
+    """Return whether the lower bound of the dividend is above the upper bound of an earlier ceiling."""
+    earlier = (stages[Diagnostic.HETEROGENEITY], stages[Diagnostic.PREDICTABILITY])
+    lowest = stages[Diagnostic.DIVIDEND].low
+    return any(stage.evaluated and lowest > stage.high for stage in earlier)
+
+
+def rule_verdict(stages: Mapping[Diagnostic, Stage], smallest: float) -> str:
+    """Return what is known of the rule that was learned, whatever other rules could gain."""
+    gain = stages[Diagnostic.DIVIDEND]
+    if not gain.evaluated:
+        return Verdict.NOT_EVALUATED
+    if gain.high < smallest:
+        return "DOES NOT PAY"
+    return "PAYS" if gain.low > smallest else "UNDECIDED"
 
 
 def _passes(stage: Stage, smallest: float) -> bool:

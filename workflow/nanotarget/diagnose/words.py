@@ -46,6 +46,14 @@ INTERACTING = (
     "petition, and first-order weights rely on the learner for them{}"
 )
 ORDERS = "orders: first- and second-order weights give different gains; see both in the table."
+OUT_OF_ORDER = (
+    "order: the gain is larger than what heterogeneity or predictability leave possible, so the model of the "
+    "answers is wrong somewhere; check the design and the scale before anything is fielded."
+)
+ENDS = "ends: {} of answers are at an end of the scale, and a score that ignores the ends gives another gain."
+NO_SESOI = (
+    "sesoi: no smallest gain that matters is stated (diagnose.sesoi), so no gain can be called too small."
+)
 FEW_DIVERGENT = "few: only {} respondents would get another petition; the whole gain depends on them."
 # How the warning of interactions ends, by the estimator that decides.
 WEIGHTS = {
@@ -192,7 +200,7 @@ def _no_gain(facts: Facts) -> str:
 def _gain(facts: Facts) -> str:
     gain, matters = facts.gain, f"{facts.smallest:g}, the smallest gain that matters"
     text = (
-        f"Nano gives {_share(facts.divergent)} of respondents another petition than the {facts.petition}. "
+        f"Nano gives {share_of(facts.divergent)} of respondents another petition than the {facts.petition}. "
         f"Out of sample it gains {_number(gain.ceiling)} {facts.unit} over it ({_interval(gain)}); the "
         f"learner itself predicts {_number(facts.plug_in)}. "
     )
@@ -228,7 +236,9 @@ def _heterogeneity(facts: Facts) -> str:
     if not stage.evaluated:
         return "Heterogeneity was not evaluated: nobody answered two tasks."
     differ = "differ" if stage.significant else "are not shown to differ"
-    share = f" ({_share(facts.within)} of the variance of their answers)" if np.isfinite(facts.within) else ""
+    share = (
+        f" ({share_of(facts.within)} of the variance of their answers)" if np.isfinite(facts.within) else ""
+    )
     return (
         f"{facts.opening(stage.name)}: people {differ} stably in what they like{share}. An oracle that knew "
         f"everybody's preferences could gain about {_number(stage.ceiling)} {facts.unit}, at most "
@@ -240,7 +250,7 @@ def _predictability(facts: Facts) -> str:
     stage = facts.stages[Diagnostic.PREDICTABILITY]
     predict = "predict" if stage.significant else "are not shown to predict"
     known = np.isfinite(facts.predictable)
-    share = f" (an estimated {_share(facts.predictable)} of the differences)" if known else ""
+    share = f" (an estimated {share_of(facts.predictable)} of the differences)" if known else ""
     return (
         f"{facts.opening(stage.name)}: {facts.known} {predict} who likes what{share}. Perfect use of them "
         f"could gain about {_number(stage.ceiling)}, at most {_number(stage.high)}."
@@ -255,7 +265,7 @@ def _crossover(facts: Facts) -> str:
     )
     if np.isfinite(facts.intensity):
         text += (
-            f" {_share(min(max(facts.intensity, 0), 1))} of what is predicted is how strongly people care, "
+            f" {share_of(min(max(facts.intensity, 0), 1))} of what is predicted is how strongly people care, "
             "not what they prefer."
         )
     return text
@@ -269,7 +279,8 @@ def advice(facts: Facts, overall: Overall, binding: Diagnostic | None) -> list[s
     sentences = [_first_advice(facts, overall, binding)]
     if facts.stages[Diagnostic.PREDICTABILITY].high >= facts.smallest and facts.learned < LEARNED_ENOUGH:
         sentences.append(
-            f"Another learner: this one has learned about {_share(facts.learned)} of what covariates predict."
+            f"Another learner: this one has learned about {share_of(facts.learned)} of what covariates "
+            "predict."
         )
     if np.isfinite(facts.tasks_needed) and facts.stages[Diagnostic.HETEROGENEITY].significant:
         tasks = "one task" if facts.tasks_needed == 1 else f"{facts.tasks_needed:g} tasks"
@@ -340,5 +351,5 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if np.isfinite(value) else "unknown"
 
 
-def _share(value: float) -> str:
+def share_of(value: float) -> str:
     return f"{value:.0%}"

@@ -20,7 +20,7 @@ from nanotarget.calibrate.learners.base import mean_and_error
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.diagnose import Group, allowed_interactions
-from nanotarget.diagnose.ceiling import gain_ceiling
+from nanotarget.diagnose.ceiling import Scale, gain_ceiling
 from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.evidence import Answers, block_name
 from nanotarget.diagnose.heterogeneity import Heterogeneity, shares_of
@@ -187,17 +187,17 @@ class Ends:
                 ("bottom gap - top gap", bottom - top),
             ):
                 yield _sampled(quantity, attribute.name, samples, weights)
-        above, below = np.zeros(len(weights)), np.zeros(len(weights))
+        scale = Scale.of(self.fitted, weights[0])
+        ends = ((variances.part_worths, scale), (-variances.part_worths, scale and scale.reversed()))
         # Every sample has its own shares: which attributes people differ in is estimated, too.
         shares = np.array([shares_of(own) for own in variances.by_block])
         for b, block in enumerate(design.blocks):
-            name = block_name(block, design)
-            own = variances.person_by_message * shares[:, b]
-            alone = np.eye(len(design.blocks))[b]
-            up, down = (gain_ceiling(design, sign * variances.part_worths, own, alone) for sign in (1, -1))
-            above, below = above + up, below + down
-            yield from _ceilings(name, up, down, weights)
-        yield from _ceilings("", above, below, weights)
+            own, alone = variances.person_by_message * shares[:, b], np.eye(len(design.blocks))[b]
+            up, down = (gain_ceiling(design, levels, own, alone, end) for levels, end in ends)
+            yield from _ceilings(block_name(block, design), up, down, weights)
+        total = variances.person_by_message
+        up, down = (gain_ceiling(design, levels, total, shares.T, end) for levels, end in ends)
+        yield from _ceilings("", up, down, weights)
 
 
 def _ceilings(name: str, above: np.ndarray, below: np.ndarray, weights: np.ndarray) -> Iterator[Row]:

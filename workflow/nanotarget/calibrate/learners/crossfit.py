@@ -16,6 +16,7 @@ import pandas as pd
 
 from nanotarget.calibrate.learners.base import Model, ReversedModel, TrainingData, mean_and_error
 from nanotarget.calibrate.learners.ridge import fit_null
+from nanotarget.calibrate.link import OrdinalLink, fit_link, on_scale
 from nanotarget.petitions.score import best_petitions
 from nanotarget.petitions.utilities import Pieces, Tables, Utilities, average
 from nanotarget.study.progress import steps
@@ -107,11 +108,13 @@ class Crossfit:
         data: the calibration.
         fold: (n_rows,) fold of each row.
         models: one per fold.
+        original: the cross-fit of the outcome itself, if this one is of its opposite.
     """
 
     data: TrainingData
     fold: np.ndarray
     models: Sequence[Model | ReversedModel]
+    original: Crossfit | None = None
 
     def for_goal(self, goal: str) -> Crossfit:
         """Return the cross-fit seen from a goal: to "dissuade", of the opposite outcome by the same models.
@@ -123,7 +126,7 @@ class Crossfit:
         models = [ReversedModel(model) for model in self.models if isinstance(model, Model)]
         if len(models) < len(self.models):
             raise ValueError("only fitted models of the outcome itself can be reversed")
-        return Crossfit(self.data.reversed(), self.fold, models)
+        return Crossfit(self.data.reversed(), self.fold, models, self)
 
     @cached_property
     def _units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -187,6 +190,39 @@ class Crossfit:
     def intercept(self) -> np.ndarray:
         """(n_units,) intercept of each unit's model."""
         return np.array([model.intercept for model in self.models])[self.unit_fold]
+
+    @cached_property
+    def link(self) -> OrdinalLink | None:
+        """How answers on a scale with ends follow from utilities; None for choices and open measurements."""
+        if self.original is not None:
+            return self.original.link and self.original.link.reversed()
+        data = self.data
+        if data.response.paired or not on_scale(data.outcome):
+            return None
+        return fit_link(self.index, data.outcome, data.respondent, data.weight)
+
+    @cached_property
+    def links(self) -> list[OrdinalLink]:
+        """The link of each fold, from the answers of the other folds; empty where there is none."""
+        if self.original is not None:
+            return [link.reversed() for link in self.original.links]
+        if self.link is None:
+            return []
+        if len(self.models) == 1:
+            return [self.link]
+        links, data = [], self.data
+        for f in range(len(self.models)):
+            rows = np.flatnonzero(self.fold != f)
+            who = data.respondent[rows]
+            weight = data.weight[np.unique(who)]
+            links.append(fit_link(self.index[rows], data.outcome[rows], who, weight, self.link))
+        return links
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """(n_rows,) what the model of the row's fold expects of the petition: intercept plus utility."""
+        eta = self.utilities.utility_of_rows(self.data.levels, self.unit)
+        return self.intercept[self.unit] + eta
 
     def respondent_means(self, values: np.ndarray) -> np.ndarray:
         """Average values of units over each respondent's rows: (n_units,) to (n_respondents,)."""

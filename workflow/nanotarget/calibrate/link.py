@@ -1,0 +1,254 @@
+"""How a bounded rating follows from what a respondent thinks of a petition.
+
+Ratings have ends. Near them a better petition moves the answer less, so that a model that is linear in the
+answers promises more than the scale can hold, and weights that are unbiased for additive responses
+(`diagnose.value`) do not see it. Here a rating is an ordinal answer (McKelvey & Zavoina 1975) with a level of
+its own for each respondent:
+
+    latent = slope * index(petition) + u_i + e,    e ~ N(0, 1),  u_i ~ N(0, spread^2),
+    answer = the category between whose cuts the latent value falls.
+
+The index is a learner's utility, of answers that it has not seen. The expected answer to another petition
+averages over what the *same respondent's* other tasks say about u_i, not over all people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import optimize, special
+
+MOST_ANSWERS = 201  # on a scale; more distinct ones, or ones that hardly repeat, are open measurements
+MOST_CATEGORIES = 15  # more distinct answers are grouped, the ends of the scale kept apart
+POINTS = 8  # of the cuts inside a group
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+NODES, LOG_WEIGHTS = _NODES, np.log(_WEIGHTS / _WEIGHTS.sum())
+GRID = np.linspace(-14, 14, 5601)  # latent values in units of the noise; the curve is flat outside
+SMALLEST = 1e-300
+
+
+def on_scale(answers: np.ndarray) -> bool:
+    """Return whether answers were given on a scale, which has ends: they are few and repeat."""
+    distinct = len(np.unique(answers))
+    return 1 < distinct <= MOST_ANSWERS and 3 * distinct <= len(answers)
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The answers of a rating as ordered categories.
+
+    Attributes:
+        bounds: (K - 1,) smallest answer of each category but the first.
+        lowest, highest: the ends of what was answered.
+        exact: whether every category is one answer.
+    """
+
+    bounds: np.ndarray
+    lowest: float
+    highest: float
+    exact: bool
+
+    @classmethod
+    def of(cls, answers: np.ndarray) -> Categories:
+        """Take the distinct answers, or groups of nearly equal size between the two ends."""
+        distinct = np.unique(answers)
+        if len(distinct) <= MOST_CATEGORIES:
+            return cls(distinct[1:], distinct[0], distinct[-1], True)
+        inside = np.sort(answers[(answers > distinct[0]) & (answers < distinct[-1])])
+        places = np.arange(1, MOST_CATEGORIES - 2) * len(inside) // (MOST_CATEGORIES - 2)
+        bounds = np.unique([distinct[1], *inside[places], distinct[-1]])
+        return cls(bounds, distinct[0], distinct[-1], False)
+
+    def of_answers(self, answers: np.ndarray) -> np.ndarray:
+        """Return the category of each answer, from 0."""
+        return np.searchsorted(self.bounds, answers, side="right")
+
+    def steps(self, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return cuts and answer units so that E[answer] = lowest + sum of units * P(latent > cut)."""
+        if self.exact:
+            return cuts, np.diff(self.bounds, prepend=self.lowest)
+        share = (np.arange(POINTS) + 0.5) / POINTS
+        inner = (cuts[:-1, None] + np.diff(cuts)[:, None] * share).ravel()
+        first = self.bounds[0] - self.lowest
+        return np.append(cuts[0], inner), np.append(first, np.repeat(np.diff(self.bounds) / POINTS, POINTS))
+
+
+@dataclass(frozen=True)
+class OrdinalLink:
+    """A fitted link from index to answer.
+
+    Attributes:
+        categories: of the answers.
+        cuts: (K - 1,) latent values at which the answer changes, ascending.
+        slope: latent units per unit of the index.
+        spread: standard deviation of the respondents' levels, in units of the noise.
+        sign: -1 if answers and index are those of the opposite goal.
+    """
+
+    categories: Categories
+    cuts: np.ndarray
+    slope: float
+    spread: float
+    sign: int = 1
+
+    def reversed(self) -> OrdinalLink:
+        """Return the link of the opposite answer to the opposite index."""
+        return replace(self, sign=-self.sign)
+
+    @cached_property
+    def curve(self) -> np.ndarray:
+        """Expected answer at each latent value of `GRID`, noise included."""
+        cuts, units = self.categories.steps(self.cuts)
+        return self.categories.lowest + special.ndtr(GRID[:, None] - cuts) @ units
+
+    def at(self, latent: np.ndarray) -> np.ndarray:
+        """Return expected answers at latent values (error below 1e-5 of the scale)."""
+        return np.interp(latent, GRID, self.curve)
+
+    def average(self, mean: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
+        """Return the expected answer where the latent value, noise included, is normal.
+
+        Args:
+            mean, variance: (n,) of the latent value, in units of the noise.
+        """
+        cuts, units = self.categories.steps(self.cuts)
+        distance = (self.sign * np.asarray(mean)[..., None] - cuts) / np.sqrt(variance)[..., None]
+        return self.sign * (self.categories.lowest + special.ndtr(distance) @ units)
+
+    def steepness(self, index: np.ndarray) -> tuple[float, float]:
+        """Return how much answers to random petitions move with the latent value, on average.
+
+        Answers show part-worths times the first number, and variances between respondents times the second:
+        with s(u) the mean slope of the curve at level u over petitions, the first is its mean over u, the
+        second that of its square (Price 1958: to first order in the correlation of a respondent's answers).
+
+        Args:
+            index: (n,) of random petitions.
+        """
+        cuts, units = self.categories.steps(self.cuts)
+        slopes = np.interp(self.latent(index), GRID, density(GRID[:, None] - cuts) @ units).mean(axis=0)
+        chance = np.exp(LOG_WEIGHTS)
+        return float(chance @ slopes), float(chance @ slopes**2)
+
+    def latent(self, index: np.ndarray) -> np.ndarray:
+        """Return the (n, nodes) latent values of an index at the nodes of the respondent's level."""
+        return self.sign * self.slope * np.asarray(index)[:, None] + self.spread * NODES
+
+    def expected(self, index: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Return the (n,) expected answers given (n, nodes) probabilities of the respondent's level."""
+        return self.sign * np.einsum("ij,ij->i", self.at(self.latent(index)), level)
+
+    def log_likelihood(self, index: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return the (n, nodes) log-probability of each answer at the nodes of the respondent's level."""
+        code = self.categories.of_answers(self.sign * np.asarray(answers))
+        edges = np.concatenate([[-np.inf], self.cuts, [np.inf]])
+        latent = self.latent(index)
+        return np.log(between(edges[code][:, None] - latent, edges[code + 1][:, None] - latent))
+
+    def levels(self, index: np.ndarray, answers: np.ndarray, respondent: np.ndarray) -> np.ndarray:
+        """Return the (n_respondents,) posterior means of the respondents' levels given all their answers."""
+        starts = np.flatnonzero(np.diff(respondent, prepend=-1))
+        log = np.add.reduceat(self.log_likelihood(index, answers), starts) + LOG_WEIGHTS
+        chance = np.exp(log - special.logsumexp(log, axis=1, keepdims=True))
+        return self.sign * self.spread * (chance @ NODES)
+
+    def level_elsewhere(
+        self, index: np.ndarray, answers: np.ndarray, respondent: np.ndarray, task: np.ndarray
+    ) -> np.ndarray:
+        """Return (n, nodes) probabilities of a respondent's level given the answers of her other tasks.
+
+        Args:
+            index, answers: (n,) of the rows.
+            respondent, task: (n,) rows of a respondent and of her tasks stand together.
+        """
+        log = self.log_likelihood(index, answers)
+        person = np.append(True, np.diff(respondent) != 0)
+        starts = np.flatnonzero(person | np.append(True, np.diff(task) != 0))
+        of_task = np.add.reduceat(log, starts)
+        who = np.cumsum(person)[starts] - 1
+        of_person = np.add.reduceat(of_task, np.flatnonzero(np.diff(who, prepend=-1)))
+        other = of_person[who] - of_task + LOG_WEIGHTS
+        other -= special.logsumexp(other, axis=1, keepdims=True)
+        return np.exp(other)[np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(log))))]
+
+
+def between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the normal probability of an interval, accurate in both tails."""
+    flip = low > 0
+    upper, lower = np.where(flip, -low, high), np.where(flip, -high, low)
+    return np.maximum(special.ndtr(upper) - special.ndtr(lower), SMALLEST)
+
+
+def density(z: np.ndarray) -> np.ndarray:
+    """Return the standard normal density, 0 at infinity."""
+    return np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi)
+
+
+def fit_link(
+    index: np.ndarray,
+    answers: np.ndarray,
+    respondent: np.ndarray,
+    weight: np.ndarray | None = None,
+    start: OrdinalLink | None = None,
+) -> OrdinalLink:
+    """Fit a link by maximum likelihood, the respondents' levels integrated out (Gauss-Hermite).
+
+    Args:
+        index: (n,) utilities, from models that have not seen the answers.
+        answers: (n,) ratings, at least two different ones.
+        respondent: (n,) non-decreasing.
+        weight: (n_respondents among the rows,) survey weights, in the order of their rows.
+        start: a link of similar data to begin with; it must have the same categories.
+
+    Raises:
+        ValueError: if all answers are equal.
+    """
+    categories = start.categories if start else Categories.of(answers)
+    code = categories.of_answers(answers)
+    counts = np.bincount(code, minlength=len(categories.bounds) + 1)
+    if (counts > 0).sum() < 2:
+        raise ValueError("a link needs two different answers")
+    starts = np.flatnonzero(np.diff(respondent, prepend=-1))
+    share = np.full(len(starts), 1 / len(starts)) if weight is None else weight / weight.sum()
+    rows = np.diff(np.append(starts, len(code)))
+    unit = np.sqrt(np.mean(np.square(index - index.mean()))) or 1.0
+
+    def unpack(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+        cuts = values[0] + np.concatenate([[0.0], np.cumsum(np.exp(values[1:-2]))])
+        return cuts, values[-2] / unit, np.exp(values[-1])
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        cuts, slope, spread = unpack(values)
+        edges = np.concatenate([[-np.inf], cuts, [np.inf]])
+        latent = slope * index[:, None] + spread * NODES
+        low, high = edges[code][:, None] - latent, edges[code + 1][:, None] - latent
+        probability = between(low, high)
+        total = np.add.reduceat(np.log(probability), starts) + LOG_WEIGHTS
+        log = special.logsumexp(total, axis=1)
+        level = np.repeat(share[:, None] * np.exp(total - log[:, None]), rows, axis=0) / probability
+        up, down = density(high) * level, density(low) * level
+        by_edge = np.bincount(code + 1, up.sum(axis=1), len(edges)) - np.bincount(
+            code, down.sum(axis=1), len(edges)
+        )
+        of_cuts = by_edge[1:-1]
+        of_latent = down - up
+        gradient = np.empty_like(values)
+        gradient[0] = of_cuts.sum()
+        gradient[1:-2] = np.cumsum(of_cuts[::-1])[::-1][1:] * np.exp(values[1:-2])
+        gradient[-2] = (of_latent.sum(axis=1) @ index) / unit
+        gradient[-1] = (of_latent @ NODES).sum() * spread
+        return -float(share @ log), -gradient
+
+    if start is None:
+        below = np.clip(np.cumsum(counts)[:-1] / counts.sum(), 1e-4, 1 - 1e-4)
+        cuts = special.ndtri(below) * 1.3
+        cuts += np.arange(len(cuts)) * 1e-3  # categories that nobody used have a width all the same
+        first = [cuts[0], *np.log(np.diff(cuts)), 0.5, np.log(0.7)]
+    else:
+        first = [start.cuts[0], *np.log(np.diff(start.cuts)), start.slope * unit, np.log(start.spread)]
+    limits = [(-12.0, 12.0), *[(-12.0, 3.0)] * (len(categories.bounds) - 1), (-8.0, 8.0), (-6.0, 3.0)]
+    found = optimize.minimize(loss, np.array(first), jac=True, method="L-BFGS-B", bounds=limits)
+    cuts, slope, spread = unpack(found.x)
+    return OrdinalLink(categories, cuts, float(slope), float(spread))

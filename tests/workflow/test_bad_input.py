@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import os
+import re
 import runpy
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -367,6 +371,146 @@ CONFIG_CASES = [
             "the key 'date' is missing",
         ),
     ),
+]
+
+
+def last_line(text: str) -> Callable[[TinyStudy], object]:
+    """Write a line of YAML at the end of the config."""
+    return lambda study: study.contents.update(
+        {CONFIG: yaml.safe_dump(study.config).encode() + text.encode()}
+    )
+
+
+def template(text: str) -> Callable[[TinyStudy], object]:
+    return lambda study: study.config["design"].update(petition_text=text)
+
+
+def setting(*path: str | int, value: object) -> Callable[[TinyStudy], object]:
+    """Write a value to a key deep inside the config."""
+
+    def mutate(study: TinyStudy) -> None:
+        place: Any = study.config
+        for step in path[:-1]:
+            place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
+        place[path[-1]] = value
+
+    return mutate
+
+
+# (name, last line of the config, what the message says)
+YAML_KINDS = [
+    ("control character", 'title: "a\x07b"', "column 10", "U+0007 is not allowed"),
+    ("escaped control character", r'title: "a\x07b"', "column 8", "U+0007 cannot be printed"),
+    ("half a letter", r'title: "\ud800"', "column 8", "U+D800 cannot be printed"),
+    ("null byte", r'title: "a\0"', "column 8", "U+0000 cannot be printed"),
+    ("impossible date", "title: 2026-02-30", "column 8", "day is out of range"),
+    ("list as key", "? [a, b]\n: 1", "column 3", "a key must be a text"),
+    ("mapping as key", "? {a: b}\n: 1", "column 3", "a key must be a text"),
+    ("deep lists", "title: " + "[" * 5000 + "]" * 5000, "nested more than 30 levels"),
+    ("deep mappings", "title: " + "{a: " * 5000 + "}" * 5000, "nested more than 30 levels"),
+    ("deep list left open", "title: " + "[" * 5000, "nested more than 30 levels"),
+    ("merge key", "estimate:\n  <<: {alpha: 0.1}", "column 3", "merge keys (<<)"),
+    ("anchor", "title: &a text", "column 8", "anchors (&)"),
+    ("alias", "title: *a", "column 8", "aliases (*)"),
+    ("endless alias", "title: &a [*a]", "column 8", "anchors (&)"),
+    ("tag of Python", "title: !!python/object/apply:os.system ['true']", "column 8", "tags (!)"),
+    ("tag of YAML", "title: !!str 1", "column 8", "tags (!)"),
+    ("tag of nobody", "title: !x 1", "column 8", "tags (!)"),
+    ("two documents", "---\nstudy: other", "line ", "another document"),
+    ("octal number", "title: 010", "column 8", "010 is no plain number", "in quotes"),
+    ("hexadecimal number", "title: 0x1F", "column 8", "0x1F is no plain number"),
+    ("binary number", "title: 0b11", "column 8", "0b11 is no plain number"),
+    ("time of day", "title: 12:30", "column 8", "12:30 is no plain number"),
+    ("time of day with decimals", "title: 12:30.5", "column 8", "12:30.5 is no plain number"),
+    ("underscores in a number", "title: 1_000", "column 8", "1_000 is no plain number"),
+    ("huge whole number", "title: " + "9" * 5000, "column 8", "is no plain number"),
+    ("number beyond all", "title: 1.0e+400", "column 8", "1.0e+400 is no plain number"),
+    ("infinity", "title: .inf", "column 8", ".inf is no plain number"),
+    ("minus infinity", "title: -.INF", "column 8", "-.INF is no plain number"),
+    ("not a number", "title: .NaN", "column 8", ".NaN is no plain number"),
+    ("key twice, once in quotes", '"study": tiny', "column 1", "'study' is written twice"),
+    ("tab", "title:\n\t- a", "line ", "not valid YAML"),
+    ("open quote", 'title: "a', "line ", "not valid YAML"),
+]
+# (name, template of the petition, what the message says)
+TEMPLATE_KINDS = [
+    ("recursion", "{% macro r() %}{{ r() }}{% endmacro %}{{ r() }}", "calls itself"),
+    ("product", "{{ 'a' * 10 }}", "'*' is not possible"),
+    ("power", "{{ 10 ** 10 ** 9 }}", "'**' is not possible"),
+    ("memory", "{{ '%2000000000d' % 1 }}", "needs more than 512 MB"),
+    (
+        "doubling",
+        "{% set a = 'aaaaaaaa' %}" + "{% set a = a ~ a %}" * 40 + "{{ a }}",
+        "needs more than 512 MB",
+    ),
+    ("endless", "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "1 s"),
+    ("random choice", "{{ [1, 2] | random }}", "random"),
+    ("random text", "{{ lipsum() }}", "lipsum"),
+    ("address of an object", "{{ petition.items }}", "prints an object of Python"),
+    ("filter of another type", "{{ petition['Sector'] | xmlattr }}", "AttributeError"),
+    ("same text", "Sign this.", "have the same text", "name the attributes in it"),
+    ("empty text", " {# nothing #} ", "the text of a petition is empty"),
+    ("text of one level empty", "{% if petition['Sector'] == 'Energy' %}x{% endif %}", "is empty"),
+    ("too long", "{{ petition['Sector'] | center(200000) }}x", "more than 100000 letters"),
+    ("half a letter", "{{ petition['Sector'] }}{{ '\\ud800' }}", "UnicodeEncodeError"),
+    ("private", "{{ petition.__class__.__mro__ }}", "unsafe"),
+    ("file", "{% include '/etc/hostname' %}", "no loader"),
+    ("import", "{% import 'os' as os %}", "no loader"),
+]
+# (key, value, what the message says)
+NUMBER_KINDS = [
+    (("root_seed",), 10**18 * 10, "is no plain number"),
+    (("root_seed",), -1, "at least 0"),
+    (("diagnose", "bootstraps"), 10**12, "at most 100000"),
+    (("diagnose", "permutations"), 10**9, "at most 100000"),
+    (("diagnose", "splits"), 10**6, "at most 1000"),
+    (("calibration", "tasks"), 10**9, "at most 1000"),
+    (("calibration", "profiles"), 10**9, "at most 100"),
+    (("estimate", "draws"), 10**9, "at most 1000000"),
+    (("privacy", "min_cell"), 10**9, "at most 1000000"),
+    (("covariates", 0, "range"), [18, 1e300], "a number between -1e+15 and 1e+15"),
+    (("calibration", "exclusions", 2, "value"), 1e16, "a number between -1e+15 and 1e+15"),
+    (("diagnose", "sesoi"), 1e99, "a number between -1e+15 and 1e+15"),
+    (("estimate", "sesoi"), {"support": 1e99}, "a number between -1e+15 and 1e+15"),
+]
+# (key, value, what the message says)
+NAME_KINDS = [
+    (("study",), "tiny\n", "key study", "lower-case letters"),
+    (("study",), "a" * 65, "key study", "at most 64"),
+    (("calibration", "file"), "x" * 300 + ".csv", "key calibration.file", "at most 255 bytes"),
+    (("calibration", "file"), "é" * 140 + ".csv", "key calibration.file", "at most 255 bytes"),
+    (("calibration", "file"), "a/" * 2500 + "b.csv", "key calibration.file", "at most 255 bytes"),
+    (("calibration", "file"), "c{x}.csv", "key calibration.file", "without braces"),
+    (("calibration", "file"), "", "key calibration.file", "cannot be a file"),
+    (("calibration", "file"), "a\nb.csv", "key calibration.file", "without line ends"),
+    (("experiment", "file"), "e{x}.csv", "key experiment.file", "without braces"),
+    (("preregistration",), "p{x}.yaml", "key preregistration", "without braces"),
+    (("preregistration",), "/dev/zero", "/dev/zero: whole file", "no regular file"),
+    (("preregistration",), ".", "whole file", "no regular file"),
+    (("design", "attributes", 0, "levels", 0), "x" * 10_000, "levels[0]", "at most 1000 letters"),
+    (("experiment", "outcomes", 0, "name"), "x" * 300, "outcomes[0].name", "at most 200 letters"),
+]
+
+
+def fifo(study: TinyStudy) -> None:
+    study.config["preregistration"] = "pipe"
+
+
+HARD_CASES = [
+    *(Case(f"YAML: {name}", last_line(line), (CONFIG, *says)) for name, line, *says in YAML_KINDS),
+    *(
+        Case(f"template: {name}", template(text), (CONFIG, "key design.petition_text", *says))
+        for name, text, *says in TEMPLATE_KINDS
+    ),
+    *(
+        Case(f"number: {path[-1]}: {value}", setting(*path, value=value), tuple(says))
+        for path, value, *says in NUMBER_KINDS
+    ),
+    *(
+        Case(f"name: {path[0]} {str(value)[:12]!r} {says[-1]}", setting(*path, value=value), tuple(says))
+        for path, value, *says in NAME_KINDS
+    ),
+    Case("a pipe as pre-registration", fifo, ("pipe: whole file", "no regular file")),
 ]
 
 FILE_CASES = [
@@ -929,7 +1073,7 @@ ROSTER_CASES = [
     ),
 ]
 ROSTER_CASES = [dataclasses.replace(c, mutate=also(await_fielding, c.mutate)) for c in ROSTER_CASES]
-CASES = CONFIG_CASES + FILE_CASES + CELL_CASES + ROSTER_CASES
+CASES = CONFIG_CASES + HARD_CASES + FILE_CASES + CELL_CASES + ROSTER_CASES
 
 
 def run_here(
@@ -984,6 +1128,7 @@ def assert_refused(case: Case, code: int, output: str, folder: Path) -> None:
     assert "expected: " in output
     assert "what to do: " in output
     assert "Traceback" not in output
+    assert re.search(r"^\d+\. .+: .+: ", output, re.MULTILINE)  # file: place: what
     assert not [file for file in (folder / "results").rglob("*") if file.is_file()]
 
 
@@ -1005,8 +1150,13 @@ def test_bad_input_is_refused(
     study = tiny_study(case.layout)
     case.mutate(study)
     study.write(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    before = {file.name for file in tmp_path.iterdir()}
+    began = time.process_time()
     code, output = run_here(tmp_path, project, monkeypatch, capsys)
+    assert time.process_time() - began < 3
     assert_refused(case, code, output, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} - before <= {"logs"}
 
 
 @pytest.mark.workflow

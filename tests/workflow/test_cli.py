@@ -12,9 +12,9 @@ import pytest
 
 from nanotarget.cli import failed_logs, forced, made
 from nanotarget.study.artefacts import write_json
-from nanotarget.study.checks import read_study
+from nanotarget.study.checks import read_study, validate
 from nanotarget.study.problems import InputError
-from tiny_study import tiny_study
+from tiny_study import await_fielding, tiny_study
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,44 @@ def test_no_code_and_no_profile_of_the_studys_folder_runs(project, tmp_path):
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "results/tiny/check.json").is_file()
     assert not list(tmp_path.glob("* ran"))
+
+
+NASTY = "{x} {{y}} \"' $(touch ran) `touch ran` ; touch ran #\n<br>"
+
+
+def leaves(tree):
+    """Yield (container, key) of every text of a config."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(value, dict | list):
+            yield from leaves(value)
+        elif isinstance(value, str):
+            yield tree, key
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("fielded", [True, False])
+def test_snakemake_takes_every_text_of_a_config_literally(fielded, tmp_path, monkeypatch):
+    """Braces, quotes, line ends and commands of a shell in every text that the config's checks let pass."""
+    study = tiny_study()
+    if not fielded:
+        await_fielding(study)
+        study.config["roster"]["ledger"] = "data/{x} $(touch ran)/arms.csv"
+    study.config["title"] = ""
+    changed = 0
+    for number, (place, key) in enumerate(list(leaves(study.config))):
+        before, place[key] = place[key], f"{NASTY}{number}"
+        try:
+            validate(study.config, "study.yaml")
+            changed += 1
+        except InputError:
+            place[key] = before
+    assert changed > 20
+    study.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "nanotarget.cli", "all", "study.yaml", "--cores", "1", "--dry-run"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_is_forced_joins_what_the_user_forces(tmp_path, monkeypatch):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from nanotarget.clean.cells import Cells, stacked
 from nanotarget.petitions.design import Design
+from nanotarget.petitions.text import unusable
 from nanotarget.study.config import DesignConfig, normalised
 from nanotarget.study.problems import Problem, collecting, counted, listed, raise_if_any
 
 SHARED = 0.8  # of the levels of two attributes
 MIN_AGREED = 20  # times that two attributes should have had the same level, and never had
 MIN_SHOWN = 8  # rows of each number, so that random levels do not look like numbers
+
+LOG = logging.getLogger("nanotarget")
 
 
 def check_design(config: DesignConfig, source: str) -> Design:
@@ -28,7 +32,7 @@ def check_design(config: DesignConfig, source: str) -> Design:
 
     Raises:
         InputError: if no petition is feasible, a level can never be shown, or the template of the
-            petition text fails.
+            petition text fails or does not tell petitions apart.
     """
     design = Design.from_config(config)
     problems: list[Problem] = []
@@ -48,8 +52,24 @@ def check_design(config: DesignConfig, source: str) -> Design:
     with collecting(problems):  # a template may fail for some levels only, so each is tried once
         levels = [[min(k, n - 1) for n in design.shape] for k in range(max(design.shape))]
         design.texts(np.array(levels))
+        problems.extend(_same_texts(design))
     raise_if_any(dataclasses.replace(problem, file=source) for problem in problems)
     return design
+
+
+def _same_texts(design: Design) -> Iterator[Problem]:
+    """Refuse a text that is the same for all petitions; an attribute that it does not show is logged."""
+    silent = []
+    for i, attribute in enumerate(design.attributes):
+        rows = np.zeros((len(attribute.levels), len(design.attributes)), dtype=int)
+        rows[:, i] = np.arange(len(rows))
+        if len(set(design.texts(rows))) < len(rows):
+            silent.append(attribute.name)
+    if len(silent) == len(design.attributes):
+        remedy = "name the attributes in it, or leave it out: then every attribute is named"
+        yield unusable("petitions that differ have the same text", remedy)
+    elif silent:
+        LOG.warning("design.petition_text: petitions that differ only in %s have one text", listed(silent))
 
 
 def read_petitions(cells: Sequence[Cells], design: Design) -> np.ndarray:

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import jinja2
-import jinja2.sandbox
 import numpy as np
 import pandas as pd
 
+from nanotarget.petitions.text import render
 from nanotarget.study.config import DesignConfig, normalised
 from nanotarget.study.problems import InputError, Problem
 from nanotarget.study.seeds import child_rng
@@ -260,7 +259,7 @@ class Design:
         Without a template the text is "attribute: level" for every attribute, joined by "; ".
 
         Raises:
-            InputError: if the template is malformed or names something that does not exist.
+            InputError: if the template cannot be used (`nanotarget.petitions.text.render`).
         """
         petitions = [
             {a.name: a.levels[code] for a, code in zip(self.attributes, row, strict=True)} for row in levels
@@ -269,24 +268,7 @@ class Design:
             return [
                 "; ".join(f"{name}: {level}" for name, level in petition.items()) for petition in petitions
             ]
-        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=False
-        )
-        try:
-            template = environment.from_string(self.petition_text)
-            return [template.render(petition=petition).strip() for petition in petitions]
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise InputError(
-                [
-                    Problem(
-                        "config",
-                        "key design.petition_text",
-                        f"the template cannot be used: {error}",
-                        "text with {{ petition['attribute name'] }} for a level",
-                        f"use only these attribute names: {', '.join(self.names)}",
-                    )
-                ]
-            ) from None
+        return render(self.petition_text, petitions)
 
 
 def _sequential_probabilities(

@@ -14,11 +14,13 @@ from nanotarget.study.fields import (
     Alpha,
     Confidence,
     Distinct,
+    File,
     Level,
     Levels,
     Name,
     NotNegative,
     Number,
+    PathName,
     Positive,
     Probability,
     Range,
@@ -133,7 +135,7 @@ class ExclusionConfig(Section, title="exclusion"):
 class CalibrationConfig(Section):
     """Where and how the conjoint survey was recorded."""
 
-    file: str = Field(
+    file: File = Field(
         description="Raw file (CSV of any usual separator and encoding, gzip, Parquet, .dta, .sav), "
         "relative to the folder Snakemake runs in."
     )
@@ -152,12 +154,12 @@ class CalibrationConfig(Section):
         None,
         description="Long layout - column that tells the profiles of a task apart, by numbers or texts.",
     )
-    tasks: Annotated[int, Field(ge=1)] | None = Field(
+    tasks: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None,
         description="Wide layout - number of tasks; long layout - largest number of tasks a respondent "
         "can have (unchecked if absent).",
     )
-    profiles: int = Field(2, ge=1, description="Profiles shown in a task.")
+    profiles: int = Field(2, ge=1, le=100, description="Profiles shown in a task.")
     attribute_columns: str | None = Field(
         None,
         description="Wide layout - name of the column of an attribute, with {task}, {profile} and "
@@ -241,7 +243,7 @@ class RandomisationConfig(Section):
 class ExperimentConfig(Section):
     """Where and how the experiment was recorded."""
 
-    file: str = Field(description="Raw file, one row per respondent; same formats as the calibration.")
+    file: File = Field(description="Raw file, one row per respondent; same formats as the calibration.")
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
     respondent: str = Field(description=RESPONDENT)
     arm: str = Field(description="Column with the arm a respondent was randomised to.")
@@ -297,7 +299,7 @@ class RosterArmConfig(Section):
 class RosterConfig(Section):
     """Who is going to be fielded, and how they are randomised; `ledger` records what was drawn."""
 
-    file: str = Field(
+    file: File = Field(
         description="Raw file, one row per respondent with the covariates and no outcome; "
         "same formats as the calibration."
     )
@@ -316,7 +318,7 @@ class RosterConfig(Section):
         description="Categorical covariates whose combinations are the blocks; "
         "a missing value is a level of its own.",
     )
-    ledger: str = Field(
+    ledger: PathName = Field(
         min_length=5,
         description="CSV that records who was randomised to which arm, for example data/my_study/arms.csv. "
         "Made and only ever appended to by the pipeline; nobody in it is randomised again. "
@@ -467,16 +469,18 @@ class DiagnoseConfig(RefitConfig):
         0.95,
         description="Level of two-sided intervals; verdicts use one-sided 95% bounds.",
     )
-    bootstraps: int = Field(500, ge=50, description="Bootstrap samples of respondents.")
+    bootstraps: int = Field(500, ge=50, le=100_000, description="Bootstrap samples of respondents.")
     permutations: int = Field(
         199,
         ge=0,
+        le=100_000,
         description="Fits of ridge regression to covariates randomly permuted among respondents; "
         "0 skips the test.",
     )
     splits: int = Field(
         3,
         ge=1,
+        le=1000,
         description="Divisions of respondents into folds of which the dividend is the median; those after "
         "the first, and the learning curve, are fitted with ridge where the learner is slow (bart, "
         "boosting).",
@@ -589,6 +593,7 @@ class PrivacyConfig(Section):
     min_cell: int = Field(
         10,
         ge=1,
+        le=1_000_000,
         description="Estimates of subgroups with fewer respondents in an arm are suppressed, and one more so "
         "that they cannot be recovered.",
     )
@@ -606,7 +611,7 @@ class DataConfig(Section):
         description="new: the two samples are disjoint people; panel: the calibration respondents come back "
         "in the experiment.",
     )
-    preregistration: str | None = Field(
+    preregistration: File | None = Field(
         None,
         description="File with the frozen pre-registration (YAML). Without one every estimate is labelled "
         "exploratory.",
@@ -642,6 +647,7 @@ class Study(DataConfig, title="nanotarget study"):
     )
     root_seed: int = Field(
         ge=0,
+        le=2**63 - 1,
         description="The one seed from which every random stream of the study is derived by name.",
     )
     calibrate: CalibrateConfig = Field(CalibrateConfig(), description="How the calibration is analysed.")

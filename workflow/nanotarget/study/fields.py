@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,6 +19,9 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
+
+LARGEST = 1e15  # beyond it a number has no decimals left, and squares lose their meaning
+LONGEST_LEVEL = 1000
 
 
 class Section(BaseModel):
@@ -36,7 +40,8 @@ class _AsWritten:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def checked(value: Any, check: core_schema.ValidatorFunctionWrapHandler) -> Any:
-            check(value)
+            if abs(check(value)) > LARGEST:
+                raise PydanticCustomError("too_large", "too large")
             return value
 
         shown = core_schema.plain_serializer_function_ser_schema(lambda value: value)
@@ -64,13 +69,33 @@ def _level(value: Any) -> Any:
     kind = isinstance(value, str | int | float) and not isinstance(value, bool)
     if not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise PydanticCustomError("level_type", "neither text nor a number")
+    if len(str(value)) > LONGEST_LEVEL:
+        raise PydanticCustomError("string_too_long", "too long", {"max_length": LONGEST_LEVEL})
     return value
+
+
+def _path(name: str) -> str:
+    """Refuse a name that no file can have."""
+    if any(len(part.encode()) > 255 for part in name.split("/")) or len(name.encode()) > 4000:
+        raise PydanticCustomError("file_name", "", {"expected": "a file name of at most 255 bytes"})
+    if set("\n\t") & set(name) or not name.strip():
+        raise PydanticCustomError("file_name", "", {"expected": "a file name without line ends and tabs"})
+    return name
+
+
+def _file(name: str) -> str:
+    """Refuse a name in which Snakemake would see a wildcard, too: it knows no escape in a file's name."""
+    if "{" in name or "}" in name:
+        raise PydanticCustomError("file_name", "", {"expected": "a file name without braces"})
+    return _path(name)
 
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
 SHA256 = r"^[0-9a-f]{64}$"
 Digest = Annotated[str, Field(pattern=SHA256)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+PathName = Annotated[str, AfterValidator(_path)]
+File = Annotated[str, AfterValidator(_file)]
 Level = Annotated[str | int | float, BeforeValidator(_level), WithJsonSchema({"type": ["string", "number"]})]
 Number = Annotated[float, _AsWritten()]
 Positive = Annotated[float, Field(gt=0), _AsWritten()]

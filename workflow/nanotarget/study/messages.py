@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from nanotarget.study.fields import NAME, SHA256, Section
+from nanotarget.study.fields import LARGEST, NAME, SHA256, Section
 from nanotarget.study.problems import InputError, Problem, listed
 
 S = TypeVar("S", bound=Section)
@@ -36,6 +36,7 @@ BOUNDS = {
     "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
+    "string_too_long": "a text of at most {max_length} letters",
     "string_too_short": "a text of at least {min_length}",
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
@@ -93,6 +94,11 @@ def _problem(kind: type[Section], error: ErrorDetails, source: str) -> Problem:
     elif name == "string_pattern_mismatch":
         wrong = f"{_shown(value)} is not allowed"
         expected = PATTERNS[details["pattern"]]
+    elif name == "file_name":
+        wrong, expected = f"{_shown(value)} cannot be a file here", details["expected"]
+        about = f"rename the file and correct the key. {about}"
+    elif name == "too_large":
+        wrong, expected = f"{_shown(value)} is too large", f"a number between -{LARGEST:g} and {LARGEST:g}"
     elif details.get("field_type") == "Dictionary":
         expected = f"at least so many entries: {details['min_length']}"
     elif name in BOUNDS:

@@ -1,0 +1,108 @@
+"""Rules of the verdict: the order of the funnel, rules of half the data, a rule against all rules."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanotarget.calibrate.learners import FITTERS
+from nanotarget.calibrate.learners.crossfit import crossfit
+from nanotarget.diagnose.predictability import Predictability
+from nanotarget.diagnose.quantities import Diagnostic
+from nanotarget.diagnose.rows import Sample, Stage
+from nanotarget.diagnose.verdict import Verdict, out_of_order, overall_verdict, rule_verdict, stage_verdicts
+from nanotarget.petitions.utilities import additive_layout
+from nanotarget.study.config import CalibrateConfig
+from worlds import World, answer, as_respondents, draw_part_worths, factorial
+
+HIGH = {
+    Diagnostic.HETEROGENEITY: Stage(Diagnostic.HETEROGENEITY, 0.6, 0.5, 0.7, significant=True),
+    Diagnostic.PREDICTABILITY: Stage(
+        Diagnostic.PREDICTABILITY, 0.4, 0.3, 0.5, significant=True, learned=True
+    ),
+    Diagnostic.CROSSOVER: Stage(Diagnostic.CROSSOVER, 0.3, 0.2, 0.4),
+    Diagnostic.DIVIDEND: Stage(Diagnostic.DIVIDEND, 0.3, 0.2, 0.4),
+}
+
+
+def with_stage(name, **changes):
+    return HIGH | {name: replace(HIGH[name], **changes)}
+
+
+def test_a_funnel_in_order_deploys():
+    verdicts = stage_verdicts(HIGH, 0.1)
+    assert set(verdicts.values()) == {Verdict.PASS}
+    assert overall_verdict(verdicts)[0] == "DEPLOY"
+    assert not out_of_order(HIGH)
+
+
+@pytest.mark.parametrize("name", [Diagnostic.HETEROGENEITY, Diagnostic.PREDICTABILITY])
+def test_a_dividend_above_an_earlier_ceiling_deploys_nothing(name):
+    stages = with_stage(name, ceiling=0.15, low=0.12, high=0.19)
+    assert out_of_order(stages)
+    assert stage_verdicts(stages, 0.1)[Diagnostic.DIVIDEND] == Verdict.INCONCLUSIVE
+    assert overall_verdict(stage_verdicts(stages, 0.1))[0] == "COLLECT MORE"
+
+
+def test_rules_of_half_the_data_alone_stop_nothing():
+    stages = with_stage(Diagnostic.CROSSOVER, ceiling=0.02, low=-0.05, high=0.08)
+    verdicts = stage_verdicts(stages, 0.1)
+    assert verdicts[Diagnostic.CROSSOVER] == Verdict.INCONCLUSIVE
+    assert overall_verdict(verdicts)[0] == "DEPLOY"
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_rule_that_does_not_pay_stands_for_all_only_if_it_learned_enough(learned):
+    stages = with_stage(Diagnostic.DIVIDEND, ceiling=0.0, low=-0.05, high=0.05)
+    stages |= {Diagnostic.CROSSOVER: replace(HIGH[Diagnostic.CROSSOVER], ceiling=0.0, low=-0.05, high=0.05)}
+    stages |= {Diagnostic.PREDICTABILITY: replace(HIGH[Diagnostic.PREDICTABILITY], learned=learned)}
+    assert rule_verdict(stages, 0.1) == "DOES NOT PAY"
+    overall, _ = overall_verdict(stage_verdicts(stages, 0.1))
+    assert overall == ("DO NOT DEPLOY" if learned else "COLLECT MORE")
+
+
+def xor(seed, n=900):
+    """Draw people whose preferences depend on the product of two covariates alone."""
+    rng = np.random.default_rng(seed)
+    design = factorial((4, 4, 3, 3))
+    common, wants = draw_part_worths(design, rng, 0.3), draw_part_worths(design, rng, 0.4)
+    table = pd.DataFrame(rng.normal(size=(n, 4)), columns=[f"z{j}" for j in range(4)])
+    people, covariates = as_respondents(table)
+
+    def specific(respondents):
+        return np.sign(respondents["z0"] * respondents["z1"]).to_numpy()[:, None] * wants
+
+    world = World(additive_layout(design), common, specific)
+    return answer(world.utilities(people, rng), people, covariates, 6, rng)
+
+
+def predictability(data, seed):
+    settings = CalibrateConfig(learner="ridge", interactions=False)
+    return Predictability.of(crossfit(data, lambda part, _: FITTERS["ridge"](part, seed, settings), 5, seed))
+
+
+def test_what_only_a_product_of_covariates_shows_is_seen():
+    data = xor(1)
+    stage = predictability(data, 1)
+    sample = Sample(data.weight[None], 0.95)
+    free = stage.learner_free(sample.weights).sum(axis=1)
+    joint, is_joint = stage.joint(sample, free)
+    assert is_joint
+    assert joint.value > 5 * joint.std_error
+    assert abs(free[0]) < joint.value / 4
+
+
+def test_products_of_covariates_show_nothing_where_there_is_nothing():
+    """The estimate is unbiased: its mean over worlds is within its error of zero."""
+    z = []
+    for seed in range(4):
+        data = xor(seed)
+        shuffled = data.respondents.copy()
+        names = [c.name for c in data.covariates]
+        shuffled[names] = np.random.default_rng(seed).normal(size=(len(shuffled), len(names)))
+        stage = predictability(replace(data, respondents=shuffled), seed)
+        sample = Sample(data.weight[None], 0.95)
+        joint, _ = stage.joint(sample, stage.learner_free(sample.weights).sum(axis=1))
+        z.append(joint.value / joint.std_error)
+    assert abs(np.mean(z)) < 2.5 / np.sqrt(len(z))

@@ -203,7 +203,7 @@ def test_weights_stand_for_people(table):
     np.testing.assert_allclose(heavy["std_error"], repeated["std_error"] * np.sqrt(199 / 200), rtol=1e-9)
     whole = pick(estimate.lee_bounds(trial(copies, ARMS, ["y"])), trimming="whole")
     assert whole["estimate"].isna().all()
-    assert whole["note"].str.contains("not for survey weights or clusters").all()
+    assert whole["note"].str.contains("not for survey weights, blocks or clusters").all()
 
 
 @pytest.mark.parametrize("change", [weighted, lambda t: t.assign(y=np.round(t["y"]))])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nanotarget.calibrate import regression
 from nanotarget.estimate.prognosis import prognostic_score
-from nanotarget.estimate.trial import Scheme, Trial
+from nanotarget.estimate.trial import Strata, Trial
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.preregistration import contrast_name
 
@@ -39,6 +39,7 @@ class ArmMeans:
         arm_df: degrees of freedom of each arm's variance.
         model: the joint model, if the arms were not fitted one by one.
         place: coefficient of each arm in it.
+        slope: derivative of each arm's value by that coefficient; 1 where it is the mean itself.
     """
 
     mean: dict[str, float]
@@ -53,6 +54,7 @@ class ArmMeans:
     arm_df: dict[str, float] = field(default_factory=dict)
     model: regression.Fit | None = None
     place: dict[str, int] = field(default_factory=dict)
+    slope: dict[str, float] = field(default_factory=dict)
 
     def combination(self, on: Mapping[str, float], welch: bool | None = None) -> Combination:
         """Return a linear combination of arm means with its standard error and degrees of freedom.
@@ -69,7 +71,7 @@ class ArmMeans:
         if self.model is not None:
             row = np.zeros(len(self.model.coef))
             places = [self.place[arm] for arm in on]
-            row[places] = list(on.values())
+            row[places] = [c * self.slope.get(arm, 1.0) for arm, c in on.items()]
             block = self.model.vcov[np.ix_(places, places)]
             variance = float(row[places] @ block @ row[places])
             df = float(regression.contrast(self.model, row)["df"].iloc[0])
@@ -98,8 +100,8 @@ class ArmColumns:
     Attributes:
         usable: arms that can be estimated, in order.
         members: (n,) rows of each arm.
-        y, w: (n,) outcome and weight.
-        blocks: (n, b) centred columns of the blocks.
+        y: (n,) outcome.
+        strata: the blocks within which arms are compared, and the survey weights.
         z: (n, k) centred columns of the covariates.
         clusters: (n,) unit that was randomised as a whole; None where that is the respondent.
         notes, left_out, remarks: as in `ArmMeans`.
@@ -108,8 +110,7 @@ class ArmColumns:
     usable: list[str]
     members: dict[str, np.ndarray]
     y: np.ndarray
-    w: np.ndarray
-    blocks: np.ndarray
+    strata: Strata
     z: np.ndarray
     clusters: np.ndarray | None
     notes: dict[str, str]
@@ -136,9 +137,19 @@ class ArmColumns:
         return members.reshape(len(self.usable), len(self.y))[:, self.rows].T
 
     @property
+    def w(self) -> np.ndarray:
+        """(n,) survey weights."""
+        return self.strata.weight
+
+    @property
     def controls(self) -> np.ndarray:
         """(n, b + k) columns of blocks and covariates."""
-        return np.hstack([self.blocks, self.z])
+        return np.hstack([self.strata.columns, self.z])
+
+    def interacted(self) -> np.ndarray:
+        """Return the columns of the fully interacted model: indicators of usable arms, then products."""
+        controls, dummies = self.controls[self.rows], self.dummies
+        return np.hstack([dummies, *(dummies[:, [i]] * controls for i in range(dummies.shape[1]))])
 
 
 def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = ()) -> ArmColumns:
@@ -166,7 +177,8 @@ def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = 
         elif adjust and members[name].sum() < RESPONDENTS_PER_COLUMN:
             notes[name] = f"too few respondents in '{name}' for the adjustment"
     usable = [name for name in arms if name not in notes]
-    blocks, remarks = block_columns(trial.scheme, w, [members[name] for name in usable])
+    strata = trial.scheme.strata(w, [members[name] for name in usable])
+    blocks, remarks = strata.columns, list(strata.remarks)
     z, names = covariate_columns(trial, adjust)
     smallest = min((int(members[name].sum()) for name in usable), default=0)
     if usable and z.shape[1] > max(smallest / RESPONDENTS_PER_COLUMN, 1):
@@ -182,7 +194,7 @@ def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = 
             usable.remove(name)
     keep = adjustable(z, [members[name] for name in usable], blocks)
     left_out = tuple(dict.fromkeys(name for name, kept in zip(names, keep, strict=True) if not kept))
-    return ArmColumns(usable, members, y, w, blocks, z[:, keep], clusters, notes, left_out, tuple(remarks))
+    return ArmColumns(usable, members, y, strata, z[:, keep], clusters, notes, left_out, tuple(remarks))
 
 
 def arm_means(
@@ -245,10 +257,8 @@ def _together(
     if not columns.usable:
         return ArmMeans(mean, variance, 0.0, 0, notes, columns.left_out, columns.remarks, se_type, sizes)
     rows, dummies = columns.rows, columns.dummies
-    controls = columns.controls[rows]
-    parts = [controls] if additive else [dummies[:, [i]] * controls for i in range(dummies.shape[1])]
     clusters = None if columns.clusters is None else columns.clusters[rows]
-    x = np.hstack([dummies, *parts])
+    x = np.hstack([dummies, columns.controls[rows]]) if additive else columns.interacted()
     model = regression.fit(x, columns.y[rows], se_type, clusters, columns.w[rows])
     place = {name: i for i, name in enumerate(columns.usable)}
     for name, i in place.items():
@@ -269,40 +279,6 @@ def _together(
         model=model,
         place=place,
     )
-
-
-def block_columns(
-    scheme: Scheme, weight: np.ndarray, members: Sequence[np.ndarray]
-) -> tuple[np.ndarray, list[str]]:
-    """Return the centred columns of the blocks (all but one) and what had to be done to them.
-
-    A block without two units of each arm has no variance there: such blocks are pooled, with the smallest
-    other one if they still lack units.
-
-    Args:
-        scheme: how people were randomised.
-        weight: (n,) survey weights.
-        members: (n,) rows of each arm that is estimated.
-    """
-    none = np.empty((len(weight), 0))
-    codes, size = scheme.block, scheme.block.max(initial=0) + 1
-    if size < 2 or not members:
-        return none, []
-    counts = np.zeros((size, len(members)), dtype=np.int64)
-    for j, rows in enumerate(members):
-        cells = np.unique(np.column_stack([codes[rows], scheme.cluster[rows]]), axis=0)[:, 0]
-        counts[:, j] = np.bincount(cells, minlength=size)
-    pooled: np.ndarray = np.any(counts < 2, axis=1)
-    by_size = np.argsort(counts.sum(axis=1), kind="stable")
-    remarks = []
-    if pooled.any():
-        while (counts[pooled].sum(axis=0) < 2).any() and not pooled.all():
-            pooled[next(i for i in by_size if not pooled[i])] = True
-        remarks.append(f"{pooled.sum()} blocks are pooled: fewer than two units of an arm in a block")
-        codes = np.where(pooled[codes], size, codes)
-    kept = np.unique(codes)
-    dummies = (codes[:, None] == kept[1:]).astype(np.float64)
-    return dummies - np.average(dummies, axis=0, weights=weight) if len(kept) > 1 else none, remarks
 
 
 def covariate_columns(trial: Trial, covariates: Sequence[CovariateConfig]) -> tuple[np.ndarray, list[str]]:

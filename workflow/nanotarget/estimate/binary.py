@@ -96,7 +96,10 @@ def _ratios(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def proportions(trial: Trial, outcome: str) -> pd.DataFrame:
-    """Compare shares in the tables of counts, as textbooks do; survey weights, blocks and clusters aside.
+    """Compare shares in the tables of counts, as textbooks do.
+
+    Counts know no survey weights, blocks and clusters: where there are any, the rows have no numbers and
+    their note says why.
 
     The interval and `p_value` are Wald's (unpooled variance p (1 - p) / n, normal), `p_chi2` is Pearson's
     test without continuity correction and `p_fisher` the exact test of Fisher (1935), two-sided by the
@@ -118,6 +121,9 @@ def proportions(trial: Trial, outcome: str) -> pd.DataFrame:
         for later, earlier in trial.pairs
     ]
     table = pd.DataFrame(rows, columns=["contrast", *_TWO_BY_TWO])
+    if why := observed.ignored:
+        table[[c for c in _TWO_BY_TWO if c not in ("n", "note")]] = np.nan
+        table["note"] = why
     table["df"] = np.where(table["error"].isna(), np.nan, np.inf)
     return tidied(table, trial.alpha).assign(outcome=outcome, estimator="proportions", se_type="Wald")
 

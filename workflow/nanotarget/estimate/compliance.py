@@ -38,12 +38,12 @@ class _Moments:
     Attributes:
         mean: (2,).
         covariance: (2, 2) of the means, HC2.
-        units: units observed.
+        df: units observed, less one a block.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
-    units: int
+    df: int
 
 
 def cace(trial: Trial) -> pd.DataFrame:
@@ -69,7 +69,8 @@ def cace(trial: Trial) -> pd.DataFrame:
     The estimate is two-stage least squares of the outcome on delivery, its standard error that of
     a difference in means of y - b x (x delivery) with HC2, divided by the first stage. The interval of
     Anderson & Rubin (1949) contains all b at which that difference is not significant; it covers whatever the
-    strength of the instrument, and is infinite where the data do not bound b.
+    strength of the instrument, and is infinite where the data do not bound b. With blocks the difference in
+    means is that within blocks, averaged by the size of the blocks, as it is of `dim`.
 
     Args:
         trial: with `delivered`: whether the arm's own petition was delivered; for its unfielded arms, whether
@@ -77,7 +78,8 @@ def cace(trial: Trial) -> pd.DataFrame:
 
     Returns:
         The columns of `Table.CACE`, with t tests of n - 2 degrees of freedom (units instead of n where
-        clusters were randomised). What is not identified or cannot be estimated is NaN, and `note` says why.
+        clusters were randomised; two less a block). What is not identified or cannot be estimated is NaN, and
+        `note` says why.
     """
     rows = [_cace(trial, outcome.name, pair) for outcome in trial.outcomes for pair in trial.pairs]
     if not rows:
@@ -103,19 +105,19 @@ def _cace(trial: Trial, outcome: str, pair: tuple[str, str]) -> dict[str, object
     ] or [f"'{name}' is a single cluster" for name in pair if units[name] < 2]
     if notes:
         return row | {"note": "; ".join(notes)}
+    strata = observed.strata
     later, earlier = (
-        _moments(people[name], outcome, factor)
+        _moments(people[name], outcome, factor, _Blocks(strata.code[observed.members(name)], strata.size))
         for name, factor in zip(pair, _factors(pair, unfielded), strict=True)
     )
-    change = _Moments(
-        later.mean - earlier.mean, later.covariance + earlier.covariance, later.units + earlier.units
-    )
+    change = _Moments(later.mean - earlier.mean, later.covariance + earlier.covariance, later.df + earlier.df)
     row["itt"] = change.mean[0]
     if notes := _unknown(people, unfielded):
         return row | {"note": "; ".join(notes)}
     shares = later.mean[1] + earlier.mean[1]
     unequal = estimand == REACHED and _differ(shares, change.covariance[1, 1], trial.alpha)
-    return row | _instrumented(change, estimand, unequal, trial.alpha)
+    row |= _instrumented(change, estimand, unequal, trial.alpha)
+    return row | {"note": "; ".join([str(row["note"]), *strata.remarks])}
 
 
 def _instrumented(change: _Moments, estimand: str, unequal: bool, alpha: float) -> dict[str, object]:
@@ -139,7 +141,7 @@ def _instrumented(change: _Moments, estimand: str, unequal: bool, alpha: float) 
         return row | {"note": "not identified: assignment to a petition did not raise the share reached"}
     if not variance > EXACT * change.covariance[0, 0] > 0:
         return row | {"note": "the outcome does not vary in either arm, or only with delivery"}
-    error, df = np.sqrt(variance) / change.mean[1], change.units - 2.0
+    error, df = np.sqrt(variance) / change.mean[1], float(change.df)
     low, high, unbounded = _anderson_rubin(change, df, alpha)
     weak = ["weak first stage: rely on the Anderson-Rubin interval"] if strength < STRONG else []
     row |= {"estimate": slope, "std_error": error, "df": df, "ar_low": low, "ar_high": high}
@@ -153,14 +155,27 @@ def _factors(pair: tuple[str, str], unfielded: Sequence[str]) -> tuple[float, fl
     return (-1.0, -1.0) if pair[0] in unfielded else (1.0, 1.0)
 
 
-def _moments(arm: Trial, outcome: str, factor: float) -> _Moments:
+@dataclass(frozen=True)
+class _Blocks:
+    """(n,) block of each person in an arm, and the (blocks,) share of all who are in it."""
+
+    code: np.ndarray
+    size: np.ndarray
+
+
+def _moments(arm: Trial, outcome: str, factor: float, blocks: _Blocks) -> _Moments:
     """Return weighted means of outcome and exposure in an arm; delivery that is not logged counts as none."""
     delivered = arm.table["delivered"].fillna(False).to_numpy(np.float64)
-    values = np.column_stack([arm.y(outcome), factor * delivered])
-    share, unit = arm.weight / arm.weight.sum(), arm.scheme.cluster
-    mean = share @ values
-    influence = deviations_from(mean, values) * (share / np.sqrt(1 - share))[:, None]
-    return _Moments(mean, covariance(influence, unit), len(np.unique(unit)))
+    values, code = np.column_stack([arm.y(outcome), factor * delivered]), blocks.code
+    within = arm.weight / np.bincount(code, arm.weight)[code]
+    by_block = np.column_stack([np.bincount(code, within * v, len(blocks.size)) for v in values.T])
+    pull = (blocks.size[code] * within / np.sqrt(1 - within))[:, None]
+    unit = arm.scheme.cluster
+    return _Moments(
+        blocks.size @ by_block,
+        covariance(deviations_from(by_block[code], values) * pull, unit, code),
+        len(np.unique(unit)) - len(blocks.size),
+    )
 
 
 def _unknown(people: Mapping[str, Trial], unfielded: Sequence[str]) -> list[str]:
@@ -182,7 +197,7 @@ def _unknown(people: Mapping[str, Trial], unfielded: Sequence[str]) -> list[str]
 def _differ(difference: float, variance: float, alpha: float) -> bool:
     """Say whether a difference is significant (normal)."""
     if variance == 0:
-        return difference != 0
+        return bool(abs(difference) > EXACT)
     return bool(2 * special.ndtr(-abs(difference) / np.sqrt(variance)) < alpha)
 
 

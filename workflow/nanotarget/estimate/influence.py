@@ -20,19 +20,23 @@ def deviations_from(mean: float | np.ndarray, y: np.ndarray) -> np.ndarray:
     return deviation
 
 
-def covariance(influence: np.ndarray, unit: np.ndarray) -> np.ndarray:
+def covariance(influence: np.ndarray, unit: np.ndarray, block: np.ndarray | None = None) -> np.ndarray:
     """Sum influence values within units and square the sums.
 
-    Units of several people are taken to be a sample of units, hence G / (G - 1) (Liang & Zeger 1986);
-    where everybody is a unit nothing is corrected, because the influence values can be.
+    Units of several people are taken to be a sample of units, hence G / (G - 1) (Liang & Zeger 1986), in
+    every block; where everybody is a unit nothing is corrected, because the influence values can be.
 
     Args:
-        influence: (n, k) values that sum to zero, of k estimates.
+        influence: (n, k) values that sum to zero in every block, of k estimates.
         unit: (n,) unit of each respondent.
+        block: (n,) block of each respondent, from 0; None if there are none.
 
     Returns:
-        (k, k); NaN if all people are in one unit.
+        (k, k); NaN if all people of a block are in one unit.
     """
+    if block is not None and block.any():
+        parts = [covariance(influence[block == b], unit[block == b]) for b in np.unique(block)]
+        return np.sum(parts, axis=0)
     codes, names = pd.factorize(unit)
     if len(names) == len(unit):
         return influence.T @ influence

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
 from nanotarget.calibrate import regression
+from nanotarget.estimate.arms import arm_means, contrasts
 from nanotarget.estimate.influence import covariance
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
@@ -27,11 +28,13 @@ class _Arm:
         y: (n,) NaN where it is missing.
         weight: (n,) sums to 1.
         unit: (n,) who was randomised together.
+        block: (n,) block, from 0.
     """
 
     y: np.ndarray
     weight: np.ndarray
     unit: np.ndarray
+    block: np.ndarray
 
     @property
     def answered(self) -> np.ndarray:
@@ -47,9 +50,22 @@ class _Arm:
 
     @property
     def plain(self) -> bool:
-        """Whether everybody counts the same and was randomised alone."""
+        """Whether everybody counts the same and was randomised alone, without blocks."""
         even = np.ptp(self.weight) <= EQUAL * self.weight.max(initial=0)
-        return bool(even) and len(np.unique(self.unit)) == len(self.unit)
+        return bool(even) and len(np.unique(self.unit)) == len(self.unit) and not self.block.any()
+
+    def variance(self, values: np.ndarray) -> float:
+        """Return the variance of the weighted mean of (n,) values whose weighted mean is zero.
+
+        Within blocks, where people are compared with their block's mean and n_b / (n_b - 1) accounts for it.
+        """
+        if self.block.any():
+            mass = np.bincount(self.block, self.weight)
+            values = values - (np.bincount(self.block, self.weight * values) / mass)[self.block]
+            if len(np.unique(self.unit)) == len(self.unit):
+                count = np.bincount(self.block)
+                values = values * np.sqrt(count / np.maximum(count - 1, 1))[self.block]
+        return float(covariance((self.weight * values)[:, None], self.unit, self.block)[0, 0])
 
 
 # The lower and the upper bound, and their variances.
@@ -77,25 +93,32 @@ def lee_bounds(trial: Trial) -> pd.DataFrame:
 
     Standard errors are those of proposition 3 of Lee (2009): errors of the trimmed mean, the threshold, the
     trimmed share and the other arm's mean. For `fraction` they come from influence values, which give
-    the same number without weights and hold for survey weights and clusters, too. `conf_low` and
+    the same number without weights and hold for survey weights and clusters, too. With blocks every arm is
+    weighted to the blocks of all who were randomised, and errors are within blocks. `conf_low` and
     `conf_high` belong to the bound itself (normal); `effect_low` and `effect_high` cover the effect
     with probability 1 - alpha (Imbens & Manski 2004, equations 6 and 7).
 
     Returns:
         The columns of `Table.LEE`, one row per bound (`lower`, `upper`); the estimator is called `lee`; n
-        answers of both arms, `naive` the difference in means. What cannot be estimated is NaN, and `note`
-        says why.
+        answers of both arms, `naive` is `dim`, the difference in means of those observed. What cannot be
+        estimated is NaN, and `note` says why.
     """
-    unit, weight = trial.scheme.cluster, trial.weight
+    trial = trial.among(trial.table["arm"].notna())
+    unit, strata = trial.scheme.cluster, trial.strata
     members = {name: trial.members(name) for name in trial.arms}
     rows: list[dict[str, object]] = []
     for outcome in trial.outcome_names:
         y = trial.y(outcome)
         parts = {
-            name: _Arm(y[own], weight[own] / weight[own].sum(), unit[own]) for name, own in members.items()
+            name: _Arm(y[own], strata.standardised(own), unit[own], strata.code[own])
+            for name, own in members.items()
         }
+        dim = contrasts(trial, arm_means(trial, outcome)).set_index("contrast")["estimate"]
         for pair in trial.pairs:
-            rows += [{"outcome": outcome, **row} for row in _contrast(pair, parts, trial.alpha)]
+            common = {"outcome": outcome, "naive": dim[contrast_name(*pair)]}
+            for row in _contrast(pair, parts, trial.alpha):
+                note = "; ".join(filter(None, [str(row["note"]), *strata.remarks]))
+                rows.append(row | common | {"note": note})
     if not rows:
         return trial.published([], Table.LEE)
     table = pd.DataFrame(rows)
@@ -114,14 +137,14 @@ def _contrast(pair: tuple[str, str], parts: Mapping[str, _Arm], alpha: float) ->
         "n": int(later.answered.sum() + earlier.answered.sum()),
         "rate_later": later.rate,
         "rate_earlier": earlier.rate,
-        **dict.fromkeys(("naive", "rate_p", "trim_share"), np.nan),
+        **dict.fromkeys(("rate_p", "trim_share"), np.nan),
         "trimmed_arm": "",
     }
     notes = [f"fewer than two observed respondents in '{name}'" for name in few]
     if not few:
         more, fewer = pair if later.rate >= earlier.rate else pair[::-1]
         rate_p, share = _rate_p(later, earlier), _trim_share(parts[more], parts[fewer])
-        common |= {"naive": later.mean - earlier.mean, "rate_p": rate_p, "trim_share": share}
+        common |= {"rate_p": rate_p, "trim_share": share}
         notes = ["response rates are equal: both bounds are the difference in means"]
         if share:
             common["trimmed_arm"] = more
@@ -154,7 +177,7 @@ def _impossible(bounds: np.ndarray, variances: np.ndarray, later: _Arm, earlier:
     """Say why there are no bounds, or no standard errors."""
     if np.isnan(bounds).any():
         plain = later.plain and earlier.plain
-        yield "trimming leaves nobody" if plain else "not for survey weights or clusters"
+        yield "trimming leaves nobody" if plain else "not for survey weights, blocks or clusters"
     elif np.isnan(variances).any():
         yield "no standard error: an arm is a single cluster"
     elif (variances <= (EQUAL * max(np.nanmax(np.abs(arm.y)) for arm in (later, earlier))) ** 2).any():
@@ -163,10 +186,7 @@ def _impossible(bounds: np.ndarray, variances: np.ndarray, later: _Arm, earlier:
 
 def _rate_p(later: _Arm, earlier: _Arm) -> float:
     """Return the p value of equal response rates (normal); 1 where everybody answered in both arms."""
-    variance = sum(
-        covariance((arm.weight * (arm.answered - arm.rate))[:, None], arm.unit)[0, 0]
-        for arm in (later, earlier)
-    )
+    variance = sum(arm.variance(arm.answered - arm.rate) for arm in (later, earlier))
     difference = abs(later.rate - earlier.rate)
     if difference < EQUAL:
         return 1.0
@@ -193,7 +213,7 @@ def _oriented(method: Method, later: _Arm, earlier: _Arm) -> Bounds:
 def _fraction(more: _Arm, fewer: _Arm) -> Bounds:
     """Return bounds of `more` minus `fewer` and their variances, trimming exactly the share."""
     upper, variance = _upper(more, fewer)
-    turned = [_Arm(-arm.y, arm.weight, arm.unit) for arm in (more, fewer)]
+    turned = [replace(arm, y=-arm.y) for arm in (more, fewer)]
     lower, variance_of_lower = _upper(*turned)
     return np.array([-lower, upper]), np.array([variance_of_lower, variance])
 
@@ -213,13 +233,10 @@ def _upper(more: _Arm, fewer: _Arm) -> tuple[float, float]:
     mean = float(left @ y[order] / left.sum())
     shift = threshold - mean
     tail = np.where(more.answered, threshold + np.maximum(more.y - threshold, 0) / (1 - share) - mean, 0)
-    of_more = more.weight * (tail - shift * (more.answered - more.rate)) / more.rate
+    of_more = (tail - shift * (more.answered - more.rate)) / more.rate
     deviation = np.where(fewer.answered, fewer.y - fewer.mean, 0)
-    of_fewer = fewer.weight * (shift * (fewer.answered - fewer.rate) - deviation) / fewer.rate
-    variance = sum(
-        covariance(values[:, None], arm.unit)[0, 0] for values, arm in ((of_more, more), (of_fewer, fewer))
-    )
-    return mean - fewer.mean, float(variance)
+    of_fewer = (shift * (fewer.answered - fewer.rate) - deviation) / fewer.rate
+    return mean - fewer.mean, more.variance(of_more) + fewer.variance(of_fewer)
 
 
 def _whole(more: _Arm, fewer: _Arm) -> Bounds:

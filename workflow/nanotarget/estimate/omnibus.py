@@ -20,8 +20,8 @@ def omnibus(trial: Trial) -> pd.DataFrame:
 
     `wald_F_HC2` (CR2 with clusters, clusters - 1 degrees of freedom) and `welch_oneway` (Welch 1951) test
     means and know weights and blocks, the second not clusters. `kruskal_wallis` (Kruskal & Wallis 1952,
-    corrected for ties) tests that distributions are the same and knows none of them. Arms that cannot be
-    estimated are left out.
+    corrected for ties) tests that distributions are the same and knows none of them. Where a test does not
+    know what there is, it is left out with a note, and so are arms that cannot be estimated.
     """
     rows = []
     for outcome in trial.outcome_names:
@@ -33,8 +33,16 @@ def omnibus(trial: Trial) -> pd.DataFrame:
             "welch_oneway": _welch(means, usable),
             "kruskal_wallis": _kruskal_wallis(trial.observed(outcome).table, usable, outcome),
         }
+        ignored = trial.observed(outcome).ignored
+        refused = {"kruskal_wallis": ignored} if ignored else {}
+        if means.model is not None:
+            refused["welch_oneway"] = "not for clusters: they would be ignored"
         for name, test in tests.items():
-            why = ["the arms cannot be compared by this test"] if np.isnan(test.statistic) else []
+            why = [refused[name]] if name in refused else []
+            if why:
+                test = Wald(np.nan, test.df1, np.nan, np.nan)
+            elif np.isnan(test.statistic):
+                why = ["the arms cannot be compared by this test"]
             numbers = (test.statistic, test.df1, test.df2, test.p_value)
             rows.append((outcome, name, *numbers, means.n, "; ".join([*said, *why])))
     columns = [c for c in Table.OMNIBUS.columns if c not in ("label", "deviation")]

@@ -26,6 +26,8 @@ from nanotarget.study.seeds import child_rng
 
 DISTRIBUTION_COLUMNS = ("outcome", "contrast", "low", "high", "draws", "density")
 
+DIFFERENCE = "difference in means"
+BLOCK_EFFECTS = "regression on block fixed effects"
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
 UNITS_PER_KIND = 6
@@ -126,8 +128,9 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
 
     The null hypothesis is sharp: nobody responds differently to the two arms. The estimate is the
     coefficient of the arm in a regression on it and on blocks, weighted by survey weights: without
-    blocks the difference in (weighted) means. Its standard error is HC2 (CR2 for clusters) with every
-    leverage at its mean over the units of an arm in a block, so that a draw needs sums only: exactly
+    blocks the difference in (weighted) means; with them it weighs blocks by n p (1 - p), the effects of
+    `arm_means` by n, and `estimand` names which it is. Its standard error is HC2 (CR2 for clusters) with
+    every leverage at its mean over the units of an arm in a block, so that a draw needs sums only: exactly
     HC2 = Neyman's without weights, exactly CR2 for clusters of one size. Studentised by it the test
     has asymptotically the right size for equal average responses, too, whatever the variances and
     sizes of the arms (Chung & Romano 2013, theorem 2.1; Wu & Ding 2021, JASA 116).
@@ -155,7 +158,10 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
     ]
     numbers = [*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"]
     tests = pd.DataFrame(rows, columns=["outcome", "contrast", "estimator", *numbers, "n", "note"])
-    tests = tests.astype(dict.fromkeys(numbers, np.float64)).assign(scheme=trial.scheme.name, draws=draws)
+    scheme = trial.scheme.name
+    estimand = BLOCK_EFFECTS if "blocked" in scheme else DIFFERENCE
+    tests = tests.astype(dict.fromkeys(numbers, np.float64))
+    tests = tests.assign(scheme=scheme, estimand=estimand, draws=draws)
     parts = [part for _, part in tests.groupby("outcome", sort=False)]
     return trial.published(parts, Table.RANDOMIZATION_INFERENCE)
 

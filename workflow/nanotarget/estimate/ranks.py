@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.estimate.arms import ArmColumns, arm_columns, obstacles, tidied
+from nanotarget.estimate.arms import ArmColumns, arm_columns, departures, obstacles, tidied
 from nanotarget.estimate.trial import Trial
 from nanotarget.study.preregistration import contrast_name
 
@@ -21,7 +21,8 @@ def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
     `statistic` and `p_value` test one half as Brunner & Munzel do, t with Satterthwaite degrees of freedom;
     the interval is made on the logit scale, so that it stays within 0 and 1 (Brunner, Bathke & Konietschke
     2018, section 3.7). Survey weights count in the placements and in their means; clusters have CR2 standard
-    errors of the mean placements. Blocks are left aside.
+    errors of the mean placements. With blocks people are placed among those of their own block, and the
+    probabilities of the blocks are averaged by the size of the blocks.
     (`rank_compare_2indep` of statsmodels knows neither weights nor clusters.)
 
     Args:
@@ -31,7 +32,7 @@ def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
     Returns:
         Rows of `Table.SCALES`, not yet adjusted and labelled; n are the respondents of the two arms.
     """
-    columns = arm_columns(trial.with_columns(block=""), outcome)
+    columns = arm_columns(trial, outcome)
     rows = [
         {"contrast": contrast_name(later, earlier), **_superiority(columns, later, earlier)}
         for later, earlier in trial.pairs
@@ -57,27 +58,41 @@ def _superiority(columns: ArmColumns, later: str, earlier: str) -> dict[str, flo
     if notes := obstacles(columns, later, earlier):
         return {**nothing, "note": "; ".join(notes)}
     (y, w), (y_ref, w_ref) = [(columns.y[rows], columns.w[rows]) for rows in sides]
-    above, below = placements(y, y_ref, w_ref), 1 - placements(y_ref, y, w)
-    value = float(np.average(above, weights=w))
-    if np.ptp(above) == 0 and np.ptp(below) == 0:
+    block, block_ref = (columns.strata.code[rows] for rows in sides)
+    size = columns.strata.size
+    above, below = np.empty(len(y)), np.empty(len(y_ref))
+    for b in range(len(size)):
+        own, ref = block == b, block_ref == b
+        above[own] = placements(y[own], y_ref[ref], w_ref[ref])
+        below[ref] = 1 - placements(y_ref[ref], y[own], w[own])
+    value = float(size @ (np.bincount(block, w * above) / np.bincount(block, w)))
+    if not (_varies(above, block) or _varies(below, block_ref)):
         overlap = 0 < value < 1
         why = "the outcome does not vary in either arm" if overlap else "one arm is entirely above the other"
         return {**nothing, "value": np.nan if overlap else value, "note": why}
+    note = "; ".join(departures(columns))
     if columns.clusters is None:
         parts = [
-            regression.fit(np.ones((len(v), 1)), v, "HC2", weights=weights)
-            for v, weights in ((above, w), (below, w_ref))
+            regression.fit(np.ones((inside.sum(), 1)), v[inside], "HC2", weights=weights[inside])
+            for v, weights, codes in ((above, w, block), (below, w_ref, block_ref))
+            for inside in (codes == b for b in range(len(size)))
         ]
-        variances = np.array([part.vcov[0, 0] for part in parts])
+        variances = np.array([part.vcov[0, 0] for part in parts]) * np.tile(size**2, 2)
         df = regression.welch_df(variances, np.array([part.df for part in parts]))
-        return {**nothing, "value": value, "error": float(np.sqrt(variances.sum())), "df": df, "note": ""}
+        return {**nothing, "value": value, "error": float(np.sqrt(variances.sum())), "df": df, "note": note}
     # The sum of the two mean placements is twice the estimate and has its variance: a cluster with people in
     # both arms counts once.
-    x = np.repeat(np.eye(2), [len(above), len(below)], axis=0)
+    cell = np.concatenate([block, len(size) + block_ref])
+    x = (cell[:, None] == np.arange(2 * len(size))).astype(np.float64)
     clusters = np.concatenate([columns.clusters[rows] for rows in sides])
     model = regression.fit(x, np.concatenate([above, below]), "CR2", clusters, np.concatenate([w, w_ref]))
-    both = regression.contrast(model, np.ones(2)).iloc[0]
-    return {**nothing, "value": value, "error": both["std_error"], "df": both["df"], "note": ""}
+    both = regression.contrast(model, np.tile(size, 2)).iloc[0]
+    return {**nothing, "value": value, "error": both["std_error"], "df": both["df"], "note": note}
+
+
+def _varies(values: np.ndarray, block: np.ndarray) -> bool:
+    """Say whether (n,) values differ within any block."""
+    return any(np.ptp(values[block == b]) > 0 for b in np.unique(block))
 
 
 def placements(y: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -57,7 +57,8 @@ def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
     arm (Hedges 1981, eq. 6e). The standard error
     counts that the standard deviation is estimated, too, whatever the distribution: by the delta method it is
     that of a difference in means of y / sd + d (y - m)^2 / (2 sd^2), the square in the first arm only. With
-    normal outcomes this is var(difference) / sd^2 + d^2 / (2 n) (Hedges & Olkin 1985).
+    normal outcomes this is var(difference) / sd^2 + d^2 / (2 n) (Hedges & Olkin 1985). With blocks the first
+    arm is weighted to the blocks of all, so that the unit does not depend on its shares in them.
 
     Args:
         trial: gives arms and alpha; the first arm is the reference.
@@ -68,7 +69,7 @@ def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
     """
     trial = trial.observed(outcome)
     means, first = arm_means(trial, outcome), trial.members(trial.arms[0])
-    sd = _standard_deviation(trial.y(outcome)[first], trial.weight[first])
+    sd = _standard_deviation(trial.y(outcome)[first], trial.strata.standardised(first))
     rows = []
     for later, earlier in trial.pairs:
         notes = obstacles(means, later, earlier)
@@ -111,12 +112,12 @@ def _standard_deviation(y: np.ndarray, w: np.ndarray) -> float:
 
 def _error(trial: Trial, outcome: str, pair: tuple[str, str], sd: float, d: float) -> tuple[float, float]:
     """Return standard error and degrees of freedom of d, from the means of its linearisation."""
-    y, w, first = trial.y(outcome), trial.weight, trial.members(trial.arms[0])
+    y, first = trial.y(outcome), trial.members(trial.arms[0])
     later, earlier = pair
     on = {later: 1.0, earlier: -1.0}
     # The first arm's part of the linearisation has the sign with which its mean enters.
     sign = on.setdefault(trial.arms[0], -1.0)
-    square = (y - np.average(y[first], weights=w[first])) ** 2
+    square = (y - np.average(y[first], weights=trial.strata.standardised(first))) ** 2
     part = -sign * d / (2 * sd**2) * square
     enters = ~first | (trial.arms[0] in pair)
     linear = np.where(enters, y / sd, 0.0) + np.where(first, part, 0.0)

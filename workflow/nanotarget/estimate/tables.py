@@ -54,7 +54,16 @@ class Table(StrEnum):
     RANDOMIZATION_INFERENCE = (
         "estimate/randomization_inference.csv",
         (
-            *("outcome", "contrast", "scheme", *ESTIMATE_COLUMNS, "p_greater", "p_less", "p_adjusted"),
+            *(
+                "outcome",
+                "contrast",
+                "scheme",
+                "estimand",
+                *ESTIMATE_COLUMNS,
+                "p_greater",
+                "p_less",
+                "p_adjusted",
+            ),
             *("draws", *LABEL),
         ),
     )
@@ -135,7 +144,7 @@ class Table(StrEnum):
         "estimate/attrition.csv",
         (
             *("outcome", "arm", "n_assigned", "n_observed", "n_missing", "attrition"),
-            *("chi2", "chi2_df", "chi2_p", "wald_f", "df1", "df2", "wald_p", "deviation"),
+            *("chi2", "chi2_df", "chi2_p", "wald_f", "df1", "df2", "wald_p", "deviation", "note"),
         ),
     )
     DIFFERENTIAL_ATTRITION = (

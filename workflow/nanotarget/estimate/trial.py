@@ -62,6 +62,39 @@ class Scheme:
         blocked = len(np.unique(self.block)) > 1
         return " and ".join(["blocked"] * blocked + ["clustered"] * (self.clusters is not None)) or "complete"
 
+    @property
+    def unfit(self) -> str:
+        """Why a test that takes every respondent for a draw of its own cannot be used; empty if it can."""
+        return "" if self.name == "complete" else f"not for a {self.name} assignment, which it ignores"
+
+    def strata(self, weight: np.ndarray, members: Sequence[np.ndarray]) -> Strata:
+        """Return the blocks within which arms can be compared.
+
+        A block without two units of each arm has no variance there: such blocks are pooled, with the
+        smallest other one if they still lack units.
+
+        Args:
+            weight: (n,) survey weights.
+            members: (n,) rows of each arm that is compared; arms of fewer than two units are not.
+        """
+        members = [rows for rows in members if len(np.unique(self.cluster[rows])) > 1]
+        codes, size = self.block, int(self.block.max(initial=0)) + 1
+        if size < 2 or not members:
+            return Strata(np.zeros(len(codes), dtype=np.int64), weight, ())
+        counts = np.zeros((size, len(members)), dtype=np.int64)
+        for j, rows in enumerate(members):
+            cells = np.unique(np.column_stack([codes[rows], self.cluster[rows]]), axis=0)[:, 0]
+            counts[:, j] = np.bincount(cells, minlength=size)
+        pooled: np.ndarray = np.any(counts < 2, axis=1)
+        by_size = np.argsort(counts.sum(axis=1), kind="stable")
+        remarks: tuple[str, ...] = ()
+        if pooled.any():
+            while (counts[pooled].sum(axis=0) < 2).any() and not pooled.all():
+                pooled[next(i for i in by_size if not pooled[i])] = True
+            remarks = (f"{pooled.sum()} blocks are pooled: fewer than two units of an arm in a block",)
+            codes = np.where(pooled[codes], size, codes)
+        return Strata(np.unique(codes, return_inverse=True)[1], weight, remarks)
+
     def problem(self, arm: np.ndarray) -> str:
         """Say in what the arms contradict the scheme; empty if they do not."""
         for what, codes in (("arm", pd.factorize(arm)[0]), ("block", self.block)):
@@ -70,6 +103,49 @@ class Scheme:
             if split:
                 return f"{split} clusters are in more than one {what}, so they were not randomised as wholes"
         return ""
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """Blocks within which arms are compared; their results are averaged by the size of the blocks.
+
+    Attributes:
+        code: (n,) block of each respondent, from 0 without gaps.
+        weight: (n,) survey weights.
+        remarks: what was done to the blocks.
+    """
+
+    code: np.ndarray
+    weight: np.ndarray
+    remarks: tuple[str, ...]
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """(blocks,) share of the weight of all respondents in each block."""
+        return np.bincount(self.code, self.weight) / self.weight.sum()
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one block."""
+        return len(self.size) > 1
+
+    @property
+    def columns(self) -> np.ndarray:
+        """(n, blocks - 1) centred indicators of all blocks but the first."""
+        dummies = (self.code[:, None] == np.arange(1, len(self.size))).astype(np.float64)
+        return dummies - np.average(dummies, axis=0, weights=self.weight) if self.several else dummies
+
+    def standardised(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights, summing to 1, by which some respondents represent the blocks of all.
+
+        Within a block they are in proportion to the survey weights and sum to the block's share, so that the
+        weighted mean of an arm is its mean in every block, averaged by the size of the blocks.
+
+        Args:
+            rows: (n,) booleans; blocks without any of them are represented by nobody.
+        """
+        code, weight = self.code[rows], self.weight[rows]
+        return weight * self.size[code] / np.bincount(code, weight, minlength=len(self.size))[code]
 
 
 class TrialConfig(Section):
@@ -174,6 +250,19 @@ class Trial:
     def scheme(self) -> Scheme:
         """How these respondents were randomised."""
         return Scheme.of(self.table)
+
+    @cached_property
+    def strata(self) -> Strata:
+        """The blocks within which these respondents' arms are compared."""
+        return self.scheme.strata(self.weight, [self.members(arm) for arm in self.arms])
+
+    @property
+    def ignored(self) -> str:
+        """Why a test of counts or ranks alone, without weights, cannot be used; empty if it can."""
+        weighted = len(self.weight) and np.ptp(self.weight) > 0
+        return "; ".join(
+            [self.scheme.unfit] * bool(self.scheme.unfit) + ["not for survey weights"] * bool(weighted)
+        )
 
     @cached_property
     def weight(self) -> np.ndarray:

@@ -33,7 +33,8 @@ def lower_tail(trial: Trial, seed: int) -> pd.DataFrame:
         The columns of `Table.LOWER_TAIL`: for every outcome and contrast the difference in the share that
         refused (HC2, CR2 where clusters were randomised) and, of outcomes with more than two values, in the
         `LEVELS` quantiles (`mid_quantiles`; errors by a bootstrap of respondents, or clusters, in either
-        arm); `value_ref` and `value_other` are of the earlier and the later arm. Every row is exploratory.
+        arm; with blocks within them, arms weighted to the blocks of all); `value_ref` and `value_other` are
+        of the earlier and the later arm. Every row is exploratory.
     """
     parts = []
     for outcome in trial.outcomes:
@@ -53,7 +54,7 @@ def lower_tail(trial: Trial, seed: int) -> pd.DataFrame:
 
 def _share(pair: Pair) -> pd.DataFrame:
     shares = [
-        float(np.average(pair.y[rows], weights=pair.weight[rows])) if rows.any() else np.nan
+        float(np.average(pair.y[rows], weights=pair.strata.standardised(rows))) if rows.any() else np.nan
         for rows in (~pair.treated, pair.treated)
     ]
     return pair.effect().assign(value_ref=shares[0], value_other=shares[1])
@@ -64,17 +65,19 @@ def _quantiles(pair: Pair, seed: int) -> pd.DataFrame:
     n = len(pair.table)
     if pair.note:
         return pd.concat([unknown(n, pair.note).assign(quantity=name) for name in names], ignore_index=True)
-    value, variance, degrees = [], [], -2
+    value, variance, degrees = [], [], -2 * len(pair.strata.size)
     for arm in (False, True):
-        own = pair.restricted(pair.treated == arm)
-        value.append(mid_quantiles(own.y, own.weight[None], LEVELS)[0])
-        units = np.unique(own.units, return_inverse=True)[1]
-        count = units.max() + 1
+        rows = pair.treated == arm
+        y, weight, block = pair.y[rows], pair.strata.standardised(rows), pair.strata.code[rows]
+        value.append(mid_quantiles(y, weight[None], LEVELS)[0])
+        _, first, units = np.unique(pair.units[rows], return_index=True, return_inverse=True)
+        count, times = len(first), np.empty((DRAWS, len(first)))
         # Every arm has the same stream, so that its error does not depend on its name or place.
-        times = child_rng(seed, "explore/lower tail").multinomial(
-            count, np.full(count, 1 / count), size=DRAWS
-        )
-        drawn = mid_quantiles(own.y, own.weight * times[:, units], LEVELS)
+        rng = child_rng(seed, "explore/lower tail")
+        for b in np.unique(block):
+            own = block[first] == b
+            times[:, own] = rng.multinomial(own.sum(), np.full(own.sum(), 1 / own.sum()), size=DRAWS)
+        drawn = mid_quantiles(y, weight * times[:, units], LEVELS)
         # The variance of equal numbers is not always exactly zero.
         variance.append(np.where(np.ptp(drawn, axis=0) > 0, drawn.var(axis=0, ddof=1), 0.0))
         degrees += count

@@ -9,7 +9,8 @@ import pandas as pd
 
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.estimate.trial import Trial
+from nanotarget.estimate.arms import arm_means, contrasts
+from nanotarget.estimate.trial import Strata, Trial
 from nanotarget.study.preregistration import contrast_name
 
 # Columns of `contracts.assignments` that are no attribute.
@@ -64,6 +65,17 @@ class Pair:
         return self.trial.weight
 
     @property
+    def strata(self) -> Strata:
+        """The blocks within which the arms are compared."""
+        return self.trial.strata
+
+    @property
+    def block_columns(self) -> np.ndarray:
+        """(n, 2 (blocks - 1)) columns that take the blocks out of a regression on the arm, in either arm."""
+        columns = self.strata.columns
+        return np.hstack([columns, self.treated[:, None] * columns])
+
+    @property
     def units(self) -> np.ndarray:
         """(n,) codes of who was randomised as a whole."""
         return self.trial.scheme.cluster
@@ -96,8 +108,11 @@ class Pair:
         return regression.fit(x, y, "HC2" if clusters is None else "CR2", clusters, self.weight)
 
     def effect(self) -> pd.DataFrame:
-        """Return the difference in means as one row of ESTIMATE_COLUMNS and a note."""
+        """Return the difference in means (within blocks) as one row of ESTIMATE_COLUMNS and a note."""
         note, rows = self.note, None
+        if not note and "block" in self.trial.scheme.name:
+            rows = contrasts(self.trial, arm_means(self.trial, self.outcome), welch=False)
+            return rows[[*ESTIMATE_COLUMNS, "note"]].assign(n=len(self.table))
         if not note:
             model = self.regress(np.column_stack([np.ones(len(self.y)), self.treated]), self.y)
             rows = regression.contrast(model, np.array([0.0, 1.0]), self.trial.alpha)

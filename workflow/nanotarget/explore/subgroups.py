@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import linalg, special
 
 from nanotarget.calibrate import regression
 from nanotarget.calibrate.multiplicity import adjusted
 from nanotarget.calibrate.regression import Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import suppressed_groups
-from nanotarget.estimate.arms import ArmMeans, arm_means, contrasts
+from nanotarget.estimate.arms import ArmMeans, arm_columns, arm_means, contrasts
 from nanotarget.estimate.tables import SHARES, SHRUNKEN, TAU, Table
 from nanotarget.estimate.trial import Trial
 from nanotarget.explore.shrinkage import shrink
@@ -23,7 +23,7 @@ from nanotarget.study.config import SubgroupConfig
 ODDS = ("odds_ratio", "odds_low", "odds_high")
 
 
-def interaction(means: Sequence[ArmMeans], arms: Sequence[str]) -> Wald:
+def interaction(means: Sequence[ArmMeans], arms: Sequence[str], joint: Joint | None = None) -> Wald:
     """Test whether the differences between arms are the same in all groups.
 
     F test of the arm x group interactions with HC2 variances; groups in which an arm cannot be
@@ -32,16 +32,71 @@ def interaction(means: Sequence[ArmMeans], arms: Sequence[str]) -> Wald:
     Args:
         means: of each group.
         arms: names, in order.
+        joint: what the means of groups have in common where clusters were randomised: its clusters may
+            have people in several groups.
     """
-    tested = [m for m in means if not any(np.isnan(m.variance[arm]) for arm in arms)]
+    tested = [i for i, m in enumerate(means) if not any(np.isnan(m.variance[arm]) for arm in arms)]
     if len(tested) < 2:
         return Wald(np.nan, 0, np.nan, np.nan)
-    mean = np.array([m.mean[arm] for m in tested for arm in arms])
-    variance = np.array([m.variance[arm] for m in tested for arm in arms])
+    chosen = [means[i] for i in tested]
+    mean = np.array([m.mean[arm] for m in chosen for arm in arms])
     by_group = np.hstack([-np.ones((len(tested) - 1, 1)), np.eye(len(tested) - 1)])
     by_arm = np.hstack([-np.ones((len(arms) - 1, 1)), np.eye(len(arms) - 1)])
     rows = np.kron(by_group, by_arm)
-    return regression.f_test(rows @ mean, (rows * variance) @ rows.T, sum(m.df for m in tested))
+    if joint is not None:
+        slope = np.array([m.slope.get(arm, 1.0) for m in chosen for arm in arms])
+        covariance, df = joint.covariance(tested)
+        return regression.f_test(rows @ mean, (rows * slope) @ covariance @ (rows * slope).T, df)
+    variance = np.array([m.variance[arm] for m in chosen for arm in arms])
+    return regression.f_test(rows @ mean, (rows * variance) @ rows.T, sum(m.df for m in chosen))
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """Groups of a clustered experiment together: one model of all arms in all groups, with CR2 errors.
+
+    Attributes:
+        trial: the experiment.
+        outcome: its name.
+        members: (n,) rows of each group.
+    """
+
+    trial: Trial
+    outcome: str
+    members: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, trial: Trial, outcome: str, members: Sequence[np.ndarray]) -> Joint | None:
+        """Put groups together where clusters were randomised; None where people were."""
+        return None if trial.scheme.clusters is None else cls(trial, outcome, members)
+
+    def model(self, groups: Sequence[int]) -> tuple[regression.Fit, np.ndarray]:
+        """Fit the means of all arms in some groups; also return the (groups, arms) place of each mean."""
+        parts = [self.trial.among(self.members[i]) for i in groups]
+        columns = [arm_columns(part, self.outcome) for part in parts]
+        clusters = [
+            part.observed(self.outcome).table["cluster"].to_numpy()[own.rows]
+            for part, own in zip(parts, columns, strict=True)
+        ]
+        x = linalg.block_diag(*(own.interacted() for own in columns))
+        y, w = (np.concatenate([getattr(own, name)[own.rows] for own in columns]) for name in "yw")
+        codes = pd.factorize(np.concatenate(clusters))[0]
+        first = np.cumsum([0, *(own.interacted().shape[1] for own in columns[:-1])])
+        places = first[:, None] + np.arange(len(self.trial.arms))
+        return regression.fit(x, y, "CR2", codes, w), places
+
+    def covariance(self, groups: Sequence[int]) -> tuple[np.ndarray, float]:
+        """Return the covariance of all arms' means in some groups, and degrees of freedom of F tests."""
+        model, places = self.model(groups)
+        return model.vcov[np.ix_(places.ravel(), places.ravel())], model.df_wald
+
+    def difference(self, later: str, earlier: str, alpha: float) -> pd.DataFrame:
+        """Return a contrast in the first of two groups less that in the second."""
+        model, places = self.model([0, 1])
+        row = np.zeros(len(model.coef))
+        for arm, sign in ((later, 1.0), (earlier, -1.0)):
+            row[places[:, list(self.trial.arms).index(arm)]] = sign, -sign
+        return regression.contrast(model, row, alpha)
 
 
 def subgroups(trial: Trial, groupings: Sequence[SubgroupConfig], min_cell: int) -> pd.DataFrame:
@@ -118,10 +173,17 @@ def mobilisation(trial: Trial, grouping: SubgroupConfig, base: str, min_cell: in
             contrasts(trial, arm_means(trial.among(known & rows), outcome))
             for rows in (codes == place, (codes >= 0) & (codes != place))
         )
+        difference = _difference(inside, outside, trial.alpha)
+        joint = Joint.of(trial, outcome, [known & (codes == place), known & (codes >= 0) & (codes != place)])
+        if joint is not None:
+            for i, pair in enumerate(trial.pairs):
+                if difference.loc[i, ["std_error"]].notna().all():
+                    own = joint.difference(*pair, trial.alpha)
+                    difference.loc[i, list(own.columns)] = own.iloc[0].to_numpy()
         for name, quantity, part in zip(
             (base, others, base),
             ("mobilisation", "persuasion", "mobilisation - persuasion"),
-            (inside, outside, _difference(inside, outside, trial.alpha)),
+            (inside, outside, difference),
             strict=True,
         ):
             part = _blanked(part.assign(suppressed=hidden))
@@ -149,15 +211,16 @@ def _as_they_are(means: ArmMeans, arms: Sequence[str]) -> ArmMeans:
 
 def _in_log_odds(means: ArmMeans, arms: Sequence[str]) -> ArmMeans:
     """Turn shares into log odds: Var(logit p) = Var(p) / (p (1 - p))^2."""
-    mean, variance, notes = {}, {}, dict(means.notes)
+    mean, variance, slope, notes = {}, {}, {}, dict(means.notes)
     for arm in arms:
         share = means.mean[arm]
         inside = 0 < share < 1
         mean[arm] = float(np.log(share / (1 - share))) if inside else np.nan
-        variance[arm] = means.variance[arm] / (share * (1 - share)) ** 2 if inside else np.nan
+        slope[arm] = 1 / (share * (1 - share)) if inside else np.nan
+        variance[arm] = means.variance[arm] * slope[arm] ** 2
         if not inside and arm not in notes:
             notes[arm] = f"{'everybody' if share >= 1 else 'nobody'} in '{arm}' has a 1: no odds"
-    return replace(means, mean=mean, variance=variance, notes=notes)
+    return replace(means, mean=mean, variance=variance, notes=notes, slope=slope)
 
 
 def _in_groups(
@@ -220,8 +283,9 @@ def _grouped(
     rows["p_adjusted"] = adjusted(rows["p_value"], rows["contrast"])
     rows = _with_shrunken(rows, trial.alpha)
     # A variance from a handful of answers (or of equal ones: zero) would pass for knowledge.
-    large = [m for m, cells in zip(means, counts, strict=True) if (cells >= min_cell).all()]
-    test = interaction(large, trial.arms)
+    large = [i for i, cells in enumerate(counts) if (cells >= min_cell).all()]
+    joint = Joint.of(trial, outcome, [known & (codes == i) for i in large])
+    test = interaction([means[i] for i in large], trial.arms, joint)
     return rows.assign(
         outcome=outcome,
         interaction_f=test.statistic,

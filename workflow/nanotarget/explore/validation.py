@@ -82,6 +82,7 @@ def validation(
         validation: of Y = a + theta N + lambda N (g - mean g) + phi (g - mean g), g the predicted gain,
         `theta`, the gain at the mean prediction, beside the calibration's dividend (else the mean of g);
         `theta - mean predicted gain`, `theta - dividend` (the errors of both), `lambda` and `lambda - 1`.
+        With blocks all regressions have a mean for either arm in every block.
     """
     parts = []
     for outcome in trial.outcome_names:
@@ -161,9 +162,10 @@ def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame) -> pd.DataFra
     influence = -effect / share * part * (apart - share) / np.sqrt(1 - part)
     for arm, sign in ((True, 1), (False, -1)):
         rows = treated == arm
-        own = weight[rows] / weight[rows].sum()
-        residual = pair.y[rows] - own @ pair.y[rows]
-        influence[rows] += sign * own * residual / np.sqrt(1 - own)  # HC2: a residual is too small by this
+        own, block = pair.strata.standardised(rows), pair.strata.code[rows]
+        within = own / pair.strata.size[block]
+        residual = pair.y[rows] - np.bincount(block, within * pair.y[rows])[block]
+        influence[rows] += sign * own * residual / np.sqrt(1 - within)  # HC2: a residual is too small by this
     by_unit = np.bincount(pair.units, weights=influence)
     clustered = len(by_unit) / (len(by_unit) - 1) if pair.trial.scheme.clusters is not None else 1.0
     error = np.array([np.sqrt(clustered * by_unit @ by_unit)]) / share
@@ -223,6 +225,8 @@ def dose_groups(pair: Pair, differing: np.ndarray, min_cell: int) -> tuple[list[
 def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, aliased: str) -> pd.DataFrame:
     """Regress the outcome on (n, k) columns and estimate (m, k) contrasts, or say why not."""
     n = len(x)
+    x = np.hstack([x, pair.block_columns])
+    rows = np.pad(rows, ((0, 0), (0, x.shape[1] - rows.shape[1])))
     if pair.note or n <= x.shape[1]:
         note = pair.note or "fewer respondents than coefficients"
         return pd.concat([unknown(n, note)] * len(rows), ignore_index=True)

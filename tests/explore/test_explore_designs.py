@@ -1,0 +1,150 @@
+"""What is explored honours blocks, clusters and weights: no effects where blocks alone differ."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanotarget import explore
+from nanotarget.estimate import arms as a
+from nanotarget.study.config import CovariateConfig, OutcomeConfig, SubgroupConfig
+from nanotarget.study.seeds import child_rng
+from trials import trial
+
+ARMS = ["best", "nano"]
+WOMAN = CovariateConfig(name="woman", kind="categorical", levels=["no", "yes"])
+AGE = CovariateConfig(name="age", kind="numeric", range=[-10, 10])
+OUTCOMES = [OutcomeConfig(name="y", kind="continuous"), OutcomeConfig(name="signed", kind="binary")]
+GROUPING = SubgroupConfig(name="sex", covariate="woman")
+
+
+def world(seed=1, clustered=False):
+    """Return an experiment without effects in two blocks, and the petitions of its arms."""
+    rng = child_rng(seed, "explore/designs")
+    parts = []
+    for b, (size, share) in enumerate(((800, 0.2), (600, 0.8))):
+        people = 4 if clustered else 1
+        units = size // people
+        unit = np.repeat(np.arange(units), people)
+        treated = (rng.permutation(units) < round(units * share))[unit]
+        y = 6.0 * b + (2.0 * rng.normal(size=units)[unit] if clustered else 0.0) + rng.normal(size=size)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "arm": np.where(treated, "nano", "best"),
+                    "y": y,
+                    "signed": (rng.random(size) < 1 / (1 + np.exp(3 - y))).astype(float),
+                    # Half of every cluster are women, so that groups share its shock.
+                    "woman": np.where(np.arange(size) % 2, "yes", "no"),
+                    "age": rng.normal(size=size) + b,
+                    "weight": rng.uniform(0.5, 2.0, size),
+                    "block": f"b{b}",
+                    **({"cluster": [f"c{b}_{u}" for u in unit]} if clustered else {}),
+                }
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    table.insert(0, "respondent_id", [f"r{i:05d}" for i in range(len(table))])
+    rows = []
+    for policy in ("nano", "overall_best"):
+        own = rng.random(len(table)) < 0.5 if policy == "nano" else np.zeros(len(table), dtype=bool)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "respondent_id": table["respondent_id"],
+                    "policy": policy,
+                    "petition_id": np.where(own, "p2", "p1"),
+                    "predicted": 5.0 + own * rng.uniform(0.1, 1.0, len(table)),
+                    "gain_over_best": 0.0,
+                    "cost": np.where(own, "b", "a"),
+                }
+            )
+        )
+    fielded = explore.Fielded(pd.concat(rows, ignore_index=True), "nano", "best")
+    return trial(table, ARMS, OUTCOMES, covariates=[WOMAN, AGE], adjust=[AGE]), fielded
+
+
+def explored(name, experiment, fielded):
+    match name:
+        case "subgroups" | "odds_ratios":
+            return [getattr(explore, name)(experiment, [GROUPING], 10)]
+        case "mobilisation":
+            return [explore.mobilisation(experiment, GROUPING, "yes", 10)]
+        case "lower_tail":
+            return [explore.lower_tail(experiment, 1)]
+        case "validation":
+            return [explore.validation(experiment, fielded, 10, ("y",))]
+        case "fairness":
+            found = explore.fairness(experiment, fielded, [GROUPING], 10, 1)
+            return [found[found["contrast"] != ""]]
+        case _:
+            gain = fielded.promised(experiment.table).set_axis(experiment.table["respondent_id"])["gain"]
+            found = explore.targeting(experiment, gain, [GROUPING], 10, 1)
+            return [found.gate, found.projection, found.rate, found.curve]
+
+
+ESTIMATORS = [name for name in explore.__all__ if name not in ("Dividend", "Fielded", "dissuasion")]
+# Not effects, or effects less what was predicted of them.
+OTHERS = ("share divergent", "theta - mean predicted gain", "lambda - 1")
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_nothing_is_found_where_only_blocks_differ(name, clustered):
+    for rows in explored(name, *world(clustered=clustered)):
+        known = rows["estimate"].notna() & (rows["std_error"] > 0)
+        assert known.any()
+        if "quantity" in rows:
+            known &= ~rows["quantity"].isin(OTHERS)
+        z = (rows["estimate"] / rows["std_error"])[known].abs()
+        assert (z < 4).all(), rows[known][["estimate", "std_error"]]
+        if "interaction_p" in rows:
+            assert not (rows["interaction_p"] < 1e-4).any()
+
+
+def mean(rows, column):
+    return np.average(rows[column], weights=rows["weight"])
+
+
+def by_blocks(table, column="y"):
+    total = 0.0
+    for _, rows in table.groupby("block"):
+        best, nano = (rows[rows["arm"] == arm] for arm in ARMS)
+        total += rows["weight"].sum() / table["weight"].sum() * (mean(nano, column) - mean(best, column))
+    return total
+
+
+def test_effects_in_groups_are_those_of_blocks_averaged_by_size():
+    experiment, fielded = world(2)
+    table = experiment.table
+    groups = explore.subgroups(experiment, [GROUPING], 10).query("outcome == 'y'")
+    expected = [by_blocks(table[table["woman"] == level]) for level in ("no", "yes")]
+    np.testing.assert_allclose(groups["estimate"], expected, rtol=1e-10)
+    validated = explore.validation(experiment, fielded, 10).query("outcome == 'y'")
+    whole = validated.query("estimator == 'dilution' and quantity == 'effect' and group == 'all'")
+    assert whole["estimate"].item() == pytest.approx(by_blocks(table), rel=1e-10)
+    refused = explore.lower_tail(experiment.with_columns(y=table["y"].clip(lower=0)), 1)
+    share = refused.query("outcome == 'y' and quantity == 'share refused'")["estimate"].item()
+    assert share == pytest.approx(by_blocks(table.assign(r=(table["y"] <= 0).astype(float)), "r"), rel=1e-9)
+
+
+def test_groups_that_share_clusters_are_compared_with_what_they_share():
+    experiment, _ = world(3, clustered=True)
+    rows = explore.mobilisation(experiment, GROUPING, "yes", 10).query("outcome == 'y'")
+    inside, outside, difference = (rows.iloc[i] for i in range(3))
+    assert difference["estimate"] == pytest.approx(inside["estimate"] - outside["estimate"], rel=1e-10)
+    # The shocks of clusters are in both groups and not in their difference.
+    assert difference["std_error"] < 0.6 * np.hypot(inside["std_error"], outside["std_error"])
+    test = explore.subgroups(experiment, [GROUPING], 10).query("outcome == 'y'").iloc[0]
+    z = difference["estimate"] / difference["std_error"]
+    assert test["interaction_f"] == pytest.approx(z**2, rel=1e-8)
+
+
+def test_errors_of_odds_in_clusters_are_those_of_the_shares_on_their_scale():
+    experiment, _ = world(4, clustered=True)
+    found = explore.odds_ratios(experiment, [GROUPING], 10).iloc[0]
+    men = experiment.among(experiment.table["woman"] == "no")
+    means = a.arm_means(men, "signed")
+    on = {arm: sign / (means.mean[arm] * (1 - means.mean[arm])) for arm, sign in (("nano", 1), ("best", -1))}
+    share = {arm: np.log(means.mean[arm] / (1 - means.mean[arm])) for arm in ARMS}
+    assert found["estimate"] == pytest.approx(share["nano"] - share["best"], rel=1e-10)
+    assert found["std_error"] == pytest.approx(means.combination(on).error, rel=1e-10)

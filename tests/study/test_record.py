@@ -12,7 +12,7 @@ from snakemake.iocontainers import Namedlist
 from nanotarget.study import record
 from nanotarget.study.artefacts import write_json, write_text
 from nanotarget.study.problems import InputError
-from nanotarget.study.record import changed, recording, refuse_changed
+from nanotarget.study.record import changed, claim, recording, refuse_changed
 
 RESULTS = Path("results/x")
 CLEAN, EFFECTS, RAW = "results/x/clean.csv", "results/x/effects.csv", "raw.csv"
@@ -107,3 +107,16 @@ def test_every_script_records_what_it_makes(project):
     ]
     assert len(scripts) > 20
     assert not [file.name for file in scripts if "recording(snakemake)" not in file.read_text()]
+
+
+def test_two_configs_cannot_have_one_study():
+    write_text("study: x", "one.yaml")
+    write_text("study: x", "two.yaml")
+    claim("x", Path("one.yaml"))
+    claim("x", Path("./one.yaml"))
+    with pytest.raises(InputError, match=r"two\.yaml: key study: one\.yaml describes a study 'x', too"):
+        claim("x", Path("two.yaml"))
+    write_text("study: y", "one.yaml")
+    claim("x", Path("two.yaml"))
+    Path("two.yaml").unlink()
+    claim("x", Path("one.yaml"))

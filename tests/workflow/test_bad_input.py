@@ -117,6 +117,16 @@ CALIBRATION = "calibration.csv"
 EXPERIMENT = "experiment.csv"
 ROSTER = "roster.csv"
 LEDGER = "arms.csv"
+UNSAFE = (
+    "logs/arms.csv",
+    "data/../logs/arms.csv",
+    "benchmarks/arms.csv",
+    "papers/arms.csv",
+    ".snakemake/arms.csv",
+    "results/../.pytest_cache/arms.csv",
+    "../arms.csv",
+    "/tmp/arms.csv",
+)
 
 CONFIG_CASES = [
     Case("empty config", lambda s: s.config.clear(), (CONFIG, "whole file", "no settings"), real=True),
@@ -949,6 +959,20 @@ ROSTER_CASES = [
         (CONFIG, "key roster:", "needs a calibration"),
     ),
     Case("no ledger", lambda s: s.config["roster"].pop("ledger"), (CONFIG, "the key 'ledger' is missing")),
+    *(
+        Case(f"ledger in {place}", roster(ledger=place), ("key roster.ledger", "'make clean' removes"))
+        for place in UNSAFE
+    ),
+    Case(
+        "ledger that is a link",
+        lambda s: s.config["roster"].update(ledger="link.csv"),
+        ("link.csv: whole file", "it is a link"),
+    ),
+    Case(
+        "ledger behind a link",
+        lambda s: s.config["roster"].update(ledger="out/arms.csv"),
+        ("out/arms.csv: whole file", "leads out of the study's folder"),
+    ),
     Case(
         "ledger among the results",
         roster(ledger="./results/tiny/arms.csv"),
@@ -1151,6 +1175,8 @@ def test_bad_input_is_refused(
     case.mutate(study)
     study.write(tmp_path)
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.csv").symlink_to("elsewhere.csv")
+    (tmp_path / "out").symlink_to("/")
     before = {file.name for file in tmp_path.iterdir()}
     began = time.process_time()
     code, output = run_here(tmp_path, project, monkeypatch, capsys)

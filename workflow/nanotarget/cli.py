@@ -20,7 +20,7 @@ from nanotarget.study.checks import read_study
 from nanotarget.study.config import Study
 from nanotarget.study.problems import BARS, InputError, Problem, counted, listed
 from nanotarget.study.provenance import MANIFEST
-from nanotarget.study.record import changed
+from nanotarget.study.record import changed, claim
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
@@ -60,6 +60,7 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
         except BlockingIOError:
             sys.stderr.write("Another run is going on in this folder. Wait for it, or stop it first.\n")
             return 1
+        claim(study.study, options.config)
         profile = ROOT / "workflow" / "profiles" / "local"
         # -P and PYTHONSAFEPATH: no module of the study's folder is imported, by Snakemake or by its jobs;
         # no workflow profile: nor is one of that folder obeyed.
@@ -135,11 +136,11 @@ def main() -> int:
                     )
                 ]
             )
+        began = time.time()
+        status = run(options.command, config, options, more)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    began = time.time()
-    status = run(options.command, config, options, more)
     if status == 0 and options.command == "check":
         from nanotarget.propose import questions
 

@@ -1,6 +1,6 @@
 """Randomise the roster to arms, record new people in the ledger, and compare the arms."""
 
-from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, randomise, read_ledger
+from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, locked, randomise, read_ledger
 from nanotarget.clean.blocks import blocks_of
 from nanotarget.estimate import Trial, balance
 from nanotarget.study import artefacts
@@ -13,10 +13,11 @@ def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
     """Write the ledger first: what is written after it can be made again from it."""
     arms = RosterArmConfig.validate_list(arms)
     roster = artefacts.read_parquet(inputs.roster)
-    recorded = read_ledger(ledger, arms)
     people = roster[["respondent_id"]].assign(block=blocks_of(roster, blocks))
-    drawn = randomise(people, arms, recorded, seed)
-    append_to_ledger(ledger, recorded, drawn)
+    with locked(ledger):
+        recorded = read_ledger(ledger, arms)
+        drawn = randomise(people, arms, recorded, seed)
+        append_to_ledger(ledger, recorded, drawn)
     artefacts.write_csv(drawn[LEDGER_COLUMNS], outputs.arms)
     table = roster.merge(drawn[["respondent_id", "arm"]], on="respondent_id", validate="1:1")
     covariates = CovariateConfig.validate_list(covariates)

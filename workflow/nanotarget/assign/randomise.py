@@ -7,7 +7,10 @@ such a block the arm with the smallest share.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +156,14 @@ def read_ledger(path: str, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
     Raises:
         InputError: with everything that is damaged.
     """
-    if not Path(path).exists():
+    file = Path(path)
+    outside = not file.is_absolute() and not file.resolve().is_relative_to(Path.cwd().resolve())
+    if file.is_symlink() or outside:
+        what = "it is a link, or lies behind one that leads out of the study's folder"
+        remedy = "name the place itself in key roster.ledger, or move the ledger"
+        expected = "a file in the study's folder, as it is replaced as a whole"
+        raise InputError([Problem(path, "whole file", what, expected, remedy)])
+    if not file.exists():
         return pd.DataFrame(columns=LEDGER_COLUMNS, dtype="str")
     raw = read_raw(path)
     restore = "restore the ledger from a copy; it must say to which arm people were randomised"
@@ -191,3 +201,25 @@ def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> No
     new = drawn.loc[~drawn["known"], LEDGER_COLUMNS]
     if len(new):
         write_csv(pd.concat([ledger, new], ignore_index=True), path)
+        for written in (Path(path), Path(path).parent):  # on the disk before anybody is told of an arm
+            with _opened(written) as number:
+                os.fsync(number)
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Keep others from the ledger (its folder: the file is replaced) while it is read and added to."""
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(folder) as number:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        yield number
+    finally:
+        os.close(number)

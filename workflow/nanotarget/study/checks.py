@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -500,10 +501,10 @@ def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
      "a share for every arm, or for none (equal shares)", "add or remove shares")  # fmt: skip
     yield from _policies(study, roster.arms, "roster")
     yield from _blocks(study, roster)
-    # `make clean` removes results; a ledger that is lost cannot be drawn again.
-    yield (Path(roster.ledger).parts[:1] == ("results",) or not roster.ledger.endswith(".csv"),
+    yield (unsafe(roster.ledger) or not roster.ledger.endswith(".csv"),
      "key roster.ledger", f"'{roster.ledger}' cannot be the ledger",
-     "a file that ends in .csv, outside the folder 'results'",
+     "a file that ends in .csv in the study's folder, outside the folder 'results' and the others that "
+     "'make clean' removes",
      f"write for example data/{study.study}/arms.csv")  # fmt: skip
     for i, attribute in enumerate(study.design.attributes if study.design else []):
         column = attribute.column or attribute.name
@@ -511,6 +512,13 @@ def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
          f"assign/fielding.csv already has a column '{column}'", f"another column than {listed(FIELDING)}",
          "rename the column in the raw file and in the config")  # fmt: skip
     yield from _exclusions(roster.exclusions, "roster.exclusions")
+
+
+def unsafe(ledger: str) -> bool:
+    """Say whether a ledger lies where it may be lost: it cannot be drawn again."""
+    first = Path(os.path.normpath(ledger)).parts[0]
+    removed = first in ("results", "logs", "benchmarks", "papers")
+    return removed or first.startswith(".") or Path(ledger).is_absolute()
 
 
 def _blocks(study: Study, roster: RosterConfig) -> Iterator[Row]:

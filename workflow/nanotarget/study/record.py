@@ -14,11 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nanotarget.study.artefacts import read_json, sha256
-from nanotarget.study.problems import Problem, raise_if_any
+from nanotarget.study.artefacts import read_json, sha256, write_json
+from nanotarget.study.checks import read_settings
+from nanotarget.study.problems import InputError, Problem, raise_if_any
 from nanotarget.study.provenance import MANIFEST
 
 RECORD = Path(".snakemake") / "nanotarget.jsonl"
+NAMES = Path(".snakemake") / "nanotarget.json"  # of studies -> their configs
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,29 @@ def refuse_changed(results: Path, outputs: Iterable[str]) -> None:
         for file in outputs
         if file in made and Path(file).is_file() and sha256(file) != made[file].outputs[file]
     )
+
+
+def claim(study: str, config: Path) -> None:
+    """Give the name of a study to a config, and with it the folder of results.
+
+    Raises:
+        InputError: if another config that still exists has it.
+    """
+    names = read_json(NAMES) if NAMES.is_file() else {}
+    owner = Path(names.get(study, config))
+    if owner.resolve() != config.resolve() and owner.is_file() and _study_of(owner) == study:
+        what = f"{owner} describes a study '{study}', too; its results would be overwritten"
+        remedy = f"rename one of the two studies, or remove {owner}"
+        expected = "a name of its own for every config"
+        raise InputError([Problem(str(config), "key study", what, expected, remedy)])
+    write_json({**names, study: str(config)}, NAMES)
+
+
+def _study_of(config: Path) -> Any:
+    try:
+        return read_settings(config, str(config)).get("study")
+    except InputError:
+        return None
 
 
 def _checksums(files: Iterable[str]) -> dict[str, str]:

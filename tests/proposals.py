@@ -6,11 +6,13 @@ Usage: python tests/proposals.py   (`make proposals`; needs the reference data, 
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from layouts import rates
 from nanotarget.propose import propose, write_config
 from nanotarget.study.checks import validate
 from nanotarget.study.config import Study, normalised
@@ -61,6 +63,20 @@ COLUMNS = (
     "covariates, kind",
     "identifiers",
 )
+
+
+LAYOUTS = 30  # of each half
+PARTS = ("ids", "tasks", "attributes", "arms", "order")
+DRAWN = """
+## On layouts drawn at random
+
+`tests/layouts.py` draws studies: long, wide, attributes in an order of each respondent's own, trials
+with people or clusters randomised; names, numbering, order of rows, platform columns and languages at random.
+The rules of `init` were written with the visible half at hand; the other half was held out. The generator and
+the rules have one author, so files of other people's making will fare worse than this. *Order* counts the
+attributes whose levels have an order.
+
+"""
 
 
 @dataclass(frozen=True)
@@ -254,7 +270,22 @@ def page(comparisons):
         "",
     ]
     lines += [f"- **{c.cells['study']}**: {'; '.join(c.edits) or 'nothing'}" for c in comparisons]
-    return HEAD + "\n".join(lines) + "\n"
+    return HEAD + "\n".join(lines) + "\n" + drawn()
+
+
+def drawn():
+    """Write the rates on synthetic layouts, of the visible half and of the half held out."""
+    with tempfile.TemporaryDirectory() as folder:
+        halves = {
+            name: rates(range(first, 2 * LAYOUTS, 2), Path(folder))
+            for name, first in (("visible", 0), ("held out", 1))
+        }
+    lines = ["| half | " + " | ".join(PARTS) + " |", "|---" * (len(PARTS) + 1) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(share(*found.get(part, (0, 0))) for part in PARTS) + " |"
+        for name, found in halves.items()
+    ]
+    return DRAWN + "\n".join(lines) + "\n"
 
 
 def comparisons(reference):

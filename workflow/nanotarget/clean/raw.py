@@ -236,9 +236,10 @@ def _decode_letters(content: bytes, name: str) -> str:
 def _parse(text: str, separator: str, name: str, limit: int | None = None) -> list[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     records: list[list[str]] = []
+    known: dict[str, str] = {}  # equal cells share one text in memory
     try:
         for record in reader:
-            records.append(record)
+            records.append([known.setdefault(cell, cell) for cell in record])
             if len(records) == limit:
                 break
     except csv.Error as error:

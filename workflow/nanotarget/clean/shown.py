@@ -117,12 +117,13 @@ def check_attributes(cells: Sequence[Cells], petitions: np.ndarray, design: Desi
         shared = set(levels[one]) & set(levels[other])
         if len(shared) < max(3, SHARED * max(len(levels[one]), len(levels[other]))):
             continue
-        first, second = (
-            np.array([level if level in shared else "" for level in levels[a]], dtype=object)[petitions[:, a]]
-            for a in (one, other)
-        )
-        expected = sum((first == level).mean() * (second == level).sum() for level in shared)
-        if expected >= MIN_AGREED and not ((first == second) & (first != "")).any():
+        shape = len(levels[one]), len(levels[other])
+        known = (petitions[:, one] >= 0) & (petitions[:, other] >= 0)
+        pairs = petitions[known, one] * shape[1] + petitions[known, other]
+        table = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+        alike = [(levels[one].index(level), levels[other].index(level)) for level in shared]
+        expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(table.sum(), 1)
+        if sum(expected[pair] for pair in alike) >= MIN_AGREED and not any(table[pair] for pair in alike):
             names = " and ".join(f"'{design.attributes[a].name}'" for a in (one, other))
             cells[other].refuse(
                 np.ones(len(petitions), dtype=bool),

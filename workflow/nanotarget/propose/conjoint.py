@@ -25,7 +25,15 @@ from nanotarget.propose.families import (
 )
 from nanotarget.propose.numbering import find_numbering, groups, numbers_rows
 from nanotarget.propose.ordering import ordered
-from nanotarget.propose.people import ID_WORDS, PLATFORM, Noted, free_name, respondent_column
+from nanotarget.propose.people import (
+    ID_WORDS,
+    PLATFORM,
+    TRAIT_WORDS,
+    Noted,
+    by_platform,
+    free_name,
+    respondent_column,
+)
 from nanotarget.propose.trial import arm_column
 from nanotarget.study.config import normalised
 from nanotarget.study.response import RESPONSES, Response
@@ -177,17 +185,19 @@ def looks_like_trial(file: RawFile, respondent: str) -> bool:
 def repeated_respondent(file: RawFile) -> Noted | None:
     """Find the column whose values repeat: in a run of rows, equally often, or because its name says id."""
     n = len(file.raw)
+    own = respondent_column(file) is not None  # every row has an id of its own: few values are no people
     candidates = []
     for column in file.columns.values():
         different = column.n_values
-        if column.n_missing or not 2 <= different <= n / 2 or column.mostly(EMAIL):
+        if by_platform(column) or column.n_missing or not 2 <= different <= n / 2 or column.mostly(EMAIL):
             continue
         if column.numbers is not None and not column.whole:
             continue
         runs = int((np.diff(column.values) != 0).sum()) + 1
         alike = different > MAX_PROFILES and len(set(np.bincount(column.values))) == 1
-        if runs == different or alike or column.named(ID_WORDS):
-            candidates.append((column.named(ID_WORDS), different, -column.position, column.name))
+        named = column.named(ID_WORDS) and not column.named(TRAIT_WORDS)
+        if named or ((not own or different > MAX_PROFILES) and (runs == different or alike)):
+            candidates.append((named, different, -column.position, column.name))
     if not candidates:
         return None
     _, different, _, name = max(candidates)

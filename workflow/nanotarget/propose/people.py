@@ -21,7 +21,7 @@ from nanotarget.study.problems import listed, shortened
 ID_WORDS = words(
     "id ids respondent respondentid responseid participant subject case caseid uuid person customer user",
     "worker member voter respid respnr customerid subjid subjectid userid personid participantid caseid",
-    "intnr lfdn panelist resp",
+    "intnr lfdn panelist resp uid",
 )
 NAME_WORDS = words(
     "name firstname lastname surname email mail recipient ip phone mobile telephone street address latitude",

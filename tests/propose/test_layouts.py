@@ -1,6 +1,7 @@
 """`init` on layouts drawn at random; docs/proposals.md has the rates."""
 
 import pytest
+
 from layouts import draw, outcome
 
 

@@ -17,9 +17,18 @@ from nanotarget.study.response import RESPONSES
 REFERENCE = (5, 5, 5, 5, 5, 3, 3)  # levels of the reference study: 28,125 petitions
 
 
-def factorial(shape, prohibited=(), randomisation="rejection"):
+def factorial(shape, prohibited=(), randomisation="rejection", probabilities=None):
+    """Return a design of attributes a0, a1 ... with levels l0, l1 ...
+
+    Args:
+        probabilities: by attribute, of its levels; uniform where there are none.
+    """
+    chance = probabilities or {}
     attributes = [
-        AttributeConfig(name=f"a{i}", levels=[f"l{j}" for j in range(size)]) for i, size in enumerate(shape)
+        AttributeConfig(
+            name=f"a{i}", levels=[f"l{j}" for j in range(size)], probabilities=chance.get(f"a{i}")
+        )
+        for i, size in enumerate(shape)
     ]
     return Design.from_config(
         DesignConfig(attributes=attributes, prohibited=list(prohibited), randomisation=randomisation)
@@ -93,10 +102,13 @@ def as_respondents(table):
     return respondents, covariates
 
 
-def answer(utilities, respondents, covariates, tasks, rng, *, baseline=0.8, noise=1.0, outcome="rating"):
+def answer(
+    utilities, respondents, covariates, tasks, rng, *, baseline=0.8, noise=1.0, outcome="rating", left=0.0
+):
     """Return what people of known utilities answer to two random petitions a task, as training data.
 
-    A rating is utility, a respondent's baseline and noise; a choice goes to the higher rating.
+    A rating is utility, a respondent's baseline and noise; a choice goes to the higher rating, to which the
+    first petition of a task adds `left`.
     """
     design = utilities.design
     who = np.repeat(np.arange(utilities.n), tasks * 2)
@@ -105,7 +117,7 @@ def answer(utilities, respondents, covariates, tasks, rng, *, baseline=0.8, nois
     response += baseline * rng.normal(size=utilities.n)[who]
     response += noise * rng.normal(size=len(who))
     if outcome == "choice":
-        first = response[::2] > response[1::2]
+        first = response[::2] + left > response[1::2]
         response = np.column_stack([first, ~first]).ravel().astype(float)
     task = np.tile(np.repeat(np.arange(tasks), 2), utilities.n)
     return TrainingData(design, RESPONSES[outcome], levels, response, who, task, respondents, covariates)

@@ -1,37 +1,29 @@
 """A small version of `make validate`, and checks of what the proof calls true."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import special
 
+import replicate as replications
 import summary
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.calibrate.learners.ridge import fit_null
 from nanotarget.diagnose.evidence import Answers
 from nanotarget.diagnose.heterogeneity import Heterogeneity
-from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
+from nanotarget.diagnose.quantities import DIAGNOSTICS
 from nanotarget.petitions.utilities import Tables
 from regimes import REGIMES, draw_sample
-from replicate import fit, replicate, run_batch
+from replicate import COLUMNS, fit, replicate
+from run import FOLDER, add, missing, path_of, rows_in, run
+from scales import NOISE
 from truths import Preferences, gains, stable_variances, variance_over_petitions
 from worlds import factorial, simulate
 
 SHAPE = (5, 4, 3)
 SMALL = {"n": 800, "bootstraps": 60, "shape": SHAPE}
-TRUTHS = {
-    Quantity.PERSON_BY_MESSAGE: Estimator.CROSS_TASK,
-    Quantity.SLOPE: Estimator.CROSSFIT,
-    Quantity.GAIN: Estimator.FIRST_ORDER,
-}
 FAR = 4  # standard errors from the truth that chance hardly ever explains
-
-
-def headline(record, quantity):
-    wanted = {"quantity": quantity, "estimator": TRUTHS[quantity], "goal": "support"}
-    return next(row for row in record["found"] if wanted.items() <= row.items() and row["group"] == "all")
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +33,70 @@ def crossover():
 
 @pytest.mark.statistical
 def test_where_people_differ_predictably_all_stages_pass_and_estimates_are_near_the_truth(crossover):
-    assert set(crossover["answers"][0]["stages"].values()) == {"PASS"}
-    for quantity in TRUTHS:
-        row, truth = headline(crossover, quantity), crossover["truth"]["support"]["all"][quantity]
-        assert abs(row["estimate"] - truth) < FAR * row["std_error"], quantity
+    (row,) = crossover
+    assert list(row) and set(row) == set(COLUMNS)
+    assert {row[stage] for stage in DIAGNOSTICS} == {"PASS"}
+    for name in ("person", "slope", "gain1"):
+        truth = row["gain_true" if name == "gain1" else f"{name}_true"]
+        assert abs(row[name] - truth) < FAR * row[f"{name}_se"], name
 
 
 @pytest.mark.statistical
 @pytest.mark.parametrize("regime", ["R1", "R3", "R4"])
 def test_where_nothing_pays_the_dividend_does_not_pass(regime):
-    record = replicate(regime, "ridge", 1, **SMALL)
-    assert record["truth"]["support"]["all"][Quantity.GAIN] < 0.01
-    assert record["answers"][0]["stages"]["dividend"] != "PASS"
+    (row,) = replicate(regime, "ridge", 1, **SMALL)
+    assert row["gain_true"] < 0.01
+    assert row["dividend"] != "PASS"
+
+
+@pytest.mark.statistical
+def test_a_world_of_two_goals_has_a_row_of_each():
+    rows = replicate("R11", "ridge", 1, **SMALL)
+    assert [row["goal"] for row in rows] == ["support", "dissuade"]
+    assert rows[0]["oracle"] < 0.01
+    assert rows[1]["oracle"] > 0.2
+
+
+@pytest.mark.parametrize("regime", ["bounded-7", "stars", "slider", "sign", "bounded-t3", "bounded-skewed"])
+def test_true_ratings_are_those_of_simulated_answers(regime):
+    """Against 200,000 answers of one person to one petition: four binomial errors."""
+    regime = REGIMES[regime]
+    latent, rng, n = 0.7, np.random.default_rng(1), 200_000
+    heard = regime.scale.answers(latent + NOISE[regime.noise].draw(rng, n))
+    expected = regime.scale.expected(np.array([latent]), regime.noise)[0]
+    assert abs(heard.mean() - expected) < FAR * heard.std() / np.sqrt(n)
+    assert set(heard) <= set(range(regime.scale.lowest, regime.scale.highest + 1))
+
+
+@pytest.mark.parametrize("name", NOISE)
+def test_noise_has_mean_0_and_variance_1(name):
+    """From its survival function, on a grid; a heavy tail beyond it has the rest."""
+    above, x = NOISE[name].above, np.linspace(-300, 300, 600_001)
+    right, left = above(x[x > 0]), 1 - above(x[x < 0])
+    step = x[1] - x[0]
+    assert (right.sum() - left.sum()) * step == pytest.approx(0, abs=2e-3)
+    squares = 2 * step * (right @ x[x > 0] - left @ x[x < 0])
+    assert squares == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", [name for name in REGIMES if not name.startswith("R")])
+def test_every_world_can_be_drawn(name):
+    regime = REGIMES[name]
+    sample = draw_sample(regime, 1, name, n=60)
+    outcome, n = sample.data.outcome, sample.data.n_respondents
+    assert n == 60
+    assert len(outcome) <= 60 * 12
+    if regime.scale is not None:
+        assert regime.scale.lowest <= outcome.min() < outcome.max() <= regime.scale.highest
+    assert (len(outcome) < 60 * 12) == (regime.dropout is not None)
+    assert (sample.data.weight.std() > 0) == bool(regime.weighted)
+
+
+def test_the_first_petition_is_chosen_as_often_as_its_advantage_makes_it():
+    sample = draw_sample(REGIMES["left-choice"], 1, "left-choice", n=400)
+    assert sample.data.outcome[::2].mean() == pytest.approx(
+        special.ndtr(0.4 / np.sqrt(2 + 2 * 0.56)), abs=0.04
+    )
 
 
 @pytest.mark.statistical
@@ -64,12 +108,13 @@ def test_true_probabilities_are_those_of_simulated_choices():
     petition, opponents = design.draw(1, rng), design.draw(1_000_000, rng)
     difference = one.utility_of(petition) - one.utilities_of_all(opponents)[0]
     won = difference + np.sqrt(2) * rng.normal(size=len(opponents)) > 0
-    assert Preferences(one, "choice").response(petition)[0] == pytest.approx(won.mean(), abs=0.003)
+    known = Preferences(one, REGIMES["R6-choice"])
+    assert known.response(petition)[0] == pytest.approx(won.mean(), abs=0.003)
     grid = design.petition_levels(np.arange(np.prod(SHAPE)))
     utility = one.utilities_of_all(grid)[0]
     wins = special.ndtr((utility[:, None] - utility) / np.sqrt(2)).mean(axis=1)
     effects = [wins[grid[:, a] == level].mean() - 0.5 for a, n in enumerate(SHAPE) for level in range(n)]
-    assert Preferences(one, "choice").effects[0] == pytest.approx(np.array(effects), abs=1e-9)
+    assert known.effects[0] == pytest.approx(np.array(effects), abs=1e-9)
 
 
 def test_true_gains_are_those_of_the_whole_grid():
@@ -95,48 +140,70 @@ def test_tastes_that_fade_are_alike_as_far_as_pairs_of_tasks_show():
     assert total == pytest.approx(0.28 * ((6 - lags) * 0.5**lags).sum() / 15, rel=0.1)
 
 
-@pytest.mark.statistical
-def test_a_batch_is_summarised(tmp_path, monkeypatch, crossover):
-    monkeypatch.setattr("replicate.replicate", lambda name, learner, seed: crossover | {"seed": seed})
-    run_batch(tmp_path / "R6_ridge_0.json", "R6", "ridge", [1, 2, 3])
-    assert json.loads((tmp_path / "R6_ridge_0.json").read_text())["data"] == "synthetic"
-    assert [path.name for path in tmp_path.iterdir()] == ["R6_ridge_0.json"]
-    text = summary.tables(tmp_path)
-    assert "| deployed | R6 | 3 | 100.0 (0.0) | >= 80 |" in text
-    row = headline(crossover, Quantity.GAIN)
-    truth = crossover["truth"]["support"]["all"][Quantity.GAIN]
-    dividend = text.partition("### Gain of nano over overall-best (dividend)")[2].partition("###")[0]
-    assert f"| R6 | 3 | {truth:.4f} | {row['estimate'] - truth:.4f} (0.0000) |" in dividend
-
-
-def test_a_verdict_is_a_mistake_if_the_truth_of_its_replication_contradicts_it(tmp_path, monkeypatch):
-    def record(name, learner, seed):
-        gain = 0.0 if seed == 1 else 0.2  # two replications pass, one of them wrongly
-        numbers = {
-            Quantity.GAIN: gain,
-            Quantity.CROSS_HALF_GAIN: 0.2,
-            "oracle": 0.2,
-            "covariate oracle": 0.2,
-        }
-        stages = dict.fromkeys(DIAGNOSTICS[:3], "FAIL") | {"dividend": "PASS"}
-        answer = {"goal": "support", "group": "all", "overall": "DEPLOY", "stages": stages}
-        return {
-            "seed": seed,
-            "learner_s": 1.0,
-            "diagnosis_s": 1.0,
-            "flags": [],
-            "found": [],
-            "answers": [answer],
-        } | {"truth": {"support": {"all": numbers}}}
-
-    monkeypatch.setattr("replicate.replicate", record)
-    run_batch(tmp_path / "R6_ridge_0.json", "R6", "ridge", [1, 2])
-    _, answers, facts = summary.read(tmp_path)
-    assert (
-        summary.mistakes(answers, facts)
-        .splitlines()[-1]
-        .startswith("| R6 | 100.0 (0.0) | 100.0 (0.0) | 100.0 (0.0) | 0.0 (0.0) | 50.0 (35.4) | 0.0 (0.0) |")
+def row_of(seed, **more):
+    """Return a row of a replication of R6 in which all stages pass and nano gains 0.2."""
+    row = {"world": "R6", "learner": "ridge", "seed": seed, "goal": "support", "group": "all"}
+    row |= {"code": replications.code(), "seconds": 1.0, "overall": "DEPLOY", "rule": "PAYS", "flags": ""}
+    numbers = {"gain": 0.21, "gain_se": 0.01, "gain_low": 0.19, "gain_high": 0.23, "gain_true": 0.2}
+    return (
+        row | dict.fromkeys(DIAGNOSTICS, "PASS") | numbers | {"oracle": 0.2, "covariate_oracle": 0.2} | more
     )
+
+
+def test_rows_add_up_and_those_of_other_code_are_replaced(tmp_path):
+    for seed in (3, 1):
+        add(tmp_path, [row_of(seed)])
+    add(tmp_path, [row_of(2, code="older")])
+    wanted = {("R6", "ridge"): 4, ("R0", "ridge"): 1}
+    assert missing(tmp_path, wanted) == [("R0", "ridge", 1), ("R6", "ridge", 2), ("R6", "ridge", 4)]
+    add(tmp_path, [row_of(2, gain=1 / 3)])
+    rows = rows_in(path_of(tmp_path, "R6", "ridge"))
+    assert list(rows["seed"]) == [1, 2, 3]
+    assert list(rows["code"].unique()) == [replications.code()]
+    assert rows["gain"].to_list() == [0.21, 0.333333, 0.21]
+    assert [path.name for path in tmp_path.iterdir()] == ["R6_ridge.csv"]
+
+
+def test_what_is_missing_is_computed_until_time_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("run.replicate", stand_in)
+    run(tmp_path, {("R6", "ridge"): 3}, 2, minutes=10)
+    assert list(rows_in(path_of(tmp_path, "R6", "ridge"))["seed"]) == [1, 2, 3]
+    run(tmp_path, {("R7", "ridge"): 3}, 1, minutes=0)  # only what was begun is finished
+    assert list(rows_in(path_of(tmp_path, "R7", "ridge"))["seed"]) == [1]
+
+
+def stand_in(world, learner, seed):
+    return [row_of(seed, world=world, learner=learner)]
+
+
+def test_the_code_is_told_apart_by_what_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(replications, "ROOT", tmp_path)
+    monkeypatch.setattr(replications, "SOURCES", ["library"])
+    monkeypatch.setattr(replications, "HARNESS", [])
+    (tmp_path / "library").mkdir()
+
+    def hashed(text):
+        (tmp_path / "library" / "module.py").write_text(text)
+        return replications.code.__wrapped__()
+
+    assert hashed('"""Words."""\nx = 1  # one\n') == hashed('"""Other words."""\n\nx = 1\n')
+    assert hashed("x = 1\n") != hashed("x = 2\n")
+
+
+def test_tables_compare_what_is_found_with_what_is_true(tmp_path):
+    add(tmp_path, [row_of(1, gain_true=0.0)])  # two replications are deployed, one of them wrongly
+    add(tmp_path, [row_of(2)])
+    text = summary.tables(tmp_path)
+    assert "| deployed | R6 | 2 | 100.0 (0.0) | >= 80 | yes |" in text
+    mistakes = text.partition("### Mistakes")[2].partition("###")[0]
+    assert "| R6 | 2 | 0.0 (0.0) | 0.0 (0.0) | 50.0 (35.4) | 0.0 (0.0) | 0.0 (0.0) | 0.0 (0.0) |" in mistakes
+    dividend = text.partition("### Gain of nano over overall-best (dividend)")[2].partition("###")[0]
+    assert "| R6 | 2 | 0.1000 | 0.1100 (0.1000) | 0.1487 | 0.0100 | 14.87 | 50.0 (35.4) |" in dividend
+
+
+def test_the_page_shows_the_committed_rows():
+    page = summary.PAGE.read_text().partition(summary.BEGIN)[2].partition(summary.END)[0]
+    assert page.strip() == summary.tables(FOLDER)
 
 
 @pytest.mark.statistical

@@ -1,4 +1,4 @@
-"""Worlds R0 to R14 in which the answer to "can nano-targeting pay?" is known, and samples drawn from them.
+"""Worlds in which the answer to "can nano-targeting pay?" is known, and samples drawn from them.
 
 Units: one noise standard deviation of a rating. Common part-worths vary by 0.2 a level, a variance of `MAINS`
 over the petitions of the design. All data are synthetic.
@@ -6,17 +6,20 @@ over the petitions of the design. All data are synthetic.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.petitions.design import Design
-from nanotarget.petitions.utilities import Tables, additive_layout, part_worths
+from nanotarget.petitions.utilities import Layout, Tables, additive_layout, part_worths
 from nanotarget.study.seeds import child_rng
+from scales import NOISE, Scale
 from truths import Preferences
 from worlds import (
     REFERENCE,
@@ -35,7 +38,11 @@ BASELINE = 0.8  # standard deviation of respondents' mean ratings
 MAINS = 0.28  # variances over the petitions of the design: of what is common to all,
 HETEROGENEITY = 0.28  # of what persons add where they differ much,
 PREDICTABLE = 0.6  # and the share of it that covariates predict
-SESOI = {"rating": 0.1, "choice": 0.01}  # the best petitions win nearly always, so gains of choices are small
+CHOICE = 0.01  # smallest gain in choices: the best petitions win nearly always, so gains are small
+LINEAR = 0.3  # slope of what `xor_linear` adds to its products of signs
+BEYOND = 0.3  # threshold on both covariates of `corner`
+SPLIT = 0.24  # what half the people lose on one attribute in `split`
+WEAK = 0.015  # standard deviation of a cell of a pair of attributes that hardly interacts
 
 
 def scale_of(design, variance):
@@ -131,8 +138,97 @@ def interactions(design, rng):
     return World(pairs.layout, common, specific, people.idiosyncratic)
 
 
+def by_sign(sign, variance=HETEROGENEITY):
+    """Return a world in which a function of the numeric covariates decides who wants what.
+
+    Args:
+        sign: from respondents to (n,) factors of the part-worths that are not common.
+        variance: of these part-worths.
+    """
+
+    def world(design, rng):
+        common = draw_tables(design, rng, MAINS)
+        wants = draw_tables(design, rng, variance)
+        return World(
+            additive_layout(design), common, lambda people: np.asarray(sign(people))[:, None] * wants
+        )
+
+    return world
+
+
+def product_of_signs(people):
+    """Return 1 for those above the mean on both of two covariates or on none, and -1 for the others."""
+    return np.sign(people["z0"] * people["z1"])
+
+
+xor = by_sign(product_of_signs)
+weak_xor = by_sign(product_of_signs, 0.06)
+xor_linear = by_sign(lambda people: 0.9 * product_of_signs(people) + LINEAR * people["z0"])
+corner = by_sign(lambda people: 2 * ((people["z0"] > BEYOND) & (people["z1"] > BEYOND)) - 0.5)
+wedge = by_sign(lambda people: np.where(people["z0"].abs() > people["z1"].abs(), 1, -1))
+
+
+@dataclass(frozen=True)
+class Divided(World):
+    """Half the people prefer the first level of the first attribute, half the second; no covariate tells."""
+
+    def utilities(self, respondents, rng):
+        """Utilities of these people."""
+        cells = self.predictable(respondents).cells
+        side = rng.choice([-1, 1], len(respondents))
+        cells[:, 0] += SPLIT * side
+        cells[:, 1] -= SPLIT * side
+        return Tables(self.layout, cells)
+
+
+def two_favourites(design, rng):
+    """Return common part-worths in which two levels of the first attribute tie for the best."""
+    common = draw_tables(design, rng, MAINS)
+    size = design.shape[0]
+    common[:size] = np.where(np.arange(size) < 2, 1 - 2 / size, -2 / size) * LEAD
+    return common
+
+
+def split(design, rng):
+    """People are divided over the two best levels of an attribute."""
+    common = two_favourites(design, rng)
+    return Divided(additive_layout(design), common, nobody_differs(common))
+
+
+def split_told(design, rng):
+    """The same, and the sign of a covariate tells who prefers which."""
+    common = two_favourites(design, rng)
+    sides = np.zeros_like(common)
+    sides[:2] = SPLIT, -SPLIT
+    return World(
+        additive_layout(design), common, lambda people: np.sign(people["z0"]).to_numpy()[:, None] * sides
+    )
+
+
+def just_pays(design, rng):
+    """A rule that is learned gains about as much as matters."""
+    return linear(design, rng, variance=0.075)
+
+
+def weak_interactions(design, rng):
+    """As `linear`, and all pairs of attributes interact a little, for all alike."""
+    people, sizes = linear(design, rng), design.shape
+    pairs = list(itertools.combinations(range(len(sizes)), 2))
+    layout = Layout(design, (*additive_layout(design).subsets, *pairs))
+    tables = [rng.normal(size=(sizes[a], sizes[b])) * WEAK for a, b in pairs]
+    tables = [(t - t.mean(axis=0) - t.mean(axis=1, keepdims=True) + t.mean()).ravel() for t in tables]
+    common = np.concatenate([people.common, *tables])
+
+    def specific(respondents):
+        own = people.specific(respondents)
+        return np.hstack([own, np.zeros((len(own), len(common) - own.shape[1]))])
+
+    return World(layout, common, specific, people.idiosyncratic)
+
+
 BASE_HETEROGENEITY = 0.1
 BASE_SHARE = 1 / 3
+STAYING = 1.5  # log-odds to go on after a task that is liked as all are on average
 LEAD = 0.9  # of the first level over the average other, where all agree on the best
 
 
@@ -149,6 +245,16 @@ class Regime:
         fades: correlation of a person's own tastes between successive tasks, of variance `HETEROGENEITY`.
         rotated: whether another draw of the world, with the same common part, awaits at deployment.
         base: whether covariates exist for a part of the people only, and are zero for the others.
+        sesoi: the smallest gain that matters, in units of the outcome.
+        scale: on which a latent rating is answered; None for ratings without ends.
+        noise: distribution of the noise of a rating, a key of `scales.NOISE`.
+        shape: levels of the attributes.
+        limited: whether a pair of levels is prohibited and levels are not equally likely.
+        weighted: log of a respondent's weight per unit of her first covariate.
+        clickers: share of people who answer at random throughout.
+        dropout: how much likelier somebody goes on for each unit by which she liked the last task more.
+        left: what the first petition of a task adds to its rating before a choice.
+        goals: that are diagnosed.
     """
 
     world: Callable[[Design, np.random.Generator], World]
@@ -160,6 +266,32 @@ class Regime:
     fades: float | None = None
     rotated: bool = False
     base: bool = False
+    sesoi: float = 0.1
+    scale: Scale | None = None
+    noise: str = "normal"
+    shape: tuple[int, ...] = REFERENCE
+    limited: bool = False
+    weighted: float = 0.0
+    clickers: float = 0.0
+    dropout: float | None = None
+    left: float = 0.0
+    goals: tuple[str, ...] = ("support",)
+
+    @property
+    def plain(self):
+        """Whether answers are choices, or ratings with normal noise and without ends."""
+        return self.scale is None and self.noise == "normal"
+
+    def design(self, shape):
+        """Return the design of attributes of some shape."""
+        if not self.limited:
+            return factorial(shape)
+        chance = np.arange(shape[0], 0, -1)
+        return factorial(
+            shape,
+            prohibited=[{"a0": ["l0"], "a1": ["l1"]}, {"a1": ["l2"], "a2": ["l0", "l1"]}],
+            probabilities={"a0": list(chance / chance.sum())},
+        )
 
 
 REGIMES = {
@@ -175,13 +307,42 @@ REGIMES = {
     "R9": Regime(linear, "PP??", clicks=0.4),
     "R9b": Regime(common_only, "FFFF", clicks=0.4),
     "R10": Regime(linear, "PPPP", rotated=True),
-    "R11": Regime(common_best, "FFFF"),
+    "R11": Regime(common_best, "FFFF", goals=("support", "dissuade")),
     "R12": Regime(only_in_base, "????", base=True),
     "R13": Regime(interactions, "PPPP"),
     "R14": Regime(common_only, "????", fades=0.5),
-    "R1-choice": Regime(common_only, "FFFF", outcome="choice"),
-    "R3-choice": Regime(own_tastes, "PFFF", outcome="choice"),
-    "R6-choice": Regime(linear, "PPPP", outcome="choice"),
+    "R1-choice": Regime(common_only, "FFFF", outcome="choice", sesoi=CHOICE),
+    "R3-choice": Regime(own_tastes, "PFFF", outcome="choice", sesoi=CHOICE),
+    "R6-choice": Regime(linear, "PPPP", outcome="choice", sesoi=CHOICE),
+    "bounded-5": Regime(linear, "PPPP", scale=Scale(centre=5, step=2), sesoi=0.2),
+    "bounded-6": Regime(linear, "PPPP", scale=Scale(centre=6, step=2), sesoi=0.2),
+    "bounded-7": Regime(linear, "????", scale=Scale(centre=7, step=2), sesoi=0.5),
+    "bounded-R1": Regime(common_only, "FFFF", scale=Scale(centre=7, step=2), sesoi=0.2),
+    "bounded-R4": Regime(intensity, "PPFF", scale=Scale(centre=7, step=2), sesoi=0.2),
+    "stars": Regime(linear, "PPPP", scale=Scale(1, 5, 3.1)),
+    "seven": Regime(linear, "PPPP", scale=Scale(1, 7, 4.6, 1.3)),
+    "slider": Regime(linear, "PPPP", scale=Scale(0, 100, 64, 20), sesoi=2),
+    "sign": Regime(linear, "PPPP", outcome="would_sign", scale=Scale(0, 1, 0.2), sesoi=0.03),
+    "skewed": Regime(linear, "PPPP", noise="skewed"),
+    "t3": Regime(linear, "PPPP", noise="t3"),
+    "bounded-skewed": Regime(linear, "PPPP", scale=Scale(centre=7, step=2), noise="skewed", sesoi=0.2),
+    "bounded-t3": Regime(linear, "PPPP", scale=Scale(centre=7, step=2), noise="t3", sesoi=0.2),
+    "xor": Regime(xor, "PP??"),
+    "xor-weak": Regime(weak_xor, "????"),
+    "xor-linear": Regime(xor_linear, "PP??"),
+    "corner": Regime(corner, "PP??"),
+    "wedge": Regime(wedge, "PP??"),
+    "split": Regime(split, "PFFF"),
+    "split-told": Regime(split_told, "PPPP"),
+    "boundary": Regime(just_pays, "????", n=600),
+    "weights": Regime(linear, "PPPP", weighted=0.8),
+    "weak-interactions": Regime(weak_interactions, "PPPP"),
+    "few-attributes": Regime(linear, "PPPP", shape=(2, 3, 4)),
+    "many-attributes": Regime(linear, "PPPP", shape=(3,) * 10),
+    "prohibited": Regime(linear, "PPPP", limited=True),
+    "dropout": Regime(linear, "PPPP", dropout=1.0),
+    "clickers": Regime(linear, "PP??", clickers=0.2),
+    "left-choice": Regime(linear, "PPPP", outcome="choice", sesoi=CHOICE, left=0.4),
 }
 
 
@@ -192,7 +353,8 @@ class Sample:
     Attributes:
         data: the calibration.
         world: the population.
-        baseline: standard deviation of respondents' mean ratings, as far as random clicks let them show.
+        regime: how it was asked.
+        level: (n,) respondents' own mean ratings, where the truth depends on them.
         utilities: what each respondent's answers tell of on average: random clicks shrink it, tastes that
             fade are averaged over her tasks.
         predictable: the same of all people with her covariates.
@@ -202,16 +364,31 @@ class Sample:
 
     data: TrainingData
     world: World
-    baseline: float
+    regime: Regime
+    level: np.ndarray
     utilities: Tables
     predictable: Tables
     deployed: Tables | None = None
     fading: np.ndarray | None = None
 
+    def responses(self, utilities):
+        """Return what people of these utilities would answer."""
+        return Preferences(utilities, self.regime, self.level)
+
     @cached_property
     def preferences(self):
         """What her answers tell of, as responses."""
-        return Preferences(self.utilities, self.data.response.name)
+        return self.responses(self.utilities)
+
+    @property
+    def baseline(self):
+        """Standard deviation of respondents' mean ratings, as far as random clicks let them show."""
+        return (1 - self.regime.clicks) * self.regime.baseline
+
+    @property
+    def additive(self):
+        """Whether variances over petitions are known: answers have no ends, attributes are independent."""
+        return self.regime.scale is None and not self.regime.limited
 
     @cached_property
     def groups(self):
@@ -223,20 +400,33 @@ class Sample:
         return groups
 
 
-def draw_sample(regime, seed, name, n=None, shape=REFERENCE):
+def draw_sample(regime, seed, name, n=None, shape=None):
     """Draw a world, its people and their answers, all from the seed.
 
     Args:
         name: of the regime, for the random streams.
-        n: respondents, if not those of the regime.
+        n, shape: respondents and levels of the attributes, if not those of the regime.
     """
-    design = factorial(shape)
+    design = regime.design(shape or regime.shape)
     rng = child_rng(seed, f"validation/{name}")
     world = regime.world(design, rng)
     respondents, covariates = draw_covariates(n or regime.n, regime.base, rng)
-    wanted = world.utilities(respondents, rng)
-    settings = {"baseline": regime.baseline, "outcome": regime.outcome}
-    data = answer(wanted, respondents, covariates, TASKS, rng, **settings)
+    if regime.weighted:
+        respondents["weight"] = np.exp(regime.weighted * respondents["z0"])
+    wanted, predictable = world.utilities(respondents, rng), world.predictable(respondents)
+    if regime.clickers:
+        clicks = rng.random(len(respondents)) < regime.clickers
+        wanted = replace(wanted, cells=np.where(clicks[:, None], 0, wanted.cells))
+        predictable = replace(predictable, cells=(1 - regime.clickers) * predictable.cells)
+    settings = {"outcome": regime.outcome, "left": regime.left}
+    if regime.plain:
+        data = answer(wanted, respondents, covariates, TASKS, rng, baseline=regime.baseline, **settings)
+        level = np.zeros(len(respondents))
+    else:
+        data = answer(wanted, respondents, covariates, TASKS, rng, baseline=0, noise=0, **settings)
+        level = regime.baseline * rng.normal(size=len(respondents))
+        latent = data.outcome + level[data.respondent] + NOISE[regime.noise].draw(rng, len(data.outcome))
+        data = replace(data, outcome=regime.scale.answers(latent) if regime.scale else latent)
     fading = None
     if regime.fades is not None:
         fading = draw_fading(design, regime.fades, len(respondents), rng)
@@ -244,7 +434,6 @@ def draw_sample(regime, seed, name, n=None, shape=REFERENCE):
         added = own.utility_of_rows(data.levels, data.respondent * TASKS + data.task)
         data = replace(data, outcome=data.outcome + added)
         wanted = replace(wanted, cells=wanted.cells + fading.mean(axis=1))
-    predictable = world.predictable(respondents)
     deployed = None
     if regime.rotated:
         changed = regime.world(design, rng).specific(respondents) - world.specific(respondents)
@@ -252,16 +441,32 @@ def draw_sample(regime, seed, name, n=None, shape=REFERENCE):
     if regime.clicks:
         clicked = rng.random(len(data.outcome)) < regime.clicks
         data = replace(data, outcome=np.where(clicked, rng.permutation(data.outcome), data.outcome))
+    if regime.dropout is not None:
+        data = data.subset(still_there(data, regime.dropout, rng))
     heard = 1 - regime.clicks
     return Sample(
         data,
         world,
-        heard * regime.baseline,
+        regime,
+        level,
         replace(wanted, cells=heard * wanted.cells),
         replace(predictable, cells=heard * predictable.cells),
         deployed,
         fading,
     )
+
+
+def still_there(data, liking, rng):
+    """Return which rows are answered by people who may leave after every task from the second on.
+
+    Args:
+        liking: log-odds to go on per rating point of the last task.
+    """
+    rating = data.outcome.reshape(data.n_respondents, TASKS, 2).mean(axis=2)
+    goes_on = rng.random(rating.shape) < special.expit(STAYING + liking * rating)
+    goes_on[:, 0] = True
+    there = np.hstack([np.ones((len(rating), 1), dtype=bool), np.cumprod(goes_on, axis=1)[:, :-1] > 0])
+    return np.repeat(there.ravel(), 2)
 
 
 def draw_covariates(n, base, rng):

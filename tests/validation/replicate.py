@@ -1,90 +1,143 @@
-"""Diagnose samples of a regime and keep, beside what is found, what is true. All data are synthetic.
+"""Diagnose samples of worlds and keep, beside what is found, what is true: one row a replication.
 
-A batch of replications is one job of the workflow beside this file. A replication is drawn from its number
-alone, whatever the batch and the learner.
+A replication is drawn from its number alone, whatever the learner. Its row says which code it was computed
+with, so that rows of several days and machines add up. All data are synthetic.
 """
 
-import json
+from __future__ import annotations
+
+import ast
+import hashlib
 import time
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
-from nanotarget.diagnose import Group, Inputs, diagnose
-from nanotarget.diagnose.quantities import Quantity
+from nanotarget.diagnose import Inputs
+from nanotarget.diagnose.diagnosis import View, answer_of
+from nanotarget.diagnose.inputs import Group
+from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
+from nanotarget.diagnose.rows import table_of
 from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
-from regimes import REGIMES, SESOI, draw_sample
+from regimes import REGIMES, draw_sample
 from truths import truths
-from worlds import REFERENCE
 
+ROOT = Path(__file__).parents[2]
 LEARNERS = {
     "ridge": CalibrateConfig(learner="ridge", interactions=False),
     "ridge-pairs": CalibrateConfig(learner="ridge"),
+    "hierarchical": CalibrateConfig(learner="hierarchical"),
+    "boosting": CalibrateConfig(learner="boosting"),
     "bart": CalibrateConfig(learner="bart", bart=BartConfig(trees=30, draws=100, burn_in=100, chains=1)),
 }
 FOLDS, HALVES = 5, 2
 BOOTSTRAPS = 200
-COLUMNS = ["diagnostic", "quantity", "estimator", "goal", "group"]
-NUMBERS = [
-    "estimate",
-    "std_error",
-    "conf_low",
-    "conf_high",
-    "ceiling",
-    "ceiling_low",
-    "ceiling_high",
-    "p_value",
-]
-KEPT = {  # what of diagnostics.csv is kept
-    Quantity.PERSON_BY_MESSAGE,
-    Quantity.BASELINE,
-    Quantity.COMMON,
-    Quantity.LAG_DIFFERENCE,
-    Quantity.COMMON_INTERACTIONS,
-    Quantity.SLOPE,
-    Quantity.PREDICTABLE_VARIANCE,
-    Quantity.CROSS_HALF_GAIN,
-    Quantity.GAIN,
-    Quantity.ORDER_DIFFERENCE,
+# Estimates by the prefix of their columns: quantity, estimator (None: the one that the verdict is based on).
+ESTIMATES = {
+    "person": (Quantity.PERSON_BY_MESSAGE, Estimator.CROSS_TASK),
+    "baseline": (Quantity.BASELINE, Estimator.CROSS_TASK),
+    "common": (Quantity.COMMON, Estimator.CROSS_TASK),
+    "slope": (Quantity.SLOPE, Estimator.CROSSFIT),
+    "free": (Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON),
+    "products": (Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS),
+    "learned": (Quantity.PREDICTABLE_VARIANCE, Estimator.CROSSFIT),
+    "half": (Quantity.CROSS_HALF_GAIN, None),
+    "gain": (Quantity.GAIN, None),
+    "gain1": (Quantity.GAIN, Estimator.FIRST_ORDER),
+    "gain2": (Quantity.GAIN, Estimator.SECOND_ORDER),
 }
-ANSWERED = ["goal", "overall", "binding", "stages"]
+PARTS = {"": "estimate", "_se": "std_error", "_low": "conf_low", "_high": "conf_high"}
+CEILINGS = dict(zip(("G1", "G2", "G3", "dividend_bound"), DIAGNOSTICS, strict=True))
+BOUNDS = {"": "ceiling", "_low": "ceiling_low", "_high": "ceiling_high"}
+TESTS = {
+    "lag_p": Quantity.LAG_DIFFERENCE,
+    "interactions_p": Quantity.COMMON_INTERACTIONS,
+    "order_p": Quantity.ORDER_DIFFERENCE,
+}
+TRUTHS = {  # columns of what is true, but for that of an estimate, which is named after it
+    "G1_true": "G1",
+    "G2_true": "G2",
+    "oracle": "oracle",
+    "covariate_oracle": "covariate oracle",
+    "deployed": "at deployment",
+}
+TRUTHS |= {f"{name}_true": ESTIMATES[name][0] for name in ("person", "baseline", "common", "slope", "free")}
+TRUTHS |= {"half_true": Quantity.CROSS_HALF_GAIN, "gain_true": Quantity.GAIN}
+KEY = ["world", "learner", "seed", "goal", "group"]
+COLUMNS = [
+    *KEY,
+    "code",
+    "seconds",
+    "overall",
+    "rule",
+    *DIAGNOSTICS,
+    "flags",
+    *(name + part for name in ESTIMATES for part in PARTS),
+    *(name + bound for name in CEILINGS for bound in BOUNDS),
+    *TESTS,
+    *TRUTHS,
+]
+# What a replication depends on; texts of the diagnosis prove nothing.
+LIBRARY = "workflow/nanotarget"
+SOURCES = [
+    f"{LIBRARY}/{part}" for part in ("calibrate/learners", "calibrate/link.py", "diagnose", "petitions")
+]
+HARNESS = ["worlds.py", *(f"validation/{name}.py" for name in ("regimes", "replicate", "scales", "truths"))]
 
 
-def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=REFERENCE):
-    """Draw a sample of a regime, diagnose it, and return what is found beside what is true.
+@cache
+def code():
+    """Return a hash of what estimates and truths are computed with; comments and docstrings do not count."""
+    places = [ROOT / source for source in SOURCES]
+    paths = [path for p in places for path in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    paths = [path for path in paths if path.name != "words.py"] + [ROOT / "tests" / name for name in HARNESS]
+    digest = hashlib.sha256()
+    for path in paths:
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if hasattr(node, "body") and isinstance(node.body, list):
+                node.body = [part for part in node.body if not is_text(part)]
+        digest.update(path.relative_to(ROOT).as_posix().encode() + ast.dump(tree).encode())
+    return digest.hexdigest()[:10]
+
+
+def is_text(node):
+    """Return whether a statement is a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
+    """Draw a sample of a regime, diagnose it, and return rows of what is found beside what is true.
 
     Args:
         name, learner: keys of `REGIMES` and `LEARNERS`.
         seed: number of the replication.
-        n: respondents, if not those of the regime.
-        shape: levels of the attributes.
+        n, shape: respondents and levels of the attributes, if not those of the regime.
+
+    Returns:
+        A row (column -> value) for each goal and group that the regime is about.
     """
     regime = REGIMES[name]
     sample = draw_sample(regime, seed, name, n, shape)
     start = time.process_time()
     fitted, halves = (fit(sample.data, learner, folds, seed) for folds in (FOLDS, HALVES))
-    learned = time.process_time()
-    settings = DiagnoseConfig(sesoi=SESOI[regime.outcome], bootstraps=bootstraps)
-    groups = [Group(label, who) for label, who in sample.groups.items() if label != "all"]
+    settings = DiagnoseConfig(sesoi=regime.sesoi, bootstraps=bootstraps)
     inputs = Inputs(fitted, halves, settings, seed, LEARNERS[learner].learner, sizes=(1,))
-    diagnosis = diagnose(inputs, groups)
-    ended = time.process_time()
-    answer = diagnosis.answer
-    return {
-        "seed": seed,
-        "learner_s": learned - start,
-        "diagnosis_s": ended - learned,
-        "truth": truths(sample, fitted, halves, child_rng(seed, f"validation/{name}/twins")),
-        "found": kept(diagnosis.diagnostics),
-        "answers": [
-            {"group": "all"} | {key: part[key] for key in (*ANSWERED, "group") if key in part}
-            for part in (answer, *answer["others"])
-        ],
-        "flags": [flag.partition(":")[0] for flag in answer["flags"]],
-    }
+    found = diagnosed(inputs, regime.goals, sample.groups)
+    seconds = round(time.process_time() - start, 1)
+    true = truths(sample, fitted, halves, child_rng(seed, f"validation/{name}/twins"))
+    return [
+        {"world": name, "learner": learner, "seed": seed, "goal": goal, "group": group}
+        | {"code": code(), "seconds": seconds}
+        | row
+        | {column: true[goal][group].get(what) for column, what in TRUTHS.items()}
+        for (goal, group), row in found.items()
+    ]
 
 
 def fit(data, learner, folds, seed):
@@ -93,30 +146,41 @@ def fit(data, learner, folds, seed):
     return crossfit(data, lambda part, _: FITTERS[settings.learner](part, seed, settings), folds, seed)
 
 
-def kept(table):
-    """Return the rows of diagnostics that are compared with the truth, as plain records."""
-    rows = table[table["quantity"].isin(KEPT)]
-    numbers = rows[NUMBERS].astype(float)
-    return [
-        dict(zip(COLUMNS, names, strict=True))
-        | {name: value for name, value in zip(NUMBERS, values, strict=True) if np.isfinite(value)}
-        for names, values in zip(rows[COLUMNS].to_numpy().tolist(), numbers.to_numpy().tolist(), strict=True)
-    ]
+def diagnosed(inputs, goals, groups):
+    """Return what is said of goals and groups: (goal, group) -> columns."""
+    found, smallest = {}, inputs.settings.sesoi
+    for goal in goals:
+        view = View.of(inputs, goal)
+        for label, members in groups.items():
+            if (goal, label) == (goals[0], "all"):
+                rows, facts = view.whole()
+                flags = [flag.partition(":")[0] for flag in view.flags(rows, facts)]
+            else:
+                (rows, facts), flags = view.brief(Group(label, members), smallest), []
+            found[goal, label] = said(answer_of(facts), flags) | numbers(
+                table_of([replace(row, goal=goal, group=label) for row in rows])
+            )
+    return found
 
 
-def run_batch(path, name, learner, seeds):
-    """Run replications of a regime and leave their file, whole or not at all."""
-    records = [replicate(name, learner, seed) for seed in seeds]
-    content = {"data": "synthetic", "regime": name, "learner": learner, "replications": records}
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(content, indent=1))
-    scratch.replace(path)
+def said(answer, flags):
+    """Return verdicts and flags as columns."""
+    verdicts = {name: str(answer[name]) for name in ("overall", "rule")}
+    return verdicts | {name: str(v) for name, v in answer["stages"].items()} | {"flags": " ".join(flags)}
 
 
-if __name__ == "__main__":
-    run_batch(
-        Path(snakemake.output[0]),
-        snakemake.wildcards.regime,
-        snakemake.wildcards.learner,
-        snakemake.params.seeds,
-    )
+def numbers(table):
+    """Return the estimates, ceilings and p-values of a table of diagnostics as columns."""
+    row = {}
+    decides = table["ceiling"].notna()
+    for name, (quantity, estimator) in ESTIMATES.items():
+        wanted = decides if estimator is None else table["estimator"] == estimator
+        own = table[(table["quantity"] == quantity) & wanted]
+        row |= {name + part: own[column].iloc[0] if len(own) else np.nan for part, column in PARTS.items()}
+    for name, diagnostic in CEILINGS.items():
+        own = table[(table["diagnostic"] == diagnostic) & decides]
+        row |= {name + part: own[column].iloc[0] if len(own) else np.nan for part, column in BOUNDS.items()}
+    for name, quantity in TESTS.items():
+        own = table.loc[table["quantity"] == quantity, "p_value"]
+        row[name] = own.iloc[0] if len(own) else np.nan
+    return row

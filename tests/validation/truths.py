@@ -1,6 +1,7 @@
 """What a diagnosis should find in a sample whose preferences are known, computed without sampling noise.
 
-Ratings: everything in rating points. Choices: in probability to be chosen from a pair whose other petition is
+Ratings: everything in rating points; on a scale with ends they are exact means over the noise, of the answers
+that latent ratings fall on. Choices: in probability to be chosen from a pair whose other petition is
 drawn from the design, under the latent model (the higher of two responses with normal noise of variance 1
 each), exactly, by quadrature. Only slopes and predictable
 variances of choices have a simulated part, whose error is far below that of any estimate.
@@ -46,28 +47,37 @@ class Preferences:
 
     Attributes:
         utilities: of the respondents, as tables; for a choice part-worths only.
-        outcome: "rating" or "choice".
+        regime: how they are asked: choices or ratings, and on which scale.
+        level: (n,) respondents' own mean ratings, where a scale has ends.
     """
 
-    def __init__(self, utilities, outcome):
-        self.utilities, self.outcome = utilities, outcome
+    def __init__(self, utilities, regime, level=0.0):
+        self.utilities, self.regime, self.level = utilities, regime, level
+        self.paired = regime.outcome == "choice"
         self.spans = spans(utilities.design)
 
     def response(self, petitions):
         """Return the (n,) true expected response of each respondent to one petition."""
         own = self.utilities.utility_of(petitions)
-        if self.outcome == "rating":
+        if self.regime.scale is not None:
+            return self.regime.scale.expected(own + self.level, self.regime.noise)
+        if not self.paired:
             return own
         waves = np.exp(1j * np.outer(FREQUENCIES, own)) * np.prod(self.means.conj(), axis=1)
-        return 0.5 + FREQUENCY_WEIGHTS @ waves.imag
+        return 0.5 + self.frequency_weights @ waves.imag
+
+    @property
+    def frequency_weights(self):
+        """Weights of the frequencies; a petition is as often the first of its task as the second."""
+        return FREQUENCY_WEIGHTS * np.cos(FREQUENCIES * self.regime.left)
 
     @cached_property
     def effects(self):
         """(n, total levels) mean response to each level, less the mean of all petitions."""
-        if self.outcome == "rating":
+        if not self.paired:
             return self.utilities.level_means()
         total = np.zeros(self.utilities.cells.shape)
-        for frequency, weight, means in zip(FREQUENCIES, FREQUENCY_WEIGHTS, self.means, strict=True):
+        for frequency, weight, means in zip(FREQUENCIES, self.frequency_weights, self.means, strict=True):
             wave = np.exp(1j * frequency * self.utilities.cells)
             for a, span in enumerate(self.spans):
                 # The attribute has the level in the petition, and is averaged in its opponent.
@@ -90,35 +100,53 @@ class Preferences:
 def truths(sample, fitted, halves, rng):
     """Return what a diagnosis should find: goal -> group -> quantity -> number.
 
+    Variances, slopes and the ceilings computed from them are left out where a scale has ends or levels
+    depend on each other.
+
     Args:
         fitted, halves: cross-fits with five folds and with two, whose policies are valued.
         rng: for the simulated parts of choices.
     """
-    twins, others = twin_effects(sample, rng), people_alike(sample, rng)
-    products, squares = slope_moments(sample, fitted, rng)
-    predicted = squares > ROUNDING * sample.data.outcome.var()
+    others, weight = people_alike(sample, rng), sample.data.weight
+    parts = Parts(sample, fitted, rng) if sample.additive else None
     known = {goal: {} for goal in GOALS}
     earned = {goal: gains(sample, fitted, halves, others, goal == "dissuade") for goal in GOALS}
     for label, who in sample.groups.items():
-        stable = stable_variances(sample, who)
-        first, second = (effects[who] - effects[who].mean(axis=0) for effects in twins)
-        predictable = variances(first, second, sample.data.design)
-        common = sample.preferences.effects[who].mean(axis=0)
-        shared = {
+        for goal in GOALS:
+            known[goal][label] = {
+                policy: np.average(gain[who], weights=weight[who]) for policy, gain in earned[goal].items()
+            }
+            if parts:
+                known[goal][label] |= parts.of(who, -1 if goal == "dissuade" else 1)
+    return known
+
+
+class Parts:
+    """What is additive: variances, slopes, and the ceilings computed from them."""
+
+    def __init__(self, sample, fitted, rng):
+        self.sample, self.twins = sample, twin_effects(sample, rng)
+        self.products, self.squares = slope_moments(sample, fitted, rng)
+
+    def of(self, who, sign):
+        """Return the truths of a group of respondents for a goal: quantity -> number."""
+        sample, design, weight = self.sample, self.sample.data.design, self.sample.data.weight[who]
+        effects = [effects[who] for effects in (sample.preferences.effects, *self.twins)]
+        first, second = (own - np.average(own, axis=0, weights=weight) for own in effects[1:])
+        stable, predictable = stable_variances(sample, who), variances(first, second, design, weight)
+        common = np.average(effects[0], axis=0, weights=weight)
+        predicted = (self.squares[who] > ROUNDING * sample.data.outcome.var()).any()
+        return {
             Quantity.PERSON_BY_MESSAGE: stable.sum(),
             Quantity.BASELINE: sample.baseline**2,
-            Quantity.COMMON: (common**2 @ chances(sample.data.design)),
+            Quantity.COMMON: (common**2 @ chances(design)),
             Quantity.PREDICTABLE_VARIANCE: predictable.sum(),
-            Quantity.SLOPE: products[who].sum() / squares[who].sum() if predicted[who].any() else None,
+            Quantity.SLOPE: (weight @ self.products[who]) / (weight @ self.squares[who])
+            if predicted
+            else None,
+            "G1": ceiling(design, sign * common, stable),
+            "G2": ceiling(design, sign * common, predictable),
         }
-        for goal, sign in zip(GOALS, (1, -1), strict=True):
-            known[goal][label] = (
-                shared
-                | {"G1": ceiling(sample.data.design, sign * common, stable)}
-                | {"G2": ceiling(sample.data.design, sign * common, predictable)}
-                | {policy: gain[who].mean() for policy, gain in earned[goal].items()}
-            )
-    return known
 
 
 def ceiling(design, common, variance):
@@ -129,22 +157,22 @@ def ceiling(design, common, variance):
     return gain_ceiling(design, common[None], positive.sum()[None], positive / positive.sum())[0]
 
 
-def variances(first, second, design):
+def variances(first, second, design, weight):
     """Return the (n_attributes,) mean over people of products of effects, averaged over the design."""
-    product = (first * second).mean(axis=0) * chances(design)
+    product = np.average(first * second, axis=0, weights=weight) * chances(design)
     return np.array([product[span].sum() for span in spans(design)])
 
 
 def stable_variances(sample, who):
     """Return the (n_attributes,) variances of what some people add to their mean, over pairs of tasks."""
-    own = sample.preferences.effects[who]
-    own = own - own.mean(axis=0)
-    total = variances(own, own, sample.data.design)
+    own, weight = sample.preferences.effects[who], sample.data.weight[who]
+    own = own - np.average(own, axis=0, weights=weight)
+    total = variances(own, own, sample.data.design, weight)
     if sample.fading is None:
         return total
     # The mean over pairs of different tasks, from that over all pairs and that of tasks with themselves.
     fading = np.moveaxis(sample.fading[who], 1, 0)
-    same = sum(variances(part, part, sample.data.design) for part in fading) / len(fading)
+    same = sum(variances(part, part, sample.data.design, weight) for part in fading) / len(fading)
     return (len(fading) * total - same) / (len(fading) - 1)
 
 
@@ -154,10 +182,10 @@ def twin_effects(sample, rng):
     A choice bends utilities, so what is a person's own must be averaged out: two people with the same
     covariates have only what these tell in common.
     """
-    if sample.data.response.name == "rating":
+    if not sample.data.response.paired:
         return sample.predictable.level_means(), sample.predictable.level_means()
     draws = (sample.world.utilities(sample.data.respondents, rng) for _ in range(2))
-    return tuple(Preferences(utilities, "choice").effects for utilities in draws)
+    return tuple(sample.responses(utilities).effects for utilities in draws)
 
 
 def people_alike(sample, rng):
@@ -165,9 +193,9 @@ def people_alike(sample, rng):
 
     Rules of halves are valued by what they do for others: their own people's tastes have shaped them.
     """
-    if sample.data.response.name == "rating":
-        return Preferences(sample.predictable, "rating")
-    return Preferences(sample.world.utilities(sample.data.respondents, rng), "choice")
+    if sample.regime.scale is None and not sample.data.response.paired:
+        return sample.responses(sample.predictable)
+    return sample.responses(sample.world.utilities(sample.data.respondents, rng))
 
 
 def slope_moments(sample, fitted, rng):
@@ -177,10 +205,11 @@ def slope_moments(sample, fitted, rng):
     Ratings: means over all petitions, exact. Choices: the parts are what they add to the probabilities that
     one petition beats another, and the means are over `PAIRS` random pairs a person.
     """
-    if sample.data.response.name == "choice":
+    if sample.data.response.paired:
         return slope_moments_of_choices(sample, fitted, rng)
     n = sample.data.n_respondents
-    own = sample.preferences.effects - sample.preferences.effects.mean(axis=0)
+    effects = sample.preferences.effects
+    own = effects - np.average(effects, axis=0, weights=sample.data.weight)
     product, square = np.zeros(n), np.zeros(n)
     for f, (trained, weight) in enumerate(fitted.training):
         people = fitted.respondent[fitted.unit_fold == f]
@@ -195,6 +224,7 @@ def slope_moments(sample, fitted, rng):
 def slope_moments_of_choices(sample, fitted, rng):
     """See `slope_moments`."""
     data, who = sample.data, np.repeat(np.arange(sample.data.n_respondents), PAIRS)
+    left = sample.regime.left
     sides = [data.design.draw(len(who), rng) for _ in range(2)]
     true, own = (
         np.subtract(*(u.utility_of_rows(side, who) for side in sides))
@@ -202,7 +232,8 @@ def slope_moments_of_choices(sample, fitted, rng):
     )
     common = np.subtract(*(fitted.common_utility(side, fitted.unit_fold[who]) for side in sides))
     expected = special.expit(common)
-    residual, predicted = special.ndtr(true / np.sqrt(2)) - expected, special.expit(own) - expected
+    chance = np.mean([special.ndtr((true + side) / np.sqrt(2)) for side in (left, -left)], axis=0)
+    residual, predicted = chance - expected, special.expit(own) - expected
     return tuple(np.bincount(who, weights=values) for values in (residual * predicted, predicted**2))
 
 
@@ -223,8 +254,8 @@ def gains(sample, fitted, halves, others, worst):
         others: preferences of other people with the same covariates, for the rules of the halves.
         worst: towards the lowest response instead (dissuasion); a gain is then what the response falls more.
     """
-    true, n = sample.utilities, sample.utilities.n
-    best = policy.overall_best(true, np.ones(n), worst)
+    true = sample.utilities
+    best = policy.overall_best(true, sample.data.weight, worst)
 
     def gain(preferences, chosen, other):
         other = np.broadcast_to(other, chosen.shape)
@@ -248,6 +279,6 @@ def gains(sample, fitted, halves, others, worst):
         Quantity.GAIN: gain(sample.preferences, nano, overall),
     }
     if sample.deployed is not None:
-        there = Preferences(sample.deployed, sample.data.response.name)
+        there = sample.responses(sample.deployed)
         found["at deployment"] = gain(there, nano, overall)
     return found

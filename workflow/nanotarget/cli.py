@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import shlex
 import signal
@@ -146,6 +147,10 @@ def main() -> int:
 
         if lines := questions(options.config.read_text(encoding="utf-8")):
             sys.stdout.write(f"{options.config}{asked(lines).replace(';', ':', 1)}\n")
+        report = Path("results") / config.study / "check.json"
+        if report.is_file() and not more:
+            for question in json.loads(report.read_text(encoding="utf-8")).get("questions", []):
+                sys.stdout.write(f"{question}.\n")
     if status == 0 and not more:
         sys.stdout.write(f"Done: {made(options.command, Path('results') / config.study)}\n")
     if failed := failed_logs(Path("logs") / config.study, began) if status else []:

@@ -45,6 +45,8 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
                     "respondents": int(arms.sum()),
                     "arms": {str(arm): int(n) for arm, n in arms.items()},
                 }
+                if samples.experiment.questions:
+                    sizes["questions"] = list(samples.experiment.questions)
             if samples.roster:
                 sizes["roster"] = {"respondents": len(samples.roster.respondents)}
     with collecting(problems):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from nanotarget.clean.people import People
@@ -11,6 +12,7 @@ from nanotarget.study.config import RandomisationConfig, normalised
 from nanotarget.study.problems import counted
 
 MISSING = "(missing)"
+MIN_CLUSTERS = 8  # so many groups that are each in one arm by chance are hardly possible
 
 
 def blocks_of(people: pd.DataFrame, names: Sequence[str]) -> pd.Series:
@@ -72,6 +74,36 @@ def read_clusters(
             "correct the file, or key experiment.randomisation in the config",
         )
     return _coded(cluster, "c") if randomisation.cluster in identifiers else cluster
+
+
+def suspected_clusters(people: People, arm: np.ndarray, known: Collection[str]) -> list[str]:
+    """Return the columns each of whose values, though most people share theirs, is in one arm only.
+
+    Where people were randomised one by one no such column can be expected; where classes or villages were,
+    standard errors of people would be far too small.
+
+    Args:
+        people: one row per respondent.
+        arm: (n,) number of everybody's arm.
+        known: columns of which the config says what they are, and that may follow from the arm.
+    """
+    raw = people.table.raw.iloc[people.rows]
+    columns = []
+    for name in raw.columns:
+        codes, values = pd.factorize(raw[name])
+        if name in known or (codes < 0).any():
+            continue
+        several = np.bincount(codes, minlength=len(values)) > 1
+        pairs = np.unique(np.column_stack([codes, arm]), axis=0)
+        of_arms = np.bincount(pairs[several[pairs[:, 0]], 1], minlength=arm.max(initial=0) + 1)
+        if (
+            len(pairs) == len(values)
+            and several.sum() >= MIN_CLUSTERS
+            and 2 * several[codes].sum() > len(codes)
+            and (of_arms[np.unique(arm)] > 1).all()
+        ):
+            columns.append(str(name))
+    return columns
 
 
 def _in_one_spelling(texts: pd.Series) -> pd.Series:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean import contracts
-from nanotarget.clean.blocks import read_blocks, read_clusters
+from nanotarget.clean.blocks import read_blocks, read_clusters, suspected_clusters
 from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, opted_out
 from nanotarget.clean.flow import OBSERVED
@@ -71,6 +71,23 @@ def read_experiment(
         answering.flow("experiment", _by_arm(everyone, config)),
         experiment_quality(respondents, [*described, *outcomes], people.compared),
         people.identities(config.exclusions),
+        questions=_questions(people, config, design, arm),
+    )
+
+
+def _questions(
+    people: People, config: ExperimentConfig, design: Design | None, arm: np.ndarray
+) -> tuple[str, ...]:
+    """Ask whether people were randomised together where the file looks like it."""
+    if config.randomisation.cluster:
+        return ()
+    named = {column for _, columns in _columns(config, design) for column in columns}
+    known = named | {config.respondent} | set(config.identifiers)
+    return tuple(
+        f"{config.file}, column '{name}': all people with the same value are in one arm. Were they "
+        f"randomised together? If so, write 'scheme: clustered' and 'cluster: {name}' at "
+        "experiment.randomisation: without it standard errors are too small"
+        for name in suspected_clusters(people, arm, known)
     )
 
 

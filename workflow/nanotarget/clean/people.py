@@ -35,12 +35,14 @@ class Sample:
         flow: `flow.FLOW_COLUMNS`, see `People.flow`.
         quality: QUALITY_COLUMNS, see `nanotarget.clean.quality`.
         identities: what tells the respondents apart, see `People.identities`. Never written.
+        questions: what the file makes one ask of the config.
     """
 
     respondents: pd.DataFrame
     flow: pd.DataFrame
     quality: pd.DataFrame
     identities: pd.DataFrame
+    questions: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)

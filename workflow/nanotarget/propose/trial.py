@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nanotarget.clean.blocks import MIN_CLUSTERS
 from nanotarget.propose.columns import DATE, Column, RawFile, words
 from nanotarget.propose.ordering import ordered
 from nanotarget.propose.people import (
@@ -34,7 +35,6 @@ POLICIES = {  # what the text of an arm says about the policy behind it
     "random": re.compile(r"\brandom", re.I),
 }
 MAX_ARMS = 12
-MIN_CLUSTERS = 8  # so many groups that are each in one arm by chance are hardly possible
 ORDINAL_POINTS = 7  # a scale with more points counts as continuous
 
 

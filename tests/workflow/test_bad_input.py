@@ -520,6 +520,24 @@ HARD_CASES = [
         Case(f"name: {path[0]} {str(value)[:12]!r} {says[-1]}", setting(*path, value=value), tuple(says))
         for path, value, *says in NAME_KINDS
     ),
+    Case(
+        "invisible letter in a level",
+        put("calibration", 3, "sector", "Trans\u200bport"),
+        (CALIBRATION, "column 'sector', row 3", "U+200B (zero width space), 'Transport' does not"),
+    ),
+    Case(
+        "letter of another script in a level",
+        put("calibration", 3, "sector", "\u0415nergy"),
+        (CALIBRATION, "U+0415 (cyrillic capital letter ie), 'Energy' does not"),
+    ),
+    Case(
+        "columns of a Parquet file that differ by a space",
+        also(
+            use_file("c.parquet"),
+            content("c.parquet", lambda s: s.calibration.assign(**{"age ": "5"}).to_parquet()),
+        ),
+        ("c.parquet: header", "columns with the same name: 'age'"),
+    ),
     Case("a pipe as pre-registration", fifo, ("pipe: whole file", "no regular file")),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -161,9 +162,7 @@ class Cells:
         index = self.index(levels, missing)
         bad = index == UNKNOWN
         if bad.any():
-            spelled = {normalised(level): level for level in levels}
-            close = difflib.get_close_matches(normalised(self.text[bad].iloc[0]), spelled, n=1)
-            hint = f"did you mean '{spelled[close[0]]}'? " if close else ""
+            hint = _hint(self.text[bad].iloc[0], levels)
             self.refuse_texts(
                 bad,
                 f"no level of '{name}'",
@@ -244,3 +243,18 @@ def parse_numbers(texts: Sequence[str]) -> np.ndarray:
 def read_ids(texts: pd.Series) -> pd.Series:
     """Respondents' ids as they are compared: trimmed, "12.0" equals "12"; case counts."""
     return texts.str.strip().str.replace(r"^(\d+)\.0+$", r"\1", regex=True)
+
+
+def _hint(text: str, levels: Sequence[object]) -> str:
+    """Say which level a text is most like, or which letter people do not see or take for another one."""
+    spelled = {normalised(level): str(level) for level in levels}
+    close = difflib.get_close_matches(normalised(text), spelled, n=1)
+    if not close:
+        return ""
+    level = spelled[close[0]]
+    known = set("".join(spelled.values()))
+    for letter in text:
+        if not letter.isascii() and letter not in known:
+            named = unicodedata.name(letter, "without a name").lower()
+            return f"it holds the letter U+{ord(letter):04X} ({named}), '{level}' does not. "
+    return f"did you mean '{level}'? "

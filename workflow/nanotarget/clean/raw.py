@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pyreadstat
 
@@ -25,6 +24,7 @@ from nanotarget.study.problems import InputError, Problem, listed, placed
 
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = "comma, semicolon, tab or |"
+LARGEST = 2_000_000_000  # bytes of an unpacked text
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 ENDINGS = f"{', '.join(TEXT_ENDINGS)} (each also with .gz), .parquet, .dta, .sav or .zsav"
 SIGNATURES = {
@@ -130,7 +130,7 @@ def _absent(file: Path, name: str) -> Problem:
 def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     if content.startswith(b"\x1f\x8b"):
         try:
-            content = gzip.decompress(content)
+            content = _unpacked(content, name)
         except (OSError, EOFError, zlib.error) as error:
             raise _error(
                 name,
@@ -142,7 +142,10 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     text = _decode(content, name)
     if not text.strip():
         raise _empty(name)
-    separator = _separator(text, name)
+    # Excel's own line about the separator; an empty row in its place keeps the numbers of rows.
+    stated = re.match(r"sep=(.)\r?\n", text)
+    text = text[stated.end() - 1 :] if stated else text
+    separator = stated[1] if stated else _separator(text, name)
     everything = enumerate(_parse(text, separator, name), 1)
     records = [(row, cells) for row, cells in everything if any(map(str.strip, cells))]
     header = [cell.strip() for cell in records[0][1]]
@@ -177,6 +180,17 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
         texts = zip(header, records[1][1], strict=False)
         table.attrs["questions"] = {column: " ".join(text.split()) for column, text in texts if column}
     return table
+
+
+def _unpacked(content: bytes, name: str) -> bytes:
+    """Decompress, but not what was made to fill the memory."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        unpacked = stream.read(LARGEST + 1)
+    if len(unpacked) > LARGEST:
+        what = f"it is larger than {LARGEST:,} bytes when it is unpacked"
+        remedy = "leave out columns that the config does not name"
+        raise _error(name, "whole file", what, "a smaller table", remedy)
+    return unpacked
 
 
 def _fits(cells: Sequence[str], width: int) -> bool:
@@ -214,7 +228,8 @@ def _decode(content: bytes, name: str) -> str:
 def _decode_letters(content: bytes, name: str) -> str:
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-16" if utf16 else "utf-8-sig")
+        # Programs that add a byte order mark to a text that has one leave two.
+        return content.decode("utf-16" if utf16 else "utf-8-sig").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
     # In Windows-1252 nearly every accented letter is invalid UTF-8; a few invalid places in
@@ -306,15 +321,15 @@ def _table(columns: Mapping[str, Sequence[str | None]], rows: pd.Index) -> pd.Da
 def _read_parquet(file: Path, name: str) -> pd.DataFrame:
     try:
         table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
+    except Exception as error:  # a damaged file may fail anywhere in its reader
         raise _error(
             name,
             "whole file",
-            f"it is no complete Parquet file ({str(error).splitlines()[0]})",
+            f"it is no complete Parquet file ({str(error)[:200].split(chr(10))[0]})",
             "a Parquet file",
             "copy or export the file again",
         ) from None
-    _check_header(table.column_names, name)
+    _check_header([column.strip() for column in table.column_names], name)
     columns = {
         column.strip(): [_text(cell) for cell in table[column].to_pylist()] for column in table.column_names
     }
@@ -325,7 +340,8 @@ def _read_labelled(file: Path, name: str, ending: str) -> pd.DataFrame:
     read = pyreadstat.read_dta if ending == ".dta" else pyreadstat.read_sav
     try:
         data, meta = read(str(file), apply_value_formats=True, formats_as_category=False)
-    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, UnicodeError) as error:
+        columns = [column.strip() for column in data]
+    except Exception as error:  # a damaged file may fail anywhere in its reader
         raise _error(
             name,
             "whole file",
@@ -333,6 +349,7 @@ def _read_labelled(file: Path, name: str, ending: str) -> pd.DataFrame:
             "a Stata or SPSS file",
             "copy or export the file again",
         ) from None
+    _check_header(columns, name)
     table = _table(
         {column.strip(): [_text(cell) for cell in data[column]] for column in data},
         pd.RangeIndex(1, len(data) + 1, name="row"),

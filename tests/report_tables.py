@@ -278,6 +278,7 @@ def verdict() -> dict[str, object]:
         "goal": "support",
         "binding": "predictability",
         "stages": stages,
+        "rule": "DOES NOT PAY",
         "threshold": 0.1,
         "sesoi": 0.1,
         "unit": "rating points",

@@ -155,6 +155,7 @@ def test_what_a_policy_may_use_is_said(covariates, own_answers, expected):
 CEILING = {"estimate": 0.03, "low": 0.01, "high": 0.06}
 VERDICT = {
     "overall": "DO NOT DEPLOY",
+    "rule": "DOES NOT PAY",
     "binding": "predictability",
     "unit": UNIT,
     "threshold": 0.1,
@@ -162,7 +163,7 @@ VERDICT = {
     "gain_low": -0.047,
     "gain_high": 0.051,
     "share_divergent": 0.4,
-    "ceilings": dict.fromkeys(DIAGNOSTICS, CEILING) | {"crossover": CEILING | {"high": 0.023}},
+    "ceilings": dict.fromkeys(DIAGNOSTICS, CEILING) | {"dividend": CEILING | {"high": 0.051}},
 }
 
 
@@ -174,10 +175,8 @@ def test_in_short_the_verdict_says_what_binds_and_how_much_is_possible():
     assert in_short() == [
         ("Does it pay?", "No: give everybody the overall-best petition."),
         ("What stands in the way?", "What is known about people does not reveal who prefers what."),
-        (
-            "How large could the gain at most be?",
-            "0.023 rating points (one-sided 95% upper bound, from the crossover).",
-        ),
+        ("How much could this rule gain at most?", "0.051 rating points (one-sided 95% upper bound)."),
+        ("How much could any rule gain at most?", "0.060 rating points (one-sided 95% upper bound)."),
         ("What is the best estimate?", "0.002 rating points (-0.047 to 0.051)."),
         ("What would matter?", "A gain above 0.1 rating points."),
         ("How many would get another petition?", "40% of the respondents."),
@@ -187,18 +186,31 @@ def test_in_short_the_verdict_says_what_binds_and_how_much_is_possible():
 def test_what_is_not_known_is_left_out():
     nothing = {name: dict.fromkeys(CEILING) for name in DIAGNOSTICS}
     unknown = {"gain": None, "gain_low": None, "gain_high": None, "share_divergent": None}
-    assert in_short(overall="COLLECT MORE", binding="crossover", ceilings=nothing, **unknown) == [
+    unknown |= {"overall": "COLLECT MORE", "rule": "NOT EVALUATED", "binding": "crossover"}
+    assert in_short(ceilings=nothing, **unknown) == [
         ("Does it pay?", "Not known yet: these data do not decide."),
         ("What is not decided?", words.QUESTIONS[Diagnostic.CROSSOVER]),
         ("What would matter?", "A gain above 0.1 rating points."),
     ]
-    assert in_short(overall="DEPLOY", binding=None)[1][0] == "How large could the gain at most be?"
+    assert (
+        in_short(overall="DEPLOY", rule="PAYS", binding=None)[1][0]
+        == "How much could this rule gain at most?"
+    )
+    alone = in_short(ceilings=nothing | {"heterogeneity": CEILING}, **unknown)
+    assert alone[2][0] == ("How much could be gained at most if everybody's preferences were known?")
+
+
+def test_a_rule_that_does_not_pay_is_not_all_rules():
+    said = dict(in_short(overall="COLLECT MORE", binding="dividend"))
+    assert said["Does it pay?"] == words.ONLY_THIS_RULE
+    undecided = dict(in_short(overall="COLLECT MORE", rule="UNDECIDED", binding="dividend"))
+    assert undecided["Does it pay?"] == "Not known yet: these data do not decide."
 
 
 def test_a_gain_that_cannot_be_positive_is_said_to_be_at_most_nothing():
     below = VERDICT["ceilings"] | {"dividend": {"estimate": -0.2, "low": -0.3, "high": -0.1}}
-    at_most = dict(in_short(ceilings=below))["How large could the gain at most be?"]
-    assert at_most == "0.000 rating points (one-sided 95% upper bound, from the dividend)."
+    at_most = dict(in_short(ceilings=below))["How much could this rule gain at most?"]
+    assert at_most == "0.000 rating points (one-sided 95% upper bound)."
 
 
 UNCERTAIN = "not distinguishable from 0, at which nothing is predicted"

@@ -27,6 +27,15 @@ class Overall(StrEnum):
     COLLECT = "COLLECT MORE"
 
 
+class OfRule(StrEnum):
+    """Of the rule that was learned, whatever other rules could gain."""
+
+    PAYS = "PAYS"
+    DOES_NOT = "DOES NOT PAY"
+    UNDECIDED = "UNDECIDED"
+    NOT_EVALUATED = "NOT EVALUATED"
+
+
 def threshold(settings: DiagnoseConfig, petitions: float) -> tuple[float, float | None]:
     """Return the smallest gain that matters, and the gain that breaks even if costs and audience are known.
 
@@ -81,14 +90,14 @@ def out_of_order(stages: Mapping[Diagnostic, Stage]) -> bool:
     return any(stage.evaluated and lowest > stage.high for stage in earlier)
 
 
-def rule_verdict(stages: Mapping[Diagnostic, Stage], smallest: float) -> str:
-    """Return what is known of the rule that was learned, whatever other rules could gain."""
+def rule_verdict(stages: Mapping[Diagnostic, Stage], smallest: float) -> OfRule:
+    """Return what is known of the rule that was learned."""
     gain = stages[Diagnostic.DIVIDEND]
     if not gain.evaluated:
-        return Verdict.NOT_EVALUATED
+        return OfRule.NOT_EVALUATED
     if gain.high < smallest:
-        return "DOES NOT PAY"
-    return "PAYS" if gain.low > smallest else "UNDECIDED"
+        return OfRule.DOES_NOT
+    return OfRule.PAYS if gain.low > smallest else OfRule.UNDECIDED
 
 
 def _passes(stage: Stage, smallest: float) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nanotarget.diagnose.quantities import Diagnostic, Estimator
 from nanotarget.diagnose.rows import Stage
-from nanotarget.diagnose.verdict import Overall, Verdict
+from nanotarget.diagnose.verdict import OfRule, Overall, Verdict
 from nanotarget.study import ties
 
 QUESTIONS = {
@@ -24,6 +24,13 @@ IN_SHORT = {
     Overall.DO_NOT: "No: give everybody the overall-best petition.",
     Overall.COLLECT: "Not known yet: these data do not decide.",
 }
+ONLY_THIS_RULE = "Not with this rule; these data do not exclude that another rule would pay."
+# Upper bounds by the stage that sets them; each holds with 95% certainty by itself.
+AT_MOST = {
+    Diagnostic.DIVIDEND: "How much could this rule gain at most?",
+    Diagnostic.PREDICTABILITY: "How much could any rule gain at most?",
+}
+KNOWING_ALL = "How much could be gained at most if everybody's preferences were known?"
 OBSTACLES = {
     Diagnostic.HETEROGENEITY: (
         "People differ too little in what moves them: even an oracle that knows everybody's tastes could "
@@ -129,17 +136,19 @@ def in_short(verdict: Mapping[str, Any], number: Callable[[float], str]) -> list
         number: how a gain is written.
     """
     unit, binding, do_not = verdict["unit"], verdict["binding"], verdict["overall"] == Overall.DO_NOT
-    said = [("Does it pay?", IN_SHORT[verdict["overall"]])]
+    only_this = verdict["overall"] == Overall.COLLECT and verdict["rule"] == OfRule.DOES_NOT
+    said = [("Does it pay?", ONLY_THIS_RULE if only_this else IN_SHORT[verdict["overall"]])]
     if binding and do_not:
         said.append(("What stands in the way?", OBSTACLES[binding]))
     elif binding:
         said.append(("What is not decided?", QUESTIONS[binding]))
     highs = {stage: (verdict["ceilings"].get(stage) or {}).get("high") for stage in QUESTIONS}
-    known = {stage: high for stage, high in highs.items() if high is not None}
-    if known:
-        lowest = min(known, key=lambda stage: known[stage])
-        most = f"{number(max(known[lowest], 0.0))} {unit} (one-sided 95% upper bound, from the {lowest})."
-        said.append(("How large could the gain at most be?", most))
+    asked = {text: highs[stage] for stage, text in AT_MOST.items()}
+    if not any(high is not None for high in asked.values()):
+        asked = {KNOWING_ALL: highs[Diagnostic.HETEROGENEITY]}
+    for text, high in asked.items():
+        if high is not None:
+            said.append((text, f"{number(max(high, 0.0))} {unit} (one-sided 95% upper bound)."))
     if verdict["gain"] is not None:
         low, high = number(verdict["gain_low"]), number(verdict["gain_high"])
         best = f"{number(verdict['gain'])} {unit} ({low} to {high})."

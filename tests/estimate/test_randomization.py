@@ -14,6 +14,7 @@ from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import randomization
 from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
 from nanotarget.estimate.tables import Table
+from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 from trials import trial
 
@@ -454,3 +455,28 @@ def test_labels_and_deviations_are_those_of_every_estimate(table):
     assert set(found["label"]) == {"exploratory"}
     assert found["df"].isna().all()
     assert set(ESTIMATE_COLUMNS) <= set(found.columns)
+
+
+def test_the_mid_p_value_counts_redraws_that_equal_the_observed_one_by_half():
+    redrawn = np.array([0.0, 1.0, 1.0, 2.0, 3.0, 1.0 + 1e-12])
+    # Above: 2 of 6; equal: 3, and the observed one itself.
+    assert ties.mid_share(redrawn, 1.0) == pytest.approx((2 + 4 / 2) / 7)
+    # Sixteen binary answers without an effect: the difference between the arms takes few values.
+    rng = child_rng(1, "mid-p")
+    p, mid = [], []
+    for _ in range(60):
+        table = pd.DataFrame(
+            {
+                "respondent_id": [f"r{i:02d}" for i in range(16)],
+                "arm": rng.permutation(["a", "b"] * 8),
+                "y": rng.permutation([0.0] * 10 + [1.0] * 6),
+                "weight": 1.0,
+            }
+        )
+        row = estimate.randomization_inference(trial(table, ["a", "b"], ["y"]), 1, 500).iloc[0]
+        p.append(row["p_value"])
+        mid.append(row["p_mid"])
+    assert (np.array(mid) <= p).all()
+    # A valid p value of few values is above one half on average; the mid-p value is one half.
+    assert np.mean(p) > 0.58
+    assert abs(np.mean(mid) - 0.5) < 3 * np.std(mid) / np.sqrt(60)

@@ -136,10 +136,12 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
     sizes of the arms (Chung & Romano 2013, theorem 2.1; Wu & Ding 2021, JASA 116).
 
     P values are (1 + draws at least as extreme) / (1 + draws) (Phipson & Smyth 2010), two-sided by
-    the absolute statistic; `p_greater` speaks for a positive effect, `p_less` for a negative one. The
-    interval contains the constant effects that a two-sided test at alpha does not reject, and comes from
-    the same draws. Respondents without the outcome are left out of the redraws: the hypothesis
-    includes that who responds does not depend on which of the two arms it is.
+    the absolute statistic; `p_mid` counts redraws that equal the observed one by half (`ties.mid_share`):
+    statistics of binary outcomes take few values, so that `p_value` is too large. `p_greater` speaks for a
+    positive effect, `p_less` for a negative one. The interval contains the constant effects that a two-sided
+    test at alpha does not reject, and comes from the same draws. Respondents without the outcome are left
+    out of the redraws: the hypothesis includes that who responds does not depend on which of the two arms
+    it is.
 
     Args:
         trial: the estimator is called `ri`.
@@ -156,7 +158,7 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
         {"outcome": outcome, "contrast": contrast, "estimator": "ri", **_row(test, trial.alpha)}
         for outcome, contrast, test in _tests(trial, seed, draws)
     ]
-    numbers = [*ESTIMATE_COLUMNS[:-1], "p_greater", "p_less"]
+    numbers = [*ESTIMATE_COLUMNS[:-1], "p_mid", "p_greater", "p_less"]
     tests = pd.DataFrame(rows, columns=["outcome", "contrast", "estimator", *numbers, "n", "note"])
     scheme = trial.scheme.name
     estimand = BLOCK_EFFECTS if "blocked" in scheme else DIFFERENCE
@@ -374,6 +376,7 @@ def _row(test: _Test, alpha: float) -> dict[str, float | str]:
     statistic, redrawn = test.observed.statistic()[0], test.redrawn.statistic()
     row["estimate"] = estimate
     row["p_value"] = ties.share_as_large(np.abs(redrawn), abs(statistic))
+    row["p_mid"] = ties.mid_share(np.abs(redrawn), abs(statistic))
     row["p_greater"], row["p_less"] = (
         ties.share_as_large(redrawn, statistic),
         ties.share_as_large(-redrawn, -statistic),

@@ -54,17 +54,8 @@ class Table(StrEnum):
     RANDOMIZATION_INFERENCE = (
         "estimate/randomization_inference.csv",
         (
-            *(
-                "outcome",
-                "contrast",
-                "scheme",
-                "estimand",
-                *ESTIMATE_COLUMNS,
-                "p_greater",
-                "p_less",
-                "p_adjusted",
-            ),
-            *("draws", *LABEL),
+            *("outcome", "contrast", "scheme", "estimand", *ESTIMATE_COLUMNS, "p_mid", "p_greater"),
+            *("p_less", "p_adjusted", "draws", *LABEL),
         ),
     )
     LEE = (

@@ -312,3 +312,32 @@ def test_a_refusal_says_how_far_the_search_came(tmp_path, answers, found):
         "nearest comes 'pick1' with the answers 'a', 'b', 'c', 'd'",
     ):
         assert part in str(error.value)
+
+
+def test_the_export_of_the_tutorial_is_proposed_as_it_says(tmp_path, project):
+    export, _ = by_position(np.random.default_rng(25), "F", "-")
+    _, text = proposed(export, tmp_path)
+    tutorial = (project / "docs/tutorial.md").read_text(encoding="utf-8")
+    block = tutorial.split("```yaml\n")[1].split("```")[0]
+    lines = [line.split(" # guess")[0] for line in text.splitlines()]
+    assert [line for line in block.splitlines() if line not in lines] == []
+
+
+def test_choices_among_three_are_refused_with_what_was_found(tmp_path):
+    rng = np.random.default_rng(26)
+    table = long_survey(rng).iloc[: N * 6].copy()
+    table["respondent"] = np.repeat(np.arange(N), 6)
+    table["task"], table["profile"] = np.arange(N * 6) // 3 % 2 + 1, np.arange(N * 6) % 3 + 1
+    table["chosen"] = (table["profile"] == np.repeat(rng.integers(1, 4, N * 2), 3)).astype(int)
+    with pytest.raises(InputError, match="choices among 3 profiles a task cannot be learned from") as error:
+        proposed(table.drop(columns="age"), tmp_path)
+    assert "'price', 'brand', 'tag' and choice" in str(error.value)
+
+
+def test_one_petition_each_is_no_conjoint(tmp_path):
+    rng = np.random.default_rng(27)
+    table = pd.DataFrame({name: rng.choice(levels, 200) for name, levels in LEVELS.items()})
+    table.insert(0, "id", np.arange(200))
+    table["gave"] = rng.integers(0, 11, 200)
+    with pytest.raises(InputError, match="several petitions each"):
+        proposed(table, tmp_path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nanotarget.propose.columns import Column, RawFile
 from nanotarget.propose.conjoint import repeated_respondent
-from nanotarget.propose.families import CHOICE_WORDS, find_attributes
-from nanotarget.propose.people import respondent_column
+from nanotarget.propose.families import CHOICE_WORDS, MAX_PROFILES, find_attributes
+from nanotarget.propose.people import TRAIT_WORDS, by_platform, respondent_column
 from nanotarget.propose.trial import arm_column
 from nanotarget.study.problems import Problem, listed
 
@@ -42,7 +42,7 @@ def unknown(file: RawFile) -> Problem:
             file.path,
             "whole file",
             "this looks neither like a conjoint survey nor like an experiment "
-            f"(its columns: {listed(file.columns, 12)})",
+            f"(its columns: {listed(file.columns, 12)}){_one_each(file)}",
             EXPECTED,
             f"rename the columns of the tasks or of the arm so, or {BY_HAND}",
         )
@@ -57,6 +57,22 @@ def unknown(file: RawFile) -> Problem:
     )
     expected = f"one column for each of the {tasks} tasks whose cells name one of {profiles} profiles"
     return Problem(file.path, "whole file", what, expected, f"add the choices to the file, or {BY_HAND}")
+
+
+def _one_each(file: RawFile) -> str:
+    """Say what the file looks like if each row has one level of several attributes."""
+    levels = [
+        column.name
+        for column in file.columns.values()
+        if column.numbers is None and not column.named(TRAIT_WORDS) and not by_platform(column)
+        and 2 <= len(column.answers) <= MAX_PROFILES
+    ]  # fmt: skip
+    if len(levels) < 2:
+        return ""
+    return (
+        f"; if {listed(levels)} are attributes of the one petition that each person saw, it is a factorial "
+        "experiment; how people differ cannot be learned from it: that takes several petitions each"
+    )
 
 
 def _no_conjoint(file: RawFile, respondent: str) -> Problem:

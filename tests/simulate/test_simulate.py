@@ -9,12 +9,17 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from nanotarget.assign.assign import assign, audit
+from nanotarget.calibrate.learners import FITTERS, TrainingData
+from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import split_levels
-from nanotarget.simulate.simulate import MARK, OwnRatings, Parameters, People, learn_own, rated, simulate
+from nanotarget.simulate.field import simulate
+from nanotarget.simulate.simulate import MARK, OwnRatings, Parameters, People, learn_own, rated
 from nanotarget.simulate.truth import choice_means, describe, landscape
 from nanotarget.study.config import AttributeConfig, DesignConfig
 from nanotarget.study.problems import InputError
+from nanotarget.study.response import RESPONSES
 from simulated_studies import PANEL, PROJECT, REFERENCE, STUDIES, level_codes
 
 ORACLES = ("covariate_oracle", "answers_oracle", "mind_reader")  # by what they know
@@ -38,7 +43,7 @@ def design(config):
 
 @pytest.fixture(scope="module")
 def study(simulated, config, design):
-    return simulate(design, config.covariates, Parameters.model_validate(simulated.parameters()))
+    return simulate(config, Parameters.model_validate(simulated.parameters()))
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +51,14 @@ def truth(simulated):
     return simulated.truth()
 
 
-def test_a_fresh_generation_gives_the_committed_bytes(simulated, config, tmp_path):
+def test_a_fresh_generation_gives_the_committed_bytes(simulated, config, study, tmp_path):
     file = PROJECT / "workflow" / "scripts" / "simulate.py"
     spec = importlib.util.spec_from_file_location("simulate_script", file)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    sections = config.model_dump(mode="json")
-    script.main(
-        simulated.data / "simulation.yaml",
-        sections["design"],
-        sections["covariates"],
-        sections["explore"]["subgroups"],
+    script.write(
+        study,
+        config,
         dict(
             zip(
                 ("calibration", "experiment", "truth", "respondents"),
@@ -69,10 +71,10 @@ def test_a_fresh_generation_gives_the_committed_bytes(simulated, config, tmp_pat
     assert not different, f"run `make simulate CONFIG={simulated.config_file}` and commit {different}"
 
 
-def test_the_seed_decides(config, design, study):
+def test_the_seed_decides(config, study):
     small = _shrunk(study.parameters)
-    first, again = (simulate(design, config.covariates, small) for _ in range(2))
-    other = simulate(design, config.covariates, small.model_copy(update={"seed": small.seed + 1}))
+    first, again = (simulate(config, small) for _ in range(2))
+    other = simulate(config, small.model_copy(update={"seed": small.seed + 1}))
     pd.testing.assert_frame_equal(first.experiment, again.experiment)
     assert not first.experiment["support"].equals(other.experiment["support"])
 
@@ -237,6 +239,27 @@ def test_the_fielded_petitions_follow_arm_and_consent(simulated, config, design,
     assert (table.nano_petition_id[kept.ResponseId[kept.arm == "Nano"]].to_numpy() == nano).all()
 
 
+def test_the_petitions_fielded_are_those_that_the_pipeline_assigns(simulated, config, design):
+    """From the committed raw files, through clean, calibrate and assign, to an audit without a difference."""
+    sections = {
+        name: getattr(config, name).model_copy(update={"file": str(simulated.data / f"{name}.csv")})
+        for name in ("calibration", "experiment")
+    }
+    cleaned = read_samples(config.model_copy(update=sections), design)
+    answered = cleaned.calibration
+    data = TrainingData.from_tables(
+        answered.profiles, answered.respondents, design, RESPONSES["rating"], config.covariates
+    )
+    model = FITTERS[config.calibrate.learner](data, config.root_seed, config.calibrate)
+    people = cleaned.experiment.respondents
+    table = assign(model, answered.respondents, people, config.assign, config.root_seed)
+    audited = audit(table, people, config.experiment.arms, design).set_index("arm")
+    assert list(audited.index) == ["best", "nano"]
+    assert (audited["share_agree"] == 1).all() and (audited["n"] > 1000).all()
+    assert (audited["distinct_fielded"] == audited["distinct_assigned"]).all()
+    assert audited["distinct_fielded"]["nano"] > 100
+
+
 # Truth
 
 
@@ -393,35 +416,44 @@ def test_no_policy_beats_the_oracles(truth):
 
 def test_the_story_of_the_study(truth):
     """The overall-best petition dominates; there is more to gain in the base, and most at the bottom."""
-    mind_reader = truth["calibration"]["policies"]["mind_reader"]
-    assert 2 * mind_reader["gain"] < truth["experiment"]["effects"]["support"]["best - control"]
-    assert 2 * mind_reader["gain"] < mind_reader["dissuasion_gain"]
+    effects, policies = truth["experiment"]["effects"], truth["calibration"]["policies"]
+    mind_reader, informed = policies["mind_reader"], policies["covariate_oracle"]
+    assert 1.5 * mind_reader["gain"] < effects["support"]["best - control"]
+    assert 1.4 * mind_reader["gain"] < mind_reader["dissuasion_gain"]
+    assert 1.4 * informed["gain"] < informed["dissuasion_gain"]
+    assert 0 < effects["support"]["nano - best"] < 0.15 < effects["support"]["best - control"]  # half a SESOI
     groups = truth["subgroups"]["support_group"]
     gains = [groups[name]["experiment"]["mind_reader"]["gain"] for name in ("opposed", "persuadable", "base")]
     assert gains == sorted(gains)
-    assert truth["experiment"]["effects"]["sign"]["best - control"] > 0.05
+    assert effects["sign"]["best - control"] > 0.05
+    mobilised = {
+        name: group["experiment"]["effects"]["sign"]["nano - control"] for name, group in groups.items()
+    }
+    assert mobilised["base"] > 1.5 * mobilised["persuadable"] > 1.5 * mobilised["opposed"] > 0
+    assert truth["experiment"]["fielded"]["nano_distinct_in_arm"] > 100
     assert sum(group["experiment"]["n"] for group in groups.values()) == truth["experiment"]["n"]
 
 
-def test_petitions_from_own_answers_are_many_and_no_better():
+def test_petitions_from_own_answers_are_many_and_gain_little():
+    """Beyond what covariates tell, six tasks tell little: far from what an oracle makes of them."""
     reference, panel = (study.truth()["experiment"] for study in STUDIES)
-    assert panel["fielded"]["nano_distinct_in_arm"] > 5 * reference["fielded"]["nano_distinct_in_arm"]
-    for truth in (reference, panel):
-        assert truth["effects"]["support"]["nano - best"] < 0 < truth["effects"]["support"]["nano - control"]
+    assert panel["fielded"]["nano_distinct_in_arm"] > 2 * reference["fielded"]["nano_distinct_in_arm"]
+    gained = panel["effects"]["support"]["nano - best"]
+    assert 0 < gained < panel["policies"]["answers_oracle"]["gain"] / 2
 
 
 def test_truth_without_subgroups(config, study):
     small = _shrunk(study.parameters)
-    assert describe(simulate(study.design, config.covariates, small), [])["subgroups"] == {}
+    assert describe(simulate(config, small), [])["subgroups"] == {}
 
 
-def test_parameters_that_do_not_fit_are_all_named(config, design, study):
+def test_parameters_that_do_not_fit_are_all_named(config, study):
     mains = study.parameters.mains | {"Framing": [0.1, -0.1]}
     population = {k: v for k, v in study.parameters.population.items() if k != "trust"}
     population["region"] = {"shares": [0.5, 0.5]}
     wrong = study.parameters.model_copy(update={"mains": mains, "population": population})
     with pytest.raises(InputError) as caught:
-        simulate(design, config.covariates, wrong)
+        simulate(config, wrong)
     places = [problem.where for problem in caught.value.problems]
     assert places == ["key mains.Framing", "key population.region", "key population"]
 
@@ -431,10 +463,6 @@ def test_a_panel_that_cannot_come_back_is_refused():
     parameters = _shrunk(Parameters.model_validate(PANEL.parameters()), respondents=300)
     wrong = parameters.panel.model_copy(update={"returning": {"party": 0.1, "shoe_size": 0.1}})
     with pytest.raises(InputError) as caught:
-        simulate(
-            Design.from_config(config.design),
-            config.covariates,
-            parameters.model_copy(update={"panel": wrong}),
-        )
+        simulate(config, parameters.model_copy(update={"panel": wrong}))
     places = [problem.where for problem in caught.value.problems]
     assert places == ["key samples.experiment", "key panel.returning.party", "key panel.returning.shoe_size"]

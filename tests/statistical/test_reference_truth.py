@@ -9,7 +9,8 @@ from scipy.stats import chi2
 
 from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
-from nanotarget.simulate.simulate import OUTCOMES, Parameters, simulate
+from nanotarget.simulate.field import simulate
+from nanotarget.simulate.simulate import OUTCOMES, Parameters
 from nanotarget.simulate.truth import describe
 from simulated_studies import REFERENCE, STUDIES, level_codes
 
@@ -127,7 +128,7 @@ def test_standardised_errors_are_standard_over_replications():
     parameters = parameters.model_copy(update=parts)
     amce_scores, arm_scores = [], []
     for seed in range(12):
-        study = simulate(design, config.covariates, parameters.model_copy(update={"seed": seed}))
+        study = simulate(config, parameters.model_copy(update={"seed": seed}))
         truth = describe(study, [])
         table = study.calibration.iloc[1:]
         levels = np.empty((n, 6, 2, len(design.shape)), dtype=int)

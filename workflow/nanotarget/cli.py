@@ -229,7 +229,7 @@ def write_example(out: Path, force: bool) -> int:
         InputError: if it would overwrite a file.
     """
     from nanotarget.petitions.design import Design
-    from nanotarget.simulate.simulate import Parameters, simulate, with_fewer
+    from nanotarget.simulate.simulate import Parameters, calibration_survey, with_fewer
     from nanotarget.study.artefacts import write_csv
 
     check_new(out, force)
@@ -238,7 +238,8 @@ def write_example(out: Path, force: bool) -> int:
     parameters = with_fewer(Parameters.model_validate(yaml.safe_load(described)), EXAMPLE_SHARE)
     if study.design is None:
         raise ValueError("the reference study has a design")
-    calibration = simulate(Design.from_config(study.design), study.covariates, parameters).calibration
+    design = Design.from_config(study.design)
+    calibration = calibration_survey(design, study.covariates, parameters).raw
     write_csv(calibration, out)
     sys.stdout.write(f"{out}: {len(calibration) - 1} SIMULATED respondents; no real person answered\n")
     return 0

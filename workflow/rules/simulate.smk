@@ -15,9 +15,7 @@ rule simulate:
     resources:
         **MEDIUM,
     params:
-        design=config["design"],
-        covariates=config["covariates"],
-        subgroups=config["explore"]["subgroups"],
+        config=config,
     message:
         "Simulating the raw data of {config[study]}"
     script:

@@ -6,46 +6,43 @@ from typing import Any
 
 import yaml
 
-from nanotarget.petitions.design import Design
-from nanotarget.simulate.simulate import Parameters, simulate
+from nanotarget.simulate.field import simulate
+from nanotarget.simulate.simulate import Parameters
+from nanotarget.simulate.simulate import Study as Simulated
 from nanotarget.simulate.truth import describe, respondents
 from nanotarget.study.artefacts import write_csv, write_json
-from nanotarget.study.config import CovariateConfig, DesignConfig, SubgroupConfig
+from nanotarget.study.config import Study
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def main(
-    parameters: str,
-    design: dict[str, Any],
-    covariates: list[dict[str, Any]],
-    subgroups: list[dict[str, Any]],
-    output: Mapping[str, str],
-) -> None:
-    """Write the raw tables and their truth.
+def main(parameters: str, config: Mapping[str, Any], output: Mapping[str, str]) -> None:
+    """Simulate a study and write it.
 
     Args:
         parameters: path of simulation.yaml.
-        design, covariates, subgroups: sections of the config.
+        config: of the study: the petitions are learned and assigned by its settings.
+        output: see `write`.
+    """
+    study = Study.model_validate(config)
+    described = yaml.safe_load(Path(parameters).read_text(encoding="utf-8"))
+    write(simulate(study, Parameters.model_validate(described)), study, output)
+
+
+def write(simulated: Simulated, study: Study, output: Mapping[str, str]) -> None:
+    """Write the raw tables and their truth.
+
+    Args:
+        simulated: the study.
+        study: its config.
         output: paths by name: calibration, experiment, truth, respondents.
     """
-    study = simulate(
-        Design.from_config(DesignConfig.model_validate(design)),
-        CovariateConfig.validate_list(covariates),
-        Parameters.model_validate(yaml.safe_load(Path(parameters).read_text(encoding="utf-8"))),
-    )
-    write_csv(study.calibration, output["calibration"])
-    write_csv(study.experiment, output["experiment"])
-    write_json(describe(study, SubgroupConfig.validate_list(subgroups)), output["truth"])
-    write_csv(respondents(study), output["respondents"])
+    write_csv(simulated.calibration, output["calibration"])
+    write_csv(simulated.experiment, output["experiment"])
+    write_json(describe(simulated, study.explore.subgroups), output["truth"])
+    write_csv(respondents(simulated), output["respondents"])
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):
-        main(
-            snakemake.input.parameters,
-            snakemake.params.design,
-            snakemake.params.covariates,
-            snakemake.params.subgroups,
-            dict(snakemake.output.items()),
-        )
+        main(snakemake.input.parameters, snakemake.params.config, dict(snakemake.output.items()))

@@ -1,8 +1,8 @@
 """Simulated raw data of a three-arm petition study whose truth is known.
 
 People have traits, covariates that reflect them, a baseline and part-worths for every level. From
-these come a conjoint survey, the petitions that a rule learned from it, and an experiment that
-fields them: two tables in the shape in which a survey platform exports them, with the faults that
+these come a conjoint survey and an experiment that fields the petitions learned from it (`field` says by
+what rule): two tables in the shape in which a survey platform exports them, with the faults that
 such exports have. What is true in them says `truth`. The experiment is answered by new people, or by
 those of the calibration who come back (a panel).
 """
@@ -21,8 +21,6 @@ from scipy.special import expit, ndtr, ndtri
 
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import indicators, level_offsets
-from nanotarget.petitions.score import best_petitions
-from nanotarget.petitions.utilities import part_worths
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.fields import Number, Section
 from nanotarget.study.problems import Problem, raise_if_any
@@ -128,12 +126,9 @@ class Panel(Section):
 
     Attributes:
         returning: log weight in the draw of those who come back, per SD of a numeric covariate.
-        believed_sd: SD of a person's own part-worths that the rule behind the nano petitions assumes when
-            it shrinks them towards what covariates predict.
     """
 
     returning: dict[str, Number]
-    believed_sd: Number
 
 
 class Parameters(Section):
@@ -153,7 +148,6 @@ class Parameters(Section):
     heterogeneity: Heterogeneity
     generic_appeal: Number
     outcomes: Links
-    fielded_penalty: Number
     panel: Panel | None = None
 
     def trait(self, covariate: str) -> Trait:
@@ -498,10 +492,6 @@ class OwnRatings:
             (y - y.sum(axis=1, keepdims=True) / count) * there,
         )
 
-    def take(self, rows: np.ndarray) -> OwnRatings:
-        """Return the answers of these people in this order, repeated where asked."""
-        return OwnRatings(self.shown[rows], self.ratings[rows])
-
 
 @dataclass(frozen=True)
 class Calibration:
@@ -511,15 +501,11 @@ class Calibration:
         raw: as exported.
         people: the n whom every exclusion keeps.
         platform: their rows of the platform's own columns.
-        said: their covariates as reported.
-        answers: what they answered.
     """
 
     raw: pd.DataFrame
     people: People
     platform: pd.DataFrame
-    said: pd.DataFrame
-    answers: OwnRatings
 
     @property
     def usable(self) -> np.ndarray:
@@ -527,8 +513,15 @@ class Calibration:
         return np.flatnonzero(self.platform["personalisation_consent"] == "Yes")
 
 
-def _calibrate(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> Calibration:
-    """Simulate the conjoint survey."""
+def calibration_survey(
+    design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
+) -> Calibration:
+    """Simulate the conjoint survey.
+
+    Raises:
+        InputError: if the parameters do not fit the design or the covariates.
+    """
+    raise_if_any(_check(design, covariates, parameters))
     sample, untidiness = parameters.samples.calibration, parameters.untidiness
     stream = _Streams(parameters.seed, "calibration")
     n_people = _n_people(sample)
@@ -563,17 +556,12 @@ def _calibrate(design: Design, covariates: Sequence[CovariateConfig], parameters
     for t in range(1, tasks):
         _blank_after(table, (fault == "unfinished") & (stop == t), f"task{t}_profile{profiles}_rating")
 
-    kept, given = people.take(clean), OwnRatings.within(levels[clean], ratings[clean], design)
+    kept = people.take(clean)
     if parameters.panel:
+        given = OwnRatings.within(levels[clean], ratings[clean], design)
         signal = (kept.own_sd / parameters.noise_sd) ** 2
         kept = replace(kept, informed=learn_own(given, kept.predictable, signal))
-    return Calibration(
-        _export(table, _questions(covariates) | questions),
-        kept,
-        platform,
-        said.iloc[clean].reset_index(drop=True),
-        given,
-    )
+    return Calibration(_export(table, _questions(covariates) | questions), kept, platform)
 
 
 def _conjoint_columns(
@@ -625,30 +613,6 @@ class _Streams:
         return child_rng(self.seed, f"simulate/{self.survey}/{purpose}")
 
 
-# The rules that the study fielded
-
-
-def _features(
-    said: pd.DataFrame, covariates: Sequence[CovariateConfig], parameters: Parameters
-) -> np.ndarray:
-    """Return what the fielded rule sees of people: 1, standardised numbers and indicators, 0 if missing.
-
-    Not the pipeline's encoder: raw data must not change when the pipeline does.
-    """
-    columns = [np.ones(len(said))]
-    for covariate in (c for c in covariates if c.target):
-        answers = said[covariate.name].str.strip().str.casefold()
-        if covariate.kind == "numeric":
-            trait = parameters.trait(covariate.name)
-            z = (pd.to_numeric(answers, errors="coerce") - trait.mean) / trait.sd
-            columns.append(z.fillna(0).to_numpy())
-        else:
-            columns += [
-                (answers == str(level).casefold()).to_numpy(float) for level in (covariate.levels or [])[1:]
-            ]
-    return np.column_stack(columns)
-
-
 def learn_own(answers: OwnRatings, expected: np.ndarray, signal: np.ndarray | float) -> np.ndarray:
     """Return (n, total levels) part-worths: a person's own answers, shrunk towards what was expected of her.
 
@@ -668,78 +632,52 @@ def learn_own(answers: OwnRatings, expected: np.ndarray, signal: np.ndarray | fl
     )
 
 
-def learn_policies(
-    calibration: Calibration,
-    recruits: Recruits,
-    design: Design,
-    covariates: Sequence[CovariateConfig],
-    parameters: Parameters,
-) -> Policies:
-    """Learn the two rules as a study would that fields them without further thought.
-
-    `best`: least squares of the ratings on level dummies within respondents. `nano`: the same with every
-    level x covariate product, each shrunk by `fielded_penalty`, and in a panel what a person's own answers
-    add to that; each person gets the maximum.
-    """
-    use = calibration.usable
-    answers, width = calibration.answers.take(use), sum(design.shape)
-    x, y = answers.shown.reshape(-1, width), answers.ratings.ravel()
-    mains = np.linalg.lstsq(x, y, rcond=None)[0]
-
-    seen = _features(calibration.said.iloc[use], covariates, parameters)
-    products = (answers.shown[..., None] * seen[:, None, None, :]).reshape(len(x), -1)
-    penalty = np.tile(np.r_[1.0, np.full(seen.shape[1] - 1, parameters.fielded_penalty)], width)
-    gram = products.T @ products + np.diag(penalty)
-    coefficients = np.linalg.solve(gram, products.T @ y).reshape(width, -1)
-    utilities = _features(recruits.said, covariates, parameters) @ coefficients.T
-    if parameters.panel and recruits.answers:
-        signal = (parameters.panel.believed_sd / parameters.noise_sd) ** 2
-        utilities = learn_own(recruits.answers, utilities, signal)
-    best, nano = (best_petitions(part_worths(values, design)) for values in (mains[None], utilities))
-    return Policies(best[0], nano)
-
-
 # The experiment
 
 
 @dataclass(frozen=True)
 class Recruits:
-    """Who answered the experiment: n rows in the order of the raw table.
+    """Who answers the experiment: n rows in the order of the raw table.
 
     Attributes:
-        table: the platform's own columns.
+        table: the platform's own columns and the covariates as reported.
         fault: what is wrong with a row, "" if nothing.
-        said: covariates as reported.
-        answers: what they had answered in the calibration; in a panel only.
+        questions: of the columns.
     """
 
     people: People
     table: pd.DataFrame
     fault: np.ndarray
-    said: pd.DataFrame
-    answers: OwnRatings | None
+    questions: dict[str, str]
+
+    @property
+    def opt_out(self) -> np.ndarray:
+        """(n,) who refuses personalisation."""
+        return (self.table["personalisation_consent"] == "No").to_numpy()
+
+    @property
+    def roster(self) -> pd.DataFrame:
+        """The raw list of these people before anything was shown to them."""
+        return _export(self.table, self.questions)
 
 
-def _recruit(
-    calibration: Calibration,
-    design: Design,
-    covariates: Sequence[CovariateConfig],
-    parameters: Parameters,
-    stream: _Streams,
+def recruit(
+    calibration: Calibration, design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters
 ) -> Recruits:
     """Draw who answers the experiment: new people, or those of the calibration who come back."""
     sample, untidiness, panel = parameters.samples.experiment, parameters.untidiness, parameters.panel
+    stream = _Streams(parameters.seed, "experiment")
     n_people = _n_people(sample)
     person, table = _field("experiment", n_people, sample, untidiness, stream("fieldwork"))
-    answers = None
     if panel:
         person = _returning(calibration.people, n_people, panel, parameters, stream("return"))[person]
-        people, answers = calibration.people.take(person), calibration.answers.take(person)
+        people = calibration.people.take(person)
         table = _recognised(table, calibration.platform.iloc[person].reset_index(drop=True))
     else:
         people = draw_people(n_people, design, covariates, parameters, stream("people")).take(person)
     said = _reported(people, covariates, untidiness, stream("covariates"))
-    return Recruits(people, table.drop(columns="fault"), table["fault"].to_numpy(), said, answers)
+    fault = table.pop("fault").to_numpy()
+    return Recruits(people, pd.concat([table, said], axis=1), fault, _questions(covariates))
 
 
 def _returning(
@@ -794,21 +732,13 @@ def _outcomes(
     return outcomes, left
 
 
-def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> Study:
-    """Simulate the calibration, the rules learned from it and the experiment that fields them.
-
-    Raises:
-        InputError: if the parameters do not fit the design or the covariates.
-    """
-    raise_if_any(_check(design, covariates, parameters))
-    calibration = _calibrate(design, covariates, parameters)
+def experiment(
+    calibration: Calibration, recruits: Recruits, policies: Policies, design: Design, parameters: Parameters
+) -> Study:
+    """Randomise the recruits, show them the petitions of the policies and let them answer."""
     sample, untidiness = parameters.samples.experiment, parameters.untidiness
     stream = _Streams(parameters.seed, "experiment")
-    recruits = _recruit(calibration, design, covariates, parameters, stream)
     people, table, fault, n = recruits.people, recruits.table, recruits.fault, len(recruits.fault)
-    opt_out = (table["personalisation_consent"] == "No").to_numpy()
-    policies = learn_policies(calibration, recruits, design, covariates, parameters)
-    policies.nano[opt_out] = policies.best
 
     # Complete randomisation of those whom the analysis keeps; a second participation is drawn by itself.
     rng = stream("randomisation")
@@ -819,11 +749,15 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
     shown = np.where((arm == 1)[:, None], policies.best, policies.nano)
 
     outcomes, left = _outcomes(latent, parameters, stream("outcomes"))
-    table.loc[left & clean, ["Finished", "Progress"]] = ["False", "85"]
+    table = table.assign(
+        Finished=table["Finished"].mask(left & clean, "False"),
+        Progress=table["Progress"].mask(left & clean, "85"),
+    )
 
     texts = _level_texts(shown, design, untidiness.untidy_text, stream("texts"))
     texts[arm == 0] = ""
-    questions = _questions(covariates) | {
+    last = table.columns[-1]  # what is known before the randomisation
+    questions = recruits.questions | {
         "arm": "Condition",
         **{f"shown_{a.column}": f"Petition shown: {a.name}" for a in design.attributes},
         "sign": "Did the respondent sign? (1 = yes)",
@@ -833,7 +767,6 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
     table = pd.concat(
         [
             table,
-            recruits.said,
             pd.DataFrame({"arm": np.array(list(ARMS.values()), dtype=object)[arm]}),
             pd.DataFrame({f"shown_{a.column}": texts[:, i] for i, a in enumerate(design.attributes)}),
             pd.DataFrame({name: _whole(values) for name, values in outcomes.items()}),
@@ -841,7 +774,7 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
         axis=1,
     )
     _blank_after(table, fault == "no_consent", "consent")
-    _blank_after(table, np.isin(fault, ["inattentive", "not_randomised"]), covariates[-1].name)
+    _blank_after(table, np.isin(fault, ["inattentive", "not_randomised"]), last)
     return Study(
         design,
         parameters,
@@ -850,7 +783,7 @@ def simulate(design: Design, covariates: Sequence[CovariateConfig], parameters: 
         calibration.people.take(calibration.usable),
         people.take(np.flatnonzero(clean)),
         table["ResponseId"].to_numpy()[clean],
-        opt_out[clean],
+        recruits.opt_out[clean],
         np.array(list(ARMS))[arm[clean]],
         Policies(policies.best, policies.nano[clean]),
     )

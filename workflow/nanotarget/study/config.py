@@ -369,7 +369,7 @@ class LearningConfig(Section):
         "standard error. See docs/recovery.md.",
     )
     candidates: Distinct[Learner] = Field(
-        ["ridge", "hierarchical", "bart"], min_length=1, description="Learners that auto chooses from."
+        ["ridge", "hierarchical"], min_length=1, description="Learners that auto chooses from."
     )
     information: Literal["covariates", "covariates + own answers"] = Field(
         "covariates",

@@ -54,6 +54,12 @@ def base():
     return diagnose(inputs(world()))
 
 
+def test_a_learner_that_has_not_converged_is_flagged(base):
+    assert not any(flag.startswith("learner:") for flag in base.answer["flags"])
+    doubtful = diagnose(inputs(world(), warning="the chains have not converged"))
+    assert doubtful.answer["flags"] == ["learner: the chains have not converged.", *base.answer["flags"]]
+
+
 def tables_of(data):
     """The cleaned tables that training data came from."""
     respondents = data.respondents

@@ -168,8 +168,14 @@ def test_the_last_line_counts_what_was_made_and_says_where(tmp_path):
         f"open {tmp_path / 'report.html'}"
     )
     (tmp_path / "diagnose").mkdir()
-    write_json({"overall": "COLLECT MORE"}, tmp_path / "diagnose/verdict.json")
-    assert made("diagnose", tmp_path) == f"COLLECT MORE; open {tmp_path / 'diagnose/answer.html'}"
+    page, answer = tmp_path / "diagnose/answer.html", {"overall": "COLLECT MORE", "flags": ["few: only 3"]}
+    write_json(answer, tmp_path / "diagnose/verdict.json")
+    assert made("diagnose", tmp_path) == f"COLLECT MORE; open {page}"
+    doubtful = answer | {"flags": ["learner: the chains have not converged.", "few: only 3"]}
+    write_json(doubtful, tmp_path / "diagnose/verdict.json")
+    assert made("diagnose", tmp_path) == (
+        f"COLLECT MORE; learner: the chains have not converged; open {page}"
+    )
     assert made("check", tmp_path) == "config and raw data are fine"
 
 

@@ -270,8 +270,9 @@ def made(target: str, results: Path) -> str:
     if target == "check":
         return "config and raw data are fine"
     if target == "diagnose":
-        verdict = read_json(results / "diagnose" / "verdict.json")["overall"]
-        return f"{verdict}; open {results / 'diagnose' / 'answer.html'}"
+        verdict = read_json(results / "diagnose" / "verdict.json")
+        doubts = "".join(f"; {flag.rstrip('.')}" for flag in verdict["flags"] if flag.startswith("learner:"))
+        return f"{verdict['overall']}{doubts}; open {results / 'diagnose' / 'answer.html'}"
     folder = results / {"simulate": "simulated"}.get(target, target)
     return f"{', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}"
 

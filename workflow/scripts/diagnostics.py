@@ -47,6 +47,7 @@ def read_inputs(inputs, learning, settings):
         seed=learning["seed"],
         learner=chosen["learner"],
         improvement=(chosen["improvement"], chosen["std_error"]),
+        warning=chosen["warning"] if isinstance(chosen.get("warning"), str) else "",
         own_answers=own_answers,
         refitted={
             variant: refit

@@ -287,6 +287,7 @@ class View:
         p = {row.quantity: row.p_value for row in rows}
         some = int((self.dividend.divergent > 0).sum()) if self.inputs.has_information else 0
         warnings = {
+            words.LEARNER.format(self.inputs.warning): bool(self.inputs.warning),
             words.UNSTABLE: p.get(Quantity.LAG_DIFFERENCE, 1) < ALPHA,
             words.INTERACTING.format(words.WEIGHTS[self.dividend.estimator]): (
                 p.get(Quantity.COMMON_INTERACTIONS, 1) < ALPHA

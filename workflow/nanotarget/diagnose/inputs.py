@@ -42,6 +42,7 @@ class Inputs:
         seed: root seed.
         learner: name of the learner.
         improvement: of its held-out loss over the null, and the standard error (learners.csv).
+        warning: of the learner, that it has not converged; empty if there is none (learners.csv).
         own_answers: whether policies use respondents' own answers.
         refitted: cross-fits by variant (`DiagnoseConfig.variants`), scored for the study's goal; all or none.
         permutations: refits to permuted covariates.
@@ -54,6 +55,7 @@ class Inputs:
     seed: int
     learner: str = "ridge"
     improvement: tuple[float, float] = (np.nan, np.nan)
+    warning: str = ""
     own_answers: bool = False
     refitted: Mapping[str, Refit] = field(default_factory=dict)
     permutations: Permutations = field(default_factory=lambda: Permutations.of([]))

@@ -61,6 +61,7 @@ ENDS = "ends: {} of answers are at an end of the scale, and a score that ignores
 NO_SESOI = (
     "sesoi: no smallest gain that matters is stated (diagnose.sesoi), so no gain can be called too small."
 )
+LEARNER = "learner: {}."
 FEW_DIVERGENT = "few: only {} respondents would get another petition; the whole gain depends on them."
 # How the warning of interactions ends, by the estimator that decides.
 WEIGHTS = {

@@ -11,7 +11,7 @@ import pytest
 import report_tables as fake
 from nanotarget.diagnose.words import NEVER_FIELDED
 from nanotarget.report import tables, theme
-from nanotarget.report.tables import calibrate, clean, diagnose, estimate, parts
+from nanotarget.report.tables import assign, calibrate, clean, diagnose, estimate, parts
 
 NAMES = theme.Names(
     True,
@@ -416,3 +416,10 @@ def test_participants_stand_by_arm():
     shown = cells(MADE["participants"])
     assert shown["Stage"] == ["Assessed", "Excluded", "Randomised", "Analysed"]
     assert shown["Everybody"][0] == "1,000" and shown["nano"][3] == "1,003"
+
+
+def test_the_audit_says_what_follows_if_other_petitions_were_fielded():
+    differing = fake.audit()
+    assert assign.audit(differing, NAMES).notes == [assign.DISAGREED]
+    assert assign.audit(differing.assign(share_agree=0.95), NAMES).notes == []
+    assert assign.audit(differing.assign(share_agree=float("nan")), NAMES).notes == []

@@ -53,7 +53,8 @@ def test_the_reference_study_runs_from_raw_data_to_report(two_cores):
     results = two_cores / REFERENCE_STUDY
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "simulated" in page.lower()
-    assert json.loads((results / "diagnose/verdict.json").read_text())["overall"] == "DO NOT DEPLOY"
+    verdict = json.loads((results / "diagnose/verdict.json").read_text())
+    assert (verdict["overall"], verdict["rule"]) == ("COLLECT MORE", "DOES NOT PAY")
     assert not list(results.rglob("*.tmp"))
 
 

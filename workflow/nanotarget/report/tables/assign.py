@@ -9,7 +9,7 @@ from nanotarget.report.theme import Names
 
 AGREED = 0.95  # share of equal petitions below which comparisons by recomputed petitions are warned of
 DISAGREED = (
-    "Other petitions were fielded than those that this pipeline assigns. What gain is predicted, and who would "
+    "Other petitions were fielded than this pipeline assigns. What gain is predicted, and who would "
     "get another petition than the overall-best one (validation, dilution, dose, targeting), is said of the "
     "recomputed petitions, not of those shown; the effects of the experiment are of those shown."
 )

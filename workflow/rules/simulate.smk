@@ -15,7 +15,12 @@ rule simulate:
     resources:
         **MEDIUM,
     params:
-        config=config,
+        config={
+            **part_of(DataConfig, config),
+            "root_seed": config["root_seed"],
+            "calibrate": part_of(LearningConfig, config["calibrate"]),
+            "explore": {"subgroups": config["explore"]["subgroups"]},
+        },
     message:
         "Simulating the raw data of {config[study]}"
     script:

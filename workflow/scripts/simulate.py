@@ -21,7 +21,7 @@ def main(parameters: str, config: Mapping[str, Any], output: Mapping[str, str]) 
 
     Args:
         parameters: path of simulation.yaml.
-        config: of the study: the petitions are learned and assigned by its settings.
+        config: of the study, what is said of data, learning, subgroups and seed.
         output: see `write`.
     """
     study = Study.model_validate(config)

@@ -18,7 +18,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test benchmark proposals recovery validate docs lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test fuzz benchmark proposals recovery validate docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -47,6 +47,9 @@ verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manif
 
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
+
+fuzz: .venv/ready ## Read 20,000 spoiled inputs of each of five kinds (hours)
+	@NANOTARGET_FUZZ=20000 $(BIN)/python -m pytest -q tests/workflow/test_fuzz.py
 
 benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis and redraws (minutes)
 	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/scoring.py

@@ -538,6 +538,36 @@ HARD_CASES = [
         ),
         ("c.parquet: header", "columns with the same name: 'age'"),
     ),
+    Case(
+        "three respondents",
+        change("calibration", lambda table: table.head(18)),
+        (CALIBRATION, "3 respondents left after the exclusions", "at least 10"),
+    ),
+    Case(
+        "nobody rated anything",
+        change("calibration", lambda table: table.assign(rating="")),
+        (CALIBRATION, "outcome 'rating'", "is empty in every row"),
+    ),
+    Case(
+        "an outcome of the experiment is empty",
+        change("experiment", lambda table: table.assign(support="")),
+        (EXPERIMENT, "outcome 'support'", "is empty in every row"),
+    ),
+    Case(
+        "one respondent outweighs all",
+        change("calibration", lambda t: t.assign(w=t["w"].where(t["id"] != "c2", "100000"))),
+        (CALIBRATION, "column 'w'", "('c2') has more than half of all weight"),
+    ),
+    Case(
+        "one participant outweighs all",
+        put("experiment", 3, "w", "1000000"),
+        (EXPERIMENT, "column 'w'", "('e2') has more than half of all weight"),
+    ),
+    Case(
+        "an arm nobody is in",
+        change("experiment", lambda t: t.assign(arm=t["arm"].replace("Nano", "Control"))),
+        (EXPERIMENT, "column 'arm'", "nobody is in the arm 'nano'"),
+    ),
     Case("a pipe as pre-registration", fifo, ("pipe: whole file", "no regular file")),
 ]
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from nanotarget.assign.randomise import read_ledger
+from nanotarget.clean.enough import insufficient
 from nanotarget.clean.samples import read_samples
 from nanotarget.clean.shown import check_design
 from nanotarget.study import preregistration
@@ -34,6 +35,7 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
     if design or not study.design:  # without a design every level would be a problem of its own
         with collecting(problems):
             samples = read_samples(study, design)
+            problems.extend(insufficient(study, samples))
             if samples.calibration:
                 sizes["calibration"] = {
                     "respondents": len(samples.calibration.respondents),

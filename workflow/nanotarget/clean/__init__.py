@@ -12,5 +12,5 @@ anyway, and is reported all at once.
 FLOW = (
     *("raw", "cells", "flow", "people", "exclusions", "covariates", "blocks", "positions"),
     *("shown", "profiles", "outcomes", "contracts", "quality"),
-    *("calibration", "experiment", "roster", "samples", "groups"),
+    *("calibration", "experiment", "roster", "samples", "enough", "groups"),
 )

@@ -42,13 +42,10 @@ def examples(n: int) -> Any:
 
 
 # What means something to YAML, to a template, to Snakemake, to a file system or to a spreadsheet.
-PIECES = st.sampled_from(
-    [
-        *r"{ } {{ [ ] &a *a !!x <<: ? - : # ' | > % @ ` ~ = \ ../ /dev/zero null yes".split(),
-        *".inf .nan 1e999 0o7 010 12:30 2026-02-30 {%for%}".split(),
-        *('"', ": ", "- ", "\t", "\n", "---\n", "...\n", "\x00", "\x07", "\ufeff", "\u200b", "é", "\ud7ff"),
-    ]
-)
+SIGNS = r"{ } {{ [ ] &a *a !!x <<: ? - : # ' | > % @ ` ~ = \ ../ /dev/zero null yes {%for%}"
+NUMBERS = ".inf .nan 1e999 0o7 010 12:30 2026-02-30"
+LETTERS = ('"', ": ", "- ", "\t", "\n", "---\n", "...\n", "\x00", "\x07", "\ufeff", "\u200b", "é", "\ud7ff")
+PIECES = st.sampled_from([*SIGNS.split(), *NUMBERS.split(), *LETTERS])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | PIECES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -389,3 +389,26 @@ def test_balance_has_its_nominal_size_although_contrasts_are_many_and_respondent
         items = list(conjoint._check_balance(profiles, respondents, design, COVARIATES[:1]))
         rejected.append(items[0][2].p_value < 0.05)
     assert np.mean(rejected) < 0.12
+
+
+def test_flags_of_the_checks_are_said_in_sentences():
+    rng = child_rng(17, "warnings")
+    profiles = survey(RESTRICTED, rng, respondents=300)
+    clean = checks_of(profiles, respondents_of(profiles, rng), RESTRICTED)
+    # Prohibited combinations are not expected to be shown.
+    assert conjoint.design_warnings(clean, profiles, RESTRICTED) == []
+    for kind in conjoint.FLAWS:
+        shown, respondents = planted(kind, child_rng(15, kind))
+        item = "age" if kind == "balance" else JOB
+        said = conjoint.design_warnings(checks_of(shown, respondents, NASTY), shown, NASTY)
+        assert any(item in sentence and "design_checks.csv" in sentence for sentence in said)
+
+
+def test_combinations_that_nobody_saw_are_named():
+    profiles = survey(RESTRICTED, child_rng(18, "never"), respondents=300)
+    unseen = (profiles["gender"] == "m") & (profiles["work"] == "nurse")
+    shown = profiles.assign(gender=profiles["gender"].where(~unseen, "f"))
+    checks = checks_of(shown, respondents_of(shown, child_rng(1, "p")), RESTRICTED)
+    *flagged, said = conjoint.design_warnings(checks, shown, RESTRICTED)
+    assert "gender 'm' with work 'nurse'" in said and "education" not in said
+    assert any("gender × work" in sentence for sentence in flagged)

@@ -18,6 +18,7 @@ from nanotarget.calibrate.regression import SeType, Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.petitions.design import Block, Design
 from nanotarget.study.config import CovariateConfig
+from nanotarget.study.problems import listed
 
 AMCE_COLUMNS = ("outcome", "attribute", "level", *ESTIMATE_COLUMNS, "n_clusters", "estimator", "support")
 MARGINAL_MEAN_COLUMNS = ("outcome", "attribute", "level", *ESTIMATE_COLUMNS, "n_clusters")
@@ -265,6 +266,52 @@ def design_checks(
     flagged = np.where(table["p_adjusted"] < alpha, "flag", "ok")
     table["verdict"] = np.where(table["p_adjusted"].isna(), "not testable", flagged)
     return table[list(CHECK_COLUMNS)]
+
+
+FLAWS = {
+    "frequency": "levels of {} were not shown as often as the design says",
+    "independence": "{} were not shown independently of each other",
+    "balance": "the petitions shown go with the respondents' {}",
+    "profile_order": "effects of {} depend on the position of the petition",
+    "fatigue": "effects of {} change from task to task",
+    "carry_over": "effects of {} depend on the task before",
+}
+MIN_EXPECTED = 10  # so many times the design would have shown a combination that was never shown
+
+
+def design_warnings(checks: pd.DataFrame, profiles: pd.DataFrame, design: Design) -> list[str]:
+    """Say in sentences what the checks flagged, and which combinations of two levels were never shown.
+
+    Args:
+        checks: from `design_checks`.
+        profiles: `contracts.calibration_profiles`.
+        design: the study's design.
+    """
+    flagged = checks[checks["verdict"] == "flag"]
+    warnings = [
+        f"The survey is not as it was designed: {FLAWS[check].format(', '.join(rows['item']))} (see "
+        "calibrate/design_checks.csv)."
+        for check, rows in flagged.groupby("check", sort=False)
+    ]
+    return warnings + _never_shown(profiles, design)
+
+
+def _never_shown(profiles: pd.DataFrame, design: Design) -> list[str]:
+    """Name combinations of two levels that nobody saw although the design would have shown them often."""
+    codes, missed = design.codes(profiles), []
+    for i in range(len(design.shape)):
+        for j in range(i + 1, len(design.shape)):
+            counts = np.zeros((design.shape[i], design.shape[j]))
+            np.add.at(counts, (codes[:, i], codes[:, j]), 1)
+            for a, b in np.argwhere((counts == 0) & (len(codes) * _joint(design, i, j) >= MIN_EXPECTED)):
+                one, other = design.attributes[i], design.attributes[j]
+                missed.append(f"{one.name} '{one.levels[a]}' with {other.name} '{other.levels[b]}'")
+    if not missed:
+        return []
+    return [
+        f"Combinations that nobody saw can be assigned, on the assumption that levels do not interact: "
+        f"{listed(missed, 3)}. If they are impossible, say so at design.prohibited."
+    ]
 
 
 Row = tuple[str, str, Wald, int]

@@ -159,7 +159,9 @@ class CalibrationConfig(Section):
         description="Wide layout - number of tasks; long layout - largest number of tasks a respondent "
         "can have (unchecked if absent).",
     )
-    profiles: int = Field(2, ge=1, le=100, description="Profiles shown in a task.")
+    profiles: int = Field(
+        2, ge=1, le=100, description="Profiles shown in a task; choices are learned from with 2 only."
+    )
     attribute_columns: str | None = Field(
         None,
         description="Wide layout - name of the column of an attribute, with {task}, {profile} and "

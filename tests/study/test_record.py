@@ -41,7 +41,7 @@ def test_nothing_has_changed():
 def test_an_edited_artefact_is_made_again_and_refused_by_the_manifest():
     write_text("9.99", EFFECTS)
     said = f"{EFFECTS}: changed since rule effects made it; it and what follows is made again"
-    assert changed(RESULTS) == {said: [EFFECTS]}
+    assert changed(RESULTS) == {said: ["effects"]}
     with pytest.raises(InputError, match=f"{EFFECTS}(.|\n)*what rule effects wrote"):
         refuse_changed(RESULTS, [CLEAN, EFFECTS])
     work("effects", Namedlist([CLEAN]), EFFECTS, "1.0")
@@ -53,7 +53,7 @@ def test_raw_data_that_kept_their_time_are_noticed():
     write_text("RAW", RAW)
     os.utime(RAW, ns=(before.st_atime_ns, before.st_mtime_ns))
     said = f"{RAW}: changed since results were made from it; they are made again"
-    assert changed(RESULTS) == {said: [CLEAN]}
+    assert changed(RESULTS) == {said: ["clean"]}
 
 
 def test_what_a_newer_job_wrote_is_no_change_and_code_is_left_to_snakemake():
@@ -96,7 +96,7 @@ def test_without_a_record_the_manifest_tells():
         {"inputs": [{"path": RAW, "sha256": "0"}], "artefacts": artefacts, "rules": rules},
         RESULTS / "manifest.json",
     )
-    assert list(changed(RESULTS).values()) == [[EFFECTS], [EFFECTS]]
+    assert list(changed(RESULTS).values()) == [["effects"], ["effects"]]
     write_text("[]", RESULTS / "manifest.json")
     assert changed(RESULTS) == {}
 

@@ -85,13 +85,13 @@ def forced(results: Path, more: list[str]) -> list[str]:
     again = changed(results)
     for what in again:
         sys.stderr.write(f"{what}.\n")
-    files = sorted({file for made in again.values() for file in made})
+    rules = sorted({rule for made in again.values() for rule in made})
     for option in {"--forcerun", "-R"} & set(more):
         start = more.index(option)
         end = next((i for i in range(start + 1, len(more)) if more[i].startswith("-")), len(more))
-        files += more[start + 1 : end]
+        rules += more[start + 1 : end]
         del more[start:end]
-    return ["--forcerun", *files] if files else []
+    return ["--forcerun", *rules] if rules else []
 
 
 def obeyed(child: subprocess.Popen[bytes]) -> int:

@@ -57,7 +57,7 @@ def changed(results: Path) -> dict[str, list[str]]:
         results: folder of the study's results.
 
     Returns:
-        What was changed, in a sentence, with the artefacts that are therefore to be made again.
+        What was changed, in a sentence, with the rules that are therefore to run again.
     """
     made = _made(results)
     checksum = cache(sha256)
@@ -67,11 +67,11 @@ def changed(results: Path) -> dict[str, list[str]]:
             continue
         if checksum(output) != job.outputs[output]:
             what = f"{output}: changed since rule {job.rule} made it; it and what follows is made again"
-            again[what] = [output]
+            again[what] = [job.rule]
         for file, known in job.inputs.items():
             if file not in made and Path(file).is_file() and checksum(file) != known:
                 what = f"{file}: changed since results were made from it; they are made again"
-                again.setdefault(what, []).append(output)
+                again.setdefault(what, []).append(job.rule)
     return again
 
 

@@ -45,6 +45,14 @@ def test_a_dividend_above_an_earlier_ceiling_deploys_nothing(name):
     assert overall_verdict(stage_verdicts(stages, 0.1))[0] == "COLLECT MORE"
 
 
+def test_a_ceiling_that_the_dividend_contradicts_cannot_fail():
+    stages = with_stage(Diagnostic.PREDICTABILITY, ceiling=0.05, low=0.02, high=0.08)
+    assert stage_verdicts(stages, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.PASS
+    assert overall_verdict(stage_verdicts(stages, 0.1))[0] == "COLLECT MORE"
+    low = {Diagnostic.DIVIDEND: replace(HIGH[Diagnostic.DIVIDEND], ceiling=0.0, low=-0.05, high=0.05)}
+    assert stage_verdicts(stages | low, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.FAIL
+
+
 def test_rules_of_half_the_data_alone_stop_nothing():
     stages = with_stage(Diagnostic.CROSSOVER, ceiling=0.02, low=-0.05, high=0.08)
     verdicts = stage_verdicts(stages, 0.1)
@@ -63,7 +71,7 @@ def test_a_rule_that_does_not_pay_stands_for_all_only_if_it_learned_enough(learn
 
 
 def xor(seed, n=900):
-    """Draw people whose preferences depend on the product of two covariates alone."""
+    """Draw people whose preferences depend on the sign of a product; also return the variance of that."""
     rng = np.random.default_rng(seed)
     design = factorial((4, 4, 3, 3))
     common, wants = draw_part_worths(design, rng, 0.3), draw_part_worths(design, rng, 0.4)
@@ -74,7 +82,8 @@ def xor(seed, n=900):
         return np.sign(respondents["z0"] * respondents["z1"]).to_numpy()[:, None] * wants
 
     world = World(additive_layout(design), common, specific)
-    return answer(world.utilities(people, rng), people, covariates, 6, rng)
+    variance = sum((part**2).mean() for part in np.split(wants, np.cumsum(design.shape)[:-1]))
+    return answer(world.utilities(people, rng), people, covariates, 6, rng), variance
 
 
 def predictability(data, seed):
@@ -83,13 +92,14 @@ def predictability(data, seed):
 
 
 def test_what_only_a_product_of_covariates_shows_is_seen():
-    data = xor(1)
+    data, variance = xor(1)
     stage = predictability(data, 1)
     sample = Sample(data.weight[None], 0.95)
     free = stage.learner_free(sample.weights).sum(axis=1)
     joint, is_joint = stage.joint(sample, free)
     assert is_joint
     assert joint.value > 5 * joint.std_error
+    assert abs(joint.value - variance) < 3 * joint.std_error  # whole, though a product of numbers sees 41%
     assert abs(free[0]) < joint.value / 4
 
 
@@ -97,7 +107,7 @@ def test_products_of_covariates_show_nothing_where_there_is_nothing():
     """The estimate is unbiased: its mean over worlds is within its error of zero."""
     z = []
     for seed in range(4):
-        data = xor(seed)
+        data, _ = xor(seed)
         shuffled = data.respondents.copy()
         names = [c.name for c in data.covariates]
         shuffled[names] = np.random.default_rng(seed).normal(size=(len(shuffled), len(names)))

@@ -110,13 +110,21 @@ class Predictability:
 
     @cached_property
     def products(self) -> np.ndarray:
-        """(n_respondents, q) the features, and products of those of two covariates."""
+        """(n_respondents, q) the features, and products of those of two covariates.
+
+        Of two numbers also the product of the sides of their medians: a product of numbers shows only
+        (2/pi)^2 of what depends on which side both are.
+        """
         data = self.fitted.data
         encoder = CovariateEncoder.fit(data.respondents, data.covariates)
         lines, of = encoder.encode(data.respondents), [feature.covariate for feature in encoder.features]
         pairs = [(a, b) for a, b in itertools.combinations(range(len(of)), 2) if of[a] != of[b]]
         first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
-        return np.hstack([self.features, lines[:, first] * lines[:, second]])
+        number = np.array([feature.level is None and not feature.missing for feature in encoder.features])
+        both = number[first] & number[second]
+        sides = np.where(lines > np.median(lines, axis=0), 1.0, -1.0)
+        of_sides = sides[:, first[both]] * sides[:, second[both]]
+        return np.hstack([self.features, lines[:, first] * lines[:, second], of_sides])
 
     def joint(self, sample: Sample, free: np.ndarray) -> tuple[Estimate, bool]:
         """Return the variance that is linear in covariates and products of two, and whether it is larger.

@@ -59,28 +59,33 @@ def stage_verdicts(stages: Mapping[Diagnostic, Stage], smallest: float) -> dict[
     and dividend judge a rule that was learned: a rule that learned little proves little, so they fail only
     if the learner demonstrably predicts most of what covariates can explain, or if there is nothing to learn
     (an earlier stage fails). The funnel has an order: where the dividend is above what heterogeneity or
-    predictability leave possible, the model is wrong somewhere and nothing is deployed.
+    predictability leave possible, the model is wrong somewhere: nothing is deployed, and a ceiling that the
+    dividend contradicts cannot fail.
     Heterogeneity and predictability pass if they are significant, crossover if the gain in the other half is
     positive, the dividend if its lower bound is above the smallest gain that matters.
     """
     verdicts: dict[Diagnostic, Verdict] = {}
-    suspect = out_of_order(stages)
+    suspect, dividend = out_of_order(stages), stages[Diagnostic.DIVIDEND]
     for name in DIAGNOSTICS:
         stage, failed = stages[name], Verdict.FAIL in verdicts.values()
-        learned = stages[Diagnostic.PREDICTABILITY].learned or failed
-        judged = learned or name in (Diagnostic.HETEROGENEITY, Diagnostic.PREDICTABILITY)
-        if (
-            name == Diagnostic.CROSSOVER and not failed
-        ):  # rules of half the data are no limit for those of all
-            judged = judged and stages[Diagnostic.DIVIDEND].high < smallest
+        contradicted = dividend.evaluated and dividend.low > stage.high
+        too_small = stage.high < smallest or (stage.high <= 0 and failed)
         if not stage.evaluated:
             verdicts[name] = Verdict.NOT_EVALUATED
-        elif judged and (stage.high < smallest or (stage.high <= 0 and failed)):
+        elif too_small and not contradicted and (failed or _judged(name, stages, smallest)):
             verdicts[name] = Verdict.FAIL
         else:
             passes = _passes(stage, smallest) and not (suspect and name == Diagnostic.DIVIDEND)
             verdicts[name] = Verdict.PASS if passes else Verdict.INCONCLUSIVE
     return verdicts
+
+
+def _judged(name: Diagnostic, stages: Mapping[Diagnostic, Stage], smallest: float) -> bool:
+    """Return whether a stage may fail by itself: rules of half the data are no limit for those of all."""
+    if name in (Diagnostic.HETEROGENEITY, Diagnostic.PREDICTABILITY):
+        return True
+    learned = stages[Diagnostic.PREDICTABILITY].learned
+    return learned and (name == Diagnostic.DIVIDEND or stages[Diagnostic.DIVIDEND].high < smallest)
 
 
 def out_of_order(stages: Mapping[Diagnostic, Stage]) -> bool:

@@ -128,6 +128,12 @@ def test_advice_says_what_would_change_the_answer(case, sentence):
     assert any(sentence in text for text in advice(case)), advice(case)
 
 
+def test_a_rule_that_does_not_pay_is_not_advised_even_if_another_could():
+    open_case = facts(0.5, {**UNLEARNED, Diagnostic.HETEROGENEITY: HIGH, Diagnostic.PREDICTABILITY: UNSEEN})
+    assert overall_verdict(open_case.verdicts)[0] == Overall.COLLECT
+    assert advice(open_case)[0].startswith("Field the overall-best petition, not this rule.")
+
+
 def test_who_deploys_needs_no_advice():
     assert overall_verdict(facts().verdicts) == (Overall.DEPLOY, None)
     assert advice(facts(learned=0.1, tasks_needed=3, limit=0.2)) == []

@@ -311,6 +311,11 @@ def advice(facts: Facts, overall: Overall, binding: Diagnostic | None) -> list[s
 def _first_advice(facts: Facts, overall: Overall, binding: Diagnostic) -> str:
     if not facts.known:
         return "Covariates: without them nobody can be given a petition of her own."
+    if overall != Overall.DO_NOT and facts.gain.high < facts.smallest:
+        return (
+            f"Field the {facts.petition}, not this rule. Whether another rule could pay is open: a learner "
+            "that captures more of what covariates explain, or more respondents, would have to show it."
+        )
     if overall != Overall.DO_NOT:
         return _respondents_needed(facts, binding)
     if binding == Diagnostic.HETEROGENEITY:

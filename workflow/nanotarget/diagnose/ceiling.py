@@ -26,7 +26,7 @@ from nanotarget.petitions.encoding import split_levels
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
 NODES, WEIGHTS = 8 * _NODES, 8 * _WEIGHTS
 DRAWS = 4000  # of the levels of tied attributes
-LEAST_NOISE = 0.05  # share of a rating's noise that nobody can know
+MIN_NOISE = 0.05  # share of a rating's noise that nobody can know
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Scale:
             variance: (n_samples,) latent, of what is known of a person's deviations.
         """
         spread, start = self.link.spread**2, self.location + best
-        noise = np.maximum(1 - variance, LEAST_NOISE) + spread
+        noise = np.maximum(1 - variance, MIN_NOISE) + spread
         known = self.link.average(start + top.gain, noise + top.variance)
         return known - self.link.average(start, np.full(len(best), 1 + spread))
 

@@ -4,10 +4,10 @@ Two answers. *Learner-free*: products of two different respondents' answers, tim
 covariates, estimate the variance of h that is linear in covariates without bias and without any fit; no
 linear learner can explain more, however large the calibration. With products of two covariates in the
 likeness it is less precise and sees what decides only jointly; that nothing could be predicted is said by
-this upper bound alone. *The learner's*: its predictions d of what a
-respondent adds are compared with held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov, Demirer,
-Duflo & Fernandez-Val 2018, best linear predictor), so that d explains the variance b^2 Var(d). The ceiling
-is the gain of perfect use of the larger of the two.
+this upper bound alone. *The learner's*: its predictions d of what a respondent adds are compared with
+held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov, Demirer, Duflo & Fernandez-Val 2018, best
+linear predictor), so that d explains the variance b^2 Var(d). The ceiling is the gain of perfect use of the
+larger of the two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
 from nanotarget.diagnose.evidence import Answers, block_products
 from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances, shares_of
 from nanotarget.diagnose.quantities import Estimator, Quantity
-from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage, quantile
+from nanotarget.diagnose.rows import ALPHA, LEARNED_ENOUGH, ONE_SIDED, Estimate, Row, Sample, Stage, quantile
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
@@ -33,7 +33,6 @@ from nanotarget.study.seeds import child_rng
 PERMUTATIONS = 999  # of covariates, for the learner-free variance
 BINS = 10
 NEGLIGIBLE = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
-LEARNED_ENOUGH = 0.5  # of what covariates can explain, for a rule to stand for all rules from them
 MOST_TASKS = 200  # a respondent, up to which own answers are asked whether they could pay
 
 

@@ -33,6 +33,9 @@ COLUMNS = (
 )
 ONE_SIDED = 0.95  # level of the bounds that verdicts are based on
 ALPHA = 1 - ONE_SIDED
+# Share of what covariates can explain that a learner must explain: below it another one is advised, and its
+# rule does not stand for all rules from these covariates.
+LEARNED_ENOUGH = 0.5
 
 
 @dataclass(frozen=True)

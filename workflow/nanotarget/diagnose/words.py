@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nanotarget.diagnose.quantities import Diagnostic, Estimator
-from nanotarget.diagnose.rows import Stage
+from nanotarget.diagnose.rows import LEARNED_ENOUGH, Stage
 from nanotarget.diagnose.verdict import OfRule, Overall, Verdict
 from nanotarget.study import ties
 
@@ -41,7 +41,6 @@ OBSTACLES = {
     Diagnostic.DIVIDEND: "What could be gained is not gained once the rule meets people it has not seen.",
 }
 NEVER_FIELDED = "A petition that dissuades is never generated for fielding; its value is only computed."
-LEARNED_ENOUGH = 0.5  # share of what covariates explain, below which another learner is advised
 LARGEST_FACTOR = 100  # on the number of respondents that is worth advising
 # Warnings begin with the name of their flag.
 UNSTABLE = (

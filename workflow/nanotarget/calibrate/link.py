@@ -27,6 +27,9 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 NODES, LOG_WEIGHTS = _NODES, np.log(_WEIGHTS / _WEIGHTS.sum())
 GRID = np.linspace(-14, 14, 5601)  # latent values in units of the noise; the curve is flat outside
 SMALLEST = 1e-300
+CONVERGED = (
+    1e-5  # largest derivative of the mean log-likelihood of a respondent, whose standard error is 1 / sqrt(n)
+)
 
 
 def on_scale(answers: np.ndarray) -> bool:
@@ -186,6 +189,79 @@ def density(z: np.ndarray) -> np.ndarray:
     return np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi)
 
 
+class Likelihood:
+    """The likelihood of a link: lowest cut, logs of the distances of cuts, slope, log of the spread.
+
+    Attributes:
+        unit: standard deviation of the index, by which its slope is scaled.
+    """
+
+    def __init__(
+        self,
+        categories: Categories,
+        index: np.ndarray,
+        answers: np.ndarray,
+        respondent: np.ndarray,
+        weight: np.ndarray | None,
+    ) -> None:
+        """Take what `fit_link` takes."""
+        self.code = categories.of_answers(answers)
+        self.n_edges = len(categories.bounds) + 2
+        self.index = index
+        self.unit = float(np.sqrt(np.mean(np.square(index - index.mean())))) or 1.0
+        self.starts = np.flatnonzero(np.diff(respondent, prepend=-1))
+        n = len(self.starts)
+        self.who = np.repeat(np.arange(n), np.diff(np.append(self.starts, len(index))))
+        self.share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
+        self._latest: tuple[bytes, float, np.ndarray] = (b"", 0.0, np.empty((0, 0)))
+
+    def unpack(self, values: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Return cuts, slope and spread."""
+        cuts = values[0] + np.concatenate([[0.0], np.cumsum(np.exp(values[1:-2]))])
+        return cuts, values[-2] / self.unit, np.exp(values[-1])
+
+    def loss(self, values: np.ndarray) -> float:
+        """Return the mean negative log-likelihood of a respondent's answers."""
+        return -self._evaluate(values)[0]
+
+    def gradient(self, values: np.ndarray) -> np.ndarray:
+        """Return the gradient of the loss."""
+        return -self.share @ self._evaluate(values)[1]
+
+    def information(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean product of the respondents' scores; at the truth, the loss's second derivative."""
+        scores = self._evaluate(values)[1]
+        return scores.T @ (self.share[:, None] * scores)
+
+    def _evaluate(self, values: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean log-likelihood, and (n_respondents, n_values) scores; kept for the values asked last."""
+        if values.tobytes() != self._latest[0]:
+            self._latest = (values.tobytes(), *self._scores(values))
+        return self._latest[1:]
+
+    def _scores(self, values: np.ndarray) -> tuple[float, np.ndarray]:
+        cuts, slope, spread = self.unpack(values)
+        code, n = self.code, len(self.starts)
+        edges = np.concatenate([[-np.inf], cuts, [np.inf]])
+        latent = slope * self.index[:, None] + spread * NODES
+        low, high = edges[code][:, None] - latent, edges[code + 1][:, None] - latent
+        probability = between(low, high)
+        total = np.add.reduceat(np.log(probability), self.starts) + LOG_WEIGHTS
+        log = special.logsumexp(total, axis=1)
+        level = np.exp(total - log[:, None])[self.who] / probability
+        up, down = density(high) * level, density(low) * level
+        place, size = self.who * self.n_edges + code, n * self.n_edges
+        by_edge = np.bincount(place + 1, up.sum(axis=1), size) - np.bincount(place, down.sum(axis=1), size)
+        of_cuts = by_edge.reshape(n, self.n_edges)[:, 1:-1]
+        of_latent = down - up
+        scores = np.empty((n, len(values)))
+        scores[:, :-2] = np.cumsum(of_cuts[:, ::-1], axis=1)[:, ::-1]
+        scores[:, 1:-2] *= np.exp(values[1:-2])
+        scores[:, -2] = np.add.reduceat(of_latent.sum(axis=1) * self.index, self.starts) / self.unit
+        scores[:, -1] = np.add.reduceat(of_latent @ NODES, self.starts) * spread
+        return float(self.share @ log), scores
+
+
 def fit_link(
     index: np.ndarray,
     answers: np.ndarray,
@@ -194,6 +270,9 @@ def fit_link(
     start: OrdinalLink | None = None,
 ) -> OrdinalLink:
     """Fit a link by maximum likelihood, the respondents' levels integrated out (Gauss-Hermite).
+
+    Newton's steps in a trust region, with the respondents' scores for the information (Berndt, Hall, Hall &
+    Hausman 1974).
 
     Args:
         index: (n,) utilities, from models that have not seen the answers.
@@ -210,45 +289,22 @@ def fit_link(
     counts = np.bincount(code, minlength=len(categories.bounds) + 1)
     if (counts > 0).sum() < 2:
         raise ValueError("a link needs two different answers")
-    starts = np.flatnonzero(np.diff(respondent, prepend=-1))
-    share = np.full(len(starts), 1 / len(starts)) if weight is None else weight / weight.sum()
-    rows = np.diff(np.append(starts, len(code)))
-    unit = np.sqrt(np.mean(np.square(index - index.mean()))) or 1.0
-
-    def unpack(values: np.ndarray) -> tuple[np.ndarray, float, float]:
-        cuts = values[0] + np.concatenate([[0.0], np.cumsum(np.exp(values[1:-2]))])
-        return cuts, values[-2] / unit, np.exp(values[-1])
-
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        cuts, slope, spread = unpack(values)
-        edges = np.concatenate([[-np.inf], cuts, [np.inf]])
-        latent = slope * index[:, None] + spread * NODES
-        low, high = edges[code][:, None] - latent, edges[code + 1][:, None] - latent
-        probability = between(low, high)
-        total = np.add.reduceat(np.log(probability), starts) + LOG_WEIGHTS
-        log = special.logsumexp(total, axis=1)
-        level = np.repeat(share[:, None] * np.exp(total - log[:, None]), rows, axis=0) / probability
-        up, down = density(high) * level, density(low) * level
-        by_edge = np.bincount(code + 1, up.sum(axis=1), len(edges)) - np.bincount(
-            code, down.sum(axis=1), len(edges)
-        )
-        of_cuts = by_edge[1:-1]
-        of_latent = down - up
-        gradient = np.empty_like(values)
-        gradient[0] = of_cuts.sum()
-        gradient[1:-2] = np.cumsum(of_cuts[::-1])[::-1][1:] * np.exp(values[1:-2])
-        gradient[-2] = (of_latent.sum(axis=1) @ index) / unit
-        gradient[-1] = (of_latent @ NODES).sum() * spread
-        return -float(share @ log), -gradient
-
+    likelihood = Likelihood(categories, index, answers, respondent, weight)
     if start is None:
         below = np.clip(np.cumsum(counts)[:-1] / counts.sum(), 1e-4, 1 - 1e-4)
         cuts = special.ndtri(below) * 1.3
         cuts += np.arange(len(cuts)) * 1e-3  # categories that nobody used have a width all the same
         first = [cuts[0], *np.log(np.diff(cuts)), 0.5, np.log(0.7)]
     else:
-        first = [start.cuts[0], *np.log(np.diff(start.cuts)), start.slope * unit, np.log(start.spread)]
-    limits = [(-12.0, 12.0), *[(-12.0, 3.0)] * (len(categories.bounds) - 1), (-8.0, 8.0), (-6.0, 3.0)]
-    found = optimize.minimize(loss, np.array(first), jac=True, method="L-BFGS-B", bounds=limits)
-    cuts, slope, spread = unpack(found.x)
+        slope, spread = start.slope * likelihood.unit, max(start.spread, SMALLEST)
+        first = [start.cuts[0], *np.log(np.diff(start.cuts)), slope, np.log(spread)]
+    found = optimize.minimize(
+        likelihood.loss,
+        np.array(first),
+        jac=likelihood.gradient,
+        hess=likelihood.information,
+        method="trust-exact",
+        options={"gtol": CONVERGED, "initial_trust_radius": 4.0},
+    )
+    cuts, slope, spread = likelihood.unpack(found.x)
     return OrdinalLink(categories, cuts, float(slope), float(spread))

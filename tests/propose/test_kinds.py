@@ -241,6 +241,9 @@ def test_usual_wide_exports(tmp_path, kind):
     answers = table[choice(0, (more.get("tasks") or "1")[0])].to_numpy()
     means_first = (more.get("values") or ["Option A"])[0]
     assert ours["choice"].eq(1).sum() == (answers == means_first).sum()
+    may_be_none = len(more.get("values") or ()) == 3
+    assert config.calibration.outcomes.choice.none_option == may_be_none
+    assert profiles.groupby(["respondent_id", "task"])["choice"].sum().eq(0).any() == may_be_none
 
 
 def by_position(rng, start, separator):
@@ -323,15 +326,21 @@ def test_the_export_of_the_tutorial_is_proposed_as_it_says(tmp_path, project):
     assert [line for line in block.splitlines() if line not in lines] == []
 
 
-def test_choices_among_three_are_refused_with_what_was_found(tmp_path):
+@pytest.mark.parametrize("none", [False, True])
+def test_choices_among_three_or_none_of_them(tmp_path, none):
     rng = np.random.default_rng(26)
     table = long_survey(rng).iloc[: N * 6].copy()
     table["respondent"] = np.repeat(np.arange(N), 6)
     table["task"], table["profile"] = np.arange(N * 6) // 3 % 2 + 1, np.arange(N * 6) % 3 + 1
-    table["chosen"] = (table["profile"] == np.repeat(rng.integers(1, 4, N * 2), 3)).astype(int)
-    with pytest.raises(InputError, match="choices among 3 profiles a task cannot be learned from") as error:
-        proposed(table.drop(columns="age"), tmp_path)
-    assert "'price', 'brand', 'tag' and choice" in str(error.value)
+    chosen = np.repeat(rng.integers(0 if none else 1, 4, N * 2), 3)
+    table["chosen"] = (table["profile"] == chosen).astype(int)
+    config, text = proposed(table.drop(columns="age"), tmp_path)
+    assert (config.calibration.profiles, config.calibration.analyse) == (3, "choice")
+    assert config.calibration.outcomes.choice.none_option == none
+    assert text.count("# DECIDE: is choosing none") == none
+    profiles = read_samples(config, check_design(config.design, "")).calibration.profiles
+    by_task = profiles.groupby(["respondent_id", "task"])["choice"].sum()
+    assert by_task.mean() == pytest.approx((chosen > 0).mean()) and len(by_task) == N * 2
 
 
 def test_one_petition_each_is_no_conjoint(tmp_path):

@@ -157,9 +157,12 @@ def change(path, value):
             "a choice needs at least two profiles a task",
         ),
         (
-            lambda config: config["calibration"].update(profiles=3, analyse="choice"),
-            "key calibration.analyse",
-            "choices among 3 profiles a task cannot be learned from",
+            lambda config: config.update(
+                calibrate={"learner": "bart"},
+                calibration=config["calibration"] | {"profiles": 3, "analyse": "choice"},
+            ),
+            "key calibrate.learner",
+            "learner 'bart' cannot learn from choices among more than two profiles",
         ),
         (
             change(["calibration", "outcomes", "rating", "range"], [10, 0]),

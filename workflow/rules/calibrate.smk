@@ -19,7 +19,7 @@ rule conjoint:
         covariates=config["covariates"],
         outcomes=list(config["calibration"]["outcomes"]),
         analysed=config["calibration"]["analyse"],
-        profiles_a_task=config["calibration"]["profiles"],
+        profiles_a_task=study.calibration.alike,
         se_type=config["calibrate"]["se_type"],
         seed=config["root_seed"],
     message:

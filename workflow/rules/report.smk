@@ -26,7 +26,7 @@ NAMES = {
     "has": HAS,
     "ratings": (config["calibration"] or {}).get("outcomes"),
     "analysed": (config["calibration"] or {}).get("analyse", ""),
-    "profiles": (config["calibration"] or {}).get("profiles", 1),
+    "profiles": study.calibration.alike if study.calibration else 1,
     "outcomes": (config["experiment"] or {}).get("outcomes", []),
     "arms": (config["experiment"] or {}).get("arms", []),
     "alpha": config["estimate"]["alpha"],

@@ -6,7 +6,8 @@ answer of its own this is exact,
 
     IMCE_i(l) = E[u_i(x) | x_a = l] - E[u_i(x) | x_a = reference].
 
-A choice is against an opponent drawn from the design. With m(l) the mean utility given the level, v the
+A choice is against an opponent drawn from the design (of more than one, or none, see
+`ChoiceAmong.mean_of_levels`). With m(l) the mean utility given the level, v the
 variance of utility over petitions and v' what of it lies in the other attributes,
 
     P(chosen | l) ~ L(m(l) / sqrt(1 + k (v + v'))),    k = LOGIT_NORMAL
@@ -50,12 +51,19 @@ DISTRIBUTION_COLUMNS = (
 TREES, REPEATS = 100, 5  # of the forest that explains effects, and its permutations
 
 
-def effects(means: np.ndarray, design: Design, response: type[Response], variance: np.ndarray) -> np.ndarray:
+def effects(
+    means: np.ndarray,
+    design: Design,
+    response: type[Response],
+    variance: np.ndarray,
+    level: np.ndarray,
+) -> np.ndarray:
     """Turn mean utilities given each level into effects against the reference level.
 
     Args:
         means: (n, total levels) from `Utilities.level_means`.
         variance: (n,) variance of the utilities of each respondent, where answers compare petitions.
+        level: (n,) mean of the utilities of each respondent.
 
     Returns:
         (n, total levels) effects in outcome units; zero at reference levels.
@@ -66,7 +74,7 @@ def effects(means: np.ndarray, design: Design, response: type[Response], varianc
         own = means[:, offsets[a] : offsets[a + 1]]
         share = design.level_probabilities(a).astype(means.dtype)
         others = np.maximum(variance - (own**2 @ share - (own @ share) ** 2), 0)
-        own = response.mean_of_levels(own, others, variance)
+        own = response.mean_of_levels(own, others, variance, level)
         out[:, offsets[a] : offsets[a + 1]] = own - own[:, :1]
     return out
 
@@ -96,20 +104,20 @@ def _imce_of(model: Model, respondents: pd.DataFrame, confidence: float, seed: i
     """Estimate the effects for few enough respondents to hold all draws in memory."""
     design, response = model.design, model.response
     utilities = model.utilities(respondents)
-    variance = np.zeros(utilities.n)
+    variance, level = np.zeros((2, utilities.n))
     if response.paired:
         petitions = design.draw(PETITIONS, child_rng(seed, "imce/petitions"))
-        variance = utilities.utilities_of_all(petitions).var(axis=1)
+        variance, level = utilities.utilities_of_all(petitions).var(axis=1), utilities.means()
     offsets = level_offsets(design)
     reported = np.setdiff1d(np.arange(offsets[-1]), offsets[:-1])
-    estimate = effects(utilities.level_means(), design, response, variance)[:, reported]
+    estimate = effects(utilities.level_means(), design, response, variance, level)[:, reported]
     drawn = np.empty((min(model.n_draws, DRAWS), *estimate.shape), dtype=np.float32)
     kept = np.unique(np.linspace(0, model.n_draws - 1, len(drawn)).astype(int))
     place = dict(zip(kept.tolist(), range(len(kept)), strict=True))
-    narrow = variance.astype(np.float32)
+    narrow = variance.astype(np.float32), level.astype(np.float32)
     for d, means in enumerate(model.draws_of_level_means(respondents)):
         if d in place:
-            drawn[place[d]] = effects(means.astype(np.float32), design, response, narrow)[:, reported]
+            drawn[place[d]] = effects(means.astype(np.float32), design, response, *narrow)[:, reported]
     # In place and one level at a time: quantiles would copy all draws otherwise.
     tail = (1 - confidence) / 2
     low, high, error = np.empty((3, *estimate.shape))

@@ -60,7 +60,7 @@ def read_calibration(
     petitions = read_petitions(answered.attributes, design)
     check_attributes(answered.attributes, petitions, design)
     check_no_numbers(answered.attributes, petitions, answered.table, design)
-    answered.check_choices(config.profiles)
+    answered.check_choices(config.profiles, config.outcomes.measured)
     people = _answering(people, answered)
     described = read_covariates(people, covariates)
     respondents = tidy(people, {**described, "weight": read_weights(people, config.weight)})

@@ -82,8 +82,9 @@ class Profiles:
                 "complete the file; a level of its own, such as 'Not shown', says that it was hidden",
             )
 
-    def check_choices(self, profiles: int) -> None:
-        """Refuse tasks with other than one chosen profile among so many."""
+    def check_choices(self, profiles: int, outcomes: Sequence[Response]) -> None:
+        """Refuse tasks with other than one chosen profile among so many, or none where that is an answer."""
+        may_be_none = {outcome.name for outcome in outcomes if outcome.none_is_answer}
         for name in self.paired:
             size, there, chosen = (self._over_task(name, what) for what in ("size", "count", "sum"))
             self.answers[name].refuse(
@@ -92,13 +93,18 @@ class Profiles:
                 f"{profiles} rows per task",
                 "complete or remove these tasks, or correct 'profiles' in the config",
             )
-            none = (there == size) & (size == profiles) & (chosen == 0)
-            for bad, count in ((chosen > 1, "more than one profile is"), (none, "no profile is")):
+            none = (there == size) & (size == profiles) & (chosen == 0) & (name not in may_be_none)
+            remedy = "correct the file; empty the cells of the whole task if the answer is missing"
+            option = f"; set key calibration.outcomes.{name}.none_option if respondents could choose none"
+            for bad, count, more in (
+                (chosen > 1, "more than one profile is", ""),
+                (none, "no profile is", option),
+            ):
                 self.answers[name].refuse(
                     bad.to_numpy(),
                     f"{count} chosen in a task",
-                    "exactly one chosen profile in every task",
-                    "correct the file; empty the cells of the whole task if the answer is missing",
+                    f"{'at most' if name in may_be_none else 'exactly'} one chosen profile in every task",
+                    remedy + more,
                 )
 
     def _over_task(self, outcome: str, what: str) -> pd.Series:
@@ -234,7 +240,10 @@ def _read_answers(
     name = outcome.name
     if outcome.paired and config.layout == "wide":
         chosen = _read_chosen(cells, outcome, config)
-        return np.where(chosen < 0, np.nan, (chosen == profile - 1).astype(float))
+        missing = chosen < 0
+        if outcome.none_is_answer:
+            missing &= ~cells.among(outcome.none_values)
+        return np.where(missing, np.nan, (chosen == profile - 1).astype(float))
     return cells.binary(name) if outcome.binary else cells.numbers(name, outcome.limits)
 
 

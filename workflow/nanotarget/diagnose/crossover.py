@@ -264,7 +264,7 @@ class Crossover:
     def _unit(self) -> float:
         """Outcome units of one unit of utility: the mean slope of the expected answer."""
         data, common = self._data, self.fitted.common_utility(self._data.levels, self.fitted.fold)
-        return float(data.response.slope(data.compared(common)).mean())
+        return float(data.response.slope(common).mean())
 
     @cached_property
     def replicated(self) -> np.ndarray:

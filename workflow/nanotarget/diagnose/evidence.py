@@ -11,7 +11,8 @@ products of vectors from independent answers estimate squared lengths without bi
 - of two respondents with covariates z_i and z_j, times z_i'z_j: what is linear in covariates.
 
 A choice compares two petitions: r is chosen (1/2) or not (-1/2) of the first, and g(x) the difference of
-the two petitions' functions. Functions then have variance 2 instead of 1; `sides` corrects for it.
+the two petitions' functions. Functions then have variance 2 instead of 1; `sides` corrects for it. Of a
+choice among more petitions, or none, each petition is an answer of its own (`ChoiceAmong`).
 All sums are kept by respondent, so that survey weights, bootstrap samples and subgroups are weights.
 """
 
@@ -39,7 +40,7 @@ def difference(sides: Sequence[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers of a calibration with the common part taken out; a row a rating or a choice.
+    """Answers of a calibration with the common part taken out; a row a rating or a choice of two.
 
     Attributes:
         design: the petitions.
@@ -66,8 +67,8 @@ class Answers:
         """Take the common part of every row's own fold out of its answer."""
         data, kind = fitted.data, fitted.data.response
         rows, midpoint = kind.answers, kind.mirror / 2
-        common = difference(kind.sides(fitted.common_utility(data.levels, fitted.fold)))
-        expected = kind.expected(fitted.intercept[fitted.unit][rows] + common)
+        common = fitted.common_utility(data.levels, fitted.fold)
+        expected = kind.expected(fitted.intercept[fitted.unit] + common)
         return cls(
             data.design,
             data.respondent[rows],

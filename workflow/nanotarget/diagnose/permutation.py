@@ -35,16 +35,14 @@ from nanotarget.calibrate.learners.ridge import (
     conjugate_gradients,
     fit_common_choice,
     joint_moments,
-    paired_differences,
     second_moments,
     solve,
     sum_of,
-    working_response,
 )
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.diagnose.rows import Estimate, Row, Sample
 from nanotarget.petitions import policy
-from nanotarget.petitions.encoding import ROUNDING, CovariateEncoder, contrasts
+from nanotarget.petitions.encoding import ROUNDING, CovariateEncoder, contrasts, indicators
 from nanotarget.petitions.utilities import Tables, additive_layout
 from nanotarget.study import ties
 from nanotarget.study.progress import steps
@@ -238,7 +236,7 @@ class _Refit:
     @cached_property
     def unit(self) -> np.ndarray:
         """(n_respondents,) what a respondent's summed squares weigh in the mean loss."""
-        answers = np.bincount(self.data.respondent[self.data.response.answers])
+        answers = np.bincount(self.data.respondent[self.data.response.losses_of])
         return self.weight / self.weight.sum() / answers
 
     @cached_property
@@ -349,9 +347,9 @@ def choice_moments(data: TrainingData) -> Moments:
 
     Half the squares of the working response approximate the negative log-likelihood.
     """
-    encoded, chosen, respondent = paired_differences(data)
+    encoded = data.compared(indicators(data.levels, data.design))
     nothing = np.zeros((data.n_respondents, 0))
     problem = Regression(data, nothing, np.zeros(0, dtype=bool), additive_layout(data.design))
-    response, weight = working_response(chosen, problem.utility(fit_common_choice(problem)))
-    starts = np.searchsorted(respondent, np.arange(data.n_respondents))
+    response, weight = data.response.working(data.outcome, problem.utility(fit_common_choice(problem)))
+    starts = np.searchsorted(problem.respondent, np.arange(data.n_respondents))
     return second_moments(encoded, response, weight / 2, starts)

@@ -71,10 +71,12 @@ def person_specific(eta: np.ndarray, common: np.ndarray, data: TrainingData) -> 
         eta, common: (n_rows,) utilities of the petitions shown.
 
     Returns:
-        (n_rows,) rating points, or (n_tasks,) probability that the first petition is chosen.
+        (n_rows,) rating points, (n_tasks,) probability that the first petition is chosen, or (n_rows,) that
+        each is chosen among more than two.
     """
-    expected = data.response.expected
-    return expected(data.compared(eta)) - expected(data.compared(common))
+    kind = data.response
+    own, shared = (kind.less_level(kind.expected(values), data) for values in (eta, common))
+    return own - shared
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,10 @@ class Predictability:
         fitted, data = self.fitted, self.fitted.data
         eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
         common = fitted.common_utility(data.levels, fitted.fold)
-        within = self.answers.has_baseline
-        residual = data.compared(data.outcome - common) if within else self.answers.residual
+        kind = data.response
+        residual = self.answers.residual
+        if self.answers.has_baseline:
+            residual = kind.less_level(data.outcome - kind.expected(common), data)
         return residual, person_specific(eta, common, data)
 
     @cached_property
@@ -230,7 +234,10 @@ class Predictability:
         """Return the (n_samples,) variance of h that d explains, b^2 Var(d); negative where b is."""
         product, square = (weights @ self.moments).T
         explained = np.divide(product**2, square, out=np.zeros(len(square)), where=square > 0)
-        return np.sign(product) * explained / (weights.sum(axis=1) * self.answers.n_sides)
+        data = self.fitted.data
+        return (
+            np.sign(product) * explained / (weights.sum(axis=1) * data.response.variance_shown(data.outcome))
+        )
 
     def learned_shares(self, weight: np.ndarray) -> np.ndarray:
         """Return the (n_blocks,) variance of d by block, from the mean utility given each level."""

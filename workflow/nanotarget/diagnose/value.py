@@ -90,9 +90,10 @@ def policy_scores(
 
     psi_i = mean over profiles of [ f_i(p_i) + w_q(x, p_i) (y - f_i(x)) ].
 
-    For a choice f(x) is the probability given the opponent shown. On a scale with ends f_i is the ordinal
+    For a choice f(x) is the probability given the others shown. On a scale with ends f_i is the ordinal
     link (`calibrate.link`), averaged over what the respondent's *other* tasks say about the level; for an
-    open measurement it is intercept plus utility plus the mean residual of the other tasks. Petitions
+    open measurement, and a choice among more than two, it is the prediction plus the mean residual of the
+    other tasks. Petitions
     of different tasks are independent, so that the other tasks remove the level without bias
     (docs/methods.md, section 3). In a panel f and p_i are those of the profile's fold, learned from the
     respondent's tasks in the other folds.
@@ -103,11 +104,10 @@ def policy_scores(
         linear: whether to take a scale for one without ends.
     """
     data, unit = fitted.data, fitted.unit
-    if data.response.paired:
+    if not data.response.own_level:
         plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)[unit]
         eta = fitted.utilities.utility_of_rows(data.levels, unit)
-        opponent = eta.reshape(-1, 2)[:, ::-1].ravel()
-        average, residual = plug_in, data.outcome - data.response.expected(eta - opponent)
+        average, residual = plug_in, data.response.residual(data.outcome, fitted.intercept[unit], eta)
     elif fitted.links and not linear:
         plug_in, residual = _on_scale(fitted, petitions)
         average = plug_in
@@ -137,14 +137,14 @@ def _on_scale(fitted: Crossfit, petitions: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (n_rows,) residual of each rating and the respondent's mean residual in the other tasks.
+    """Return the (n_rows,) residual of each answer and the respondent's mean residual in the other tasks.
 
-    Both are of the model of the rating's own fold, which in a panel knows the other tasks but not this one.
+    Both are of the model of the answer's own fold, which in a panel knows the other tasks but not this one.
     """
     data = fitted.data
     row, unit, own = _rows_of_units(fitted)
     eta = fitted.utilities.utility_of_rows(data.levels[row], unit)
-    residual = data.outcome[row] - fitted.intercept[unit] - eta
+    residual = data.response.residual(data.outcome[row], fitted.intercept[unit], eta)
     others = other_task_means(residual, unit, data.task[row])
     return residual[own], others[own]
 

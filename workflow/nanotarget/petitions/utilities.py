@@ -169,6 +169,13 @@ class Utilities(ABC):
             out[chunk.rows] = chunk.utilities_of_all(petitions)
         return out
 
+    def means(self) -> np.ndarray:
+        """Return the (n,) mean utility of all petitions of the design."""
+        out = np.empty(self.n)
+        for chunk in self.chunks():
+            out[chunk.rows] = chunk.layout.probabilities @ chunk.cells
+        return out
+
     def level_means(self) -> np.ndarray:
         """Return (n, total levels) mean utilities given each level, less the mean of all petitions."""
         out = np.empty((self.n, sum(self.design.shape)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,11 @@ MAX_ATTRIBUTE_LEVELS = 40
 MIN_FOLLOWED = 5  # times that a level must have been met to say what always goes with it
 MIN_EXPECTED = 20  # a pair of levels that should have occurred so often, and never did, was hardly possible
 SIGNIFICANT = 1e-6  # p value from which a number is taken for an answer rather than for a random level
+
+NONE_CHOSEN = (
+    "is choosing none of the profiles an answer? Then the gain counts those who would choose none; "
+    "with 'none_option: false' such tasks count as not answered"
+)
 
 
 @dataclass(frozen=True)
@@ -133,20 +138,29 @@ def _find_long(file: RawFile) -> GuessedConjoint | None:
         if name != respondent.column and _varies(column, person)
     }
     shown, settings = _numbered(varying, person)
-    choice = _choice(shown) if shown.profiles > 1 else None
+    choice, none = _choice(shown) if shown.profiles > 1 else None, 0.0
+    if not choice and shown.profiles > 1 and "task" in settings:
+        choice, none = _choice_or_none(shown)
     if not choice and "task" not in settings and looks_like_trial(file, respondent.column):
         return None
     rating = _rating(shown, choice)
     outcomes: dict[str, tuple[dict[str, Any], str]] = {}
     if choice:
         outcomes["choice"] = {"column": choice}, "exactly one profile of a task is chosen"
+    if none:
+        why = f"at most one profile of a task is chosen, and none in {none:.0%} of them"
+        outcomes["choice"] = {"column": choice, "none_option": True}, why
     if rating:
         outcomes["rating"] = _rated(rating, shown.columns[rating])
     attributes, unused = _attributes(shown, {choice, rating}, {})
     if len(attributes) < 2 or not outcomes:
         return None
     never = absent_pairs(attributes, shown.columns)
-    return GuessedConjoint(respondent, settings, outcomes, attributes, never, frozenset(varying), unused)
+    questions = [NONE_CHOSEN] if none else []
+    taken = frozenset(varying)
+    return GuessedConjoint(
+        respondent, settings, outcomes, attributes, never, taken, unused, questions=questions
+    )
 
 
 def _numbered(
@@ -245,6 +259,9 @@ def _find_wide(file: RawFile) -> GuessedConjoint | None:
         outcomes["choice"] = {"column": choices.column, "chosen_values": values}, why
         if choices.none:
             outcomes["choice"][0]["none_of_them"] = choices.none
+        if choices.is_option:
+            outcomes["choice"][0]["none_option"] = True
+            questions.append(NONE_CHOSEN)
         if not sure:
             questions.append(f"which answer means the first profile? Here it is '{values[0]}'")
         taken |= set(choices.names)
@@ -370,16 +387,37 @@ def _attribute_names(questions: Mapping[str, str]) -> dict[str, str]:
 
 def _choice(shown: Measured) -> str | None:
     """Find the column that is yes for exactly one profile of nearly every task."""
-    candidates = []
+    candidates = [
+        ((shown.columns[name].named(CHOICE_WORDS), one), name)
+        for name, chosen in _yes_by_task(shown)
+        if (one := float((chosen == 1).mean())) > 0.95
+    ]
+    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
+
+
+def _choice_or_none(shown: Measured) -> tuple[str | None, float]:
+    """Find the column that is yes for one profile of many tasks and never for two, and how often for none."""
+    candidates = [
+        ((shown.columns[name].named(CHOICE_WORDS), one), name)
+        for name, chosen in _yes_by_task(shown)
+        if (chosen <= 1).mean() > 0.99 and (one := float((chosen == 1).mean())) > 0.3
+    ]
+    if not candidates:
+        return None, 0.0
+    (_, one), name = max(candidates, key=lambda candidate: candidate[0])
+    return name, 1 - one
+
+
+def _yes_by_task(shown: Measured) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield columns of yes and no, and how many profiles of each complete task are yes."""
     for name, column in shown.columns.items():
         if column.binary:
             yes = column.mapped(BINARY)
             known = ~np.isnan(yes)
             complete = np.bincount(shown.task[known]) == shown.profiles
             chosen = np.bincount(shown.task[known], yes[known])[complete]
-            if len(chosen) and (one := float((chosen == 1).mean())) > 0.95:
-                candidates.append(((column.named(CHOICE_WORDS), one), name))
-    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
+            if len(chosen):
+                yield name, chosen
 
 
 def _rating(shown: Measured, choice: str | None) -> str | None:

@@ -109,7 +109,7 @@ class Choices:
         names: in the order of the tasks.
         values: what they hold when the first, second, ... profile was chosen; a list of such lists, one per
             task, where that depends on the task.
-        none: answers that choose none of the profiles.
+        none: answers that choose none of the profiles, or say that there is no answer.
         sure: do the answers tell which of them means the first profile?
     """
 
@@ -118,6 +118,11 @@ class Choices:
     values: list[str] | list[list[str]]
     none: list[str]
     sure: bool
+
+    @property
+    def is_option(self) -> bool:
+        """Whether respondents could choose none, as far as the answers tell."""
+        return bool(self.none) and all(NONE.match(text) for text in self.none)
 
 
 def find_attributes(file: RawFile) -> Attributes | None:

@@ -40,6 +40,8 @@ RESERVED = frozenset(
 # Columns of assign/fielding.csv beside those of the attributes.
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
 # The key that the rule of an exclusion needs.
+# Learners of choices among more than two profiles, or none of them.
+BEYOND_PAIRS = ("ridge", "boosting")
 NEEDED = {"in": "values", "not_in": "values", "below": "value", "above": "value"}
 
 
@@ -146,6 +148,7 @@ def _cross_check(study: Study) -> Iterator[Row]:
 
 def _sections(study: Study) -> list[Row]:
     calibrate, bart = study.calibrate, study.calibrate.bart
+    of_pairs = [f"learner '{name}'" for name in calibrate.learners if name not in BEYOND_PAIRS]
     return [
         (not (study.calibration or study.experiment or study.roster), "top level",
          "there is neither a calibration nor an experiment",
@@ -160,6 +163,9 @@ def _sections(study: Study) -> list[Row]:
          f"learner '{calibrate.learner}' cannot use a person's own answers",
          "learner 'hierarchical' where information is 'covariates + own answers'",
          "choose it, or write 'information: covariates'"),
+        (study.calibration and study.calibration.beyond_pairs and of_pairs, "key calibrate.learner",
+         f"{listed(of_pairs)} cannot learn from choices among more than two profiles, or none of them",
+         "ridge or boosting (with 'auto' as candidates, too)", "choose one of them, or analyse a rating"),
         (bart.draws < 2 * bart.chains, "key calibrate.bart",
          f"{bart.draws} draws in {bart.chains} chains are fewer than 2 per chain",
          "at least 2 draws in each chain", "ask for more draws or fewer chains"),
@@ -310,11 +316,6 @@ def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
     yield (any(outcome.paired for outcome in outcomes.values()) and shown < 2, "key calibration.profiles",
      "a choice needs at least two profiles a task", "2 or more",
      "correct 'profiles' or analyse a rating")  # fmt: skip
-    # The learner's logit is of paired differences.
-    yield (analysed is not None and analysed.paired and shown > 2, "key calibration.analyse",
-     f"choices among {shown} profiles a task cannot be learned from",
-     "exactly 2 profiles per task, or a rating",
-     "analyse a rating if each profile has one, or correct 'profiles'")  # fmt: skip
     yield from _layout(calibration)
     if calibration.layout == "wide":
         yield from _wide(calibration)
@@ -373,6 +374,9 @@ def _wide_outcome(outcome: Response, calibration: CalibrationConfig) -> Iterator
         yield (len(outcome.column) != n, f"{where}.column", f"{len(outcome.column)} columns, not {n}",
          "a pattern, or a column of every task" + ("" if outcome.paired else " and profile"),
          "correct the list")  # fmt: skip
+    yield (outcome.none_is_answer and not outcome.none_values, f"{where}.none_option",
+     "no answer says that none of the profiles was chosen", "such answers in key none_of_them",
+     "add none_of_them, for example [Neither], or remove none_option")  # fmt: skip
     if named is None:
         return
     by_task = [values for values in named if isinstance(values, list)]

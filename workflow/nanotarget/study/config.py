@@ -160,7 +160,11 @@ class CalibrationConfig(Section):
         "can have (unchecked if absent).",
     )
     profiles: int = Field(
-        2, ge=1, le=100, description="Profiles shown in a task; choices are learned from with 2 only."
+        2,
+        ge=1,
+        le=100,
+        description="Profiles shown in a task. From choices among more than 2, or none of them, the learners "
+        "ridge and boosting learn.",
     )
     attribute_columns: str | None = Field(
         None,
@@ -186,6 +190,18 @@ class CalibrationConfig(Section):
     opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
     identifiers: list[str] = Field([], description=IDENTIFIERS)
+
+    @property
+    def alike(self) -> int:
+        """Profiles of which each is chosen equally often if all are alike; 0 if none may be chosen."""
+        may_be_none = any(outcome.none_is_answer for outcome in self.outcomes.measured)
+        return 0 if may_be_none else self.profiles
+
+    @property
+    def beyond_pairs(self) -> bool:
+        """Whether the choice that is analysed is one among more than two profiles, or of none of them."""
+        analysed = [outcome for outcome in self.outcomes.measured if outcome.name == self.analyse]
+        return any(o.paired and (self.profiles > 2 or o.none_is_answer) for o in analysed)
 
 
 class ArmConfig(Section):

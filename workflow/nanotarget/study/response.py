@@ -8,11 +8,13 @@ compared with each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import Field, create_model
+from scipy import optimize, special
 
 from nanotarget.study.fields import Level, Range, Section
 
@@ -50,8 +52,13 @@ class Response(Section):
     Attributes:
         name: of the outcome in the config and of its column in the cleaned tables.
         unit: of a difference in the outcome, for axes.
-        paired: whether an answer compares the two petitions of a task; otherwise every petition has one.
+        paired: whether an answer compares the petitions of a task; otherwise every petition has one.
         answers: rows that stand for an answer each.
+        losses_of: rows that stand for a loss each.
+        own_level: whether a respondent's answers have a level of her own, which the other tasks tell.
+        profiles: petitions between which a choice is made.
+        none: whether choosing none of them is an answer, too.
+        opposed: whether the outcome is the opposite of what was answered.
         mirror: the opposite outcome of y is mirror - y.
         binary: whether it is 0 or 1, so that its mean is a share.
         placeholders: of the pattern of its columns in the wide layout.
@@ -61,6 +68,11 @@ class Response(Section):
     unit: ClassVar[str]
     paired: ClassVar[bool] = False
     answers: ClassVar[slice] = slice(None)
+    losses_of: ClassVar[slice] = slice(None)
+    own_level: ClassVar[bool] = True
+    profiles: ClassVar[int] = 1
+    none: ClassVar[bool] = False
+    opposed: ClassVar[bool] = False
     mirror: ClassVar[float] = 0.0
     binary: ClassVar[bool] = False
     placeholders: ClassVar[tuple[str, ...]] = ("task", "profile")
@@ -90,6 +102,26 @@ class Response(Section):
         """Wide layout: answers that choose none of the profiles."""
         return ()
 
+    @property
+    def none_is_answer(self) -> bool:
+        """Whether choosing none of the profiles is an answer."""
+        return False
+
+    @classmethod
+    def of_tasks(cls, profiles: int, none: bool) -> type[Response]:
+        """Return the kind of outcome of tasks with so many petitions, of which none may have been chosen."""
+        return cls
+
+    @classmethod
+    def task_settings(cls) -> Mapping[str, int | bool]:
+        """Return the arguments of `of_tasks`, where they are not those of the kind itself."""
+        return {}
+
+    @classmethod
+    def reversed(cls) -> type[Response]:
+        """Return the kind of the opposite outcome, of utilities with the opposite sign."""
+        return cls
+
     @classmethod
     def unit_in_text(cls) -> str:
         """Return the unit as it follows a number in a sentence."""
@@ -100,7 +132,7 @@ class Response(Section):
         """Return the marginal mean of every level if nobody had preferences; None if it may be any.
 
         Args:
-            profiles: number of petitions in a task.
+            profiles: number of petitions in a task; 0 if none of them may be chosen.
         """
         return None
 
@@ -120,6 +152,16 @@ class Response(Section):
         return values - data.respondent_means(values)[data.respondent]
 
     @classmethod
+    def of_comparisons(cls, values: np.ndarray) -> np.ndarray:
+        """Return of (n_rows,) values that a task has in common those of what `compare` returns."""
+        return values[cls.answers]
+
+    @classmethod
+    def less_level(cls, answers: np.ndarray, data: Answered) -> np.ndarray:
+        """Return (n_answers,) answers without the level of their respondent."""
+        return answers - data.respondent_means(answers)[data.respondent]
+
+    @classmethod
     def neighbours(cls, data: Answered) -> np.ndarray:
         """Return the rows whose answer can be compared with the next row's.
 
@@ -135,14 +177,33 @@ class Response(Section):
         return float(np.average(data.outcome, weights=data.weight[data.respondent]))
 
     @classmethod
+    def level_of_utility(cls, data: Answered, eta: np.ndarray) -> float:
+        """Return the utility of the average petition beside choosing none; 0 where only differences show.
+
+        Args:
+            eta: (n_rows,) utilities of the petitions shown, up to this level.
+        """
+        return 0.0
+
+    @classmethod
     def expected(cls, eta: np.ndarray) -> np.ndarray:
-        """Return the expected answer, in outcome units, given compared utilities."""
+        """Return the (n_answers,) expected answers, in outcome units, given the (n_rows,) utilities shown."""
         return eta
 
     @classmethod
     def slope(cls, eta: np.ndarray) -> np.ndarray:
-        """Return the change of the expected answer with compared utilities."""
+        """Return the (n_answers,) change of the expected answer with the utility of its own petition."""
         return np.ones_like(eta)
+
+    @classmethod
+    def residual(cls, outcome: np.ndarray, intercept: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return the (n_rows,) outcome of each petition less what is expected given all that was shown."""
+        return outcome - intercept - eta
+
+    @classmethod
+    def variance_shown(cls, outcome: np.ndarray) -> float:
+        """Return the variance of expected answers over tasks, in units of that over the own petition."""
+        return 1.0
 
     @classmethod
     def flattening(cls, variance: np.ndarray | float) -> np.ndarray:
@@ -154,13 +215,16 @@ class Response(Section):
         return np.ones_like(variance, dtype=float)
 
     @classmethod
-    def mean_of_levels(cls, means: np.ndarray, others: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    def mean_of_levels(
+        cls, means: np.ndarray, others: np.ndarray, variance: np.ndarray, level: np.ndarray
+    ) -> np.ndarray:
         """Return the expected response given each level of an attribute.
 
         Args:
-            means: (n, levels) mean utility given the level.
+            means: (n, levels) mean utility given the level, less that of all petitions.
             others: (n,) variance of utility that lies in the other attributes.
             variance: (n,) variance of utility over petitions.
+            level: (n,) mean utility of all petitions, see `level_of_utility`.
         """
         return means
 
@@ -179,8 +243,21 @@ class Response(Section):
         return difference * counts / np.maximum(counts - 1, 1), counts > 1
 
     @classmethod
+    def working(cls, outcome: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return response and weight of the quadratic approximation of the log-likelihood.
+
+        Args:
+            outcome: (n_rows,).
+            eta: (n_comparisons,) compared utilities at which it is taken.
+
+        Returns:
+            (n_comparisons,) each.
+        """
+        return outcome, np.ones_like(eta)
+
+    @classmethod
     def losses(cls, outcome: np.ndarray, eta: np.ndarray) -> np.ndarray:
-        """Return the (n_answers,) loss of predicted utilities: squared error."""
+        """Return the loss of predicted utilities, one for each row of `losses_of`: squared error."""
         return (outcome - eta) ** 2
 
     @classmethod
@@ -254,11 +331,14 @@ class WouldSign(Response):
 class Choice(Response):
     """Which profile of a task was chosen."""
 
-    # A logit of the difference of the two petitions' utilities.
+    # A logit of the difference of the two petitions' utilities; of other tasks see `ChoiceAmong`.
     name = "choice"
     unit = "probability to be chosen"
     paired = True
     answers = slice(None, None, 2)
+    losses_of = slice(None, None, 2)
+    own_level = False
+    profiles = 2
     mirror = 1.0
     binary = True
     placeholders = ("task",)
@@ -274,8 +354,13 @@ class Choice(Response):
     )
     none_of_them: list[Level] = Field(
         [],
-        description="Wide layout - answers that choose none of the profiles, such as 'Neither'; such a task "
-        "counts as not answered.",
+        description="Wide layout - answers that choose none of the profiles, such as 'Neither'; without "
+        "`none_option` such a task counts as not answered.",
+    )
+    none_option: bool = Field(
+        False,
+        description="Whether respondents could choose none of the profiles and that is an answer. Long "
+        "layout - a task without a chosen profile; wide layout - an answer in `none_of_them`.",
     )
 
     @property
@@ -293,10 +378,20 @@ class Choice(Response):
         """Wide layout: answers that choose none of the profiles."""
         return self.none_of_them
 
+    @property
+    def none_is_answer(self) -> bool:
+        """Whether choosing none of the profiles is an answer."""
+        return self.none_option
+
+    @classmethod
+    def of_tasks(cls, profiles: int, none: bool) -> type[Response]:
+        """Return the kind of choice among so many petitions, of which none may have been chosen."""
+        return cls if profiles <= 2 and not none else _choice_among(profiles, none)
+
     @classmethod
     def mean_without_preferences(cls, profiles: int) -> float | None:
-        """Return the share of each petition of a task if all are alike."""
-        return 1 / profiles
+        """Return the share of each petition of a task if all are alike; None if none may be chosen."""
+        return 1 / profiles if profiles else None
 
     @classmethod
     def sides(cls, values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -317,6 +412,11 @@ class Choice(Response):
         return first - second
 
     @classmethod
+    def less_level(cls, answers: np.ndarray, data: Answered) -> np.ndarray:
+        """Return the answers: choices between two petitions have no level."""
+        return answers
+
+    @classmethod
     def neighbours(cls, data: Answered) -> np.ndarray:
         """Return the first row of each task."""
         return np.arange(0, len(data.outcome), 2)
@@ -328,14 +428,26 @@ class Choice(Response):
 
     @classmethod
     def expected(cls, eta: np.ndarray) -> np.ndarray:
-        """Return the probability that the first petition is chosen."""
-        return 1 / (1 + np.exp(-eta))
+        """Return the (n_tasks,) probabilities that the first petition is chosen."""
+        first, second = cls.sides(eta)
+        return 1 / (1 + np.exp(-(first - second)))
 
     @classmethod
     def slope(cls, eta: np.ndarray) -> np.ndarray:
-        """Return the slope of the logistic curve."""
+        """Return the (n_tasks,) slopes of the logistic curve."""
         chance = cls.expected(eta)
         return chance * (1 - chance)
+
+    @classmethod
+    def residual(cls, outcome: np.ndarray, intercept: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return whether each petition was chosen less its probability given the opponent shown."""
+        opponent = eta.reshape(-1, 2)[:, ::-1].ravel()
+        return outcome - 1 / (1 + np.exp(-(eta - opponent)))
+
+    @classmethod
+    def variance_shown(cls, outcome: np.ndarray) -> float:
+        """Return 2: both petitions add their variance."""
+        return 2.0
 
     @classmethod
     def flattening(cls, variance: np.ndarray | float) -> np.ndarray:
@@ -346,7 +458,9 @@ class Choice(Response):
         return 1 / np.sqrt(1 + LOGIT_NORMAL * 2 * np.asarray(variance))
 
     @classmethod
-    def mean_of_levels(cls, means: np.ndarray, others: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    def mean_of_levels(
+        cls, means: np.ndarray, others: np.ndarray, variance: np.ndarray, level: np.ndarray
+    ) -> np.ndarray:
         """Return the probability to be chosen over an opponent drawn from the design.
 
         Their difference in utility is taken as normal (Zeger, Liang & Albert 1988).
@@ -357,6 +471,13 @@ class Choice(Response):
     def single(cls, data: Answered) -> tuple[np.ndarray, np.ndarray]:
         """Return whether each profile was chosen; all rows tell."""
         return data.outcome, np.ones(len(data.outcome), dtype=bool)
+
+    @classmethod
+    def working(cls, outcome: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return response and weight of the quadratic approximation of the logit log-likelihood."""
+        probability = 1 / (1 + np.exp(-eta))
+        weight = probability * (1 - probability)
+        return eta + (outcome[::2] - probability) / np.maximum(weight, 1e-10), weight
 
     @classmethod
     def losses(cls, outcome: np.ndarray, eta: np.ndarray) -> np.ndarray:
@@ -381,9 +502,194 @@ class Choice(Response):
     @classmethod
     def redraw(cls, common: np.ndarray, data: Answered, rng: np.random.Generator) -> np.ndarray:
         """Draw choices from the common preferences."""
-        first, second = cls.sides(common)
-        chosen = rng.random(len(first)) < cls.expected(first - second)
+        chance = cls.expected(common)
+        chosen = rng.random(len(chance)) < chance
         return np.column_stack([chosen, ~chosen]).ravel().astype(float)
+
+
+class ChoiceAmong(Choice):
+    """A choice among `profiles` petitions, or of none of them: a conditional logit (McFadden 1974).
+
+        P(k) = exp(eta_k) / (sum of exp(eta_j) over the task + 1 if there is none),
+
+    the utility of none being zero. With two petitions and without none this is `Choice`.
+
+    A learner compares the petitions of a task pair by pair, as its likelihood given that one of them was
+    chosen does: sum_k p_k (x_k - mean x)^2 = sum_{j<k} p_j p_k (x_j - x_k)^2. What makes a respondent choose
+    none more often than others drops out; `level_of_utility` is what all have in common of it.
+
+    A diagnosis takes every petition shown for an answer of 0 or 1: its expectation, the other petitions
+    of the task being drawn from the design, is the response to it, and tasks of a respondent are independent.
+    """
+
+    answers = slice(None)
+    own_level = True
+
+    @classmethod
+    def task_settings(cls) -> Mapping[str, int | bool]:
+        """Return the arguments of `of_tasks`."""
+        return {"profiles": cls.profiles, "none": cls.none}
+
+    @classmethod
+    def reversed(cls) -> type[Response]:
+        """Return the kind of not being chosen, whose utilities have the opposite sign."""
+        return _choice_among(cls.profiles, cls.none, not cls.opposed)
+
+    @classmethod
+    def by_task(cls, values: np.ndarray) -> np.ndarray:
+        """Return (n_rows, ...) values as (n_tasks, profiles, ...)."""
+        return values.reshape(-1, cls.profiles, *values.shape[1:])
+
+    @classmethod
+    def sides(cls, values: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the values: every petition shown has an answer."""
+        return (values,)
+
+    @classmethod
+    def compare(cls, values: np.ndarray, data: Answered) -> np.ndarray:
+        """Return the values of a petition less another's, for every pair of a task, task after task.
+
+        Raises:
+            ValueError: if a task has another number of profiles.
+        """
+        whole = len(values) % cls.profiles == 0 and all(
+            (cls.by_task(rows) == cls.by_task(rows)[:, :1]).all() for rows in (data.respondent, data.task)
+        )
+        if not whole:
+            raise ValueError(f"the conditional logit needs exactly {cls.profiles} profiles in every task")
+        first, second = np.triu_indices(cls.profiles, 1)
+        shown = cls.by_task(values)
+        return (shown[:, first] - shown[:, second]).reshape(-1, *values.shape[1:])
+
+    @classmethod
+    def of_comparisons(cls, values: np.ndarray) -> np.ndarray:
+        """Return the values of the tasks, repeated for every pair."""
+        return np.repeat(values[:: cls.profiles], cls.profiles * (cls.profiles - 1) // 2)
+
+    @classmethod
+    def less_level(cls, answers: np.ndarray, data: Answered) -> np.ndarray:
+        """Return the answers less their respondent's mean: some choose none more often than others."""
+        return answers - data.respondent_means(answers)[data.respondent]
+
+    @classmethod
+    def neighbours(cls, data: Answered) -> np.ndarray:
+        """Return the rows that another row of the same task follows."""
+        return np.flatnonzero(np.arange(1, len(data.outcome) + 1) % cls.profiles)
+
+    @classmethod
+    def level_of_utility(cls, data: Answered, eta: np.ndarray) -> float:
+        """Return the utility of the average petition beside none, by maximum likelihood; 0 without none."""
+        if not cls.none:
+            return 0.0
+        inclusive = special.logsumexp(cls.by_task(eta), axis=1)
+        some = cls.by_task(data.outcome).sum(axis=1)
+        weight = data.weight[data.respondent[:: cls.profiles]]
+
+        def score(level: float) -> float:
+            return float(weight @ (some - special.expit(level + inclusive)))
+
+        return float(optimize.brentq(score, -50, 50))
+
+    @classmethod
+    def log_chances(cls, eta: np.ndarray) -> np.ndarray:
+        """Return the (n_tasks, profiles) logarithms of the probabilities to be chosen, by the likelihood."""
+        shown = cls.by_task(eta)
+        options = np.pad(shown, ((0, 0), (0, 1))) if cls.none else shown
+        return shown - special.logsumexp(options, axis=1, keepdims=True)
+
+    @classmethod
+    def expected(cls, eta: np.ndarray) -> np.ndarray:
+        """Return the (n_rows,) probability that each petition of a task is chosen; or is not, if opposed."""
+        chance = np.exp(cls.log_chances(-eta if cls.opposed else eta)).ravel()
+        return 1 - chance if cls.opposed else chance
+
+    @classmethod
+    def residual(cls, outcome: np.ndarray, intercept: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return whether each petition was chosen less its probability given the others shown."""
+        return outcome - cls.expected(eta)
+
+    @classmethod
+    def variance_shown(cls, outcome: np.ndarray) -> float:
+        """Return 1 + the sum of squares of how much the other petitions move the chance, in units of the own.
+
+        The chance p of a petition moves by p (1 - p) with its own utility, by p p' with another's; taken at
+        the mean chance.
+        """
+        chance = 1 - outcome.mean() if cls.opposed else outcome.mean()
+        return float(1 + (cls.profiles - 1) * (chance / (1 - chance)) ** 2)
+
+    @classmethod
+    def mean_of_levels(
+        cls, means: np.ndarray, others: np.ndarray, variance: np.ndarray, level: np.ndarray
+    ) -> np.ndarray:
+        """Return the probability to be chosen among petitions drawn from the design, and none.
+
+        The logarithm of the sum of the others' exp(utility) is taken as normal with the moments of the
+        sum (Fenton 1960), and so is the difference from it (Zeger, Liang & Albert 1988).
+        """
+        rivals = cls.profiles - 1
+        mean = rivals * np.exp(variance / 2) + (np.exp(-level) if cls.none else 0)
+        spread = np.log1p(rivals * np.exp(variance) * np.expm1(variance) / mean**2)
+        ahead = means - (np.log(mean) - spread / 2)[:, None]
+        return special.expit(ahead / np.sqrt(1 + LOGIT_NORMAL * (spread + others))[:, None])
+
+    @classmethod
+    def working(cls, outcome: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return response and weight of every pair, given that one of the petitions was chosen.
+
+        With weight p_j p_k and response eta_j - eta_k + y_j / p_j - y_k / p_k the pairs of a task have the
+        curvature and the gradient of its log-likelihood. A task without a choice weighs nothing.
+        """
+        first, second = np.triu_indices(cls.profiles, 1)
+        chosen = cls.by_task(outcome)
+        behind = eta.reshape(len(chosen), -1)[:, : cls.profiles - 1]  # the first petition less each other one
+        chance = special.softmax(np.pad(-behind, ((0, 0), (1, 0))), axis=1)
+        one, other = chance[:, first], chance[:, second]
+        change = chosen[:, first] * other - chosen[:, second] * one
+        response = eta + (change / np.maximum(one * other, 1e-10)).ravel()
+        return response, (one * other * chosen.sum(axis=1, keepdims=True)).ravel()
+
+    @classmethod
+    def losses(cls, outcome: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Return the (n_tasks,) negative log-likelihood of what was chosen, none included (nats)."""
+        chosen, log_chance = cls.by_task(outcome), cls.log_chances(eta)
+        given = (chosen * log_chance).sum(axis=1)
+        if not cls.none:
+            return -given
+        nothing = -special.logsumexp(np.pad(cls.by_task(eta), ((0, 0), (0, 1))), axis=1)
+        return -np.where(chosen.any(axis=1), given, nothing)
+
+    @classmethod
+    def gradient(
+        cls, outcome: np.ndarray, eta: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient and curvature of the negative log-likelihood by the utilities."""
+        chance = np.exp(cls.log_chances(eta)).ravel()
+        return weight * (chance - outcome), weight * chance * (1 - chance)
+
+    @classmethod
+    def held_out_losses(cls, outcome: np.ndarray, eta: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Return the negative log-likelihood of each choice, the same in all of its rows."""
+        return np.repeat(cls.losses(outcome, eta), cls.profiles)
+
+    @classmethod
+    def redraw(cls, common: np.ndarray, data: Answered, rng: np.random.Generator) -> np.ndarray:
+        """Draw choices from the common preferences."""
+        reached = np.exp(cls.log_chances(common)).cumsum(axis=1)
+        if not cls.none:
+            reached[:, -1] = 1.0
+        drawn = rng.random((len(reached), 1))
+        return (
+            ((drawn < reached) & (drawn >= np.pad(reached[:, :-1], ((0, 0), (1, 0))))).ravel().astype(float)
+        )
+
+
+@cache
+def _choice_among(profiles: int, none: bool, opposed: bool = False) -> type[Response]:
+    """Return the kind of choice in tasks of this form."""
+    tasks = slice(None, None, profiles)
+    form = {"profiles": profiles, "none": none, "opposed": opposed, "losses_of": tasks}
+    return type(f"ChoiceAmong{profiles}", (ChoiceAmong,), {"__module__": __name__, **form})
 
 
 # By name, in the order of the columns of cleaned tables.

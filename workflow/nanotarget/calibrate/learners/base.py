@@ -83,9 +83,10 @@ class TrainingData:
         people = respondents[respondents["respondent_id"].isin(rows["respondent_id"])]
         people = people.sort_values("respondent_id", ignore_index=True)
         index = pd.Index(people["respondent_id"]).get_indexer(rows["respondent_id"])
+        by_task = rows.groupby(["respondent_id", "task"])[response.name]
         return cls(
             design=design,
-            response=response,
+            response=response.of_tasks(int(by_task.size().max()), none=not by_task.any().all()),
             levels=design.codes(rows),
             outcome=rows[response.name].to_numpy(dtype=float),
             respondent=index,
@@ -125,7 +126,8 @@ class TrainingData:
 
     def reversed(self) -> TrainingData:
         """Return the data with the opposite outcome: less support, or not chosen."""
-        return replace(self, outcome=self.response.opposite(self.outcome))
+        outcome = self.response.opposite(self.outcome)
+        return replace(self, response=self.response.reversed(), outcome=outcome)
 
     def compared(self, values: np.ndarray) -> np.ndarray:
         """Return what answers compare of (n_rows, ...) values of profiles, see `Response.compare`."""
@@ -162,7 +164,7 @@ class Model(ABC):
 
     Attributes:
         design: the petitions.
-        response: what utilities are of: in units of the outcome, or in log-odds of a choice between two
+        response: what utilities are of: in units of the outcome, or in log-odds of a choice between
             petitions.
         encoder: covariates to features.
         intercept: mean response to a random petition (`Response.intercept`).
@@ -204,6 +206,7 @@ class Model(ABC):
         """Return what the arrays mean, for JSON."""
         return {
             "outcome": self.response.name,
+            **self.response.task_settings(),
             "intercept": self.intercept,
             "features": self.encoder.to_data(),
             "attributes": [{"name": a.name, "levels": list(a.levels)} for a in self.design.attributes],
@@ -222,7 +225,9 @@ def common_arguments(settings: Mapping[str, Any], design: Design) -> dict[str, A
         raise ValueError("the model belongs to a design with other attributes or levels")
     return {
         "design": design,
-        "response": RESPONSES[settings["outcome"]],
+        "response": RESPONSES[settings["outcome"]].of_tasks(
+            settings.get("profiles", 0), settings.get("none", False)
+        ),
         "encoder": CovariateEncoder.from_data(settings["features"]),
         "intercept": settings["intercept"],
         "fit": settings["fit"],

@@ -2,7 +2,7 @@
 
 The number of rounds is chosen by cross-validation over folds of respondents. Then the model is boosted
 again on bootstrap samples of respondents (Breiman 1996): their mean is the prediction, their spread its
-uncertainty. Choices follow the logit of the difference of the two petitions' scores, so scores are
+uncertainty. Choices follow the logit of the differences of the petitions' scores, so scores are
 log-odds as with the other learners.
 
 Within a task, and within a respondent's ratings, outcomes are exactly balanced: a split on a covariate alone
@@ -74,7 +74,7 @@ def _boost(
     if inside.all():
         return lightgbm.train(parameters, data, num_boost_round=rounds), np.array(losses)
     outside, outcome = rows.matrix[~inside], rows.outcome[~inside]
-    held_out_weight = rows.weight[~inside][response.answers]
+    held_out_weight = rows.weight[~inside][response.losses_of]
     score = np.zeros(len(outside))
     best = 0
 
@@ -109,7 +109,7 @@ def fit_boosting(data: TrainingData, seed: int) -> EnsembleModel:
     """Boost on bootstrap samples of respondents.
 
     Args:
-        data: training data; a choice needs exactly two profiles in every task.
+        data: training data; a choice needs the same number of profiles in every task.
         seed: root seed of folds, samples and rows.
 
     Raises:

@@ -4,11 +4,11 @@ Utility of petition x for respondent i with covariate features z_i:
     eta_i(x) = d(x)' (b + T' z_i) + p(x)' g,
 d(x) the centred level indicators, b the common part-worths, T the person-specific part (lines and curves of
 the covariates), and, if wanted, p(x) the products of d(x) of two attributes with common interactions g.
-Ratings are regressed within respondents (a respondent's mean drops out), choices between the two petitions
-of a task follow a logit of the difference of utilities.
+Ratings are regressed within respondents (a respondent's mean drops out), choices between the petitions of a
+task follow a logit of the differences of utilities.
 
 All fits need only each respondent's moments G_i = sum d d' and c_i = sum d y (demeaned ratings, or
-weighted paired differences), because the Gram matrix of attributes x features is
+weighted differences of pairs), because the Gram matrix of attributes x features is
     sum_i (z~_i z~_i') kron G_i,   z~_i = (1, z_i),
 one matrix product over respondents. Folds subtract their share; no design matrix is ever built. Products
 of attributes are many but common to all, so their moments are summed over chunks of respondents.
@@ -88,13 +88,6 @@ def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.n
     """Return difference of indicators, whether the first was chosen, and respondent, one row per task."""
     encoded = data.compared(indicators(data.levels, data.design))
     return encoded, data.outcome[::2], data.respondent[::2]
-
-
-def working_response(chosen: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return response and weight of the quadratic approximation of the logit log-likelihood at `eta`."""
-    probability = 1 / (1 + np.exp(-eta))
-    weight = probability * (1 - probability)
-    return eta + (chosen - probability) / np.maximum(weight, 1e-10), weight
 
 
 def second_moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> Moments:
@@ -341,7 +334,7 @@ class Regression:
     @cached_property
     def respondent(self) -> np.ndarray:
         """(n_comparisons,) respondent of each comparison."""
-        return self.data.respondent[self.data.response.answers]
+        return self.data.response.of_comparisons(self.data.respondent)
 
     @cached_property
     def singles(self) -> np.ndarray:
@@ -459,7 +452,7 @@ def fit_ridge(data: TrainingData, seed: int, interactions: bool = False) -> Addi
     """Fit common and person-specific part-worths, all penalties chosen by cross-validation.
 
     Args:
-        data: training data; a choice needs exactly two profiles in every task.
+        data: training data; a choice needs the same number of profiles in every task.
         seed: root seed of the inner folds.
         interactions: whether pairs of attributes may interact, for everybody alike.
     """
@@ -489,16 +482,29 @@ def _fit(
     penalties, solution, gram, noise = fit(problem, members)
     kept = problem.restricted(penalties)
     spread = posterior_draws(gram, penalties[kept.group], noise, child_rng(seed, "ridge/draws"))
+    own_layout, tables, draws = kept.layout, kept.tables(solution), kept.tables(solution + spread)
+    if data.response.none:
+        fitted = Tables(kept.layout, kept.z @ tables)
+        level = data.response.level_of_utility(data, fitted.utility_of_rows(data.levels, data.respondent))
+        own_layout = replace(own_layout, subsets=(*own_layout.subsets, ()))
+        tables, draws = (with_level(part, level) for part in (tables, draws))
     return AdditiveModel(
         design=data.design,
         response=data.response,
         encoder=encoder.restricted(problem.kept_features(penalties)),
         intercept=data.response.intercept(data),
         fit=dict(zip(PENALTY_NAMES, penalties.tolist(), strict=True)),
-        layout=kept.layout,
-        coefficients=kept.tables(solution),
-        draws=kept.tables(solution + spread),
+        layout=own_layout,
+        coefficients=tables,
+        draws=draws,
     )
+
+
+def with_level(tables: np.ndarray, level: float) -> np.ndarray:
+    """Append a cell that all petitions have, the same for everybody, to (..., 1 + q, n_cells) tables."""
+    cell = np.zeros((*tables.shape[:-1], 1))
+    cell[..., 0, 0] = level
+    return np.append(tables, cell, axis=-1)
 
 
 def posterior_draws(
@@ -544,7 +550,7 @@ def _fit_logit(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     Curves are judged at the fit of the straight lines: at common preferences the saturation of the logit
     itself looks like a curve.
     """
-    chosen, group = problem.data.outcome[::2], problem.group
+    data, group = problem.data, problem.group
     turned, _ = problem.in_principal_axes()
     coefficients = np.zeros(len(group))
 
@@ -555,7 +561,7 @@ def _fit_logit(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
         return solution, gram
 
     def shares() -> list[Equations]:
-        response = working_response(chosen, problem.utility(coefficients))
+        response = data.response.working(data.outcome, problem.utility(coefficients))
         return [turned.equations(*response, members) for members in folds]
 
     coefficients[group == COMMON] = fit_common_choice(problem)
@@ -577,13 +583,14 @@ def fit_common_choice(problem: Regression) -> np.ndarray:
 
 def _newton(problem: Regression, solution: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Maximise the penalised likelihood of choices; also returns the Hessian without penalties."""
-    everybody = np.arange(problem.data.n_respondents)
+    data = problem.data
+    everybody = np.arange(data.n_respondents)
     for _ in range(NEWTON_STEPS):
-        response = working_response(problem.data.outcome[::2], problem.utility(solution))
+        response = data.response.working(data.outcome, problem.utility(solution))
         gram, cross = problem.equations(*response, everybody)
         new = solve(gram, cross, penalty)
         change = np.abs(new - solution).max()
         solution = new
         if change < NEWTON_TOLERANCE:
             return solution, gram
-    raise ArithmeticError("the paired-difference logit did not converge")
+    raise ArithmeticError("the logit of choices did not converge")

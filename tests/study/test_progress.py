@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from nanotarget.study.problems import BARS, reporting
+from nanotarget.study.problems import SHOWN, reporting
 from nanotarget.study.progress import EVERY, duration, steps
 
 
@@ -61,9 +61,9 @@ def test_durations_are_as_rough_as_they_are_known(seconds, text):
 
 @pytest.mark.parametrize("bars", [False, True])
 def test_progress_reaches_the_log_and_a_terminal_without_bars(tmp_path, capsys, monkeypatch, bars):
-    monkeypatch.delenv(BARS, raising=False)
+    monkeypatch.delenv(SHOWN, raising=False)
     if bars:
-        monkeypatch.setenv(BARS, "1")
+        monkeypatch.setenv(SHOWN, "bars")
     clock, log = Clock(), tmp_path / "logs/tiny/permute/1.log"
     for _ in range(2):  # a second script in the same process does not say everything twice
         with reporting(log):

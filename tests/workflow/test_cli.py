@@ -1,6 +1,7 @@
 """The command line speaks to people before Snakemake starts."""
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nanotarget.cli import failed_logs, forced, made
+from nanotarget.cli import forced, made, main, noting
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.checks import read_study, validate
 from nanotarget.study.problems import InputError
@@ -60,7 +61,7 @@ def test_no_code_and_no_profile_of_the_studys_folder_runs(project, tmp_path):
     profile = tmp_path / "profiles/default/config.yaml"
     profile.parent.mkdir(parents=True)
     profile.write_text("no-such-option: 1")
-    command = [Path(sys.executable).with_name("nanotarget"), "check", "study.yaml", "--cores", "1"]
+    command = [Path(sys.executable).with_name("nanotarget"), "check", "study.yaml", "--keep-going"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "results/tiny/check.json").is_file()
@@ -176,16 +177,31 @@ def test_the_last_line_counts_what_was_made_and_says_where(tmp_path):
     assert made("diagnose", tmp_path) == (
         f"COLLECT MORE; learner: the chains have not converged; open {page}"
     )
-    assert made("check", tmp_path) == "config and raw data are fine"
 
 
-def test_the_last_line_of_a_failure_names_the_logs_of_this_run_only(tmp_path):
-    logs = {name: tmp_path / name for name in ("old.log", "fine.log", "permute/1.log")}
-    for log in logs.values():
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(
-            "ERROR nanotarget: it failed\n" if log.name != "fine.log" else "INFO nanotarget: fine\n"
-        )
-        os.utime(log, (100, 100) if log.name == "old.log" else (300, 300))
-    assert failed_logs(tmp_path, 200) == [logs["permute/1.log"]]
-    assert failed_logs(tmp_path / "none", 200) == []
+def test_check_answers_in_this_process_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    study = tiny_study()
+    study.config["synthetic"] = True
+    study.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["nanotarget", "check", "study.yaml"])
+    assert main() == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "Done: config and raw data are fine (SIMULATED data)"
+    study.calibration.loc[3, "sector"] = "Nowhere"
+    study.write(tmp_path)
+    assert main() == 1
+    said = capsys.readouterr()
+    assert (
+        "Done" not in said.out and said.err.startswith("1 problem found") and said.err.count("Nowhere") == 1
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_the_library_warns_of_is_shown_by_check(capsys):
+    with noting():
+        logging.getLogger("nanotarget.clean").warning("two levels have one text")
+        logging.getLogger("nanotarget.clean").info("nothing")
+    logging.getLogger("nanotarget.clean").warning("later")
+    assert capsys.readouterr().out == "Note: two levels have one text.\n"

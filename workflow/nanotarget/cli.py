@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import json
+import logging
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -19,13 +19,14 @@ import yaml
 from nanotarget.study.artefacts import read_json
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import Study
-from nanotarget.study.problems import BARS, InputError, Problem, counted, listed
+from nanotarget.study.problems import SHOWN, InputError, Problem, counted, listed, refused
 from nanotarget.study.provenance import MANIFEST
 from nanotarget.study.record import changed, claim
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
 LOCK = Path(".snakemake") / "nanotarget.lock"
+CACHE = Path(".snakemake") / "cache"
 # Sections of the config that a target cannot do without.
 NEEDS = {
     "calibrate": "calibration",
@@ -62,18 +63,17 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
             sys.stderr.write("Another run is going on in this folder. Wait for it, or stop it first.\n")
             return 1
         claim(study.study, options.config)
-        profile = ROOT / "workflow" / "profiles" / "local"
         # -P and PYTHONSAFEPATH: no module of the study's folder is imported, by Snakemake or by its jobs;
         # no workflow profile: nor is one of that folder obeyed.
         command = [sys.executable, "-P", "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--profile", str(profile), "--workflow-profile", "none"]
+        command += ["--workflow-profile", "none"]
         command += ["--cores", options.cores, "--nolock", "--rerun-incomplete"]
-        # Progress bars for a person who watches; one line a rule for a log file.
-        bars = sys.stderr.isatty()
-        command += ["--logger", "rich"] if bars else ["--quiet", "host", "reason"]
+        # Who gives Snakemake options of its own gets its own words.
+        command += ["--show-failed-logs"] if more else ["--logger", "nanotarget"]
         command += forced(Path("results") / study.study, more)
         command += ["--configfile", str(options.config), *more]
-        env = os.environ | {"PYTHONSAFEPATH": "1"} | ({BARS: "1"} if bars else {})
+        shown = {} if more else {SHOWN: "bars" if sys.stderr.isatty() else "lines"}
+        env = os.environ | {"PYTHONSAFEPATH": "1"} | writable_cache() | shown
         return obeyed(subprocess.Popen(command, env=env, pass_fds=[lock.fileno()]))
 
 
@@ -92,6 +92,17 @@ def forced(results: Path, more: list[str]) -> list[str]:
         rules += more[start + 1 : end]
         del more[start:end]
     return ["--forcerun", *rules] if rules else []
+
+
+def writable_cache() -> dict[str, str]:
+    """Return where Snakemake keeps what it reads, in the study's folder where a home cannot be written to."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    return (
+        {}
+        if existing.is_dir() and os.access(existing, os.W_OK)
+        else {"XDG_CACHE_HOME": str(CACHE.absolute())}
+    )
 
 
 def obeyed(child: subprocess.Popen[bytes]) -> int:
@@ -114,49 +125,101 @@ def main() -> int:
     """Run a command; returns the exit code."""
     options, more = parsed(sys.argv[1:])
     try:
-        if options.command == "init":
-            return propose_config(options.files, options.out, options.force)
-        if options.command == "example":
-            return write_example(options.out, options.force)
-        if options.command == "describe":
-            from nanotarget.propose.description import describe
-
-            sys.stdout.write(describe(read_study(options.config), str(options.config)))
-            return 0
-        config = read_study(options.config)
-        needed = NEEDS.get(options.command)
-        if needed and getattr(config, needed) is None:
-            raise InputError(
-                [
-                    Problem(
-                        str(options.config),
-                        f"key {needed}",
-                        f"'{options.command}' needs the section '{needed}', which this study does not have",
-                        f"a study with a section '{needed}'",
-                        "add it, or run 'all' for what the data allow",
-                    )
-                ]
-            )
-        began = time.time()
-        status = run(options.command, config, options, more)
+        return command(options, more)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if status == 0 and options.command == "check":
-        from nanotarget.propose import questions
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        return 130
+    except (OSError, MemoryError) as error:
+        if problem := refused(error):
+            sys.stderr.write(f"{problem}\n")
+            return 1
+        raise
 
-        if lines := questions(options.config.read_text(encoding="utf-8")):
-            sys.stdout.write(f"{options.config}{asked(lines).replace(';', ':', 1)}\n")
-        report = Path("results") / config.study / "check.json"
-        if report.is_file() and not more:
-            for question in json.loads(report.read_text(encoding="utf-8")).get("questions", []):
-                sys.stdout.write(f"{question}.\n")
+
+def command(options: argparse.Namespace, more: list[str]) -> int:
+    """Do what was asked for; returns the exit code.
+
+    Raises:
+        InputError: if a file of the user cannot be used.
+        OSError: if the computer refuses.
+    """
+    if options.command == "init":
+        return propose_config(options.files, options.out, options.force)
+    if options.command == "example":
+        return write_example(options.out, options.force)
+    study = read_study(options.config)
+    if options.command == "describe":
+        from nanotarget.propose.description import describe
+
+        sys.stdout.write(describe(study, str(options.config)))
+        return 0
+    if options.command == "check" and not more:
+        return check_study(study, options.config)
+    refuse_absent(study, options)
+    status = run(options.command, study, options, more)
     if status == 0 and not more:
-        sys.stdout.write(f"Done: {made(options.command, Path('results') / config.study)}\n")
-    if failed := failed_logs(Path("logs") / config.study, began) if status else []:
-        logs = ", ".join(log.as_posix() for log in failed)
-        sys.stderr.write(f"Stopped: {logs} says why. What was finished is kept; the same command goes on.\n")
+        sys.stdout.write(f"Done: {made(options.command, Path('results') / study.study)}{marked(study)}\n")
+    if status and not more:
+        sys.stderr.write("Stopped. What was finished is kept; the same command goes on.\n")
     return status
+
+
+def check_study(study: Study, source: Path) -> int:
+    """Check config and raw data in this process, write nothing, and say what is open; returns the exit code.
+
+    Raises:
+        InputError: the problems of all files.
+    """
+    from nanotarget.assign.check import check
+    from nanotarget.propose import questions
+
+    with noting():
+        sizes = check(study, str(source))
+    if lines := questions(source.read_text(encoding="utf-8")):
+        sys.stdout.write(f"{source}{asked(lines).replace(';', ':', 1)}\n")
+    for question in sizes.get("questions", []):
+        sys.stdout.write(f"{question}.\n")
+    sys.stdout.write(f"Done: config and raw data are fine{marked(study)}\n")
+    return 0
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Show what the library warns of, each warning on a line."""
+    notes = logging.StreamHandler(sys.stdout)
+    notes.setLevel(logging.WARNING)
+    notes.setFormatter(logging.Formatter("Note: %(message)s."))
+    library = logging.getLogger("nanotarget")
+    library.addHandler(notes)
+    try:
+        yield
+    finally:
+        library.removeHandler(notes)
+
+
+def refuse_absent(study: Study, options: argparse.Namespace) -> None:
+    """Raise an `InputError` if a target needs a section that the study does not have."""
+    needed = NEEDS.get(options.command)
+    if needed and getattr(study, needed) is None:
+        raise InputError(
+            [
+                Problem(
+                    str(options.config),
+                    f"key {needed}",
+                    f"'{options.command}' needs the section '{needed}', which this study does not have",
+                    f"a study with a section '{needed}'",
+                    "add it, or run 'all' for what the data allow",
+                )
+            ]
+        )
+
+
+def marked(study: Study) -> str:
+    """Return what the last line says of data that nobody gave."""
+    return " (SIMULATED data)" if study.synthetic else ""
 
 
 def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -267,23 +330,12 @@ def made(target: str, results: Path) -> str:
             f"{figures} figures and {tables} tables among the {len(paths)} artefacts listed in "
             f"{results / MANIFEST}; open {results / 'report.html'}"
         )
-    if target == "check":
-        return "config and raw data are fine"
     if target == "diagnose":
         verdict = read_json(results / "diagnose" / "verdict.json")
         doubts = "".join(f"; {flag.rstrip('.')}" for flag in verdict["flags"] if flag.startswith("learner:"))
         return f"{verdict['overall']}{doubts}; open {results / 'diagnose' / 'answer.html'}"
     folder = results / {"simulate": "simulated"}.get(target, target)
     return f"{', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}"
-
-
-def failed_logs(logs: Path, began: float) -> list[Path]:
-    """Return the logs of a study in which a rule that ran since a time (seconds) has written an error."""
-    return [
-        log
-        for log in sorted(logs.rglob("*.log"))
-        if log.stat().st_mtime >= began and "ERROR nanotarget:" in log.read_text("utf-8", "replace")
-    ]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import jinja2.sandbox
 
 from nanotarget.study.problems import InputError, Problem
 
-SECONDS = 1.0  # for one text, which takes a thousandth of it
+SECONDS = 1.0  # of CPU for one text, which takes a thousandth of it
 MEGABYTES = 512  # beyond what the process has
 LONGEST = 100_000  # letters
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")  # of an object of Python, another one in each run
@@ -113,10 +113,10 @@ def _limited_time() -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
         raise TimeoutError(f"it takes more than {SECONDS:g} s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 LOG = logging.getLogger("nanotarget.study.progress")
 EVERY = 10.0  # seconds that pass at least between two messages of a loop
+TAIL = 4096  # bytes of a log in which its last message is looked for
 Step = TypeVar("Step")
 
 
@@ -41,3 +44,15 @@ def duration(seconds: float) -> str:
         return f"about {round(seconds, -1):.0f} s"
     minutes = round(seconds / 60)
     return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"
+
+
+def latest(log: Path) -> str:
+    """Return what a rule's log said last of how far its work has come; empty if it said nothing."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - TAIL))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    said = re.findall(rf"^INFO {re.escape(LOG.name)}: (.*)$", text, re.MULTILINE)
+    return said[-1] if said else ""

@@ -1,0 +1,176 @@
+"""What a person sees of a run of `nanotarget`: one sentence a job, bars on a terminal, each problem once.
+
+Snakemake finds this package by its name (option ``--logger nanotarget``). All that Snakemake itself says goes
+to its own log under .snakemake/log; the terminal gets what a reader can act on.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import sys
+from collections import deque
+from collections.abc import Iterable
+from logging import ERROR, LogRecord
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from nanotarget.study.problems import refused, told
+from nanotarget.study.progress import latest
+
+KILLED = ("SIGKILL", "exit status 137")
+FULL = 1_000_000  # free bytes below which a job that says nothing was most likely stopped by a full disk
+REFRESHES = 4  # a second
+
+
+class LogHandler(LogHandlerBase):
+    """Writes the events of a run to stderr; on a terminal as bars that move while jobs work."""
+
+    def __post_init__(self) -> None:
+        self.bars = Bars() if sys.stderr.isatty() else None
+        self.total = 0
+        self.begun = 0
+        self.failed = False
+        self.reason = ""
+
+    @property
+    def writes_to_stream(self) -> bool:
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        return True
+
+    @property
+    def has_formatter(self) -> bool:
+        return True
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        return False
+
+    def emit(self, record: LogRecord) -> None:
+        """Show an event, if it tells a person something."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.RUN_INFO:
+            self.total = record.__dict__["stats"].get("total", 0)
+        elif event == LogEvent.PROGRESS:
+            self.total = record.__dict__["total"]
+            if self.bars:
+                self.bars.count(record.__dict__["done"], self.total)
+        elif event == LogEvent.JOB_INFO:
+            self._begin(record.__dict__)
+        elif event == LogEvent.JOB_FINISHED and self.bars:
+            self.bars.end(record.__dict__["job_id"])
+        elif event == LogEvent.JOB_ERROR:
+            self._fail(record.__dict__)
+        elif record.levelno >= ERROR:
+            self.reason = self.reason or record.getMessage()
+
+    def close(self) -> None:
+        """Say why the run stopped, where no job has said it; leave the terminal in order."""
+        if self.reason and not self.failed:
+            self._say(plain(self.reason))
+        if self.bars:
+            self.bars.stop()
+        self.reason = ""
+        super().close()
+
+    def _begin(self, job: dict[str, object]) -> None:
+        self.begun += 1
+        sentence = str(job["rule_msg"] or job["rule_name"])
+        if self.bars:
+            self.bars.begin(int(str(job["jobid"])), sentence, _paths(job["log"]))
+            self.bars.count(None, self.total)
+        else:
+            self._say(f"{self.begun} of {max(self.total, self.begun)}: {sentence}")
+
+    def _fail(self, job: dict[str, object]) -> None:
+        self.failed = True
+        logs = _paths(job["log"])
+        messages = [message for log in logs for message in told(log)]
+        if self.bars:
+            self.bars.end(int(str(job["jobid"])))
+        for message in messages or [self._unsaid(str(job["rule_name"]), logs)]:
+            self._say(message)
+
+    def _unsaid(self, rule: str, logs: list[Path]) -> str:
+        """Return what to say of a job that could not say anything itself."""
+        if any(sign in self.reason for sign in KILLED):
+            return (
+                f"Rule {rule} was killed from outside, most likely because memory ran out.\n"
+                "    what to do: close other programs, or run fewer jobs at once with --cores 1; "
+                "the same command goes on"
+            )
+        if shutil.disk_usage(Path.cwd()).free < FULL:
+            return str(refused(OSError(errno.ENOSPC, "")))
+        where = ", ".join(log.as_posix() for log in logs if log.exists())
+        return f"Rule {rule} stopped without saying why{f' (log: {where})' if where else ''}"
+
+    def _say(self, text: str) -> None:
+        if self.bars:
+            self.bars.say(text)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+class Bars:
+    """The bars of a run: one for all jobs, and one for each job that is at work."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.whole = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self.jobs = Progress(BarColumn(bar_width=12), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self.all = self.whole.add_task("Jobs", total=None, visible=False)
+        self.working: dict[int, tuple[TaskID, str, list[Path]]] = {}
+        self.live = Live(get_renderable=self._drawn, console=self.console, refresh_per_second=REFRESHES)
+        self.live.start()
+
+    def begin(self, job: int, sentence: str, logs: list[Path]) -> None:
+        self.working[job] = (self.jobs.add_task(sentence, total=None), sentence, logs)
+
+    def end(self, job: int) -> None:
+        if job in self.working:
+            self.jobs.remove_task(self.working.pop(job)[0])
+
+    def count(self, done: int | None, total: int) -> None:
+        self.whole.update(self.all, completed=done, total=total or None, visible=True)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def stop(self) -> None:
+        for job in list(self.working):
+            self.end(job)
+        self.live.stop()
+
+    def _drawn(self) -> RenderableType:
+        for task, sentence, logs in self.working.values():
+            note = next((f"{sentence} ({said})" for log in logs if (said := latest(log))), sentence)
+            self.jobs.update(task, description=note.replace("[", r"\["))
+        return Group(self.jobs, self.whole)
+
+
+def plain(reason: str) -> str:
+    """Return an error of Snakemake without its traceback, and in our words what the computer refused."""
+    last = deque((line.strip() for line in reason.splitlines() if line.strip()), maxlen=1)
+    if found := re.search(r"\[Errno (\d+)\] ([^:]*)(?:: '(.*)')?$", last[0] if last else ""):
+        number, text, file = found.groups()
+        if problem := refused(OSError(int(number), text, file)):
+            return str(problem)
+    return last[0] if last and "Traceback" in reason else reason.strip()
+
+
+def _paths(logs: object) -> list[Path]:
+    return [Path(str(log)) for log in logs] if isinstance(logs, Iterable) else []

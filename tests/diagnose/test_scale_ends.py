@@ -9,6 +9,7 @@ from scipy import special
 from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose.ceiling import Scale, gain_ceiling
+from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.value import policy_scores
 from nanotarget.petitions import policy
 from nanotarget.study.config import CalibrateConfig
@@ -87,7 +88,6 @@ def test_a_ceiling_on_a_scale_is_the_mean_over_people(worlds):
     rng = np.random.default_rng(3)
     common = np.concatenate([np.linspace(-1, 1, size) * 0.4 for size in design.shape])
     variance, blocks = 0.3, len(design.blocks)
-    shares = np.full(blocks, 1 / blocks)
     people = 40_000
     top, best = np.zeros((2, people))
     start = 0
@@ -107,7 +107,6 @@ def test_a_ceiling_on_a_scale_is_the_mean_over_people(worlds):
         return (latent[:, None] > steps[0]) @ steps[1]
 
     true = (answer(top) - answer(best)).mean()
-    found = gain_ceiling(
-        design, common[None] * scale.of_effects, np.array([variance]) * scale.of_variances, shares, scale
-    )
+    alike = Covariance.alike(design, np.full((1, blocks), variance / blocks * scale.of_variances))
+    found = gain_ceiling(design, common[None] * scale.of_effects, alike, scale)
     assert found[0] == pytest.approx(true, rel=0.03)

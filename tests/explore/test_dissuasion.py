@@ -137,8 +137,10 @@ def test_close_runners_up_make_support_gain_more_and_the_gaps_explain_it():
 
 def test_ceilings_add_up_to_those_of_the_diagnosis(fitted):
     found = d.dissuasion(fitted, bootstraps=3)
-    variances = d.Ends(fitted).heterogeneity.variances(fitted.data.weight[None])
-    whole = gain_ceiling(DESIGN, -variances.part_worths, variances.person_by_message, variances.shares)
+    weight = fitted.data.weight
+    variances = d.Ends(fitted).heterogeneity.variances(weight[None]).on_scale(fitted, weight)
+    covariance = variances.covariance.nearest(variances.person_by_message)
+    whole = gain_ceiling(DESIGN, -variances.part_worths, covariance, variances.scale)
     assert pick(found, "ceiling below")["estimate"] == pytest.approx(whole[0])
 
 

@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from nanotarget.diagnose.ceiling import gain_ceiling
+from nanotarget.diagnose.ceiling import Contest, gain_ceiling
+from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.quantities import Quantity
 from nanotarget.petitions import policy
 from nanotarget.petitions.score import best_petitions, landscape
@@ -133,47 +134,52 @@ class Parts:
         sample, design, weight = self.sample, self.sample.data.design, self.sample.data.weight[who]
         effects = [effects[who] for effects in (sample.preferences.effects, *self.twins)]
         first, second = (own - np.average(own, axis=0, weights=weight) for own in effects[1:])
-        stable, predictable = stable_variances(sample, who), variances(first, second, design, weight)
+        stable, predictable = stable_covariance(sample, who), covariance(first, second, design, weight)
         common = np.average(effects[0], axis=0, weights=weight)
+        everything = common**2 @ chances(design), stable.variance[0]
+        scale = Contest.of(*everything) if sample.data.response.paired else None
         predicted = (self.squares[who] > ROUNDING * sample.data.outcome.var()).any()
         return {
-            Quantity.PERSON_BY_MESSAGE: stable.sum(),
+            Quantity.PERSON_BY_MESSAGE: everything[1],
             Quantity.BASELINE: sample.baseline**2,
-            Quantity.COMMON: (common**2 @ chances(design)),
-            Quantity.PREDICTABLE_VARIANCE: predictable.sum(),
+            Quantity.COMMON: everything[0],
+            Quantity.PREDICTABLE_VARIANCE: predictable.variance[0],
             Quantity.SLOPE: (weight @ self.products[who]) / (weight @ self.squares[who])
             if predicted
             else None,
-            "G1": ceiling(design, sign * common, stable),
-            "G2": ceiling(design, sign * common, predictable),
+            "G1": ceiling(design, sign * common, stable, scale),
+            "G2": ceiling(design, sign * common, predictable, scale),
         }
 
 
-def ceiling(design, common, variance):
-    """Return the library's gain ceiling at true common part-worths and true variances by attribute."""
-    positive = np.maximum(variance, 0)  # products of twins may be below zero where nothing is predictable
-    if not positive.any():
-        return 0.0
-    return gain_ceiling(design, common[None], positive.sum()[None], positive / positive.sum())[0]
+def ceiling(design, common, covariance, scale):
+    """Return the library's gain ceiling at true common part-worths and the true covariance of deviations."""
+    # Products of twins may have negative eigenvalues where nothing is predictable.
+    return gain_ceiling(design, common[None], covariance.nearest(covariance.variance), scale)[0]
 
 
-def variances(first, second, design, weight):
-    """Return the (n_attributes,) mean over people of products of effects, averaged over the design."""
-    product = np.average(first * second, axis=0, weights=weight) * chances(design)
-    return np.array([product[span].sum() for span in spans(design)])
+def covariance(first, second, design, weight):
+    """Return the mean over people of products of two sets of effects, by pairs of levels of an attribute."""
+    blocks = []
+    for block, span in zip(design.blocks, spans(design), strict=True):
+        one, other = (own[:, span] @ np.linalg.pinv(block.functions()).T for own in (first, second))
+        product = (one * weight[:, None]).T @ other / weight.sum()
+        blocks.append((product + product.T)[None] / 2)
+    return Covariance(tuple(blocks))
 
 
-def stable_variances(sample, who):
-    """Return the (n_attributes,) variances of what some people add to their mean, over pairs of tasks."""
+def stable_covariance(sample, who):
+    """Return the covariance of what some people add to their mean, over pairs of tasks."""
     own, weight = sample.preferences.effects[who], sample.data.weight[who]
     own = own - np.average(own, axis=0, weights=weight)
-    total = variances(own, own, sample.data.design, weight)
+    total = covariance(own, own, sample.data.design, weight)
     if sample.fading is None:
         return total
     # The mean over pairs of different tasks, from that over all pairs and that of tasks with themselves.
     fading = np.moveaxis(sample.fading[who], 1, 0)
-    same = sum(variances(part, part, sample.data.design, weight) for part in fading) / len(fading)
-    return (len(fading) * total - same) / (len(fading) - 1)
+    n, same = len(fading), [covariance(part, part, sample.data.design, weight) for part in fading]
+    blocks = zip(total.blocks, *(own.blocks for own in same), strict=True)
+    return Covariance(tuple((n * whole - sum(parts) / n) / (n - 1) for whole, *parts in blocks))
 
 
 def twin_effects(sample, rng):

@@ -2,16 +2,20 @@
 
 G = E max_x {m(x) + h(x)} - max_x m(x),
 
-m the common utilities, h what a person adds: independent normal deviations of the levels of an attribute,
-whose variance under the design is the attribute's share of the variance of h. With exchangeable levels this
-is the sum over attributes of E_L {sqrt(s^2 + tau^2) - s} (docs/methods.md, section 5); here the estimated
-gaps between the levels stay as they are. Attributes that prohibitions tie together are maximised over
-feasible combinations.
+m the common utilities, h what a person adds. Petitions add up over attributes, so G is a sum over blocks of
+attributes, of which only the covariance of a person's deviations within the block matters (`covariance`);
+attributes that prohibitions tie together are maximised over feasible combinations. Deviations are taken for
+normal; for an upper bound also for those of an electorate that is divided in two along each axis of the
+covariance, which gain more where the best levels are nearly alike.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +23,22 @@ from scipy import special
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.calibrate.link import OrdinalLink
+from nanotarget.diagnose.covariance import Covariance
+from nanotarget.diagnose.rows import ONE_SIDED, quantile
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import split_levels
 
-# Nodes in standard deviations: the integrand is below 1e-14 outside.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
-NODES, WEIGHTS = 8 * _NODES, 8 * _WEIGHTS
-DRAWS = 4000  # of the levels of tied attributes
+POINTS = 512  # people in whom the maximum is taken
+MOST_SPLITS = 9  # axes of a block up to which all ways to take sides are listed
+COUPLING = 0.5  # noise with which petitions are chosen, added to that of the data
 MIN_NOISE = 0.05  # share of a rating's noise that nobody can know
+
+
+class Shape(Enum):
+    """Of the distribution of a person's deviations."""
+
+    NORMAL = "normal"
+    DIVIDED = "divided"
 
 
 @dataclass(frozen=True)
@@ -65,40 +77,89 @@ class Scale:
         """Return the scale of the opposite answer."""
         return replace(self, link=self.link.reversed(), location=-self.location)
 
-    def gain(self, best: np.ndarray, top: Maximum, variance: np.ndarray) -> np.ndarray:
+    def gain(self, top: Maximum, variance: np.ndarray) -> np.ndarray:
         """Return the (n_samples,) gain in answers.
 
         The noise of the link contains what respondents add; who knows it has less noise.
 
         Args:
-            best: (n_samples,) latent utility of the best petition for all.
-            top: of the deviations, latent.
+            top: latent.
             variance: (n_samples,) latent, of what is known of a person's deviations.
         """
-        spread, start = self.link.spread**2, self.location + best
+        spread, start = self.link.spread**2, self.location + top.common
         noise = np.maximum(1 - variance, MIN_NOISE) + spread
         known = self.link.average(start + top.gain, noise + top.variance)
-        return known - self.link.average(start, np.full(len(best), 1 + spread))
+        return known - self.link.average(start, np.full(len(start), 1 + spread))
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Choices: how much likelier a petition wins against another one that is drawn from the design.
+
+    As for a scale with ends, what answers show is turned into latent utilities, with a noise of variance 1 in
+    a comparison of two (probit). With normal utilities whose variance over petitions and people is S,
+    answers show s = phi(0) / sqrt(1 + 2 S) of latent effects, and s^2 of variances to first order (Price
+    1958), so that s^2 = 1 / (2 pi) - 2 s^2 S.
+
+    Attributes:
+        of_effects, of_variances: s and s^2.
+        everything: S.
+        person: the part of it that respondents add.
+    """
+
+    of_effects: float
+    of_variances: float
+    everything: float
+    person: float
+
+    @classmethod
+    def of(cls, common: float, person: float) -> Contest:
+        """Take the variances that answers show, of the common response and of what respondents add."""
+        common, person = max(common, 0.0), max(person, 0.0)
+        certain = 1 / (2 * np.pi)
+        square = max(certain - 2 * (common + person), MIN_NOISE * certain)
+        return cls(float(np.sqrt(square)), square, (common + person) / square, person / square)
+
+    def reversed(self) -> Contest:
+        """Return that of the opposite answer."""
+        return self
+
+    def gain(self, top: Maximum, variance: np.ndarray) -> np.ndarray:
+        """Return the (n_samples,) gain in the probability to be chosen; see `Scale.gain`."""
+        against = 1 + self.everything
+        unknown = np.maximum(self.person - variance, 0)
+        own = special.ndtr((top.common + top.gain) / np.sqrt(against + unknown + top.variance))
+        return own - special.ndtr(top.common / np.sqrt(against + self.person))
 
 
 class Maximum(NamedTuple):
-    """Of a person's utilities over petitions, less the utility of the best petition for all.
+    """Of a person's utilities over petitions.
 
     Attributes:
-        gain: (n_samples,) its mean.
-        variance: (n_samples,) of the maximum, less what shifts all petitions alike.
+        common: (n_samples,) utility of the best petition for all.
+        gain: (n_samples,) mean of the maximum, less the same.
+        variance: (n_samples,) of the maximum.
     """
 
+    common: np.ndarray
     gain: np.ndarray
     variance: np.ndarray
+
+
+class Ceiling(NamedTuple):
+    """A gain that is left possible, with one-sided bounds."""
+
+    gain: float
+    low: float
+    high: float
 
 
 def gain_ceiling(
     design: Design,
     part_worths: np.ndarray,
-    variance: np.ndarray,
-    shares: np.ndarray,
-    scale: Scale | None = None,
+    covariance: Covariance,
+    scale: Scale | Contest | None = None,
+    shape: Shape = Shape.NORMAL,
 ) -> np.ndarray:
     """Return the gain of who knows each person's deviations over the best petition for all.
 
@@ -106,114 +167,147 @@ def gain_ceiling(
 
     Args:
         part_worths: (n_samples, total levels) common utilities, outcome units.
-        variance: (n_samples,) of a person's deviations over petitions; negative estimates count as zero.
-        shares: (n_blocks,) parts of the variance, adding up to 1; or (n_blocks, n_samples).
-        scale: of the answers, if it has ends.
+        covariance: of a person's deviations, without negative eigenvalues; of one sample or all.
+        scale: of the answers, if it has ends, or if they are choices.
+        shape: of the distribution of deviations.
 
     Returns:
         (n_samples,) gain in outcome units.
     """
-    variance = np.maximum(variance, 0)
+    return _gain(design, (part_worths, part_worths), covariance, scale, shape)
+
+
+def ceiling(
+    design: Design,
+    part_worths: np.ndarray,
+    covariance: Covariance,
+    variance: np.ndarray,
+    scale: Scale | Contest | None = None,
+) -> Ceiling:
+    """Return the gain in the data with one-sided 95% bounds, freed from two biases.
+
+    Of levels that are nearly alike the luckiest looks best, so max m is too high and the gain over it too
+    low. So the petitions are chosen by m + c e and valued by m - e / c, with e of the distribution of the
+    error of m, which the samples show: the two are independent (coupled bootstrap; Oliveira, Lei &
+    Tibshirani 2021). Noise in the covariance hides which levels people are divided over: what it does to
+    the gain if the nearest covariance were true is taken out (bootstrap; Efron & Tibshirani 1993, section
+    10.2). Bounds are those of a normal estimate with the standard deviation of such samples as its error; the
+    upper one is the larger of both shapes.
+
+    Args:
+        part_worths: (1 + n_samples, total levels), the first of the data.
+        covariance: of as many samples; negative eigenvalues are allowed.
+        variance: (1 + n_samples,) over petitions.
+        scale: see `gain_ceiling`.
+    """
+    nearest = covariance.first().nearest(variance[:1])
+    noisy = (nearest + (covariance - covariance.first())).nearest(nearest.variance + variance - variance[0])
+    error = part_worths[1:] - part_worths[0]
+    views = (part_worths[0] + COUPLING * error, part_worths[0] - error / COUPLING)
+    gains, margins = [], []
+    for shape in Shape:
+        gain = gain_ceiling(design, part_worths[:1], nearest, scale, shape)[0]
+        margin = np.nan
+        if len(error) > 1:
+            honest, with_noise = (
+                _gain(design, views, own, scale, shape).mean() for own in (nearest, noisy.without_first())
+            )
+            gain = 2 * honest - with_noise
+            margin = quantile(np.inf, ONE_SIDED) * np.std(
+                gain_ceiling(design, part_worths, noisy, scale, shape)[1:], ddof=1
+            )
+        gains.append(max(float(gain), 0.0))
+        margins.append(float(margin))
+    high = max(gain + margin for gain, margin in zip(gains, margins, strict=True))
+    return Ceiling(gains[0], max(gains[0] - margins[0], 0.0), high)
+
+
+def _gain(
+    design: Design,
+    views: tuple[np.ndarray, np.ndarray],
+    covariance: Covariance,
+    scale: Scale | Contest | None,
+    shape: Shape,
+) -> np.ndarray:
+    """(n_samples,) gain of petitions chosen by one view of the common utilities and valued by another."""
     if scale is None:
-        return _maximum(design, part_worths, variance, shares).gain
-    latent, known = part_worths / scale.of_effects, variance / scale.of_variances
-    best = sum(_common(design, block, split_levels(latent, design)).max(axis=1) for block in design.blocks)
-    return scale.gain(best, _maximum(design, latent, known, shares), known)
+        return _maximum(design, views, covariance, shape).gain
+    latent = (views[0] / scale.of_effects, views[1] / scale.of_effects)
+    known = covariance.times(1 / scale.of_variances)
+    return scale.gain(_maximum(design, latent, known, shape), known.variance)
 
 
-def _common(design: Design, block: Block, parts: list[np.ndarray]) -> np.ndarray:
+def _maximum(
+    design: Design, views: tuple[np.ndarray, np.ndarray], covariance: Covariance, shape: Shape
+) -> Maximum:
+    parts = [split_levels(views[0], design)]
+    parts.append(parts[0] if views[1] is views[0] else split_levels(views[1], design))
+    total = Maximum(*np.zeros((3, len(views[0]))))
+    for block, own in zip(design.blocks, covariance.blocks, strict=True):
+        common = _common(block, parts[0])
+        views = (common, common if parts[1] is parts[0] else _common(block, parts[1]))
+        total = Maximum(*np.add(total, _maximum_of_block(block, views, own, shape)))
+    return total
+
+
+def _common(block: Block, parts: list[np.ndarray]) -> np.ndarray:
     """(n_samples, n_cells) common utility of the cells of a block."""
     return np.sum([parts[a][:, block.cells[:, j]] for j, a in enumerate(block.attributes)], axis=0)
 
 
-def _maximum(design: Design, part_worths: np.ndarray, variance: np.ndarray, shares: np.ndarray) -> Maximum:
-    parts = split_levels(part_worths, design)
-    gain, spread = np.zeros((2, len(part_worths)))
-    for block, share in zip(design.blocks, shares, strict=True):
-        deviation = np.sqrt(variance * share)
-        if len(block.attributes) == 1:
-            levels = parts[block.attributes[0]]
-            own = _maximum_of_levels(levels, deviation / _spread(design, block.attributes[0]))
-            shift = deviation**2 / _spread(design, block.attributes[0]) ** 2 - deviation**2
-        else:
-            own = _maximum_of_block(design, block, parts, deviation)
-            shift = np.zeros_like(deviation)
-        gain, spread = gain + own.gain, spread + np.maximum(own.variance - shift, 0)
-    return Maximum(gain, spread)
-
-
-def ceiling_samples(
-    design: Design,
-    part_worths: np.ndarray,
-    variance: np.ndarray,
-    shares: np.ndarray,
-    scale: Scale | None = None,
-) -> np.ndarray:
-    """Return the gain in the data and in samples of them, freed from the winner's curse of overall-best.
-
-    Of levels that are nearly alike the luckiest looks best, so max m is too high and the gain over it too
-    low. How much, the samples show (bootstrap estimate of bias; Efron & Tibshirani 1993, section 10.2), the
-    variance kept at its estimate: only its part that stems from m is taken out, because a variance near
-    zero has a bias of its own kind. A sample of the data has it twice.
-
-    Args:
-        part_worths: (1 + n_samples, total levels), the first of the data.
-        variance: (1 + n_samples,).
-        shares: (n_blocks,).
-        scale: see `gain_ceiling`.
-
-    Returns:
-        (1 + n_samples,) gains, not below zero.
-    """
-    gains = gain_ceiling(design, part_worths, variance, shares, scale)
-    fixed = gain_ceiling(design, part_worths, np.full(len(variance), variance[0]), shares, scale)
-    bias = fixed[1:].mean() - fixed[0] if len(fixed) > 1 else 0.0
-    gains[0] -= bias
-    gains[1:] -= 2 * bias
-    return np.maximum(gains, 0)
-
-
-def _spread(design: Design, attribute: int) -> float:
-    """Standard deviation under the design of independent standard normal deviations of the levels."""
-    return float(np.sqrt(1 - (design.level_probabilities(attribute) ** 2).sum()))
-
-
-def _maximum_of_levels(levels: np.ndarray, deviation: np.ndarray) -> Maximum:
-    """Maximum of independent normals: integrals of Phi(t) (1 - prod of the others' Phi), by t for squares.
-
-    Args:
-        levels: (n_samples, n_levels) means.
-        deviation: (n_samples,) standard deviation of each.
-    """
-    ordered = np.sort(levels, axis=1)
-    gaps = ordered[:, [-1]] - ordered[:, :-1]
-    gain, variance = np.zeros((2, len(levels)))
-    some = np.flatnonzero(deviation > 0)
-    scaled = gaps[some] / deviation[some, None]
-    others = special.ndtr(NODES[None, :, None] + scaled[:, None, :]).prod(axis=2)
-    integrand = special.ndtr(NODES) * (1 - others)
-    mean, square = integrand @ WEIGHTS, 1 + integrand @ (2 * NODES * WEIGHTS)
-    gain[some] = deviation[some] * mean
-    variance[some] = deviation[some] ** 2 * (square - mean**2)
-    return Maximum(gain, variance)
+def _loadings(covariance: np.ndarray, functions: np.ndarray, shape: Shape) -> np.ndarray:
+    """(n_samples, n_cells, rank) what cells add per unit of `_points`."""
+    values, axes = np.linalg.eigh(covariance)
+    root = axes * np.sqrt(np.maximum(values, 0))[:, None, :]
+    return functions @ (root if shape == Shape.DIVIDED else root @ np.swapaxes(axes, 1, 2))
 
 
 def _maximum_of_block(
-    design: Design, block: Block, parts: list[np.ndarray], deviation: np.ndarray
+    block: Block, views: tuple[np.ndarray, np.ndarray], covariance: np.ndarray, shape: Shape
 ) -> Maximum:
-    """The same over the feasible cells of tied attributes, by simulation with fixed draws."""
-    rng = np.random.default_rng(0)
-    functions = np.array([design.shape[a] - 1 for a in block.attributes])
-    own = np.sqrt(functions / functions.sum())
-    common = _common(design, block, parts)
-    added = np.zeros((DRAWS, len(block.cells)))
-    for j, a in enumerate(block.attributes):
-        half = rng.normal(size=(DRAWS // 2, design.shape[a])) * own[j] / _spread(design, a)
-        added += np.vstack([half, -half])[:, block.cells[:, j]]
-    best, shift = np.argmax(common, axis=1), added @ block.probabilities
-    gain, variance = np.zeros((2, len(deviation)))
-    for s in np.flatnonzero(deviation > 0):
-        top = (common[s] + deviation[s] * added).max(axis=1)
-        gain[s] = (top - common[s, best[s]] - deviation[s] * added[:, best[s]]).mean()
-        variance[s] = (top - deviation[s] * shift).var()
-    return Maximum(gain, variance)
+    """Maximum over the cells of a block, chosen by one (n_samples, n_cells) utility and valued by another."""
+    chosen, valued = views
+    loadings = _loadings(covariance, block.functions(), shape)
+    points = (sides if shape == Shape.DIVIDED else normal_points)(loadings.shape[2]).T
+    top = np.full((len(chosen), points.shape[1]), -np.inf)
+    value = top.copy()
+    for cell, loading in enumerate(np.swapaxes(loadings, 0, 1)):
+        own = loading @ points
+        utility = own + chosen[:, [cell]]
+        better = utility > top
+        np.copyto(top, utility, where=better)
+        if chosen is not valued:
+            np.copyto(value, own + valued[:, [cell]], where=better)
+    if chosen is valued:
+        value = top
+    best = np.take_along_axis(valued, chosen.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return Maximum(best, value.mean(axis=1) - best, value.var(axis=1))
+
+
+@cache
+def normal_points(rank: int) -> np.ndarray:
+    """Return (`POINTS`, rank) evenly spread points of a standard normal distribution.
+
+    Richtmyer's lattice (Genz & Bretz 2009, section 4.2); means are zero, the covariance is the identity.
+    """
+    steps = np.sqrt(list(itertools.islice(_primes(), rank)))
+    half = special.ndtri((np.arange(1, POINTS // 2 + 1)[:, None] * steps) % 1)
+    points = np.vstack([half, -half])
+    return points @ np.linalg.inv(np.linalg.cholesky(points.T @ points / POINTS)).T
+
+
+def _primes() -> Iterator[int]:
+    found: list[int] = []
+    for number in itertools.count(2):
+        if all(number % prime for prime in found):
+            found.append(number)
+            yield number
+
+
+@cache
+def sides(rank: int) -> np.ndarray:
+    """Return (n, rank) signs: all ways to take sides on the axes, or `POINTS` of them if these are many."""
+    if rank <= MOST_SPLITS:
+        return np.array(list(itertools.product([-1.0, 1.0], repeat=rank)))
+    half = np.random.default_rng(0).choice([-1.0, 1.0], (POINTS // 2, rank))
+    return np.vstack([half, -half])

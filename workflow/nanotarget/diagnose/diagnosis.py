@@ -13,7 +13,6 @@ import pandas as pd
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose import words
-from nanotarget.diagnose.ceiling import Scale
 from nanotarget.diagnose.crossover import Crossover, Half, Switch
 from nanotarget.diagnose.dividend import (
     CurvePoint,
@@ -123,8 +122,8 @@ class View:
 
     def variances(self, sample: Sample) -> Variances:
         """Return the variances of the goal's outcome."""
-        scale = Scale.of(self.inputs.fitted, sample.weight)
-        return replace(self.inputs.heterogeneity.variances(sample.weights), scale=scale).for_goal(self.goal)
+        variances = self.inputs.heterogeneity.variances(sample.weights)
+        return variances.on_scale(self.inputs.fitted, sample.weight).for_goal(self.goal)
 
     def _heterogeneity(self, sample: Sample, variances: Variances) -> Stage:
         return self.inputs.heterogeneity.fit(sample, variances, self.dividend.room(sample))

@@ -26,6 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.value import other_task_means
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import level_offsets
@@ -183,6 +184,25 @@ class Vectors:
             total += self.by_block(squares - w**2 @ own)
             mass += w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
         return np.divide(total, mass[:, None], out=np.zeros_like(total), where=mass[:, None] > 0)
+
+    def covariance(self, weights: np.ndarray, features: np.ndarray | None = None) -> Covariance:
+        """Return the same by pairs of coordinates of a block; the traces are those of `between_people`."""
+        if features is None:
+            features = np.ones((weights.shape[1], 1))
+        n, ends = len(weights), np.cumsum(self.ranks)
+        total = [np.zeros((n, rank, rank)) for rank in self.ranks]
+        mass = np.zeros(n)
+        for units, who in self.folds():
+            w, z, value = weights[:, who] * self.share[units], features[who], self.value[units]
+            sums = (w @ np.einsum("ij,ik->ijk", z, value).reshape(len(who), -1)).reshape(n, z.shape[1], -1)
+            squares, length = w**2, (z**2).sum(axis=1)
+            for own, rank, end in zip(total, self.ranks, ends, strict=True):
+                part, mine = sums[:, :, end - rank : end], value[:, end - rank : end]
+                alone = np.einsum("i,ij,ik->ijk", length, mine, mine).reshape(len(who), -1)
+                own += np.swapaxes(part, 1, 2) @ part - (squares @ alone).reshape(n, rank, rank)
+            mass += w.sum(axis=1) ** 2 - squares.sum(axis=1)
+        share = np.divide(1.0, mass, out=np.zeros(n), where=mass > 0)
+        return Covariance(tuple(total)).times(share)
 
     def between_people_error(self, weight: np.ndarray, features: np.ndarray) -> float:
         """Return the standard error of the sum over blocks of `between_people`, over respondents.

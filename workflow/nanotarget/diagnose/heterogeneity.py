@@ -17,7 +17,9 @@ import numpy as np
 from scipy import special
 
 from nanotarget.calibrate.learners.base import centre_utilities
-from nanotarget.diagnose.ceiling import Scale, ceiling_samples
+from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.diagnose.ceiling import Contest, Scale, ceiling
+from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import (
     Answers,
     PairList,
@@ -33,7 +35,7 @@ from nanotarget.diagnose.evidence import (
     task_positions,
 )
 from nanotarget.diagnose.quantities import LAGS, Estimator, Quantity
-from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage
+from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.utilities import part_worths
 from nanotarget.study import ties
@@ -44,6 +46,7 @@ REPEATS = 30  # repeated tasks from which response error is estimated
 FLIPS = 999  # of the signs of answers
 STANDS_OUT = 3.0  # standard deviations above no interaction at which a pair of attributes counts as one
 FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
+SMALLEST = 1e-300
 PAIRS_PER_BLOCK = 10  # of answers of one lag, without which its variance is not estimated
 
 
@@ -58,7 +61,8 @@ class Variances:
         common: (n_samples,) of the common response.
         total: (n_samples,) of answers.
         part_worths: (n_samples, total levels) common response, least squares.
-        scale: on which answers are given, if it has ends.
+        covariance: of person x message within blocks, unbiased.
+        scale: on which answers are given, if it has ends or they are choices.
     """
 
     by_block: np.ndarray
@@ -67,7 +71,8 @@ class Variances:
     common: np.ndarray
     total: np.ndarray
     part_worths: np.ndarray
-    scale: Scale | None = None
+    covariance: Covariance
+    scale: Scale | Contest | None = None
 
     @property
     def person_by_message(self) -> np.ndarray:
@@ -75,15 +80,20 @@ class Variances:
         return self.by_block.sum(axis=1)
 
     @property
-    def shares(self) -> np.ndarray:
-        """(n_blocks,) parts of the variance of person x message; alike where no block has any."""
-        return shares_of(self.by_block[0])
-
-    @property
     def correlation(self) -> float:
         """Correlation of a respondent's responses to two petitions, response noise apart; NaN without any."""
         baseline, person = max(self.baseline[0], 0), max(self.person_by_message[0], 0)
         return baseline / (baseline + person) if baseline + person > 0 else np.nan
+
+    def on_scale(self, fitted: Crossfit, weight: np.ndarray) -> Variances:
+        """Return the same with the scale of some respondents' answers.
+
+        Args:
+            weight: (n_respondents,).
+        """
+        if fitted.data.response.paired:
+            return replace(self, scale=Contest.of(self.common[0], self.person_by_message[0]))
+        return replace(self, scale=Scale.of(fitted, weight))
 
     def for_goal(self, goal: str) -> Variances:
         """Return those of the goal's outcome: to dissuade, the common response has the opposite sign."""
@@ -105,13 +115,6 @@ class Interactions:
     variance: float
     p_value: float
     pairs: tuple[tuple[int, int], ...]
-
-
-def shares_of(variance: np.ndarray) -> np.ndarray:
-    """Return parts of a total from (n_blocks,) noisy estimates, none negative; alike if none is positive."""
-    positive = np.maximum(variance, 0)
-    total = positive.sum()
-    return positive / total if total > 0 else np.full(len(variance), 1 / len(variance))
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,9 @@ class Heterogeneity:
             weights: (n_samples, n_respondents).
         """
         answers = self.answers
-        error = self.residual_vectors.between_people(weights)
+        error = self.residual_vectors.covariance(weights)
         coefficients = self.coefficients(self.products, weights)
+        by_block = coefficients[:, 2:-1] - error.by_block
         gram, cross, mean, square = self._regression
         n, rank = len(cross), cross.shape[1]
         mass = weights.sum(axis=1)
@@ -183,18 +187,43 @@ class Heterogeneity:
         grams[:, np.arange(rank), np.arange(rank)] += 1e-9 * mass[:, None]
         solution = np.linalg.solve(grams, (weights @ cross)[:, :, None])[:, :, 0]
         paired = weights * (self.products.pairs > 0)
-        raw = (paired @ self.products.raw) / np.maximum(paired.sum(axis=1), 1e-300)
+        raw = (paired @ self.products.raw) / np.maximum(paired.sum(axis=1), SMALLEST)
         total = (weights @ square) / mass
         if answers.has_baseline:
             total = total - ((weights @ mean) / mass) ** 2
         return Variances(
-            by_block=coefficients[:, 2:-1] - error,
+            by_block=by_block,
             pairs=coefficients[:, -1],
             baseline=raw if answers.has_baseline else np.zeros(len(weights)),
             common=self.outcome_vectors.between_people(weights).sum(axis=1),
             total=total,
             part_worths=self.levels_of(solution),
+            covariance=self._between_tasks(weights) - error,
         )
+
+    @cached_property
+    def _task_moments(self) -> list[np.ndarray]:
+        """By block, the (n_respondents, rank, rank) mean products of coordinates in two tasks."""
+        answers, pairs = self.answers, self.pairs
+        person = answers.respondent[pairs.first]
+        starts = np.flatnonzero(np.diff(person, prepend=-1) != 0)
+        share = 1 / np.maximum(self.products.pairs, 1) / answers.n_sides**2
+        moments = []
+        for values, rank in zip(answers.contrasts, answers.ranks, strict=True):
+            first = values[pairs.first] * (pairs.product * share[person])[:, None]
+            outer = np.einsum("ij,ik->ijk", first, values[pairs.second])
+            own = np.zeros((answers.n_respondents, rank, rank))
+            if len(starts):
+                own[person[starts]] = np.add.reduceat(outer, starts)
+            moments.append((own + np.swapaxes(own, 1, 2)) / 2)
+        return moments
+
+    def _between_tasks(self, weights: np.ndarray) -> Covariance:
+        """Covariance of coordinates between tasks of one respondent, the error of the common part in it."""
+        paired = weights * (self.products.pairs > 0)
+        share = 1 / np.maximum(paired.sum(axis=1), SMALLEST)
+        means = ((paired @ own.reshape(len(own), -1), own.shape[1:]) for own in self._task_moments)
+        return Covariance(tuple(total.reshape(-1, *shape) for total, shape in means)).times(share)
 
     def coefficients(self, moments: Products, weights: np.ndarray) -> np.ndarray:
         """Regress products on likeness; (n_samples, n_blocks + 3), zero for columns without variation."""
@@ -287,7 +316,7 @@ class Heterogeneity:
         same = (chosen[first] == chosen[second])[differ]
         n = answers.n_respondents
         count, agreed = np.bincount(who, minlength=n), np.bincount(who, weights=same, minlength=n)
-        agreement = (weights @ agreed) / np.maximum(weights @ count, 1e-300)
+        agreement = (weights @ agreed) / np.maximum(weights @ count, SMALLEST)
         return (1 - np.sqrt(np.maximum(2 * agreement - 1, 0))) / 2
 
     def interactions(self, weight: np.ndarray, seed: int) -> Interactions:
@@ -345,12 +374,10 @@ class Heterogeneity:
         total = variances.person_by_message
         p = np.nan if sample.seed is None else self.sign_flip_p(sample.weight, sample.seed)
         estimate = Estimate.bootstrapped(total, p)
-        gains = ceiling_samples(self.design, variances.part_worths, total, variances.shares, variances.scale)
-        gains = np.minimum(gains, room)
-        low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
+        most = ceiling(self.design, variances.part_worths, variances.covariance, total, variances.scale)
         row = sample.row(Quantity.PERSON_BY_MESSAGE, Estimator.CROSS_TASK, estimate)
         return replace(
-            Stage.of(row.with_ceiling(float(gains[0]), float(low), float(high))),
+            Stage.of(row.with_ceiling(*(min(bound, room) for bound in most))),
             significant=estimate.interval(ONE_SIDED)[0] > 0,
             evaluated=bool(((self.products.pairs > 0) & (sample.weight > 0)).any()),
         )

@@ -21,9 +21,10 @@ import numpy as np
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
-from nanotarget.diagnose.ceiling import ceiling_samples, gain_ceiling
-from nanotarget.diagnose.evidence import Answers, block_products
-from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances, shares_of
+from nanotarget.diagnose.ceiling import ceiling, gain_ceiling
+from nanotarget.diagnose.covariance import Covariance
+from nanotarget.diagnose.evidence import Answers, cell_indicators, level_columns
+from nanotarget.diagnose.heterogeneity import SMALLEST, Heterogeneity, Variances
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.diagnose.rows import ALPHA, LEARNED_ENOUGH, ONE_SIDED, Estimate, Row, Sample, Stage, quantile
 from nanotarget.petitions.encoding import CovariateEncoder
@@ -33,6 +34,9 @@ from nanotarget.study.seeds import child_rng
 PERMUTATIONS = 999  # of covariates, for the learner-free variance
 BINS = 10
 NEGLIGIBLE = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
+SURELY = quantile(
+    np.inf, 0.99
+)  # standard errors above heterogeneity's ceiling to which predictability's is cut
 MOST_TASKS = 200  # a respondent, up to which own answers are asked whether they could pay
 
 
@@ -127,35 +131,28 @@ class Predictability:
         of_sides = sides[:, first[both]] * sides[:, second[both]]
         return np.hstack([self.features, lines[:, first] * lines[:, second], of_sides])
 
-    def joint(self, sample: Sample, free: np.ndarray) -> tuple[Estimate, bool]:
-        """Return the variance that is linear in covariates and products of two, and whether it is larger.
+    def joint(self, weight: np.ndarray) -> tuple[Covariance, float]:
+        """Return the covariance of h linear in covariates and products of two, and its variance's error."""
+        return self._between_people(weight[None], self.products)
 
-        Args:
-            free: (n_samples,) variance without the products.
-        """
-        by_block, error = self._between_people(sample.weights[:1], self.products)
-        estimate = Estimate(float(by_block.sum()), error)
-        return estimate, bool(estimate.value - free[0] > quantile(np.inf, ONE_SIDED) * error)
-
-    def learner_free(self, weights: np.ndarray) -> np.ndarray:
-        """Return the (n_samples, n_blocks) variance of h that is linear in covariates, by block.
+    def learner_free(self, weights: np.ndarray) -> Covariance:
+        """Return the covariance of h that is linear in covariates, in samples.
 
         Bootstrap samples keep their shape, but get the spread of `between_people_error`.
         """
         samples, error = self._between_people(weights, self.features)
         if len(weights) < 3 or not np.isfinite(error):
             return samples
-        scale = error / max(samples[1:].sum(axis=1).std(ddof=1), 1e-300)
-        return np.vstack([samples[:1], samples[:1] + (samples[1:] - samples[:1]) * scale])
+        return samples.spread_by(error / max(samples.variance[1:].std(ddof=1), SMALLEST))
 
-    def _between_people(self, weights: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, float]:
-        """(n_samples, n_blocks) variance of h that is linear in features, and the error of its sum.
+    def _between_people(self, weights: np.ndarray, features: np.ndarray) -> tuple[Covariance, float]:
+        """Covariance of h that is linear in features, and the error of its variance.
 
         Whitened features of n people are a little less alike than new people's would be: the mean of
         (z_i'z_j)^2 over pairs is below its expectation q by a share of about q / n, and so is the estimate.
         """
         vectors = self.heterogeneity.residual_vectors
-        nothing = np.zeros((len(weights), len(self.answers.ranks)))
+        nothing = Covariance.alike(self.answers.design, np.zeros((len(weights), len(self.answers.ranks))))
         if not features.shape[1]:
             return nothing, np.nan
         features = whitened(features, weights[0])
@@ -168,7 +165,7 @@ class Predictability:
         if likeness <= 0:
             return nothing, np.nan
         correction = mass * features.shape[1] / likeness
-        samples = vectors.between_people(weights, features) * correction
+        samples = vectors.covariance(weights, features).times(correction)
         return samples, vectors.between_people_error(weights[0], features) * correction
 
     def permuted_p(self, weight: np.ndarray, seed: int) -> float:
@@ -239,8 +236,8 @@ class Predictability:
             np.sign(product) * explained / (weights.sum(axis=1) * data.response.variance_shown(data.outcome))
         )
 
-    def learned_shares(self, weight: np.ndarray) -> np.ndarray:
-        """Return the (n_blocks,) variance of d by block, from the mean utility given each level."""
+    def learned_covariance(self, weight: np.ndarray) -> Covariance:
+        """Return the covariance of d, from the mean utility given each level."""
         fitted, design = self.fitted, self.answers.design
         own = fitted.utilities.level_means()
         common = np.vstack([tables.level_means() for tables in fitted.common])
@@ -248,7 +245,11 @@ class Predictability:
         mass = np.bincount(
             fitted.unit, weights=weight[fitted.data.respondent], minlength=len(fitted.respondent)
         )
-        return block_products(deviation, deviation, design).T @ mass / mass.sum()
+        cells = (
+            deviation[:, level_columns(block, design)] @ cell_indicators(block, design).T
+            for block in design.blocks
+        )
+        return Covariance.of_levels(design, cells, mass)
 
     def discordance(self) -> tuple[np.ndarray, np.ndarray]:
         """Compare which of two petitions nano and the common part predict to be preferred; by respondent.
@@ -306,23 +307,33 @@ class Predictability:
         """
         slope, error = self.slope(sample.weight)
         estimate = Estimate(slope, error * inflation, max(sample.n - 1, 1)).tested()
-        by_block, learned = self.learner_free(sample.weights), self.learned(sample.weights)
+        free, learned = self.learner_free(sample.weights), self.learned(sample.weights)
         p = np.nan if sample.seed is None else self.permuted_p(sample.weight, sample.seed)
-        free = by_block.sum(axis=1)
-        joint, is_joint = self.joint(sample, free)
-        known, shares = self._known(sample, variances, by_block, learned)
-        if is_joint:
-            known = np.maximum(known, joint.value + known - known[0])
-        gains = ceiling_samples(self.answers.design, variances.part_worths, known, shares, variances.scale)
-        low, high = np.quantile(gains[1:], [ALPHA, ONE_SIDED])
-        gain, high = float(gains[0]), max(high, self._most(variances, joint, shares))
+        products, error = self.joint(sample.weight)
+        joint = Estimate(float(products.variance[0]), error)
+        is_joint = bool(joint.value - free.variance[0] > quantile(np.inf, ONE_SIDED) * error)
+        design, levels, scale = self.answers.design, variances.part_worths, variances.scale
+        known, shape = self._known(sample, variances, free, learned)
+        most = ceiling(design, levels, shape, known, scale)
+        if np.isfinite(joint.std_error):
+            # Samples of respondents would cost much: noise of products of answers is alike in all directions.
+            rng = child_rng(0, "diagnose/products")
+            noisy = products.with_noise(joint.std_error, len(levels), rng)
+            of_products = ceiling(design, levels, noisy, noisy.variance, scale)
+            high = max(most.high, of_products.high)
+            if is_joint and joint.value > known[0]:
+                most, known = of_products, np.maximum(known, noisy.variance)
+            most = most._replace(high=high)
+        gain, low, high = most
         if above.evaluated:
-            gain = float(min(gain, above.ceiling))
-            low, high = min(low, gain), max(min(high, above.high), gain)
-        without = Estimate.bootstrapped(free, p)
+            gain = min(gain, above.ceiling)
+            # What covariates tell is known better than how much people differ: that is a limit if it is sure.
+            surely = above.ceiling + (above.high - above.ceiling) * SURELY / quantile(np.inf, ONE_SIDED)
+            low, high = min(low, gain), max(min(high, surely), gain)
+        without = Estimate.bootstrapped(free.variance, p)
         headline = sample.row(Quantity.SLOPE, Estimator.CROSSFIT, estimate)
         rows = [
-            headline.with_ceiling(gain, float(low), float(high)),
+            headline.with_ceiling(gain, low, high),
             sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, without),
             sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS, joint),
             sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSSFIT, Estimate.bootstrapped(learned)),
@@ -337,28 +348,19 @@ class Predictability:
             learned=is_learned and learned[0] >= LEARNED_ENOUGH * bound,
         )
 
-    def _most(self, variances: Variances, joint: Estimate, shares: np.ndarray) -> float:
-        """Return the ceiling at the upper bound of what covariates and their products explain."""
-        if not np.isfinite(joint.std_error):
-            return -np.inf
-        bound = np.array([max(joint.interval(ONE_SIDED)[1], 0)])
-        levels = variances.part_worths[:1]
-        return float(gain_ceiling(self.answers.design, levels, bound, shares, variances.scale)[0])
-
     def _known(
-        self, sample: Sample, variances: Variances, by_block: np.ndarray, learned: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the (n_samples,) variance that can be predicted and the (n_blocks,) shares of its blocks."""
-        free = by_block.sum(axis=1)
-        known, shares = np.maximum(free, learned), shares_of(by_block[0])
-        if learned[0] > free[0]:
-            shares = shares_of(self.learned_shares(sample.weight))
+        self, sample: Sample, variances: Variances, free: Covariance, learned: np.ndarray
+    ) -> tuple[np.ndarray, Covariance]:
+        """Return the (n_samples,) variance that can be predicted, and the shape of its covariance."""
+        known, shape = np.maximum(free.variance, learned), free
+        if learned[0] > free.variance[0]:
+            shape = self.learned_covariance(sample.weight)
         if self.own_answers:
             noise = self.heterogeneity.noise_of_respondents(sample.weight, variances)
             own = own_answers_variance(variances, noise, 1.0)
             known = np.maximum(known, own)
-            shares = variances.shares if own[0] >= known[0] else shares
-        return known, shares
+            shape = variances.covariance if own[0] >= known[0] else shape
+        return known, shape
 
     def rows(self, sample: Sample) -> list[Row]:
         """Compare nano and the common part where they predict different choices between two petitions."""
@@ -395,7 +397,8 @@ class Predictability:
         ahead = np.arange(1, MOST_TASKS + 1)
         known = np.array([own_answers_variance(variances, noise, t / tasks)[0] for t in ahead])
         part_worths = np.repeat(variances.part_worths[:1], MOST_TASKS, axis=0)
-        gains = gain_ceiling(answers.design, part_worths, known, variances.shares, variances.scale)
+        covariance = variances.covariance.first().nearest(known)
+        gains = gain_ceiling(answers.design, part_worths, covariance, variances.scale)
         reached = ahead[gains >= smallest]
         return float(reached[0]) if len(reached) and smallest > 0 else np.nan
 

@@ -20,10 +20,10 @@ from nanotarget.calibrate.learners.base import mean_and_error
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.diagnose import Group, allowed_interactions
-from nanotarget.diagnose.ceiling import Scale, gain_ceiling
+from nanotarget.diagnose.ceiling import gain_ceiling
 from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.evidence import Answers, block_name
-from nanotarget.diagnose.heterogeneity import Heterogeneity, shares_of
+from nanotarget.diagnose.heterogeneity import Heterogeneity
 from nanotarget.diagnose.quantities import POLICIES, Quantity
 from nanotarget.diagnose.value import Pairs
 from nanotarget.petitions.design import Design
@@ -171,7 +171,8 @@ class Ends:
         Args:
             weights: (1 + bootstraps, n_respondents); the first is the sample itself.
         """
-        variances, design = self.heterogeneity.variances(weights), self.design
+        variances = self.heterogeneity.variances(weights).on_scale(self.fitted, weights[0])
+        design, other = self.design, variances.for_goal("dissuade")
         for attribute, levels in zip(
             design.attributes, split_levels(variances.part_worths, design), strict=True
         ):
@@ -187,16 +188,14 @@ class Ends:
                 ("bottom gap - top gap", bottom - top),
             ):
                 yield _sampled(quantity, attribute.name, samples, weights)
-        scale = Scale.of(self.fitted, weights[0])
-        ends = ((variances.part_worths, scale), (-variances.part_worths, scale and scale.reversed()))
-        # Every sample has its own shares: which attributes people differ in is estimated, too.
-        shares = np.array([shares_of(own) for own in variances.by_block])
+        ends = [(own.part_worths, own.scale) for own in (variances, other)]
+        # Every sample has its own covariance: which levels people differ in is estimated, too.
+        covariance = variances.covariance.nearest(variances.person_by_message)
         for b, block in enumerate(design.blocks):
-            own, alone = variances.person_by_message * shares[:, b], np.eye(len(design.blocks))[b]
-            up, down = (gain_ceiling(design, levels, own, alone, end) for levels, end in ends)
+            alone = covariance.only(b)
+            up, down = (gain_ceiling(design, levels, alone, end) for levels, end in ends)
             yield from _ceilings(block_name(block, design), up, down, weights)
-        total = variances.person_by_message
-        up, down = (gain_ceiling(design, levels, total, shares.T, end) for levels, end in ends)
+        up, down = (gain_ceiling(design, levels, covariance, end) for levels, end in ends)
         yield from _ceilings("", up, down, weights)
 
 

@@ -24,7 +24,7 @@ from scipy import special
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.calibrate.link import OrdinalLink
 from nanotarget.diagnose.covariance import Covariance
-from nanotarget.diagnose.rows import ONE_SIDED, quantile
+from nanotarget.diagnose.rows import ONE_SIDED, Estimate, quantile
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import split_levels
 
@@ -94,7 +94,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Contest:
-    """Choices: how much likelier a petition wins against another one that is drawn from the design.
+    """Choices of two: how much likelier a petition wins against another one that is drawn from the design.
 
     As for a scale with ends, what answers show is turned into latent utilities, with a noise of variance 1 in
     a comparison of two (probit). With normal utilities whose variance over petitions and people is S,
@@ -184,15 +184,16 @@ def ceiling(
     variance: np.ndarray,
     scale: Scale | Contest | None = None,
 ) -> Ceiling:
-    """Return the gain in the data with one-sided 95% bounds, freed from two biases.
+    """Return the gain in the data with one-sided 95% bounds.
 
     Of levels that are nearly alike the luckiest looks best, so max m is too high and the gain over it too
     low. So the petitions are chosen by m + c e and valued by m - e / c, with e of the distribution of the
     error of m, which the samples show: the two are independent (coupled bootstrap; Oliveira, Lei &
-    Tibshirani 2021). Noise in the covariance hides which levels people are divided over: what it does to
-    the gain if the nearest covariance were true is taken out (bootstrap; Efron & Tibshirani 1993, section
-    10.2). Bounds are those of a normal estimate with the standard deviation of such samples as its error; the
-    upper one is the larger of both shapes.
+    Tibshirani 2021). Noise in the covariance hides which levels people are divided over: the bias that it
+    has if the nearest covariance is true is taken out (bootstrap; Efron & Tibshirani 1993, section 10.2),
+    and bounds are widened by it. Their margin is the standard deviation of such samples. The upper bound is
+    the largest of three: normal deviations, a divided electorate, and deviations that are alike for all
+    levels of an attribute, at the upper bound of their variance.
 
     Args:
         part_worths: (1 + n_samples, total levels), the first of the data.
@@ -201,25 +202,27 @@ def ceiling(
         scale: see `gain_ceiling`.
     """
     nearest = covariance.first().nearest(variance[:1])
-    noisy = (nearest + (covariance - covariance.first())).nearest(nearest.variance + variance - variance[0])
     error = part_worths[1:] - part_worths[0]
+    if len(error) < 2:
+        gain = float(gain_ceiling(design, part_worths[:1], nearest, scale)[0])
+        return Ceiling(gain, np.nan, np.nan)
+    noisy = (nearest + (covariance - covariance.first())).nearest(nearest.variance + variance - variance[0])
     views = (part_worths[0] + COUPLING * error, part_worths[0] - error / COUPLING)
-    gains, margins = [], []
+
+    def honest(own: Covariance, shape: Shape = Shape.NORMAL) -> float:
+        return max(float(_gain(design, views, own, scale, shape).mean()), 0.0)
+
+    found = []
     for shape in Shape:
-        gain = gain_ceiling(design, part_worths[:1], nearest, scale, shape)[0]
-        margin = np.nan
-        if len(error) > 1:
-            honest, with_noise = (
-                _gain(design, views, own, scale, shape).mean() for own in (nearest, noisy.without_first())
-            )
-            gain = 2 * honest - with_noise
-            margin = quantile(np.inf, ONE_SIDED) * np.std(
-                gain_ceiling(design, part_worths, noisy, scale, shape)[1:], ddof=1
-            )
-        gains.append(max(float(gain), 0.0))
-        margins.append(float(margin))
-    high = max(gain + margin for gain, margin in zip(gains, margins, strict=True))
-    return Ceiling(gains[0], max(gains[0] - margins[0], 0.0), high)
+        gain = honest(nearest, shape)
+        freed = max(2 * gain - honest(noisy.without_first(), shape), 0.0)
+        samples = gain_ceiling(design, part_worths, noisy, scale, shape)[1:]
+        margin = quantile(np.inf, ONE_SIDED) * float(samples.std(ddof=1))
+        low, high = min(gain, freed) - margin, max(gain, freed) + margin
+        found.append(Ceiling(freed, max(low, 0.0), high))
+    largest = max(Estimate.bootstrapped(variance).interval(ONE_SIDED)[1], 0.0)
+    alike = honest(Covariance.alike(design, covariance.first().shares * largest))
+    return found[0]._replace(high=max(alike, *(own.high for own in found)))
 
 
 def _gain(

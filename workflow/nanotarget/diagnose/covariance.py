@@ -102,6 +102,14 @@ class Covariance:
         """(n_samples,) variance over petitions, all blocks together."""
         return self.by_block.sum(axis=1)
 
+    @property
+    def shares(self) -> np.ndarray:
+        """(n_samples, n_blocks) parts of the variance, none negative; alike where no block has any."""
+        positive = np.maximum(self.by_block, 0)
+        total = positive.sum(axis=1, keepdims=True)
+        alike = np.full_like(positive, 1 / positive.shape[1])
+        return np.divide(positive, total, out=alike, where=total > 0)
+
     def nearest(self, variance: np.ndarray) -> Covariance:
         """Return the nearest covariances without negative eigenvalues that have given variances.
 

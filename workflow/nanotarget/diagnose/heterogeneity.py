@@ -91,7 +91,8 @@ class Variances:
         Args:
             weight: (n_respondents,).
         """
-        if fitted.data.response.paired:
+        kind = fitted.data.response
+        if kind.paired and not kind.own_level:
             return replace(self, scale=Contest.of(self.common[0], self.person_by_message[0]))
         return replace(self, scale=Scale.of(fitted, weight))
 

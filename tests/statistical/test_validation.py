@@ -18,7 +18,7 @@ from regimes import REGIMES, draw_sample
 from replicate import COLUMNS, fit, replicate
 from run import FOLDER, add, missing, path_of, rows_in, run
 from scales import NOISE
-from truths import Preferences, gains, stable_variances, variance_over_petitions
+from truths import Preferences, gains, stable_covariance, variance_over_petitions
 from worlds import factorial, simulate
 
 SHAPE = (5, 4, 3)
@@ -128,14 +128,14 @@ def test_true_gains_are_those_of_the_whole_grid():
     assert worst == pytest.approx(true[:, true.mean(axis=0).argmin()] - true.min(axis=1))
     own = true - true.mean(axis=0)
     own -= own.mean(axis=1, keepdims=True)
-    assert stable_variances(sample, np.ones(200, dtype=bool)).sum() == pytest.approx((own**2).mean())
+    assert stable_covariance(sample, np.ones(200, dtype=bool)).variance[0] == pytest.approx((own**2).mean())
     assert variance_over_petitions(sample.utilities) == pytest.approx(true.var(axis=1))
 
 
 def test_tastes_that_fade_are_alike_as_far_as_pairs_of_tasks_show():
     """Correlation 0.5 from one task to the next: 0.27 on average over the pairs of six tasks."""
     sample = draw_sample(REGIMES["R14"], 1, "R14", n=4_000, shape=SHAPE)
-    total = stable_variances(sample, np.ones(4_000, dtype=bool)).sum()
+    total = stable_covariance(sample, np.ones(4_000, dtype=bool)).variance[0]
     lags = np.arange(1, 6)
     assert total == pytest.approx(0.28 * ((6 - lags) * 0.5**lags).sum() / 15, rel=0.1)
 

@@ -71,6 +71,10 @@ include: "workflow/rules/clean.smk"
 if config["calibration"]:
 
     include: "workflow/rules/calibrate.smk"
+
+
+if study.learns:
+
     include: "workflow/rules/diagnose.smk"
     include: "workflow/rules/assign.smk"
 
@@ -93,5 +97,6 @@ rule all:
         (
             "The study is complete"
             if config["experiment"]
-            else "The study has no experiment: it ends with the assignment"
+            else "The study has no experiment: it ends with the "
+            + ("assignment" if study.learns else "calibration")
         )

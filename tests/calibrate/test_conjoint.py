@@ -1,71 +1,20 @@
-"""AMCEs, marginal means and design checks on small made-up surveys with known answers."""
+"""AMCEs and marginal means on small made-up surveys with known answers."""
 
 import dataclasses
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+import statsmodels.api as sm
 
+from conjoint_surveys import JOB, NASTY, REASON, RESTRICTED, TAX, survey
 from nanotarget.calibrate import conjoint
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
-from nanotarget.petitions.design import Design
-from nanotarget.study.config import AttributeConfig, CovariateConfig, DesignConfig
+from nanotarget.petitions.design import Attribute, Design
+from nanotarget.study.config import HIDDEN, AttributeConfig, DesignConfig
 from nanotarget.study.seeds import child_rng
 
 NUMBERS = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df"]
-
-# Names that a formula interface would choke on: a name inside a level, HTML, LaTeX, Japanese.
-JOB, REASON, TAX = "Job", 'C(Reason) + "x" <br>', "税 $x_1$ & 50% \\cmd"
-NASTY = Design.from_config(
-    DesignConfig(
-        attributes=[
-            AttributeConfig(name=JOB, levels=["None", "Job", "NA"]),
-            AttributeConfig(name=REASON, levels=["Seek Better Job", "<b>Job</b>", "'; drop", "10"]),
-            AttributeConfig(name=TAX, levels=["税金", "補助金"], probabilities=[0.7, 0.3]),
-        ]
-    )
-)
-RESTRICTED = Design.from_config(
-    DesignConfig(
-        attributes=[
-            AttributeConfig(name="education", levels=["none", "some", "college"]),
-            AttributeConfig(name="gender", levels=["f", "m"]),
-            AttributeConfig(
-                name="work", levels=["janitor", "nurse", "doctor"], probabilities=[0.5, 0.3, 0.2]
-            ),
-        ],
-        prohibited=[{"education": ["none", "some"], "work": ["doctor"]}],
-        randomisation="sequential",
-    )
-)
-
-
-def survey(design, rng, respondents=200, tasks=4, outcome=None):
-    """Profiles drawn from the design; `outcome(codes, person)` gives the rating without noise."""
-    person = np.repeat(np.arange(respondents), 2 * tasks)
-    codes = design.draw(len(person), rng)
-    y = rng.normal(size=respondents)[person] + rng.normal(size=len(person))
-    y = y + (0 if outcome is None else outcome(codes, person))
-    profiles = pd.DataFrame(
-        {
-            "respondent_id": [f"r{i:04}" for i in person],
-            "task": np.tile(np.repeat(np.arange(1, tasks + 1), 2), respondents),
-            "profile": np.tile([1, 2], respondents * tasks),
-        }
-    ).join(design.frame(codes))
-    # A choice goes to the profile with the higher rating of its task.
-    pair = y.reshape(-1, 2)
-    choice = (pair == pair.max(axis=1, keepdims=True)).astype(float).reshape(-1)
-    return profiles.assign(choice=choice, rating=y, weight=rng.uniform(0.5, 2, respondents)[person])
-
-
-def people(profiles):
-    return profiles[["respondent_id"]].drop_duplicates(ignore_index=True)
-
-
-def codes_of(design, profiles):
-    return design.codes(profiles)
 
 
 def test_names_and_levels_are_only_labels():
@@ -83,7 +32,7 @@ def test_names_and_levels_are_only_labels():
         )
     )
     rest = profiles.drop(columns=NASTY.names)
-    renamed = rest.join(plain.frame(codes_of(NASTY, profiles)))
+    renamed = rest.join(plain.frame(NASTY.codes(profiles)))
     same = conjoint.amce(renamed, plain, "rating", "CR1")
     pd.testing.assert_frame_equal(table[[*NUMBERS, "n"]], same[[*NUMBERS, "n"]])
 
@@ -224,124 +173,71 @@ def test_a_survey_without_answers_gives_no_numbers():
     assert conjoint.marginal_means(profiles, RESTRICTED, "rating", "CR2")["estimate"].isna().all()
 
 
-COVARIATES = [
-    CovariateConfig(name="age", kind="numeric"),
-    CovariateConfig(name="party", kind="categorical", levels=["red", "blue", "none"]),
-    CovariateConfig(name="owner", kind="categorical", levels=["no", "yes"]),
-]
-
-
-def respondents_of(profiles, rng):
-    table = people(profiles)
-    table["age"] = rng.normal(50, 10, len(table))
-    table["party"] = pd.Categorical(rng.choice(["red", "blue", "none"], len(table)), ["red", "blue", "none"])
-    table["owner"] = pd.Categorical(rng.choice(["no", "yes"], len(table)), ["no", "yes"])
-    table.loc[:4, ["age", "party"]] = None
-    return table.assign(weight=1.0)
-
-
-def checks_of(profiles, respondents, design):
-    return conjoint.design_checks(profiles, respondents, design, COVARIATES, "rating")
-
-
-def test_a_clean_survey_passes_every_check():
-    rng = child_rng(14, "clean")
-    profiles = survey(RESTRICTED, rng, respondents=300)
-    table = checks_of(profiles, respondents_of(profiles, rng), RESTRICTED)
-    assert list(table.columns) == list(conjoint.CHECK_COLUMNS)
-    assert (table["verdict"] == "ok").all(), table[table["verdict"] != "ok"]
-    counts = table.groupby("check", sort=False).size().to_dict()
-    assert counts == {
-        "frequency": 4,  # three attributes and the block of two
-        "independence": 3,
-        "balance": 5,  # age, three parties, one of two for a binary covariate
-        "profile_order": 3,
-        "fatigue": 3,
-        "carry_over": 3,
-    }
-    n = table.groupby("check")["n"].first()
-    assert n["frequency"] == 2400 and n["carry_over"] == 1800, "the first task has none before it"
-    assert n["balance"] == 2400 - 5 * 8, "five respondents without age"
-    holm = table[table["check"] == "balance"]
-    assert (holm["p_adjusted"] >= holm["p_value"]).all()
-
-
-def planted(kind, rng):
-    """A survey with one thing wrong."""
-    profiles = survey(NASTY, rng, respondents=300)
-    respondents = respondents_of(profiles, rng)
-    codes = codes_of(NASTY, profiles)
-    job = codes[:, 0] == 1
-    if kind == "frequency":
-        keep = ~job | (rng.random(len(job)) < 0.6)
-        return profiles[keep], respondents
-    if kind == "independence":
-        swap = (rng.random(len(job)) < 0.4) & job
-        return profiles.assign(**{REASON: profiles[REASON].where(~swap, "10")}), respondents
-    if kind == "balance":
-        shown = profiles.assign(job=job).groupby("respondent_id")["job"].mean()
-        age = respondents["age"] + 60 * respondents["respondent_id"].map(shown)
-        return profiles, respondents.assign(age=age)
-    if kind == "profile_order":
-        return profiles.assign(rating=profiles["rating"] + job * (profiles["profile"] == 2)), respondents
-    if kind == "fatigue":
-        return profiles.assign(rating=profiles["rating"] - 0.4 * job * profiles["task"]), respondents
-    before = (
-        pd.Series(job).groupby([profiles["respondent_id"], profiles["profile"]]).shift(1, fill_value=False)
+def with_hidden(hidden="allowed"):
+    """The survey of NASTY in which a third of the petitions hide REASON, and its design."""
+    attributes = [dataclasses.replace(a) for a in NASTY.attributes]
+    reason = attributes[1]
+    attributes[1] = dataclasses.replace(
+        reason, hidden=hidden, levels=(*reason.levels, HIDDEN), probabilities=(*reason.probabilities, 0.0)
     )
-    return profiles.assign(rating=profiles["rating"] + before.to_numpy()), respondents
+    design = Design(tuple(attributes))
+    profiles = survey(
+        NASTY, child_rng(30, "hidden"), outcome=lambda codes, _: 0.5 * codes[:, 1] + codes[:, 0]
+    )
+    levels = NASTY.codes(profiles)
+    levels[child_rng(31, "hidden").random(len(levels)) < 1 / 3, 1] = 4
+    shown = profiles.drop(columns=NASTY.names).join(design.frame(levels))
+    return shown, design.as_shown(levels)
 
 
-@pytest.mark.parametrize(
-    ("kind", "item"),
-    [
-        ("frequency", JOB),
-        ("independence", f"{JOB} × {REASON}"),
-        ("balance", "age"),
-        ("profile_order", JOB),
-        ("fatigue", JOB),
-        ("carry_over", JOB),
-    ],
-)
-def test_each_check_finds_what_it_is_for(kind, item):
-    table = checks_of(*planted(kind, child_rng(15, kind)), NASTY)
-    found = table[table["check"] == kind].sort_values("p_adjusted").iloc[0]
-    assert (found["item"], found["verdict"]) == (item, "flag")
-    assert found["p_adjusted"] < 1e-6
+def test_effects_of_a_hidden_attribute_are_those_of_complete_cases():
+    profiles, design = with_hidden()
+    complete = profiles[profiles[REASON] != HIDDEN]
+    plain = pd.get_dummies(complete[NASTY.names].astype(str), dtype=float)
+    kept = [f"{a.name}_{level}" for a in NASTY.attributes for level in a.levels[1:]]
+    ols = sm.WLS(complete["rating"], sm.add_constant(plain[kept]), weights=complete["weight"]).fit(
+        cov_type="cluster", cov_kwds={"groups": pd.factorize(complete["respondent_id"])[0]}
+    )
+    table = conjoint.amce(profiles, design, "rating", "CR1").set_index(["attribute", "level"])
+    assert (REASON, HIDDEN) not in table.index
+    for level in NASTY.attributes[1].levels[1:]:
+        row, name = table.loc[(REASON, level)], f"{REASON}_{level}"
+        assert row["estimate"] == pytest.approx(ols.params[name], abs=1e-12)
+        assert row["std_error"] == pytest.approx(ols.bse[name], abs=1e-12)
+    assert (table.loc[REASON, "n"] == len(complete)).all()
+    assert (table.loc[JOB, "n"] == len(profiles)).all(), "the others were shown everywhere"
+    means = conjoint.marginal_means(profiles, design, "rating", "CR1").set_index(["attribute", "level"])
+    for level, part in complete.groupby(REASON, observed=True):
+        wanted = np.average(part["rating"], weights=part["weight"])
+        assert means.loc[(REASON, level), "estimate"] == pytest.approx(wanted, abs=1e-12)
+    assert (REASON, HIDDEN) not in means.index
 
 
-def test_what_cannot_be_checked_is_said():
-    rng = child_rng(16, "untestable")
-    profiles = survey(NASTY, rng, respondents=20, tasks=1)
-    respondents = respondents_of(profiles, rng).assign(age=50.0)
-    table = checks_of(profiles, respondents, NASTY).set_index(["check", "item"])
-    assert table.loc[("balance", "age"), "verdict"] == "not testable"
-    assert table.loc[("carry_over", JOB), "verdict"] == "not testable"
-    assert table.loc[("carry_over", JOB), "n"] == 0
+def test_hiding_is_a_level_like_any_other_where_it_is_an_option():
+    profiles, design = with_hidden("option")
+    table = conjoint.amce(profiles, design, "rating", "CR1").set_index(["attribute", "level"])
+    dummies = pd.get_dummies(profiles[NASTY.names].astype(str), dtype=float)
+    kept = [f"{a.name}_{level}" for a in design.attributes for level in a.levels[1:]]
+    ols = sm.WLS(profiles["rating"], sm.add_constant(dummies[kept]), weights=profiles["weight"]).fit()
+    found = [table.loc[key, "estimate"] for key in ((REASON, HIDDEN), (REASON, "10"), (JOB, "Job"))]
+    wanted = [ols.params[f"{a}_{level}"] for a, level in ((REASON, HIDDEN), (REASON, "10"), (JOB, "Job"))]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
-def test_quasi_independence_is_independence_where_nothing_is_prohibited():
-    counts = child_rng(17, "table").integers(5, 60, size=(4, 3)).astype(float)
-    expected, df = conjoint.quasi_independent(counts, np.outer([0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.5]))
-    test = conjoint.chi_squared(counts, expected, df)
-    theirs = stats.chi2_contingency(counts, correction=False)
-    np.testing.assert_allclose(expected, theirs.expected_freq)
-    assert (test.statistic, test.df1) == (pytest.approx(theirs.statistic), theirs.dof)
-    assert test.p_value == pytest.approx(theirs.pvalue)
-
-
-def test_quasi_independence_keeps_impossible_cells_and_margins():
-    counts = np.array([[30.0, 20, 0], [25, 40, 0], [10, 20, 35]])
-    expected, df = conjoint.quasi_independent(counts, (counts > 0).astype(float))
-    assert (expected[counts == 0] == 0).all()
-    np.testing.assert_allclose(expected.sum(axis=0), counts.sum(axis=0))
-    np.testing.assert_allclose(expected.sum(axis=1), counts.sum(axis=1))
-    # Only the first two columns of all rows are free: 7 cells, 5 margins, one of them the doctors'.
-    assert df == 2
-    np.testing.assert_allclose(expected[2, 2], 35)
-    impossible = counts.copy()
-    impossible[0, 2] = 1
-    assert conjoint.chi_squared(impossible, expected, df).p_value == 0
+def test_an_attribute_that_follows_from_another_is_estimated_in_its_place():
+    profiles = survey(NASTY, child_rng(32, "derived"), outcome=lambda codes, _: codes[:, 1] > 1)
+    late = np.where(NASTY.codes(profiles)[:, 1] > 1, "late", "early")
+    follower = Attribute("group", ("early", "late"), "group", (0.5, 0.5))
+    design = Design((*NASTY.attributes, follower), dependent=((1, 3),), derived=((3, (1,)),))
+    shown = profiles.assign(group=pd.Categorical(late, follower.levels))
+    design = design.as_shown(design.codes(shown))
+    table = conjoint.amce(shown, design, "rating", "CR1").set_index(["attribute", "level"])
+    without = conjoint.amce(profiles, NASTY, "rating", "CR1").set_index(["attribute", "level"])
+    pd.testing.assert_frame_equal(table.loc[without.index], without)
+    instead = Design((NASTY.attributes[0], NASTY.attributes[2], follower))
+    alone = conjoint.amce(shown, instead, "rating", "CR1").set_index(["attribute", "level"])
+    assert table.loc[("group", "late"), "estimate"] == alone.loc[("group", "late"), "estimate"]
+    assert alone.loc[("group", "late"), "estimate"] == pytest.approx(1, abs=0.15)
 
 
 @pytest.mark.statistical
@@ -371,44 +267,3 @@ def test_intervals_cover_the_truth(se_type):
     # 600 intervals: Monte Carlo error of the coverage is about 0.009.
     assert 0.92 <= np.mean(covered) <= 0.98
     assert abs(np.mean(estimates)) < 0.03
-
-
-@pytest.mark.statistical
-def test_balance_has_its_nominal_size_although_contrasts_are_many_and_respondents_few():
-    """26 contrasts, 60 respondents: without the correction every other test rejects."""
-    shape = (5, 5, 5, 5, 5, 3, 3)
-    attributes = [
-        AttributeConfig(name=f"a{i}", levels=[f"l{j}" for j in range(size)]) for i, size in enumerate(shape)
-    ]
-    design = Design.from_config(DesignConfig(attributes=attributes))
-    rejected = []
-    for draw in range(120):
-        rng = child_rng(draw, "size")
-        profiles = survey(design, rng, respondents=60)
-        respondents = people(profiles).assign(age=rng.normal(size=60), weight=1.0)
-        items = list(conjoint._check_balance(profiles, respondents, design, COVARIATES[:1]))
-        rejected.append(items[0][2].p_value < 0.05)
-    assert np.mean(rejected) < 0.12
-
-
-def test_flags_of_the_checks_are_said_in_sentences():
-    rng = child_rng(17, "warnings")
-    profiles = survey(RESTRICTED, rng, respondents=300)
-    clean = checks_of(profiles, respondents_of(profiles, rng), RESTRICTED)
-    # Prohibited combinations are not expected to be shown.
-    assert conjoint.design_warnings(clean, profiles, RESTRICTED) == []
-    for kind in conjoint.FLAWS:
-        shown, respondents = planted(kind, child_rng(15, kind))
-        item = "age" if kind == "balance" else JOB
-        said = conjoint.design_warnings(checks_of(shown, respondents, NASTY), shown, NASTY)
-        assert any(item in sentence and "design_checks.csv" in sentence for sentence in said)
-
-
-def test_combinations_that_nobody_saw_are_named():
-    profiles = survey(RESTRICTED, child_rng(18, "never"), respondents=300)
-    unseen = (profiles["gender"] == "m") & (profiles["work"] == "nurse")
-    shown = profiles.assign(gender=profiles["gender"].where(~unseen, "f"))
-    checks = checks_of(shown, respondents_of(shown, child_rng(1, "p")), RESTRICTED)
-    *flagged, said = conjoint.design_warnings(checks, shown, RESTRICTED)
-    assert "gender 'm' with work 'nurse'" in said and "education" not in said
-    assert any("gender × work" in sentence for sentence in flagged)

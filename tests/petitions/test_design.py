@@ -1,12 +1,16 @@
 """The factorial design: ids, feasibility, probabilities, texts."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 
-from nanotarget.petitions.design import DESIGN_COLUMNS, Design, overview
-from nanotarget.study.config import AttributeConfig, DesignConfig
+from nanotarget.petitions.design import DESIGN_COLUMNS, Design, Shown, overview
+from nanotarget.petitions.policy import random
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import part_worths
+from nanotarget.study.config import HIDDEN, AttributeConfig, DesignConfig
 from nanotarget.study.problems import InputError
 
 
@@ -158,3 +162,89 @@ def test_the_overview_has_every_level_and_one_feasible_example():
     assert design.is_feasible(np.array(codes)).all()
     assert overview(design, 3).equals(found)
     assert any(not overview(design, seed).equals(found) for seed in range(4, 9))
+
+
+def drawn(design, n=4000, seed=3):
+    return design.draw(n, np.random.default_rng(seed))
+
+
+def test_a_survey_run_as_designed_adds_nothing_to_the_design():
+    for seed in range(20):
+        design = make_design(prohibited=TIED)
+        assert design.as_shown(drawn(design, 600, seed)) is design
+
+
+def test_what_was_never_shown_is_no_petition():
+    design = make_design()
+    levels = drawn(design)
+    shown = design.as_shown(levels[(levels[:, 0] != 1) | (levels[:, 2] != 3)])
+    assert shown.shown.never == (((0, frozenset({1})), (2, frozenset({3}))),)
+    assert shown.n_feasible == 24 - 3 and not shown.is_feasible(np.array([[1, 0, 3]]))[0]
+    free = DesignConfig.model_validate({**make_config(), "never_shown": "assign"})
+    assert Design.from_config(free).as_shown(levels[levels[:, 2] != 3]).n_feasible == 24
+    assert shown.declared.n_feasible == 24
+
+
+def make_config(**of_last):
+    attributes = [
+        {"name": f"a{i}", "levels": [f"level {j}" for j in range(k)]} for i, k in enumerate((2, 3, 4))
+    ]
+    return {"attributes": [*attributes[:2], attributes[2] | of_last]}
+
+
+def test_a_level_that_was_never_shown_is_in_no_petition_however_little_people_like_the_others():
+    design = make_design()
+    levels = drawn(design)
+    shown = design.as_shown(levels[levels[:, 1] != 2])
+    assert shown.shown.never == (((1, frozenset({2})),),)
+    worth = np.array([[0, 1, -1.0, -1, 0, 3, 2, 1, 0]])
+    assert best_petitions(part_worths(worth, design))[0, 1] == 2
+    assert best_petitions(part_worths(worth, shown))[0, 1] != 2
+
+
+def test_too_little_data_excludes_nothing():
+    design = make_design()
+    levels = drawn(design, 40)
+    assert design.as_shown(levels[(levels[:, 0] != 1) | (levels[:, 2] != 3)]) is design
+
+
+def test_dependent_attributes_have_the_combinations_and_shares_that_were_shown():
+    config = {**make_config(), "dependent": [["a0", "a2"]]}
+    design = Design.from_config(DesignConfig.model_validate(config))
+    levels = drawn(make_design())
+    levels[levels[:, 0] == 0, 2] %= 2
+    shown = design.as_shown(levels)
+    assert [block.attributes for block in shown.blocks] == [(0, 2), (1,)]
+    assert shown.n_feasible == 3 * 6 and shown.shown.never == ()
+    joint = shown.joint_probabilities((0, 2))
+    np.testing.assert_allclose(joint[0], np.bincount(levels[levels[:, 0] == 0, 2], minlength=4) / 4000)
+    assert (shown.draw(500, np.random.default_rng(1))[:, [0, 2]] != [0, 3]).any(axis=1).all()
+
+
+def test_an_attribute_that_follows_from_another_adds_no_petition():
+    config = make_config(derived_from=["a1"])
+    design = Design.from_config(DesignConfig.model_validate(config))
+    levels = drawn(make_design())
+    levels[:, 2] = levels[:, 1]
+    shown = design.as_shown(levels)
+    assert shown.n_feasible == 6 and shown.derived == ((2, (1,)),)
+    again = design.with_shown(json.loads(json.dumps(shown.shown.to_data())))
+    assert again == shown and Shown.from_data(shown.shown.to_data()) == shown.shown
+
+
+@pytest.mark.parametrize(("hidden", "petitions"), [("allowed", 24), ("option", 30)])
+def test_a_policy_hides_an_attribute_only_if_that_is_an_option(hidden, petitions):
+    design = Design.from_config(DesignConfig.model_validate(make_config(hidden=hidden)))
+    levels = drawn(make_design())
+    levels[::3, 2] = 4
+    shown = design.as_shown(levels)
+    assert shown.attributes[2].levels[-1] == HIDDEN and shown.n_feasible == petitions
+    assert shown.level_probabilities(2)[-1] == pytest.approx((levels[:, 2] == 4).mean())
+    worth = np.array([[0, 1, 0, 1, 2, 0, 1, 2, 3, 9.0]])  # everybody likes it hidden
+    chosen = best_petitions(part_worths(worth, shown))[0]
+    assert chosen[2] == (4 if hidden == "option" else 3)
+    given = random(400, shown, np.random.default_rng(2))
+    assert (given[:, 2] == 4).any() == (hidden == "option")
+    assert (
+        "level" in shown.texts(np.array([[0, 0, 4]]))[0] and "a2" not in shown.texts(np.array([[0, 0, 4]]))[0]
+    )

@@ -712,7 +712,10 @@ CELL_CASES = [
     Case(
         "missing attribute",
         put("calibration", 12, "cost", ""),
-        (f"{CALIBRATION}: column 'cost', row 12", "'Cost <br>' is missing in a task that was answered"),
+        (
+            f"{CALIBRATION}: column 'cost', row 12",
+            "'Cost <br>' is missing in 1 of 180 petitions of tasks that were answered",
+        ),
     ),
     Case(
         "prohibited combination",

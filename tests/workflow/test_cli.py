@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nanotarget.cli import forced, made, main, noting
+from nanotarget.cli import flags, forced, made, main, noting
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.checks import read_study, validate
 from nanotarget.study.problems import InputError
@@ -172,11 +172,17 @@ def test_the_last_line_counts_what_was_made_and_says_where(tmp_path):
     page, answer = tmp_path / "diagnose/answer.html", {"overall": "COLLECT MORE", "flags": ["few: only 3"]}
     write_json(answer, tmp_path / "diagnose/verdict.json")
     assert made("diagnose", tmp_path) == f"COLLECT MORE; open {page}"
-    doubtful = answer | {"flags": ["learner: the chains have not converged.", "few: only 3"]}
-    write_json(doubtful, tmp_path / "diagnose/verdict.json")
-    assert made("diagnose", tmp_path) == (
-        f"COLLECT MORE; learner: the chains have not converged; open {page}"
-    )
+
+
+def test_the_last_lines_are_what_a_reader_must_know_beside_the_result(tmp_path):
+    write_json(["design: one", "never: two"], tmp_path / "calibrate/design_flags.json")
+    assert flags("diagnose", tmp_path) == flags("calibrate", tmp_path) == ["design: one", "never: two"]
+    write_json({"flags": ["learner: three"]}, tmp_path / "diagnose/verdict.json")
+    assert flags("calibrate", tmp_path) == ["design: one", "never: two"]
+    for target in ("diagnose", "assign", "report", "all"):
+        assert flags(target, tmp_path) == ["learner: three"]
+    for target in ("check", "estimate", "simulate"):
+        assert flags(target, tmp_path) == []
 
 
 def test_check_answers_in_this_process_and_writes_nothing(tmp_path, monkeypatch, capsys):

@@ -161,7 +161,10 @@ def command(options: argparse.Namespace, more: list[str]) -> int:
     refuse_absent(study, options)
     status = run(options.command, study, options, more)
     if status == 0 and not more:
-        sys.stdout.write(f"Done: {made(options.command, Path('results') / study.study)}{marked(study)}\n")
+        results = Path("results") / study.study
+        sys.stdout.write(f"Done: {made(options.command, results)}{marked(study)}\n")
+        for flag in flags(options.command, results):
+            sys.stdout.write(f"Warning: {flag}\n")
     if status and not more:
         sys.stderr.write("Stopped. What was finished is kept; the same command goes on.\n")
     return status
@@ -201,7 +204,12 @@ def noting() -> Iterator[None]:
 
 
 def refuse_absent(study: Study, options: argparse.Namespace) -> None:
-    """Raise an `InputError` if a target needs a section that the study does not have."""
+    """Raise an `InputError` if a target needs a section, or answers, that the study does not have."""
+    if study.calibration and not study.learns and options.command in ("diagnose", "assign"):
+        what = f"'{options.command}' needs to know who prefers what, but everybody saw one petition"
+        remedy = "run 'calibrate' or 'report' for effects on average; correct 'tasks' if it is wrong"
+        expected = "respondents with two petitions at least"
+        raise InputError([Problem(str(options.config), "key calibration.tasks", what, expected, remedy)])
     needed = NEEDS.get(options.command)
     if needed and getattr(study, needed) is None:
         raise InputError(
@@ -332,10 +340,19 @@ def made(target: str, results: Path) -> str:
         )
     if target == "diagnose":
         verdict = read_json(results / "diagnose" / "verdict.json")
-        doubts = "".join(f"; {flag.rstrip('.')}" for flag in verdict["flags"] if flag.startswith("learner:"))
-        return f"{verdict['overall']}{doubts}; open {results / 'diagnose' / 'answer.html'}"
+        return f"{verdict['overall']}; open {results / 'diagnose' / 'answer.html'}"
     folder = results / {"simulate": "simulated"}.get(target, target)
     return f"{', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}"
+
+
+def flags(target: str, results: Path) -> list[str]:
+    """Return the warnings that belong to what was made: of the survey's design, or of the verdict."""
+    if target in ("check", "simulate", "estimate", "explore"):
+        return []
+    verdict, design = results / "diagnose" / "verdict.json", results / "calibrate" / "design_flags.json"
+    if target != "calibrate" and verdict.is_file():
+        return list(read_json(verdict)["flags"])
+    return list(read_json(design)) if design.is_file() else []
 
 
 if __name__ == "__main__":

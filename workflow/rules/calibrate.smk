@@ -7,9 +7,11 @@ rule conjoint:
         amce="<results>/calibrate/amce.csv",
         marginal_means="<results>/calibrate/marginal_means.csv",
         design_checks="<results>/calibrate/design_checks.csv",
+        design_flags="<results>/calibrate/design_flags.json",
         design="<results>/calibrate/design.csv",
     log:
         "<logs>/conjoint.log",
+    priority: 2  # before the learners, which refuse a survey with one petition each
     conda:
         "../../environment.yml"
     resources:
@@ -28,116 +30,116 @@ rule conjoint:
         "../scripts/conjoint.py"
 
 
-LEARNERS = study.calibrate.learners
-CHAINS = range(1, study.calibrate.bart.chains + 1)
-LEARNING = {
-    "design": config["design"],
-    "covariates": config["covariates"],
-    "outcome": config["calibration"]["analyse"],
-    "calibrate": part_of(LearningConfig, config["calibrate"]),
-    "seed": config["root_seed"],
-}
+LEARNED = []
+if study.learns:
+    LEARNERS = study.calibrate.learners
+    CHAINS = range(1, study.calibrate.bart.chains + 1)
+    LEARNING = {
+        "design": config["design"],
+        "covariates": config["covariates"],
+        "outcome": config["calibration"]["analyse"],
+        "calibrate": part_of(LearningConfig, config["calibrate"]),
+        "seed": config["root_seed"],
+    }
 
+    # Only BART is slow enough for jobs of its own: a chain for each fit that is needed of it.
+    rule sample:
+        input:
+            profiles="<results>/clean/calibration.parquet",
+            respondents="<results>/clean/calibration_respondents.parquet",
+            library=library("sample.py"),
+        output:
+            temp("<results>/calibrate/chains/{part}_{chain}.npz"),
+        log:
+            "<logs>/sample/{part}_{chain}.log",
+        benchmark:
+            "<benchmarks>/sample/{part}_{chain}.tsv"
+        wildcard_constraints:
+            part=r"whole|(fold|half|permuted)_\d+",
+            chain=r"\d+",
+        conda:
+            "../../environment.yml"
+        resources:
+            **LONG,
+        params:
+            learning=LEARNING,
+        message:
+            "Sampling trees: {wildcards.part}, chain {wildcards.chain}"
+        script:
+            "../scripts/sample.py"
 
-# Only BART is slow enough for jobs of its own: a chain for each fit that is needed of it.
-rule sample:
-    input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
-        library=library("sample.py"),
-    output:
-        temp("<results>/calibrate/chains/{part}_{chain}.npz"),
-    log:
-        "<logs>/sample/{part}_{chain}.log",
-    benchmark:
-        "<benchmarks>/sample/{part}_{chain}.tsv"
-    wildcard_constraints:
-        part=r"whole|(fold|half|permuted)_\d+",
-        chain=r"\d+",
-    conda:
-        "../../environment.yml"
-    resources:
-        **LONG,
-    params:
-        learning=LEARNING,
-    message:
-        "Sampling trees: {wildcards.part}, chain {wildcards.chain}"
-    script:
-        "../scripts/sample.py"
+    rule learn:
+        input:
+            profiles="<results>/clean/calibration.parquet",
+            respondents="<results>/clean/calibration_respondents.parquet",
+            chains=[
+                f"<results>/calibrate/chains/{part}_{chain}.npz"
+                for part in (
+                    "whole",
+                    *(f"fold_{k + 1}" for k in range(config["calibrate"]["folds"])),
+                )
+                for chain in CHAINS
+                if "bart" in LEARNERS
+            ],
+            library=library("learn.py"),
+        output:
+            learners="<results>/calibrate/learners.csv",
+            crossfit="<results>/calibrate/crossfit.parquet",
+            folds_settings="<results>/calibrate/folds/models.json",
+            folds_arrays="<results>/calibrate/folds/models.npz",
+            settings="<results>/calibrate/model/model.json",
+            arrays="<results>/calibrate/model/model.npz",
+            digest="<results>/calibrate/model/SHA256SUMS",
+        log:
+            "<logs>/learn.log",
+        benchmark:
+            "<benchmarks>/learn.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            **MEDIUM,
+        params:
+            learning=LEARNING,
+        message:
+            "Learning who would support which petition"
+        script:
+            "../scripts/learn.py"
 
+    rule imce:
+        input:
+            settings=rules.learn.output.settings,
+            arrays=rules.learn.output.arrays,
+            digest=rules.learn.output.digest,
+            respondents="<results>/clean/calibration_respondents.parquet",
+            library=library("imce.py"),
+        output:
+            effects="<results>/calibrate/imce.parquet",
+            distribution="<results>/calibrate/imces.csv",
+            importance="<results>/calibrate/importance.csv",
+        log:
+            "<logs>/imce.log",
+        benchmark:
+            "<benchmarks>/imce.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            **MEDIUM,
+        params:
+            design=config["design"],
+            covariates=config["covariates"],
+            confidence=config["diagnose"]["confidence"],
+            seed=config["root_seed"],
+        message:
+            "Estimating effects of levels on each respondent"
+        script:
+            "../scripts/imce.py"
 
-rule learn:
-    input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
-        chains=[
-            f"<results>/calibrate/chains/{part}_{chain}.npz"
-            for part in (
-                "whole",
-                *(f"fold_{k + 1}" for k in range(config["calibrate"]["folds"])),
-            )
-            for chain in CHAINS
-            if "bart" in LEARNERS
-        ],
-        library=library("learn.py"),
-    output:
-        learners="<results>/calibrate/learners.csv",
-        crossfit="<results>/calibrate/crossfit.parquet",
-        folds_settings="<results>/calibrate/folds/models.json",
-        folds_arrays="<results>/calibrate/folds/models.npz",
-        settings="<results>/calibrate/model/model.json",
-        arrays="<results>/calibrate/model/model.npz",
-        digest="<results>/calibrate/model/SHA256SUMS",
-    log:
-        "<logs>/learn.log",
-    benchmark:
-        "<benchmarks>/learn.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        **MEDIUM,
-    params:
-        learning=LEARNING,
-    message:
-        "Learning who would support which petition"
-    script:
-        "../scripts/learn.py"
-
-
-rule imce:
-    input:
-        settings=rules.learn.output.settings,
-        arrays=rules.learn.output.arrays,
-        digest=rules.learn.output.digest,
-        respondents="<results>/clean/calibration_respondents.parquet",
-        library=library("imce.py"),
-    output:
-        effects="<results>/calibrate/imce.parquet",
-        distribution="<results>/calibrate/imces.csv",
-        importance="<results>/calibrate/importance.csv",
-    log:
-        "<logs>/imce.log",
-    benchmark:
-        "<benchmarks>/imce.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        **MEDIUM,
-    params:
-        design=config["design"],
-        covariates=config["covariates"],
-        confidence=config["diagnose"]["confidence"],
-        seed=config["root_seed"],
-    message:
-        "Estimating effects of levels on each respondent"
-    script:
-        "../scripts/imce.py"
+    LEARNED = [rules.learn.output, rules.imce.output]
 
 
 rule calibrate:
     input:
         rules.conjoint.output,
-        rules.learn.output,
-        rules.imce.output,
+        LEARNED,
     message:
         "Calibration is complete"

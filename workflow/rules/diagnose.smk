@@ -105,7 +105,7 @@ rule diagnostics:
     input:
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
-        design_checks=rules.conjoint.output.design_checks,
+        design_flags=rules.conjoint.output.design_flags,
         learners=rules.learn.output.learners,
         crossfit=rules.learn.output.crossfit,
         folds_settings=rules.learn.output.folds_settings,

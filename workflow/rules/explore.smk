@@ -8,7 +8,7 @@ if EXPLORATIONS and config["explore"]["base"]:
 # What the calibration predicted, compared with the arms that fielded it.
 PROMISES = (
     ["validation", "gate", "projection", "rate", "targeting_curve", "fairness"]
-    if config["calibration"]
+    if study.learns
     and config["experiment"]["outcomes"]
     and "nano" in config["assign"]["policies"]
     and {"nano", "overall_best"}
@@ -74,6 +74,6 @@ rule explore:
     input:
         rules.explorations.output if EXPLORATIONS else [],
         rules.validation.output if PROMISES else [],
-        rules.dissuasion.output if config["calibration"] else [],
+        rules.dissuasion.output if study.learns else [],
     message:
         "The explorations are complete"

@@ -11,12 +11,13 @@ TIDY = {
 RATINGS = [*(config["calibration"] or {}).get("outcomes", ())]
 HAS = [part for part in ("calibration", "experiment") if config[part]]
 HAS += ["registration"] if config["preregistration"] else []
+HAS += ["preferences"] if study.learns else []
 EXHIBITS = of_study(TIDY, RATINGS, HAS)
 FIGURES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.FIGURE]
 TABLES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.TABLE]
 QUOTED = ["concentration", "uncertainty"]  # by sentences of the page
 SHOWN = {name: TIDY[name] for name in [*sources_of(EXHIBITS), *QUOTED] if name in TIDY}
-VERDICT = {"verdict": rules.diagnostics.output.verdict} if config["calibration"] else {}
+VERDICT = {"verdict": rules.diagnostics.output.verdict} if study.learns else {}
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).
 FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]

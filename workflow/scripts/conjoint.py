@@ -3,6 +3,7 @@
 import pandas as pd
 
 from nanotarget.calibrate import conjoint
+from nanotarget.calibrate.design_checks import design_checks, design_flags
 from nanotarget.petitions.design import Design, overview
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DesignConfig
@@ -15,6 +16,7 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
     """Write AMCEs and marginal means of every outcome, design checks of the analysed one, and the design."""
     design = Design.from_config(DesignConfig.model_validate(design))
     profiles = artefacts.read_parquet(inputs.profiles)
+    design = design.as_shown(design.codes(profiles))
     respondents = artefacts.read_parquet(inputs.respondents)
     effects = [conjoint.amce(profiles, design, outcome, se_type) for outcome in outcomes]
     # A forced choice is tested against chance, other outcomes against zero.
@@ -23,16 +25,12 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
         conjoint.marginal_means(profiles, design, outcome, se_type, null=chance[outcome])
         for outcome in outcomes
     ]
-    checks = conjoint.design_checks(
-        profiles,
-        respondents,
-        design,
-        CovariateConfig.validate_list(covariates),
-        analysed,
-    )
+    covariates = CovariateConfig.validate_list(covariates)
+    checks = design_checks(profiles, respondents, design, covariates, analysed)
     artefacts.write_csv(pd.concat(effects, ignore_index=True), outputs.amce)
     artefacts.write_csv(pd.concat(means, ignore_index=True), outputs.marginal_means)
     artefacts.write_csv(checks, outputs.design_checks)
+    artefacts.write_json(design_flags(checks, profiles, design), outputs.design_flags)
     artefacts.write_csv(overview(design, seed), outputs.design)
 
 

@@ -1,6 +1,5 @@
 """Say from calibration data alone whether nano-targeting can pay."""
 
-from nanotarget.calibrate.conjoint import design_warnings
 from nanotarget.calibrate.learners import TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves
 from nanotarget.clean.groups import published_groups
@@ -25,11 +24,8 @@ def write_diagnosis(inputs, outputs, params):
     diagnosis = diagnose(made_from, [Group(*group) for group in groups])
     for name in ("diagnostics", "calibration", "switches", "frontier", "learning_curve", "ladder"):
         artefacts.write_csv(getattr(diagnosis, name), outputs[name])
-    data = made_from.fitted.data
-    flaws = design_warnings(
-        artefacts.read_csv(inputs.design_checks), artefacts.read_parquet(inputs.profiles), data.design
-    )
-    answer = diagnosis.answer | {"flags": [*diagnosis.answer["flags"], *flaws]}
+    flags = [*diagnosis.answer["flags"], *artefacts.read_json(inputs.design_flags)]
+    answer = diagnosis.answer | {"flags": flags}
     artefacts.write_json({**answer, "synthetic": params.synthetic}, outputs.verdict)
     permutations = made_from.permutations
     artefacts.write_csv(permutations.abundance(), outputs.abundance)

@@ -47,10 +47,10 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
                     "respondents": int(arms.sum()),
                     "arms": {str(arm): int(n) for arm, n in arms.items()},
                 }
-                if samples.experiment.questions:
-                    sizes["questions"] = list(samples.experiment.questions)
             if samples.roster:
                 sizes["roster"] = {"respondents": len(samples.roster.respondents)}
+            if samples.questions:
+                sizes["questions"] = list(samples.questions)
     with collecting(problems):
         if study.roster:
             read_ledger(study.roster.ledger, study.roster.arms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,14 @@ from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
 from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
 from nanotarget.clean.profiles import Profiles, profile_columns, read_profiles
 from nanotarget.clean.quality import Tasks, calibration_quality
-from nanotarget.clean.shown import check_attributes, check_no_numbers, read_petitions
+from nanotarget.clean.shown import (
+    check_attributes,
+    check_followers,
+    check_no_numbers,
+    check_recorded,
+    hiding_doubts,
+    read_petitions,
+)
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import CalibrationConfig, CovariateConfig
 from nanotarget.study.problems import InputError, Problem, raise_if_any
@@ -56,9 +63,10 @@ def read_calibration(
     people = check_left(leave_out_opt_outs(exclude(everyone, config.exclusions), config.opt_out))
     shown = read_profiles(people, config, design)
     answered = shown.at(shown.answered)
-    answered.check_levels(design)
     petitions = read_petitions(answered.attributes, design)
+    check_recorded(answered.attributes, petitions, answered.table, design)
     check_attributes(answered.attributes, petitions, design)
+    check_followers(answered.attributes, petitions, design)
     check_no_numbers(answered.attributes, petitions, answered.table, design)
     answered.check_choices(config.profiles, config.outcomes.measured)
     people = _answering(people, answered)
@@ -73,11 +81,35 @@ def read_calibration(
     return Calibration(
         respondents,
         people.flow("calibration", {}),
-        calibration_quality(profiles, respondents, design, people.compared, tasks),
+        calibration_quality(
+            profiles, respondents, design.as_shown(design.codes(profiles)), people.compared, tasks
+        ),
         people.identities(config.exclusions),
         profiles,
         frozenset(everyone.ids.ids.dropna()),
+        questions=(
+            *hiding_doubts(petitions, answered.table, design),
+            *_one_petition_each(config, profiles),
+        ),
     )
+
+
+def petitions_answered(profiles: pd.DataFrame, outcome: str) -> pd.Series:
+    """Return how many petitions each respondent gave an answer to, by respondent_id."""
+    return profiles.groupby("respondent_id")[outcome].count()
+
+
+def _one_petition_each(config: CalibrationConfig, profiles: pd.DataFrame) -> Iterator[str]:
+    """Say that nobody compared two petitions, and ask the config to say so, too."""
+    most = petitions_answered(profiles, config.analyse).max()
+    if most < 2 and not config.one_petition_each:
+        n = profiles["respondent_id"].nunique()
+        yield (
+            f"Each of the {n:,} respondents answered about one petition. What levels do on average can be "
+            "estimated by comparing people (AMCEs, marginal means); who prefers which petition cannot be "
+            "learned. If that is the design, write 'profiles: 1' and 'tasks: 1' in the section calibration: "
+            "diagnose and assign are left out"
+        )
 
 
 def _answering(people: People, answered: Profiles) -> People:

@@ -184,9 +184,9 @@ def _petition(
     codes = read_petitions(cells, design)
     empty = np.column_stack([c.empty for c in cells])
     none = empty.all(axis=1)
-    for c in cells:
+    for c, index in zip(cells, codes.T, strict=True):
         c.refuse(
-            c.empty & ~none,
+            c.empty & ~none & (index < 0),
             "the petition shown is incomplete",
             "a level of every attribute, or none where no petition was shown",
             "complete the file",

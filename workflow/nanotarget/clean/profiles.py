@@ -72,16 +72,6 @@ class Profiles:
         whole = {name: self.table[name].mask(self.incomplete(name)) for name in self.paired}
         return dataclasses.replace(self, table=self.table.assign(**whole))
 
-    def check_levels(self, design: Design) -> None:
-        """Refuse attributes without a level."""
-        for attribute, cells in zip(design.attributes, self.attributes, strict=True):
-            cells.refuse(
-                cells.empty,
-                f"'{attribute.name}' is missing in a task that was answered",
-                "a level in every profile shown",
-                "complete the file; a level of its own, such as 'Not shown', says that it was hidden",
-            )
-
     def check_choices(self, profiles: int, outcomes: Sequence[Response]) -> None:
         """Refuse tasks with other than one chosen profile among so many, or none where that is an answer."""
         may_be_none = {outcome.name for outcome in outcomes if outcome.none_is_answer}

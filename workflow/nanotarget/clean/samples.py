@@ -35,6 +35,11 @@ class Samples:
         return pd.concat([sample.quality for sample in self._all], ignore_index=True)
 
     @property
+    def questions(self) -> tuple[str, ...]:
+        """What the files make one ask of the config."""
+        return tuple(question for sample in self._all for question in sample.questions)
+
+    @property
     def _all(self) -> list[Sample]:
         return [sample for sample in (self.calibration, self.experiment, self.roster) if sample]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.cells import Cells, stacked
-from nanotarget.petitions.design import Design
+from nanotarget.petitions.design import Attribute, Design
 from nanotarget.petitions.text import unusable
 from nanotarget.study.config import DesignConfig, normalised
 from nanotarget.study.problems import Problem, collecting, counted, listed, raise_if_any
@@ -75,17 +75,170 @@ def _same_texts(design: Design) -> Iterator[Problem]:
 def read_petitions(cells: Sequence[Cells], design: Design) -> np.ndarray:
     """Return (n, n_attributes) level indices, -1 where a level is missing or unknown; refuse prohibited ones.
 
+    An attribute of which nothing is recorded was hidden if the design allows it; a petition of which nothing
+    is recorded is missing.
+
     Args:
         cells: of each attribute, in the design's order.
         design: the petitions.
     """
-    codes = [
-        c.levels(a.name, a.levels, f"design.attributes[{i}].levels")
-        for i, (c, a) in enumerate(zip(cells, design.attributes, strict=True))
-    ]
+    recorded = ~np.all([c.empty for c in cells], axis=0)
+    codes = []
+    for i, (c, a) in enumerate(zip(cells, design.attributes, strict=True)):
+        index = c.levels(a.name, a.visible, f"design.attributes[{i}].levels", a.hidden_values)
+        codes.append(np.where(_hidden(c, a) & recorded, len(a.visible), index))
     petitions = np.column_stack(codes)
     _refuse_prohibited(cells, petitions, design)
     return petitions
+
+
+def _hidden(cells: Cells, attribute: Attribute) -> np.ndarray:
+    """Say which cells mean that an attribute was hidden: certain texts, or without any an empty cell."""
+    if attribute.hidden == "never":
+        return np.zeros(len(cells.text), dtype=bool)
+    return cells.among(attribute.hidden_values) if attribute.hidden_values else cells.empty
+
+
+def check_recorded(
+    cells: Sequence[Cells], petitions: np.ndarray, tasks: pd.DataFrame, design: Design
+) -> None:
+    """Refuse attributes without a level in tasks that were answered, and say whether it looks like hiding.
+
+    Args:
+        cells: of each attribute, in the design's order.
+        petitions: (n, n_attributes) level indices.
+        tasks: their person and task.
+        design: the petitions.
+    """
+    size = tasks.groupby(["person", "task"])["task"].transform("size").to_numpy()
+    for a, (c, attribute) in enumerate(zip(cells, design.attributes, strict=True)):
+        missing = c.empty & (petitions[:, a] < 0)
+        if not missing.any():
+            continue
+        in_task = pd.Series(missing).groupby([tasks["person"], tasks["task"]]).transform("sum").to_numpy()
+        whole = int((missing & (in_task == size)).sum())
+        together = f", {whole} of them in all petitions of a task" if size.max() > 1 else ""
+        remedy = (
+            "complete the file; if the survey did not show the attribute there, write 'hidden: allowed' at it"
+        )
+        if attribute.hidden_values:
+            texts = listed(attribute.hidden_values)
+            remedy = f"complete the file, or write {texts} where the survey did not show it"
+        elif attribute.hidden != "never":
+            remedy = "complete the file, or remove these tasks: nothing of these petitions is recorded"
+        c.refuse(
+            missing,
+            f"'{attribute.name}' is missing in {int(missing.sum()):,} of {len(missing):,} petitions of tasks "
+            f"that were answered{together}",
+            "a level in every profile shown",
+            remedy,
+        )
+
+
+HALF = 0.05  # of the tasks that hide an attribute may hide it in some petitions only without a question
+LOOKS_HIDDEN = frozenset(
+    [
+        "not shown",
+        "hidden",
+        "not displayed",
+        "not presented",
+        "omitted",
+        "blank",
+        "nicht gezeigt",
+        "non affiché",
+    ]
+)
+
+
+def hiding_doubts(petitions: np.ndarray, tasks: pd.DataFrame, design: Design) -> Iterator[str]:
+    """Ask about attributes that seem to be missing where the config takes them for hidden, or the reverse.
+
+    Args:
+        petitions: (n, n_attributes) level indices.
+        tasks: their person and task.
+        design: the petitions.
+    """
+    for a, attribute in enumerate(design.attributes):
+        if looks := [level for level in attribute.visible if normalised(level) in LOOKS_HIDDEN]:
+            yield (
+                f"'{attribute.name}' has the level {listed(looks)}, which can be assigned. If it means that "
+                "the survey hid the attribute, write 'hidden: allowed' and move it to 'hidden_values'"
+            )
+        if attribute.hidden == "never":
+            continue
+        hidden = pd.Series(petitions[:, a] == len(attribute.visible))
+        share = hidden.groupby([tasks["person"], tasks["task"]]).mean()
+        some, half = int((share > 0).sum()), int(((share > 0) & (share < 1)).sum())
+        if 0 < half < HALF * some:
+            yield (
+                f"'{attribute.name}' is hidden in all petitions of {counted(some - half, 'task')}, in {half} "
+                "only in some: perhaps its level is missing there. Complete the file, or remove these tasks"
+            )
+
+
+def check_followers(cells: Sequence[Cells], petitions: np.ndarray, design: Design) -> None:
+    """Refuse attributes that follow from others without the config saying so, and the reverse.
+
+    Args:
+        cells: of each attribute, in the design's order.
+        petitions: (n, n_attributes) level indices.
+        design: the petitions.
+    """
+    known = petitions[(petitions >= 0).all(axis=1)]
+    declared = dict(design.derived)
+    everywhere = np.ones(len(petitions), dtype=bool)
+    for a, sources in declared.items():
+        if len(known) and not _follows(known, a, sources, design.shape):
+            cells[a].refuse(
+                everywhere,
+                f"'{design.names[a]}' does not follow from {listed(design.names[b] for b in sources)}: where "
+                "they are the same it has different levels",
+                "one level for each combination of what it is derived from",
+                "correct 'derived_from' in the config, or the file",
+            )
+    free = [a for a in range(len(design.shape)) if a not in declared]
+    found: dict[int, tuple[int, ...]] = {}
+    for size in (1, 2):
+        for a in free:
+            candidates = [b for b in free if b != a and b not in found]
+            for sources in itertools.combinations(candidates, size) if a not in found else ():
+                tied = any({a, *sources} <= set(group) for group in design.dependent)
+                if not tied and _certain(known, a, sources, design):
+                    found[a] = sources
+                    break
+    for a, sources in found.items():
+        names = listed(design.names[b] for b in sources)
+        cells[a].refuse(
+            everywhere,
+            f"'{design.names[a]}' follows from {names}: it has one level for each of theirs, so it has no "
+            "effect of its own",
+            "attributes that were drawn at random",
+            "take it out of design.attributes; if petitions show it, write "
+            f"'derived_from: [{', '.join(design.names[b] for b in sources)}]' at it",
+        )
+
+
+def _follows(petitions: np.ndarray, a: int, sources: tuple[int, ...], shape: Sequence[int]) -> bool:
+    """Say whether each combination of some attributes goes with one level of another."""
+    code = np.ravel_multi_index(tuple(petitions[:, b] for b in sources), [shape[b] for b in sources])
+    return len(np.unique(code * shape[a] + petitions[:, a])) == len(np.unique(code))
+
+
+CERTAIN = 40  # bits of surprise if the attribute were drawn at random
+
+
+def _certain(petitions: np.ndarray, a: int, sources: tuple[int, ...], design: Design) -> bool:
+    """Say whether an attribute follows from others although nothing of the design makes it."""
+    if not len(petitions) or not _follows(petitions, a, sources, design.shape):
+        return False
+    by_design = design.joint_probabilities(tuple(sorted({a, *sources})))
+    at = sorted({a, *sources}).index(a)
+    if ((by_design > 0).sum(axis=at) <= 1).all():  # the prohibitions say so
+        return False
+    most = np.bincount(petitions[:, a]).max() / len(petitions)
+    shape = [design.shape[b] for b in sources]
+    cells = len(np.unique(np.ravel_multi_index(tuple(petitions[:, b] for b in sources), shape)))
+    return bool(most < 1 and -(len(petitions) - cells) * np.log2(most) > CERTAIN)
 
 
 def _refuse_prohibited(cells: Sequence[Cells], codes: np.ndarray, design: Design) -> None:

@@ -4,38 +4,71 @@ A petition is an array of level indices, one per attribute in config order. Its 
 the *full* grid in row-major order (the last attribute varies fastest), so it stays the same when
 rows are permuted or a combination becomes prohibited.
 
-Attributes that a prohibition ties together form a *block*; all other attributes are blocks of
-one. Blocks are drawn independently of each other, so everything exact about policies (argmax,
-weights, grid size) factorises over blocks and the whole grid is never enumerated.
+Attributes that a prohibition ties together, or that the config calls dependent, form a *block*; all
+other attributes are blocks of one. Blocks are drawn independently of each other, so everything exact
+about policies (argmax, weights, grid size) factorises over blocks and the whole grid is never enumerated.
+
+What a survey has shown completes what the config says (`Design.as_shown`): the joint distribution of
+dependent attributes, how often an attribute was hidden, and combinations that nobody saw although they
+were to be expected, which are as good as prohibited: nothing is known of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nanotarget.petitions.text import render
-from nanotarget.study.config import DesignConfig, normalised
+from nanotarget.study.config import HIDDEN, DesignConfig, Hidden, normalised
 from nanotarget.study.problems import InputError, Problem
 from nanotarget.study.seeds import child_rng
+
+# Chance that of all combinations of a survey that was run as designed one is taken for never shown.
+FALSE_ALARM = 0.001
+MAX_CELLS = 500_000  # combinations of the attributes of a block
+# Levels by attribute whose combinations are meant.
+Combination = tuple[tuple[int, frozenset[int]], ...]
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One dimension of a petition. `levels` are texts; the first is the reference."""
+    """One dimension of a petition.
+
+    Attributes:
+        name: of the attribute.
+        levels: texts; the first is the reference, the last is `HIDDEN` if the attribute can be hidden.
+        column: of the raw files.
+        probabilities: of the levels where the attribute is shown (0 for `HIDDEN`).
+        hidden: whether it can be hidden, and whether a policy may hide it ("option").
+        hidden_values: texts of the raw files that say so; without any an empty cell does.
+    """
 
     name: str
     levels: tuple[str, ...]
     column: str
     probabilities: tuple[float, ...]
+    hidden: Hidden = "never"
+    hidden_values: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.levels)
+
+    @property
+    def visible(self) -> tuple[str, ...]:
+        """Levels without `HIDDEN`."""
+        return self.levels[: len(self.levels) - (self.hidden != "never")]
+
+    @property
+    def fielded(self) -> tuple[str, ...]:
+        """Levels that a policy may choose."""
+        return self.levels if self.hidden == "option" else self.visible
 
 
 @dataclass(frozen=True)
@@ -88,22 +121,76 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Joint:
+    """How often the combinations of dependent attributes were shown.
+
+    Attributes:
+        attributes: indices, ascending.
+        cells: level indices of each combination shown, in grid order.
+        probabilities: their shares of the petitions shown.
+    """
+
+    attributes: tuple[int, ...]
+    cells: tuple[tuple[int, ...], ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a survey has shown, as far as the config does not say it.
+
+    Attributes:
+        hidden: (n_attributes,) share of petitions in which each attribute was hidden.
+        joints: one for each block with dependent attributes.
+        never: levels, and combinations of two, that nobody saw although the design would have shown them.
+    """
+
+    hidden: tuple[float, ...]
+    joints: tuple[Joint, ...] = ()
+    never: tuple[Combination, ...] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        return {
+            "hidden": list(self.hidden),
+            "joints": [
+                [list(j.attributes), list(map(list, j.cells)), list(j.probabilities)] for j in self.joints
+            ],
+            "never": [[[a, sorted(levels)] for a, levels in combination] for combination in self.never],
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Shown:
+        """Rebuild it from `to_data`."""
+        joints = (Joint(tuple(a), tuple(map(tuple, cells)), tuple(p)) for a, cells, p in data["joints"])
+        never = (tuple((a, frozenset(levels)) for a, levels in combination) for combination in data["never"])
+        return cls(tuple(data["hidden"]), tuple(joints), tuple(never))
+
+
+@dataclass(frozen=True)
 class Design:
     """The petitions of a study.
 
     Attributes:
         attributes: in config order.
-        prohibited: each a mapping from attribute index to the level indices whose combinations
-            are impossible.
+        prohibited: combinations that are impossible.
         randomisation: "rejection" (a prohibited draw is repeated as a whole) or "sequential"
             (attributes drawn in order, each among the levels that earlier draws still allow).
         petition_text: Jinja2 template or None.
+        dependent: groups of attributes that were drawn jointly, as the survey shows.
+        derived: attributes, each with those that it follows from; all are in a group of `dependent`.
+        assign_never_shown: whether what nobody saw may be assigned.
+        shown: what the survey adds; None if it adds nothing or is not known.
     """
 
     attributes: tuple[Attribute, ...]
-    prohibited: tuple[tuple[tuple[int, frozenset[int]], ...], ...] = ()
+    prohibited: tuple[Combination, ...] = ()
     randomisation: str = "rejection"
     petition_text: str | None = None
+    dependent: tuple[tuple[int, ...], ...] = ()
+    derived: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    assign_never_shown: bool = False
+    shown: Shown | None = None
 
     @classmethod
     def from_config(cls, config: DesignConfig) -> Design:
@@ -111,9 +198,14 @@ class Design:
         attributes = tuple(
             Attribute(
                 name=a.name,
-                levels=tuple(str(level) for level in a.levels),
+                levels=(*map(str, a.levels), *([HIDDEN] if a.hidden != "never" else [])),
                 column=a.column or a.name,
-                probabilities=tuple(a.probabilities or [1 / len(a.levels)] * len(a.levels)),
+                probabilities=(
+                    *(a.probabilities or [1 / len(a.levels)] * len(a.levels)),
+                    *([0.0] if a.hidden != "never" else []),
+                ),
+                hidden=a.hidden,
+                hidden_values=tuple(map(str, a.hidden_values)),
             )
             for a in config.attributes
         )
@@ -126,7 +218,22 @@ class Design:
             )
             for combination in config.prohibited
         )
-        return cls(attributes, prohibited, config.randomisation, config.petition_text)
+        derived = tuple(
+            (i, tuple(sorted(index[name] for name in a.derived_from)))
+            for i, a in enumerate(config.attributes)
+            if a.derived_from
+        )
+        groups = [[index[name] for name in group] for group in config.dependent]
+        groups += [[attribute, *sources] for attribute, sources in derived]
+        return cls(
+            attributes,
+            prohibited,
+            config.randomisation,
+            config.petition_text,
+            tuple(tuple(sorted(group)) for group in groups),
+            derived,
+            config.never_shown == "assign",
+        )
 
     @property
     def names(self) -> list[str]:
@@ -143,38 +250,43 @@ class Design:
         """Independent blocks, ordered by their first attribute.
 
         Raises:
-            InputError: if the prohibitions leave no petition.
+            InputError: if the prohibitions leave no petition, or tie too many attributes together.
         """
         group = list(range(len(self.attributes)))
-        for combination in self.prohibited:
-            tied = {group[i] for i, _ in combination}
-            group = [min(tied) if g in tied else g for g in group]
+        for tied in [*({i for i, _ in combination} for combination in self._impossible), *self.dependent]:
+            joined = {group[i] for i in tied}
+            group = [min(joined) if g in joined else g for g in group]
         members = [tuple(i for i, g in enumerate(group) if g == root) for root in sorted(set(group))]
         return tuple(self._block(indices) for indices in members)
 
+    @property
+    def _impossible(self) -> tuple[Combination, ...]:
+        """Combinations that no petition has, as the config says or as the survey shows."""
+        if self.shown is None or self.assign_never_shown:
+            return self.prohibited
+        return (*self.prohibited, *self.shown.never)
+
     def _block(self, indices: tuple[int, ...]) -> Block:
+        for joint in self.shown.joints if self.shown else ():
+            if joint.attributes == indices:
+                return Block(indices, np.array(joint.cells), np.array(joint.probabilities))
+        names = ", ".join(self.names[i] for i in indices)
+        if (size := math.prod(self.shape[i] for i in indices)) > MAX_CELLS:
+            what = f"{names} are tied together in {size:,} combinations, too many to search"
+            remedy = "prohibit fewer combinations, or write 'never_shown: assign' if nothing is prohibited"
+            raise _unusable(what, f"at most {MAX_CELLS:,}", remedy)
         cells = np.array(list(itertools.product(*(range(self.shape[i]) for i in indices))))
         feasible = np.ones(len(cells), dtype=bool)
-        for combination in self.prohibited:
+        for combination in self._impossible:
             if combination[0][0] in indices:
                 hit = np.ones(len(cells), dtype=bool)
                 for attribute, levels in combination:
                     hit &= np.isin(cells[:, indices.index(attribute)], list(levels))
                 feasible &= ~hit
         if not feasible.any():
-            names = ", ".join(self.names[i] for i in indices)
-            raise InputError(
-                [
-                    Problem(
-                        "config",
-                        "key design.prohibited",
-                        f"no combination of {names} is left",
-                        "at least one feasible petition",
-                        "remove a prohibition",
-                    )
-                ]
-            )
-        marginals = [np.array(self.attributes[i].probabilities) for i in indices]
+            what, remedy = f"no combination of {names} is left", "remove a prohibition"
+            raise _unusable(what, "at least one feasible petition", remedy)
+        marginals = [self._marginal(i) for i in indices]
         if self.randomisation == "sequential":
             probabilities = _sequential_probabilities(cells, feasible, marginals)
         else:
@@ -182,10 +294,99 @@ class Design:
             probabilities = weights / weights.sum()
         return Block(indices, cells[feasible], probabilities[feasible])
 
+    def _marginal(self, attribute: int) -> np.ndarray:
+        """Return the probabilities with which the levels of an attribute were drawn, hidden or not."""
+        probabilities = np.array(self.attributes[attribute].probabilities)
+        if self.shown and (share := self.shown.hidden[attribute]):
+            probabilities *= 1 - share
+            probabilities[-1] = share
+        return probabilities
+
+    def fielded(self, block: Block) -> np.ndarray:
+        """Return (n_cells,) whether a policy may choose the cells of a block: it may not hide attributes."""
+        limits = [len(self.attributes[a].fielded) for a in block.attributes]
+        return np.all(block.cells < limits, axis=1)
+
+    def as_shown(self, levels: np.ndarray) -> Design:
+        """Return the design completed with what a survey has shown; itself where that adds nothing.
+
+        A level, or combination of two levels, counts as never shown if the chance that this happens to any of
+        them in a survey run as designed is below `FALSE_ALARM`: n combinations of which each is expected m
+        times are all seen with probability of at least 1 - n exp(-m).
+
+        Args:
+            levels: (n, n_attributes) level indices of all petitions shown.
+        """
+        hidden = tuple(
+            float((levels[:, a] == len(attribute.visible)).mean()) if len(levels) else 0.0
+            for a, attribute in enumerate(self.attributes)
+        )
+        known = replace(self, shown=Shown(hidden))
+        joints = []
+        for block in known.blocks:
+            if len(levels) and not self.is_declared(block):
+                cells, counts = np.unique(levels[:, block.attributes], axis=0, return_counts=True)
+                shares = tuple((counts / len(levels)).tolist())
+                joints.append(Joint(block.attributes, tuple(map(tuple, cells.tolist())), shares))
+        known = replace(self, shown=Shown(hidden, tuple(joints)))
+        never = tuple(known._never_shown(levels))
+        if not (any(hidden) or joints or never):
+            return self
+        return replace(self, shown=Shown(hidden, tuple(joints), never))
+
+    def _never_shown(self, levels: np.ndarray) -> Iterator[Combination]:
+        n = len(self.attributes)
+        sizes = [len(attribute.fielded) for attribute in self.attributes]
+        pairs = list(itertools.combinations(range(n), 2))
+        looked_at = sum(sizes) + sum(sizes[a] * sizes[b] for a, b in pairs)
+        enough = math.log(looked_at / FALSE_ALARM)
+        for a in range(n):
+            count = np.bincount(levels[:, a], minlength=self.shape[a])[: sizes[a]]
+            expected = len(levels) * self.level_probabilities(a)[: sizes[a]]
+            for level in np.flatnonzero((count == 0) & (expected > enough)):
+                yield ((a, frozenset({int(level)})),)
+        for a, b in pairs:
+            counts = pair_counts(levels, self.shape, a, b)
+            expected, _ = quasi_independent(counts, self.joint_probabilities((a, b)))
+            for one, other in np.argwhere((counts == 0) & (expected > enough)):
+                if one < sizes[a] and other < sizes[b]:
+                    yield (a, frozenset({int(one)})), (b, frozenset({int(other)}))
+
+    @property
+    def declared(self) -> Design:
+        """The design as the config says it: what was never shown belongs to it."""
+        return replace(self, shown=replace(self.shown, never=())) if self.shown else self
+
+    def is_declared(self, block: Block) -> bool:
+        """Say whether the config tells how a block is drawn, and not the survey."""
+        return not any(set(group) <= set(block.attributes) for group in self.dependent)
+
+    def with_shown(self, data: Mapping[str, Any] | None) -> Design:
+        """Return the design completed with `Shown.to_data` of a survey."""
+        return replace(self, shown=Shown.from_data(data)) if data else self
+
+    def only(self, kept: Sequence[int]) -> Design:
+        """Return the design of some attributes (ascending), as the config says it, without what was shown."""
+        place = {a: i for i, a in enumerate(kept)}
+        groups = [tuple(place[a] for a in group if a in place) for group in self.dependent]
+        return replace(
+            self,
+            attributes=tuple(self.attributes[a] for a in kept),
+            prohibited=tuple(
+                tuple((place[a], levels) for a, levels in combination)
+                for combination in self.prohibited
+                if all(a in place for a, _ in combination)
+            ),
+            dependent=tuple(group for group in groups if len(group) > 1),
+            derived=(),
+            petition_text=None,
+            shown=None,
+        )
+
     @property
     def n_feasible(self) -> int:
-        """Number of feasible petitions."""
-        return int(np.prod([len(block.cells) for block in self.blocks], dtype=object))
+        """Number of petitions that a policy may choose."""
+        return math.prod(int(self.fielded(block).sum()) for block in self.blocks)
 
     def level_probabilities(self, attribute: int) -> np.ndarray:
         """Return the marginal probability of each level of an attribute under the design."""
@@ -245,30 +446,80 @@ class Design:
             }
         )
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw n petitions from the design; returns (n, n_attributes) level indices."""
+    def draw(self, n: int, rng: np.random.Generator, fielded: bool = False) -> np.ndarray:
+        """Draw n petitions from the design; returns (n, n_attributes) level indices.
+
+        Args:
+            n: number of petitions.
+            rng: random numbers.
+            fielded: whether only such as a policy may choose.
+        """
         levels = np.empty((n, len(self.attributes)), dtype=np.int64)
         for block in self.blocks:
-            cell = rng.choice(len(block.cells), size=n, p=block.probabilities)
+            probabilities = block.probabilities
+            if fielded and not (open_ := self.fielded(block)).all():
+                probabilities = probabilities * open_ / probabilities[open_].sum()
+            cell = rng.choice(len(block.cells), size=n, p=probabilities)
             levels[:, list(block.attributes)] = block.cells[cell]
         return levels
 
     def texts(self, levels: np.ndarray) -> list[str]:
         """Write the text of each petition with the sandboxed template.
 
-        Without a template the text is "attribute: level" for every attribute, joined by "; ".
+        Without a template the text is "attribute: level" for every attribute that is not hidden, joined by
+        "; "; to a template the level of a hidden attribute is an empty text.
 
         Raises:
             InputError: if the template cannot be used (`nanotarget.petitions.text.render`).
         """
         petitions = [
-            {a.name: a.levels[code] for a, code in zip(self.attributes, row, strict=True)} for row in levels
+            {
+                a.name: a.levels[code] if code < len(a.visible) else ""
+                for a, code in zip(self.attributes, row, strict=True)
+            }
+            for row in levels
         ]
         if self.petition_text is None:
             return [
-                "; ".join(f"{name}: {level}" for name, level in petition.items()) for petition in petitions
+                "; ".join(f"{name}: {level}" for name, level in petition.items() if level)
+                for petition in petitions
             ]
         return render(self.petition_text, petitions)
+
+
+def _unusable(what: str, expected: str, remedy: str) -> InputError:
+    return InputError([Problem("config", "key design.prohibited", what, expected, remedy)])
+
+
+def pair_counts(levels: np.ndarray, shape: Sequence[int], a: int, b: int) -> np.ndarray:
+    """Return how often each combination of the levels of two attributes is among petitions."""
+    pairs = levels[:, a] * shape[b] + levels[:, b]
+    return np.bincount(pairs, minlength=shape[a] * shape[b]).reshape(shape[a], shape[b]).astype(np.float64)
+
+
+def quasi_independent(counts: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, int]:
+    """Fit the margins of a table of counts to the association of a seed table.
+
+    Iterative proportional fitting (Deming & Stephan 1940). With a seed of products this is the
+    usual independence model, with zeros in the seed quasi-independence (Goodman 1968).
+
+    Returns:
+        Expected counts, and degrees of freedom: cells minus the rank of the margins.
+    """
+    rows, columns = counts.sum(axis=1), counts.sum(axis=0)
+    fitted = seed.astype(np.float64)
+    for _ in range(1000):
+        for axis, margin in ((1, rows), (0, columns)):
+            total = fitted.sum(axis=axis)
+            factor = np.divide(margin, total, out=np.zeros_like(total), where=total > 0)
+            fitted = fitted * (factor[:, None] if axis == 1 else factor)
+        if np.abs(fitted.sum(axis=1) - rows).max() <= 1e-10 * counts.sum():
+            break
+    at_row, at_column = np.nonzero(fitted)
+    margins = np.zeros((len(at_row), sum(counts.shape)))
+    margins[np.arange(len(at_row)), at_row] = 1
+    margins[np.arange(len(at_row)), counts.shape[0] + at_column] = 1
+    return fitted, len(at_row) - (int(np.linalg.matrix_rank(margins)) if len(at_row) else 0)
 
 
 def _sequential_probabilities(

@@ -14,7 +14,7 @@ from nanotarget.petitions.utilities import Tables, Utilities, average, in_memory
 
 def random(n: int, design: Design, rng: np.random.Generator) -> np.ndarray:
     """Give each of n respondents a petition drawn from the design; (n, n_attributes)."""
-    return design.draw(n, rng)
+    return design.draw(n, rng, fielded=True)
 
 
 def overall_best(population: Utilities, weight: np.ndarray, worst: bool = False) -> np.ndarray:

@@ -79,6 +79,16 @@ class Component:
                     subsets.append(block.attributes)
         self._lengths = [[design.shape[a] if a in subset else 1 for a in attributes] for subset in subsets]
         self._plan = merge_plan(tuple(subsets), design.shape)
+        limits = np.array([len(design.attributes[a].fielded) for a in attributes])
+        self._withheld = None
+        if (limits < self.shape).any():
+            cells = np.column_stack(np.unravel_index(np.arange(self.n_cells), self.shape))
+            self._withheld = np.where((cells < limits).all(axis=1), 0, -np.inf)[:, None]
+
+    def fielded(self, cells: np.ndarray, sign: int = 1) -> np.ndarray:
+        """Return what `expand` does, with minus infinity where a policy may not hide what the cell hides."""
+        grid = self.expand(cells, sign)
+        return grid if self._withheld is None else grid + self._withheld.astype(grid.dtype)
 
     def expand(self, cells: np.ndarray, sign: int = 1) -> np.ndarray:
         """Return (n_cells, m) sums of the tables times `sign`, in row-major order of the levels.
@@ -180,7 +190,7 @@ def best_petitions(utilities: Utilities, worst: bool = False) -> np.ndarray:
     for chunk, parts in _with_components(utilities):
         for part in parts:
             for span in _component_spans(len(chunk.rows), part):
-                grid = part.expand(chunk.cells[:, span], -1 if worst else 1)
+                grid = part.fielded(chunk.cells[:, span], -1 if worst else 1)
                 cell = _argmax(grid, part.shape[0])
                 levels = np.column_stack(np.unravel_index(cell, part.shape))
                 petitions[chunk.rows[span, None], list(part.attributes)] = levels
@@ -188,7 +198,10 @@ def best_petitions(utilities: Utilities, worst: bool = False) -> np.ndarray:
 
 
 def landscape(utilities: Utilities) -> np.ndarray:
-    """Return the (n, n_petitions) utilities of few respondents for the whole grid; -inf where prohibited."""
+    """Return the (n, n_petitions) utilities of few respondents for the whole grid.
+
+    Minus infinity where a petition is prohibited, or hides what a policy may not hide.
+    """
     design = utilities.design
     out = np.empty((utilities.n, math.prod(design.shape)))
     for chunk, _ in _with_components(utilities):
@@ -196,7 +209,7 @@ def landscape(utilities: Utilities) -> np.ndarray:
         whole = Component(layout, tuple(range(len(design.shape))))
         constant = [layout.offsets[t] for t, subset in enumerate(layout.subsets) if not subset]
         for span in _component_spans(len(chunk.rows), whole):
-            grid = whole.expand(chunk.cells[:, span]) + chunk.cells[constant, span].sum(axis=0)
+            grid = whole.fielded(chunk.cells[:, span]) + chunk.cells[constant, span].sum(axis=0)
             out[chunk.rows[span]] = grid.T
     return out
 

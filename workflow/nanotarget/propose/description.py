@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.assign.randomise import shares
-from nanotarget.clean.calibration import Calibration
+from nanotarget.calibrate.design_checks import unseen_flags
+from nanotarget.clean.calibration import Calibration, petitions_answered
 from nanotarget.clean.flow import EVERYBODY, OBSERVED
 from nanotarget.clean.people import Sample
 from nanotarget.clean.samples import Samples, read_samples
@@ -41,6 +43,8 @@ def describe(study: Study, source: str) -> str:
     """
     design = check_design(study.design, source) if study.design else None
     samples = read_samples(study, design)
+    if design and samples.calibration:
+        design = design.as_shown(design.codes(samples.calibration.profiles))
     lines = [f"{study.study}: {study.title}" if study.title else study.study]
     if study.synthetic:
         lines += ["The data are SIMULATED (synthetic): nothing here is evidence about people."]
@@ -48,6 +52,9 @@ def describe(study: Study, source: str) -> str:
         lines += ["", *_petitions(design)]
     if samples.calibration:
         lines += ["", *_calibration(study, samples.calibration)]
+    if design and samples.calibration:
+        for flag in unseen_flags(samples.calibration.profiles, design):
+            lines += _wrapped(flag)
     if samples.experiment:
         lines += ["", *_experiment(study, samples.experiment)]
     if samples.roster and study.roster:
@@ -78,14 +85,22 @@ def _table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[str]:
 
 
 def _petitions(design: Design) -> list[str]:
-    product = int(np.prod(design.shape, dtype=object))
+    product = math.prod(len(attribute.fielded) for attribute in design.attributes)
     possible = f"{design.n_feasible:,} petitions are possible"
     if design.n_feasible < product:
         possible += f" of {product:,} combinations"
     lines = [f"Petitions: {counted(len(design.attributes), 'attribute')}, {possible}"]
-    for attribute in design.attributes:
-        levels = ", ".join(" ".join(level.split()) for level in attribute.levels)
-        lines += _wrapped(f"{attribute.name} ({len(attribute)}): {levels}")
+    sources = dict(design.derived)
+    for a, attribute in enumerate(design.attributes):
+        levels = ", ".join(" ".join(level.split()) for level in attribute.visible)
+        notes = [str(len(attribute.visible))]
+        if a in sources:
+            notes.append(f"follows from {', '.join(design.names[b] for b in sources[a])}")
+        if attribute.hidden != "never":
+            share = design.shown.hidden[a] if design.shown else 0
+            may = "a policy may hide it" if attribute.hidden == "option" else "a policy always shows it"
+            notes.append(f"hidden in {share:.0%} of the petitions of the survey, {may}")
+        lines += _wrapped(f"{attribute.name} ({'; '.join(notes)}): {levels}")
     return lines
 
 
@@ -109,6 +124,10 @@ def _calibration(study: Study, calibration: Calibration) -> list[str]:
         f"  {len(tasks):,} people answered {fewest}{counted(int(tasks.max()), 'task')} of "
         f"{counted(int(profiles['profile'].max()), 'profile')}: {len(profiles):,} petitions shown"
     ]
+    answered = petitions_answered(profiles, config.analyse)
+    if alone := int((answered < 2).sum()):
+        them = "average effects only: preferences need two petitions of one person"
+        lines += _wrapped(f"{alone:,} of them answered about one petition, so that they tell of {them}")
     for outcome in config.outcomes.measured:
         known = profiles[outcome.name].dropna()
         used = " (analysed)" if outcome.name == config.analyse else ""
@@ -226,6 +245,12 @@ def _covariates(study: Study, samples: Samples) -> list[str]:
 def _plan(study: Study) -> Iterator[str]:
     if study.calibration:
         settings = study.calibrate
+        if not study.learns:
+            yield (
+                f"  calibrate  average effects, standard errors {settings.se_type}; no learner, no diagnose "
+                "and assign: everybody saw one petition"
+            )
+    if study.learns:
         best_of = f"the best of {', '.join(settings.candidates)}"
         learner = best_of if settings.learner == "auto" else settings.learner
         yield (
@@ -260,7 +285,7 @@ def _missing(study: Study) -> Iterator[str]:
         yield "  design.petition_text: petitions are written as 'attribute: level'"
     if study.experiment is None:
         yield "  experiment: effects are not estimated" + (
-            "" if study.roster else "; the study ends with assign"
+            "" if study.roster else f"; the study ends with {'assign' if study.learns else 'calibrate'}"
         )
     else:
         without = [o.name for o in study.experiment.outcomes if o.name not in study.estimate.sesoi]

@@ -58,7 +58,7 @@ OUTLINE = (
             "leaves possible. The first whose upper bound stays below the smallest gain that matters "
             "says why nano-targeting fails.",
         ),
-        needs=("calibration",),
+        needs=("calibration", "preferences"),
         parts=(
             Part(
                 "heterogeneity",
@@ -99,7 +99,7 @@ OUTLINE = (
             Part(OTHERS, "The other goal and subgroups", exploratory=True),
         ),
     ),
-    Part("assign", "Assign: who gets which petition", needs=("calibration",)),
+    Part("assign", "Assign: who gets which petition", needs=("calibration", "preferences")),
     Part(
         "estimate",
         "Estimate: what the experiment found",

@@ -33,6 +33,7 @@ from nanotarget.study import artefacts
 LACKING = {
     "calibration": "This study has no calibration survey, so there is nothing to show here.",
     "experiment": "This study has no experiment, so there is nothing to show here.",
+    "preferences": "Every respondent saw one petition, so nobody's preferences can be learned.",
     "registration": "This study has no pre-registration, so there is nothing to deviate from.",
 }
 NOTHING_HERE = "The config asks for nothing of this kind, or the data do not allow it."

@@ -177,7 +177,7 @@ class Names:
     analysed: str = ""
     unit: str = ""
     indifference: Mapping[str, float] = field(default_factory=dict)
-    has: frozenset[str] = frozenset({"calibration", "experiment", "registration"})
+    has: frozenset[str] = frozenset({"calibration", "experiment", "registration", "preferences"})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Names:

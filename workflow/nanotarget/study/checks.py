@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nanotarget.study.config import (
+    HIDDEN,
     ArmConfig,
     AttributeConfig,
     CalibrationConfig,
@@ -177,6 +178,9 @@ def _sections(study: Study) -> list[Row]:
         (study.roster and not study.calibration, "key roster",
          "a roster needs a calibration, from which its petitions are learned", "a section 'calibration'",
          "add it"),
+        (study.roster and study.calibration and not study.learns, "key roster",
+         "nobody compared two petitions in the calibration, so none can be chosen for anybody",
+         "a calibration with two petitions for each respondent at least", "remove 'roster'"),
         (study.samples == "panel" and not (study.calibration and (study.experiment or study.roster)),
          "key samples", "a panel needs both samples",
          "a calibration and an experiment (or a roster) of the same people",
@@ -231,7 +235,38 @@ def _design(design: DesignConfig) -> Iterator[Row]:
          "one probability per level, in the order of the levels", "add or remove probabilities")  # fmt: skip
         what = f"the probabilities add up to {sum(shares):.6g}"
         yield complete and abs(sum(shares) - 1) > 1e-6, where, what, "a sum of 1", "correct the probabilities"
+        yield from _hidden(attribute, where)
     yield from _prohibited(design)
+    yield from _dependent(design)
+
+
+def _hidden(attribute: AttributeConfig, where: str) -> Iterator[Row]:
+    levels = {normalised(level) for level in attribute.levels}
+    both = [value for value in attribute.hidden_values if normalised(value) in levels]
+    yield from at(where,
+        (attribute.hidden_values and attribute.hidden == "never",
+         "'hidden_values' say what hides an attribute that is never hidden", "hidden: allowed, or option",
+         "write it, or remove 'hidden_values'"),
+        (both, f"a level and hidden at once: {listed(both)}", "either a level or a hidden value",
+         "remove it from 'levels' or from 'hidden_values'"),
+        (attribute.hidden != "never" and HIDDEN in levels, f"the level '{HIDDEN}' has a meaning of its own",
+         "another text", "rename the level, or move it to 'hidden_values'"),
+    )  # fmt: skip
+
+
+def _dependent(design: DesignConfig) -> Iterator[Row]:
+    names = [attribute.name for attribute in design.attributes]
+    for i, group in enumerate(design.dependent):
+        yield from unknown(f"key design.dependent[{i}]", "attribute", group, names)
+    followers = {attribute.name for attribute in design.attributes if attribute.derived_from}
+    for i, attribute in enumerate(design.attributes):
+        where = f"key design.attributes[{i}] ('{attribute.name}')"
+        yield from unknown(where, "attribute", attribute.derived_from, names)
+        chained = sorted(followers & set(attribute.derived_from))
+        what = f"it is derived from {listed(chained)}, which is derived itself"
+        if attribute.name in chained:
+            what = "it is derived from itself"
+        yield chained, where, what, "attributes that were drawn", "name what it follows from in the end"
 
 
 def _prohibited(design: DesignConfig) -> Iterator[Row]:

@@ -32,6 +32,8 @@ from nanotarget.study.response import CalibrationOutcomes, Kind
 OutcomeKind = Literal["binary", "continuous", "ordinal", "count"]
 Learner = Literal["ridge", "hierarchical", "boosting", "bart"]
 FieldedPolicy = Literal["random", "overall_best", "segment", "nano"]
+Hidden = Literal["never", "allowed", "option"]
+HIDDEN = "(hidden)"  # the level of an attribute that a petition does not show
 RobustnessEstimator = Literal["lin", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
 
 RESPONDENT = "Column that identifies a respondent."
@@ -63,6 +65,22 @@ class AttributeConfig(Section):
         description="Probability with which each level was drawn, in the order of the levels; "
         "uniform if absent.",
     )
+    derived_from: Distinct[str] = Field(
+        [],
+        description="Attributes that this one follows from, such as a price group from the price. It has no "
+        "effect of its own beside theirs; petitions have only the combinations that were shown.",
+    )
+    hidden: Hidden = Field(
+        "never",
+        description="Whether petitions of the survey did without this attribute by design (partial profiles) "
+        "- never: an empty cell is an error; allowed: some did, effects are estimated where it was shown, "
+        "and every petition that is assigned shows it; option: the same, and a policy may hide it, too.",
+    )
+    hidden_values: list[Level] = Field(
+        [],
+        description="Texts that say that the attribute was hidden. Without them an empty cell says so; "
+        "with them an empty cell is an error.",
+    )
 
 
 class DesignConfig(Section):
@@ -81,6 +99,18 @@ class DesignConfig(Section):
         "rejection",
         description="How a prohibited combination was avoided - rejection: the whole petition was drawn "
         "again; sequential: each attribute drawn, in config order, among the levels still allowed.",
+    )
+    dependent: list[Annotated[Distinct[str], Field(min_length=2)]] = Field(
+        [],
+        description="Groups of attributes whose levels were drawn together by design. How often each "
+        "combination was shown is taken from the survey, and what it did not show is not assigned; nothing "
+        "need be listed at `prohibited`.",
+    )
+    never_shown: Literal["exclude", "assign"] = Field(
+        "exclude",
+        description="What becomes of levels, and combinations of two levels, that nobody saw although the "
+        "design would have shown them - exclude: nothing is known of them, so no petition has them; assign: "
+        "they may be assigned, on the assumption that levels do not interact.",
     )
     petition_text: str | None = Field(
         None,
@@ -157,7 +187,8 @@ class CalibrationConfig(Section):
     tasks: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None,
         description="Wide layout - number of tasks; long layout - largest number of tasks a respondent "
-        "can have (unchecked if absent).",
+        "can have (unchecked if absent). With 1 task of 1 profile nobody compares petitions: effects on "
+        "average are estimated, the stages diagnose and assign are left out.",
     )
     profiles: int = Field(
         2,
@@ -202,6 +233,11 @@ class CalibrationConfig(Section):
         """Whether the choice that is analysed is one among more than two profiles, or of none of them."""
         analysed = [outcome for outcome in self.outcomes.measured if outcome.name == self.analyse]
         return any(o.paired and (self.profiles > 2 or o.none_is_answer) for o in analysed)
+
+    @property
+    def one_petition_each(self) -> bool:
+        """Whether every respondent saw a single petition, so that nobody's preferences can be learned."""
+        return self.profiles == 1 and self.tasks == 1
 
 
 class ArmConfig(Section):
@@ -674,6 +710,11 @@ class Study(DataConfig, title="nanotarget study"):
     estimate: EstimateConfig = Field(EstimateConfig(), description="How the experiment is analysed.")
     explore: ExploreConfig = Field(ExploreConfig(), description="Exploratory analyses.")
     privacy: PrivacyConfig = Field(PrivacyConfig(), description="What is published about people.")
+
+    @property
+    def learns(self) -> bool:
+        """Whether preferences of people can be learned: a calibration in which they compared petitions."""
+        return self.calibration is not None and not self.calibration.one_petition_each
 
 
 class ConductedConfig(Section):

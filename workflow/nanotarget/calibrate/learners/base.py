@@ -76,7 +76,8 @@ class TrainingData:
                         "answered petitions each are left to learn from",
                         "at least two respondents, and somebody with two petitions",
                         "see the counts of exclusions in clean/flow.csv; one petition per respondent "
-                        "cannot tell preferences from habits of rating",
+                        "cannot tell preferences from habits of rating. If that is the design, write "
+                        "'profiles: 1' and 'tasks: 1' in the section calibration: effects on average remain",
                     )
                 ]
             )
@@ -101,10 +102,13 @@ class TrainingData:
     ) -> TrainingData:
         """Build training data as `from_tables` does from sections of a validated config.
 
+        Their design is the one that the survey shows (`Design.as_shown`).
+
         Args:
             settings: design, covariates, and outcome (the outcome that is analysed).
         """
         design = Design.from_config(DesignConfig.model_validate(settings["design"]))
+        design = design.as_shown(design.codes(profiles))
         covariates = CovariateConfig.validate_list(settings["covariates"])
         return cls.from_tables(profiles, respondents, design, RESPONSES[settings["outcome"]], covariates)
 
@@ -204,12 +208,14 @@ class Model(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Return what the arrays mean, for JSON."""
+        shown = self.design.shown
         return {
             "outcome": self.response.name,
             **self.response.task_settings(),
             "intercept": self.intercept,
             "features": self.encoder.to_data(),
             "attributes": [{"name": a.name, "levels": list(a.levels)} for a in self.design.attributes],
+            **({"shown": shown.to_data()} if shown else {}),
             "fit": dict(self.fit),
         }
 
@@ -224,7 +230,7 @@ def common_arguments(settings: Mapping[str, Any], design: Design) -> dict[str, A
     if known != [(a.name, list(a.levels)) for a in design.attributes]:
         raise ValueError("the model belongs to a design with other attributes or levels")
     return {
-        "design": design,
+        "design": design.with_shown(settings.get("shown")),
         "response": RESPONSES[settings["outcome"]].of_tasks(
             settings.get("profiles", 0), settings.get("none", False)
         ),

@@ -714,7 +714,7 @@ CELL_CASES = [
         put("calibration", 12, "cost", ""),
         (
             f"{CALIBRATION}: column 'cost', row 12",
-            "'Cost <br>' is missing in 1 of 180 petitions of tasks that were answered",
+            "'Cost <br>' is missing in 1 of 180 petitions of tasks",
         ),
     ),
     Case(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.base import NotConverged, mean_and_error
 from nanotarget.calibrate.learners.crossfit import (
     Crossfit,
     assign_folds,
@@ -13,13 +13,14 @@ from nanotarget.calibrate.learners.crossfit import (
     permute_answers,
     permute_covariates,
 )
-from nanotarget.calibrate.learners.hierarchical import fit_hierarchical
+from nanotarget.calibrate.learners.hierarchical import _no_convergence, fit_hierarchical
 from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
-from nanotarget.calibrate.learners.selection import choose
+from nanotarget.calibrate.learners.selection import choose, compare
 from nanotarget.diagnose.value import policy_scores, policy_weights
 from nanotarget.petitions.policy import nano
 from nanotarget.petitions.score import best_petitions
 from nanotarget.petitions.utilities import average
+from nanotarget.study.config import LearningConfig
 from worlds import factorial, simulate, utility_of
 
 DESIGN = factorial((4, 3, 3))
@@ -179,6 +180,28 @@ def test_the_simplest_learner_within_one_error_of_the_best_is_chosen():
     name, reason = choose({"simple": base + 0.2, "rich": base}, weight)
     assert name == "rich" and "lowest" in reason
     assert choose({"simple": base, "rich": base + 0.2}, weight)[0] == "simple"
+
+
+def test_a_learner_that_has_not_converged_is_passed_over_or_carries_its_warning():
+    data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(9), specific=0.5)
+
+    def fit(name, train, part):
+        if name == "hierarchical":
+            raise _no_convergence()
+        return fit_ridge(train, 1) if name == "bart" else fit_null(train, 1)
+
+    warning = {"bart": "the chains have not converged"}
+    some = LearningConfig(learner="auto", candidates=["bart", "hierarchical", "ridge"], folds=2)
+    compared = compare(data, fit, some, 1, warning)
+    rows = {row["learner"]: row for row in compared.rows}
+    assert list(rows) == ["ridge", "hierarchical", "bart"]  # the simplest first, whatever their order
+    assert rows["bart"]["loss"] < rows["ridge"]["loss"] and compared.chosen == "ridge"
+    assert "passed over because it has not converged: bart, hierarchical" in rows["ridge"]["reason"]
+    assert "did not converge" in rows["hierarchical"]["warning"] and "loss" not in rows["hierarchical"]
+    named = compare(data, fit, LearningConfig(learner="bart", folds=2), 1, warning)
+    assert named.chosen == "bart" and named.rows[0]["warning"] == warning["bart"]
+    with pytest.raises(NotConverged):
+        compare(data, fit, LearningConfig(learner="hierarchical", folds=2), 1, {})
 
 
 def test_a_crossfit_is_rebuilt_from_its_models(tmp_path):

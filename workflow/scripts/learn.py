@@ -1,6 +1,5 @@
 """Fit and cross-fit the learners, compare them with the null of no heterogeneity, freeze one."""
 
-import logging
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +11,6 @@ from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
-
-LOG = logging.getLogger("nanotarget")
 
 
 def learn(inputs, outputs, learning):
@@ -29,16 +26,12 @@ def learn(inputs, outputs, learning):
             return combine(train, chains[part], seed)
         return FITTERS[name](train, seed, settings)
 
-    compared = compare(data, fit, settings, seed)
+    traces = [[c.trace for c in drawn] for part, drawn in chains.items() if part.startswith("fold")]
+    mixing, warning = worst_convergence(traces) if traces else ({}, "")
+    compared = compare(data, fit, settings, seed, {"bart": warning} if warning else {})
     model = fit(compared.chosen, data, "whole")
     rows = pd.DataFrame(compared.rows)
-    if chains:
-        found = worst_convergence(
-            [[c.trace for c in drawn] for part, drawn in chains.items() if part.startswith("fold")]
-        )
-        rows.loc[rows["learner"] == "bart", list(found)] = list(found.values())
-        if found["warning"]:
-            LOG.warning("bart: %s", found["warning"])
+    rows.loc[rows["learner"] == "bart", list(mixing)] = list(mixing.values())
     rows.loc[rows["chosen"], list(model.fit)] = list(model.fit.values())
     artefacts.write_csv(rows, outputs.learners)
 

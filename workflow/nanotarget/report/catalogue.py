@@ -258,8 +258,8 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "learning",
         "diagnose/dividend",
         "Would more respondents help: the gain when the learner (ridge regression where the study's own "
-        "is bart or boosting) gets only a part of the calibration, and its extrapolation to larger ones "
-        "(open diamonds, dashed).",
+        "is stagewise, boosting or bart) gets only a part of the calibration, and its extrapolation to "
+        "larger ones (open diamonds, dashed).",
         sources=("learning_curve", "diagnostics"),
         silence=no_rows(NO_PREDICTION),
     ),

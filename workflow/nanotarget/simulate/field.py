@@ -101,5 +101,5 @@ def frozen_model(data: TrainingData, settings: LearningConfig, seed: int) -> Mod
 
     learner = settings.learner
     if learner == "auto":
-        return fit(compare(data, fit, settings, seed).chosen, data)
+        return fit(compare(data, fit, settings, seed, {}).chosen, data)
     return fit(learner, data)

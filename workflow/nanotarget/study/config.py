@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -30,7 +30,8 @@ from nanotarget.study.fields import (
 from nanotarget.study.response import CalibrationOutcomes, Kind
 
 OutcomeKind = Literal["binary", "continuous", "ordinal", "count"]
-Learner = Literal["ridge", "hierarchical", "boosting", "bart"]
+# From the simplest to the most flexible: `auto` takes the first of those that predict alike.
+Learner = Literal["ridge", "hierarchical", "stagewise", "boosting", "bart"]
 FieldedPolicy = Literal["random", "overall_best", "segment", "nano"]
 Hidden = Literal["never", "allowed", "option"]
 HIDDEN = "(hidden)"  # the level of an attribute that a petition does not show
@@ -418,12 +419,17 @@ class LearningConfig(Section):
         description="Model of a respondent's response to a petition - ridge: penalised regression, fast; "
         "hierarchical: person-specific part-worths with learned shrinkage, also tells how much people differ "
         "beyond their covariates (for choices that part depends on the logit link), and can use a person's "
-        "own answers in a panel; boosting: LightGBM, an optional extra; bart: Bayesian trees, finds "
-        "interactions by itself, takes minutes; auto: the best of the candidates, the simplest within one "
-        "standard error. See docs/recovery.md.",
+        "own answers in a panel; stagewise: picks few lines, thresholds and products of covariates, for "
+        "tastes that change abruptly or many covariates of which few matter, slower; boosting: LightGBM, an "
+        "optional extra; bart: Bayesian trees, finds interactions by itself, takes minutes, and its chains "
+        "often do not mix; auto: the best of the candidates, the simplest within one standard error. "
+        "See docs/recovery.md.",
     )
     candidates: Distinct[Learner] = Field(
-        ["ridge", "hierarchical"], min_length=1, description="Learners that auto chooses from."
+        ["ridge", "hierarchical", "stagewise"],
+        min_length=1,
+        description="Learners that auto chooses from, in any order; one that has not converged is passed "
+        "over.",
     )
     information: Literal["covariates", "covariates + own answers"] = Field(
         "covariates",
@@ -439,11 +445,11 @@ class LearningConfig(Section):
     )
     interactions: bool = Field(
         True,
-        description="Whether the learner ridge looks for interactions of two attributes that all respondents "
-        "share (a combination that persuades more than its parts). It keeps them only if they predict the "
-        "answers of other people better, and looks for none among more than ten million petitions; searching "
-        "the best petition then takes longer. Other learners ignore it - boosting and bart find interactions "
-        "by themselves, hierarchical has none.",
+        description="Whether the learners ridge and stagewise look for interactions of two attributes that "
+        "all respondents share (a combination that persuades more than its parts). They keep them only if "
+        "they predict the answers of other people better, and look for none among more than ten million "
+        "petitions; searching the best petition then takes longer. Other learners ignore it - boosting and "
+        "bart find interactions by themselves, hierarchical has none.",
     )
     bart: BartConfig = Field(
         BartConfig(), description="Settings of the learner bart; the defaults are those of cjbart."
@@ -456,8 +462,10 @@ class LearningConfig(Section):
 
     @property
     def learners(self) -> list[str]:
-        """Learners to fit: the one named, or all candidates."""
-        return list(self.candidates) if self.learner == "auto" else [self.learner]
+        """Learners to fit: the one named, or all candidates, the simplest first."""
+        if self.learner != "auto":
+            return [self.learner]
+        return [name for name in get_args(Learner) if name in self.candidates]
 
 
 class CalibrateConfig(LearningConfig):
@@ -536,8 +544,8 @@ class DiagnoseConfig(RefitConfig):
         ge=1,
         le=1000,
         description="Divisions of respondents into folds of which the dividend is the median; those after "
-        "the first, and the learning curve, are fitted with ridge where the learner is slow (bart, "
-        "boosting).",
+        "the first, and the learning curve, are fitted with ridge where the learner is slow "
+        "(stagewise, boosting, bart).",
     )
     costs: CostsConfig | None = Field(
         None,

@@ -17,22 +17,24 @@ from nanotarget.calibrate.learners.base import AdditiveModel, Model, TrainingDat
 from nanotarget.calibrate.learners.boosting import fit_boosting
 from nanotarget.calibrate.learners.hierarchical import HierarchicalModel, fit_hierarchical
 from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
+from nanotarget.calibrate.learners.stagewise import StagewiseModel, fit_stagewise
 from nanotarget.calibrate.learners.trees import EnsembleModel
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import LearningConfig
 
 Fitter = Callable[[TrainingData, int, LearningConfig], Model]
 
-# From the simplest to the most flexible: `auto` takes the first of those that predict alike.
 FITTERS: dict[str, Fitter] = {
     "ridge": lambda data, seed, settings: fit_ridge(data, seed, settings.interactions),
     "hierarchical": lambda data, seed, settings: fit_hierarchical(data, seed, settings.own_answers),
+    "stagewise": lambda data, seed, settings: fit_stagewise(data, seed, settings.interactions),
     "boosting": lambda data, seed, settings: fit_boosting(data, seed),
     "bart": lambda data, seed, settings: fit_bart(data, seed, settings.bart),
 }
 FORMATS: dict[str, Any] = {
     "additive": AdditiveModel,
     "hierarchical": HierarchicalModel,
+    "stagewise": StagewiseModel,
     "ensemble": EnsembleModel,
 }
 

@@ -184,8 +184,8 @@ def chains_by_part(named: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, l
     return {part: [chains[c] for c in sorted(chains)] for part, chains in parts.items()}
 
 
-def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
-    """Return the highest R-hat and the smallest ESS over folds, and a warning where they are poor.
+def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> tuple[dict[str, float], str]:
+    """Return the highest R-hat and the smallest ESS over folds, and a warning if they are poor, else "".
 
     Args:
         folds: traces of the chains of each fold.
@@ -198,4 +198,4 @@ def worst_convergence(folds: Sequence[Sequence[np.ndarray]]) -> dict[str, Any]:
             f"the chains have not converged (R-hat {rhat:.2f}, {ess:.0f} effective draws): "
             "ask for more draws or a longer burn-in"
         )
-    return {"rhat": rhat, "ess": ess, "warning": warning}
+    return {"rhat": rhat, "ess": ess}, warning

@@ -18,6 +18,10 @@ from nanotarget.study.problems import InputError, Problem
 from nanotarget.study.response import RESPONSES, Response
 
 
+class NotConverged(InputError):
+    """A learner that has not come to an end: other learners may still learn from the same answers."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Profiles shown to respondents, as arrays.

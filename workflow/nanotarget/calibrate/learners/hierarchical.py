@@ -37,6 +37,7 @@ import scipy.linalg
 from nanotarget.calibrate.learners.base import (
     DRAWS,
     AdditiveModel,
+    NotConverged,
     TrainingData,
     centre_utilities,
 )
@@ -50,7 +51,7 @@ from nanotarget.calibrate.learners.ridge import (
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder, contrasts
 from nanotarget.petitions.utilities import Tables, additive_layout
-from nanotarget.study.problems import InputError, Problem
+from nanotarget.study.problems import Problem
 from nanotarget.study.seeds import child_rng
 
 STEPS = 100
@@ -358,8 +359,8 @@ def learn_logit(
     raise _no_convergence()
 
 
-def _no_convergence() -> InputError:
-    return InputError(
+def _no_convergence() -> NotConverged:
+    return NotConverged(
         [
             Problem(
                 "calibration",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanotarget.calibrate.learners.base import Model, TrainingData, mean_and_error
+from nanotarget.calibrate.learners.base import Model, NotConverged, TrainingData, mean_and_error
 from nanotarget.calibrate.learners.crossfit import Crossfit, compare_losses, crossfit, held_out_losses
 from nanotarget.calibrate.learners.ridge import fit_null
 from nanotarget.study.config import LearningConfig
@@ -23,7 +23,8 @@ class Comparison:
 
     Attributes:
         fitted: cross-fit of each learner.
-        rows: facts about each learner, a row of calibrate/learners.csv.
+        rows: facts about each learner, a row of calibrate/learners.csv; `warning` where one has not
+            converged.
         chosen: name of the one that is used.
     """
 
@@ -37,29 +38,51 @@ def compare(
     fit: Callable[[str, TrainingData, str], Model],
     settings: LearningConfig,
     seed: int,
+    warnings: Mapping[str, str],
 ) -> Comparison:
     """Cross-fit the learners of a config, compare them with a no-heterogeneity null model, choose one.
 
+    A learner that has not converged is chosen only if it is the only one, and never without its warning.
+
     Args:
         fit: from name of a learner, training data and name of the part left out to a model.
+        warnings: of learners that are known not to have converged.
+
+    Raises:
+        NotConverged: if no learner came to an end.
     """
 
     def cross(fitter: Callable[[TrainingData, str], Model]) -> Crossfit:
         return crossfit(data, fitter, settings.folds, seed, settings.own_answers)
 
     null = held_out_losses(cross(lambda train, part: fit_null(train, seed, settings.interactions)))
-    fitted, losses, rows = {}, {}, []
+    fitted: dict[str, Crossfit] = {}
+    losses: dict[str, np.ndarray] = {}
+    facts: dict[str, dict[str, float]] = {}
+    warned = dict(warnings)
     for name in settings.learners:
         LOG.info("cross-fitting the learner %s", name)
-        fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))  # type: ignore[misc]
+        try:
+            fitted[name] = cross(lambda train, part, name=name: fit(name, train, part))  # type: ignore[misc]
+        except NotConverged as error:
+            if not losses and name == settings.learners[-1]:
+                raise
+            warned[name] = error.problems[0].what
+            continue
         losses[name] = held_out_losses(fitted[name])
-        compared = compare_losses(losses[name], null, data.weight)
-        rows.append({"learner": name, "outcome": data.response.name, **compared})
-    chosen, reason = choose(losses, data.weight)
+        facts[name] = compare_losses(losses[name], null, data.weight)
+    for name in warned:
+        LOG.warning("%s: %s", name, warned[name])
+    chosen, reason = choose({n: loss for n, loss in losses.items() if n not in warned} or losses, data.weight)
     if settings.learner != "auto":
         reason = "named in the config"
-    for row in rows:
-        row |= {"chosen": row["learner"] == chosen, "reason": reason if row["learner"] == chosen else ""}
+    elif passed := [name for name in warned if name != chosen]:
+        reason += f"; passed over because it has not converged: {', '.join(passed)}"
+    rows = []
+    for name in settings.learners:
+        row = {"learner": name, "outcome": data.response.name, **facts.get(name, {})}
+        row |= {"chosen": name == chosen, "reason": reason if name == chosen else ""}
+        rows.append(row | ({"warning": warned[name]} if name in warned else {}))
     return Comparison(fitted, rows, chosen)
 
 

@@ -172,11 +172,12 @@ def test_renaming_levels_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("learner", "profiles", "level"), [("ridge", 3, None), ("ridge", 3, 0.3), ("boosting", 3, 0.3)]
+    ("learner", "profiles", "level"),
+    [("ridge", 3, None), ("ridge", 3, 0.3), ("stagewise", 3, 0.3), ("boosting", 3, 0.3)],
 )
 def test_learners_learn_it_and_are_stored_with_the_form_of_the_task(monkeypatch, learner, profiles, level):
     monkeypatch.setattr(boosting, "BAGS", 4)
-    data, truth = survey(profiles, level, n=500 if learner == "ridge" else 200)
+    data, truth = survey(profiles, level, n=200 if learner == "boosting" else 500)
     model = FITTERS[learner](data, 1, CalibrateConfig(learner=learner))
     thawed = model_from_data(model.settings(), model.arrays(), DESIGN)
     assert thawed.response is data.response is Choice.of_tasks(profiles, level is not None)

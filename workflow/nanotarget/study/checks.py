@@ -42,7 +42,7 @@ RESERVED = frozenset(
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
 # The key that the rule of an exclusion needs.
 # Learners of choices among more than two profiles, or none of them.
-BEYOND_PAIRS = ("ridge", "boosting")
+BEYOND_PAIRS = ("ridge", "stagewise", "boosting")
 NEEDED = {"in": "values", "not_in": "values", "below": "value", "above": "value"}
 
 
@@ -166,7 +166,8 @@ def _sections(study: Study) -> list[Row]:
          "choose it, or write 'information: covariates'"),
         (study.calibration and study.calibration.beyond_pairs and of_pairs, "key calibrate.learner",
          f"{listed(of_pairs)} cannot learn from choices among more than two profiles, or none of them",
-         "ridge or boosting (with 'auto' as candidates, too)", "choose one of them, or analyse a rating"),
+         f"{', '.join(BEYOND_PAIRS[:-1])} or {BEYOND_PAIRS[-1]} (with 'auto' as candidates, too)",
+         "choose one of them, or analyse a rating"),
         (bart.draws < 2 * bart.chains, "key calibrate.bart",
          f"{bart.draws} draws in {bart.chains} chains are fewer than 2 per chain",
          "at least 2 draws in each chain", "ask for more draws or fewer chains"),

@@ -196,7 +196,7 @@ class CalibrationConfig(Section):
         ge=1,
         le=100,
         description="Profiles shown in a task. From choices among more than 2, or none of them, the learners "
-        "ridge and boosting learn.",
+        "ridge, stagewise and boosting learn.",
     )
     attribute_columns: str | None = Field(
         None,

@@ -39,6 +39,7 @@ from nanotarget.calibrate.learners.base import AdditiveModel, TrainingData
 from nanotarget.calibrate.learners.ridge import fit_null, level_contrasts
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder, indicators
+from nanotarget.petitions.utilities import Tables
 from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 
@@ -146,7 +147,7 @@ class Problem:
         data: the answers.
         candidates: the terms.
         sides: (n, k) of the respondents.
-        common: (n_comparisons,) compared utilities of the null.
+        common: (n_rows,) utilities of the null.
     """
 
     data: TrainingData
@@ -155,15 +156,14 @@ class Problem:
     common: np.ndarray
 
     @cached_property
-    def target(self) -> np.ndarray:
-        """(n_comparisons,) what `Response.expected` predicts."""
-        data = self.data
-        return data.outcome[data.response.answers] if data.response.paired else data.compared(data.outcome)
+    def contrasts(self) -> np.ndarray:
+        """(n_rows, r) contrasts of the attributes."""
+        return indicators(self.data.levels, self.data.design) @ basis_of(self.data.design)
 
     @cached_property
-    def contrasts(self) -> np.ndarray:
-        """(n_comparisons, r) compared contrasts of the attributes."""
-        return self.data.compared(indicators(self.data.levels, self.data.design)) @ basis_of(self.data.design)
+    def compared(self) -> np.ndarray:
+        """(n_comparisons, r) what answers compare of them."""
+        return self.data.compared(self.contrasts)
 
     @cached_property
     def member(self) -> np.ndarray:
@@ -173,27 +173,31 @@ class Problem:
     @cached_property
     def respondent(self) -> np.ndarray:
         """(n_comparisons,) respondent of each comparison."""
-        return self.data.respondent[self.data.response.answers]
+        return self.data.response.of_comparisons(self.data.respondent)
 
     @cached_property
     def weight(self) -> np.ndarray:
         """(n_comparisons,) survey weights."""
         return self.data.weight[self.respondent]
 
-    def residual(self, eta: np.ndarray) -> np.ndarray:
-        """Return the (n_comparisons,) weighted differences of the target from what eta predicts."""
-        return self.weight * (self.target - self.data.response.expected(eta))
+    def score(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the (n_comparisons,) weighted residuals and information of (n_rows,) utilities."""
+        data, compared = self.data, self.data.compared(eta)
+        if not data.response.paired:
+            return self.weight * (data.compared(data.outcome) - compared), self.weight
+        response, precision = data.response.working(data.outcome, compared)
+        return self.weight * precision * (response - compared), self.weight * precision
 
     def deviations(self, eta: np.ndarray) -> np.ndarray:
-        """Return the (n, r) sums of contrasts times residuals of each respondent."""
+        """Return the (n, r) sums of compared contrasts times residuals of each respondent."""
         starts = np.searchsorted(self.respondent, np.arange(self.data.n_respondents))
-        return np.add.reduceat(self.contrasts * self.residual(eta)[:, None], starts)
+        return np.add.reduceat(self.compared * self.score(eta)[0][:, None], starts)
 
-    def losses(self, eta: np.ndarray) -> float:
-        """Return the weighted sum of the losses of compared utilities."""
-        if self.data.response.paired:
-            return float(self.weight @ np.logaddexp(0, (1 - 2 * self.target) * eta))
-        return float(self.weight @ (self.target - eta) ** 2)
+    def loss(self, eta: np.ndarray) -> float:
+        """Return the weighted sum of the losses of (n_rows,) utilities."""
+        data = self.data
+        losses = data.response.held_out_losses(data.outcome, eta, data.respondent)
+        return float(data.weight[data.respondent] @ losses)
 
     @cached_property
     def whitening(self) -> np.ndarray:
@@ -204,8 +208,7 @@ class Problem:
     @cached_property
     def to_coefficients(self) -> np.ndarray:
         """(r, r) inverse information of a respondent of unit weight, attribute by attribute."""
-        slope = self.weight * self.data.response.slope(self.common)
-        gram = (self.contrasts * slope[:, None]).T @ self.contrasts
+        gram = (self.compared * self.score(self.common)[1][:, None]).T @ self.compared
         return self._by_attribute(gram / self.data.n_respondents, np.linalg.pinv)
 
     def _by_attribute(self, matrix: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -232,7 +235,7 @@ class Path:
     Attributes:
         problem: what is explained by what.
         members: (m,) respondents that it looks at.
-        eta: (n_comparisons,) compared utilities of all respondents.
+        eta: (n_rows,) utilities of all respondents.
         steps: term and (r,) coefficients of each step.
         picked: (n_attributes,) booleans for each term: for which attributes it has been picked.
         products: (p, 2) factors of the products that steps look at.
@@ -259,8 +262,8 @@ class Path:
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """(n_comparisons,) whether they are the members'."""
-        return np.isin(self.problem.respondent, self.members)
+        """(n_rows,) whether they are the members'."""
+        return np.isin(self.problem.data.respondent, self.members)
 
     def advance(self) -> None:
         """Take one step, if a term is worth it."""
@@ -303,7 +306,7 @@ class Path:
         problem = self.problem
         self.picked[term] = self.picked.get(term, False) | ((coefficients != 0) @ problem.member > 0)
         values = products(problem.sides, np.array([term]))[:, 0]
-        self.eta = self.eta + values[problem.respondent] * (problem.contrasts @ coefficients)
+        self.eta = self.eta + values[problem.data.respondent] * (problem.contrasts @ coefficients)
         self.steps.append((term, coefficients))
 
     def _chi2(self, sums: np.ndarray, square: np.ndarray) -> np.ndarray:
@@ -376,7 +379,7 @@ def fit_stagewise(data: TrainingData, seed: int, interactions: bool = False) -> 
     """Add terms in halves of the respondents, as many as predict the answers of the other halves best.
 
     Args:
-        data: training data; a choice needs exactly two profiles in every task.
+        data: training data; a choice needs the same number of profiles in every task.
         seed: root seed of the halves.
         interactions: whether pairs of attributes may interact, for everybody alike.
     """
@@ -385,7 +388,7 @@ def fit_stagewise(data: TrainingData, seed: int, interactions: bool = False) -> 
     features = encoder.encode(data.respondents)
     candidates = Candidates.of(encoder, features, data.weight)
     common = null.utilities(data.respondents).utility_of_rows(data.levels, data.respondent)
-    problem = Problem(data, candidates, candidates.terms.sides(features), data.compared(common))
+    problem = Problem(data, candidates, candidates.terms.sides(features), common)
     rng = child_rng(seed, "stagewise/halves")
     divisions = [rng.permutation(np.arange(data.n_respondents) % 2) for _ in range(DIVISIONS)]
     halves = [np.flatnonzero(half == h) for half in divisions for h in (0, 1)]
@@ -400,6 +403,12 @@ def fit_stagewise(data: TrainingData, seed: int, interactions: bool = False) -> 
             drawn[1 + terms.index(term), : len(basis)] += basis @ coefficients
     mean = draws.mean(axis=0)
     mean[0] = scale * null.coefficients[0]
+    picked = replace(candidates.terms, factors=np.array(terms, dtype=int).reshape(-1, 2))
+    if data.response.none:  # which the null's level is compared with; its cell is the last
+        draws[:, 0, -1] = mean[0, -1] = 0.0
+        z = np.column_stack([np.ones(len(features)), picked.encode(features)])
+        eta = Tables(null.layout, z @ mean).utility_of_rows(data.levels, data.respondent)
+        draws[:, 0, -1] = mean[0, -1] = data.response.level_of_utility(data, eta)
     return StagewiseModel(
         design=data.design,
         response=data.response,
@@ -409,7 +418,7 @@ def fit_stagewise(data: TrainingData, seed: int, interactions: bool = False) -> 
         layout=null.layout,
         coefficients=mean,
         draws=draws,
-        terms=replace(candidates.terms, factors=np.array(terms, dtype=int).reshape(-1, 2)),
+        terms=picked,
     )
 
 
@@ -427,12 +436,12 @@ def walk(problem: Problem, paths: Sequence[Path]) -> tuple[int, float]:
     predicted = []
     while len(losses) <= STEPS:
         predicted.append(np.mean([np.where(path.inside, 0.0, 2 * path.eta) for path in paths], axis=0))
-        losses.append(problem.losses(predicted[-1]))
+        losses.append(problem.loss(predicted[-1]))
         if ties.first_smallest(losses) <= len(losses) - 1 - PATIENCE or all(path.done for path in paths):
             break
         for path in paths:
             path.advance()
     best = ties.first_smallest(losses)
-    information = problem.weight * problem.data.response.slope(predicted[best])
-    growth = problem.common @ problem.residual(predicted[best])
-    return best, 1 + float(growth) / max(problem.common**2 @ information, TINY)
+    residual, information = problem.score(predicted[best])
+    common = problem.data.compared(problem.common)
+    return best, 1 + float(common @ residual) / max(float(common**2 @ information), TINY)

@@ -162,7 +162,7 @@ def change(path, value):
                 calibration=config["calibration"] | {"profiles": 3, "analyse": "choice"},
             ),
             "key calibrate.learner",
-            "learner 'bart' cannot learn from choices among more than two profiles",
+            "learner 'bart' cannot learn from choices among more than two profiles, or none of them",
         ),
         (
             change(["calibration", "outcomes", "rating", "range"], [10, 0]),

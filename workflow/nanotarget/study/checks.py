@@ -40,9 +40,9 @@ RESERVED = frozenset(
 )
 # Columns of assign/fielding.csv beside those of the attributes.
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
-# The key that the rule of an exclusion needs.
 # Learners of choices among more than two profiles, or none of them.
 BEYOND_PAIRS = ("ridge", "stagewise", "boosting")
+# The key that the rule of an exclusion needs.
 NEEDED = {"in": "values", "not_in": "values", "below": "value", "above": "value"}
 
 
@@ -149,7 +149,7 @@ def _cross_check(study: Study) -> Iterator[Row]:
 
 def _sections(study: Study) -> list[Row]:
     calibrate, bart = study.calibrate, study.calibrate.bart
-    of_pairs = [f"learner '{name}'" for name in calibrate.learners if name not in BEYOND_PAIRS]
+    of_pairs = [name for name in calibrate.learners if name not in BEYOND_PAIRS]
     return [
         (not (study.calibration or study.experiment or study.roster), "top level",
          "there is neither a calibration nor an experiment",
@@ -165,7 +165,8 @@ def _sections(study: Study) -> list[Row]:
          "learner 'hierarchical' where information is 'covariates + own answers'",
          "choose it, or write 'information: covariates'"),
         (study.calibration and study.calibration.beyond_pairs and of_pairs, "key calibrate.learner",
-         f"{listed(of_pairs)} cannot learn from choices among more than two profiles, or none of them",
+         f"learner {listed(of_pairs)} cannot learn from choices among more than two profiles, "
+         "or none of them",
          f"{', '.join(BEYOND_PAIRS[:-1])} or {BEYOND_PAIRS[-1]} (with 'auto' as candidates, too)",
          "choose one of them, or analyse a rating"),
         (bart.draws < 2 * bart.chains, "key calibrate.bart",

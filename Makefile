@@ -18,7 +18,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify test fuzz benchmark proposals recovery validate docs lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test fuzz benchmark proposals recovery validate docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -44,6 +44,12 @@ simulate: .venv/ready ## Write the simulated raw data of CONFIG again (same byte
 
 verify: .venv/ready ## Say which artefacts of CONFIG no longer match their manifest
 	@$(BIN)/python workflow/scripts/verify.py "$(CONFIG)"
+
+verify-reference: .venv/ready ## Say whether the results of CONFIG are those that data/<study>/reference_manifest.json records
+	@$(BIN)/python workflow/scripts/verify_reference.py "$(CONFIG)"
+
+reference: reproduce ## Run CONFIG and record its checksums and numbers as those of the reference run
+	@$(BIN)/python workflow/scripts/verify_reference.py "$(CONFIG)" --record
 
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15

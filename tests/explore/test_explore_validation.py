@@ -113,7 +113,7 @@ def test_the_error_of_the_ratio_is_its_spread_and_covers():
     for seed in range(80):
         table, assignments = study(240, seed=seed, weighted=False)
         apart, pair = promised(table, assignments), Pair.of(trial(table, ARMS), "nano", "best", "y")
-        found = v._dilution(pair, promised(pair.table, assignments)["differing"].to_numpy(), 10)
+        found = v._dilution(pair, promised(pair.table, assignments)["differing"].to_numpy(), 10, "")
         row = pick(found, "dilution", "effect / share divergent", "divergent")
         ratios.append(row["estimate"])
         errors.append(row["std_error"])
@@ -249,11 +249,82 @@ def test_few_divergent_are_hidden_wherever_they_could_be_told():
     assert hidden["note"].eq("").all()
 
 
+def fielded(table, assignments, other=0.0, best=BEST):
+    """The experiment with the petitions that its arms showed; a share of nano's by another rule."""
+    own = assignments[assignments["policy"] == "nano"].set_index("respondent_id")[ATTRIBUTES]
+    shown = own.loc[table["respondent_id"]].astype("object").reset_index(drop=True)
+    switched = np.arange(len(table)) < other * len(table)
+    shown.loc[switched] = ["a", "a", "a"]
+    shown.loc[table["arm"] == "best"] = [LEVELS[level] for level in best]
+    shown.loc[table["arm"] == "control"] = None
+    return table.assign(**{name: pd.Categorical(shown[name], LEVELS, ordered=True) for name in ATTRIBUTES})
+
+
+def run_fielded(table, assignments, min_cell=10):
+    people = Fielded(assignments, "nano", "best", table)
+    return v.validation(trial(table, ARMS, ["y"]), people, min_cell, comparable=("y",)), people
+
+
+def test_what_was_fielded_as_it_is_assigned_changes_nothing():
+    table, assignments = study()
+    found, people = run_fielded(fielded(table, assignments), assignments)
+    assert people.agreement == 1 and people.note == ""
+    pd.testing.assert_frame_equal(found, run(table, assignments))
+
+
+def test_petitions_differ_from_the_overall_best_one_that_was_fielded():
+    """The calibration would now find another one; in either arm the petition is compared with that shown."""
+    table, assignments = study()
+    other = [0, 1, 0]
+    people = run_fielded(fielded(table, assignments, best=other), assignments)[1]
+    nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id").loc[table["respondent_id"]]
+    expected = sum(nano[name].to_numpy() != LEVELS[other[a]] for a, name in enumerate(ATTRIBUTES))
+    found = people.promised(table)["differing"].to_numpy()
+    assert (found == expected).all() and (found != promised(table, assignments)["differing"]).any()
+
+
+def test_nobody_is_divided_by_petitions_that_are_not_known():
+    """Nano's arm shows its petitions; which ones people of the other arm would have got, nothing says."""
+    table, assignments = study()
+    table = fielded(table, assignments, other=0.6)
+    found, people = run_fielded(table, assignments)
+    nano = table["arm"] == "nano"
+    apart = (table.loc[nano, ATTRIBUTES].astype("object") != [LEVELS[level] for level in BEST]).any(axis=1)
+    share = np.average(apart, weights=table.loc[nano, "weight"])
+    assert people.agreement < 0.95
+    assert people.promised(table)["differing"].notna().equals(nano)
+    own = pick(found, "dilution", "share divergent")
+    assert own["estimate"] == pytest.approx(share) and own["n"] == nano.sum()
+    effect = pick(found, "dilution", "effect")
+    assert effect["estimate"] == pick(run(table, assignments), "dilution", "effect")["estimate"]
+    ratio = pick(found, "dilution", "effect / share divergent", "divergent")
+    assert ratio["estimate"] == pytest.approx(effect["estimate"] / share) and ratio["std_error"] > 0
+    empty = found[(found["estimator"] == "dose") | found["group"].isin(["others"])]
+    assert len(empty) == 3 and empty["estimate"].isna().all()
+    assert empty["note"].str.contains("of the petitions shown in 'nano' are assigned again").all()
+    assert pick(found, "dilution", "effect", "divergent")["note"] == empty["note"].iloc[0]
+    assert (
+        pick(found, "validation", "theta")["estimate"]
+        == pick(run(table, assignments), "validation", "theta")["estimate"]
+    )
+
+
+def test_the_error_of_the_ratio_of_the_fielded_share_is_its_spread():
+    ratios, errors = [], []
+    for seed in range(60):
+        table, assignments = study(240, seed=seed, weighted=False)
+        found, _ = run_fielded(fielded(table, assignments, other=0.3), assignments, min_cell=0)
+        row = pick(found, "dilution", "effect / share divergent", "divergent")
+        ratios.append(row["estimate"])
+        errors.append(row["std_error"])
+    assert np.mean(errors) == pytest.approx(np.std(ratios, ddof=1), rel=0.25)
+
+
 @pytest.mark.parametrize("chance", [0.0, 1.0])
 def test_everybody_or_nobody_divergent_is_said(chance):
     found = run(*study(200, chance=chance))
     share = pick(found, "dilution", "share divergent")
-    assert share["estimate"] == chance
+    assert share["estimate"] == pytest.approx(chance, abs=1e-12)
     assert share["note"] == f"{'the petitions differ for everybody' if chance else 'they differ for nobody'}"
     ratio = pick(found, "dilution", "effect / share divergent", "divergent")
     everybody = pick(found, "dilution", "effect")

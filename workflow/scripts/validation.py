@@ -13,7 +13,7 @@ def validate(inputs, outputs, params):
     trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, params.trial)
     arm_of = {arm["policy"]: arm["name"] for arm in params.trial["arms"]}
     nano, best = arm_of["nano"], arm_of["overall_best"]
-    fielded = explore.Fielded(artefacts.read_parquet(inputs.assignments), nano, best)
+    fielded = explore.Fielded(artefacts.read_parquet(inputs.assignments), nano, best, trial.table)
     settings, privacy = (
         ExploreConfig.model_validate(params.explore),
         PrivacyConfig.model_validate(params.privacy),

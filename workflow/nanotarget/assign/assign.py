@@ -16,6 +16,8 @@ from nanotarget.petitions.utilities import in_memory
 from nanotarget.study.config import ArmConfig, CovariateConfig, PolicyConfig
 from nanotarget.study.seeds import child_rng
 
+AGREED = 0.95  # share of petitions fielded that are assigned again, below which the two are not the same rule
+
 
 def assign(
     model: Model,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from nanotarget.assign.assign import AGREED
 from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.arms import arm_means, contrasts
@@ -147,16 +149,21 @@ def hide(table: pd.DataFrame, hidden: np.ndarray, more: tuple[str, ...] = ()) ->
 
 @dataclass(frozen=True, eq=False)
 class Fielded:
-    """The petitions that the calibration chose for everybody, and the arms that fielded them.
+    """Which petitions people of the experiment got, or would have got, under nano and overall-best.
+
+    What an arm showed is taken from the experiment, where that is recorded. What people of other arms would
+    have been shown is recorded nowhere; the pipeline assigns it again.
 
     Attributes:
         assignments: `contracts.assignments` with the policies nano and overall_best.
         nano, best: the arms of these policies.
+        shown: `contracts.experiment`, with the petitions shown; None before fielding.
     """
 
     assignments: pd.DataFrame
     nano: str
     best: str
+    shown: pd.DataFrame | None = None
 
     @property
     def attributes(self) -> list[str]:
@@ -164,30 +171,62 @@ class Fielded:
         return [column for column in self.assignments.columns if column not in NO_ATTRIBUTES]
 
     def petitions(self, people: pd.DataFrame, policy: str) -> pd.DataFrame:
-        """Return the petitions of a policy in the order of the people, who have a respondent_id."""
+        """Return the petitions assigned by a policy in the order of the people, who have a respondent_id."""
         rows = self.assignments[self.assignments["policy"] == policy]
         return rows.set_index("respondent_id").reindex(people["respondent_id"])
 
-    def promised(self, people: pd.DataFrame) -> pd.DataFrame:
-        """Return what the learner predicted that every respondent gains from nano instead of overall-best.
+    def recorded(self, arm: str) -> pd.DataFrame:
+        """Return the petitions that an arm showed, by respondent_id, as far as they are recorded."""
+        if self.shown is None or not set(self.attributes) <= set(self.shown.columns):
+            return pd.DataFrame(columns=self.attributes)
+        rows = self.shown[self.shown["arm"] == arm].set_index("respondent_id")[self.attributes]
+        return rows.dropna().astype("object")
 
-        Both petitions are known for everybody, whatever arm she is in, and were chosen before the treatment.
+    @cached_property
+    def agreement(self) -> float:
+        """Share of petitions shown in nano's arm that are those assigned again; 1 where none is recorded."""
+        shown = self.recorded(self.nano)
+        if shown.empty:
+            return 1.0
+        again = self.petitions(shown.reset_index(), "nano")[self.attributes].astype("object")
+        return float((shown.to_numpy() == again.to_numpy()).all(axis=1).mean())
+
+    @property
+    def note(self) -> str:
+        """Why people of other arms have no petition of nano's; empty if they have."""
+        if self.agreement >= AGREED:
+            return ""
+        return (
+            f"only {100 * self.agreement:.0f}% of the petitions shown in '{self.nano}' are assigned again: "
+            "which ones people of other arms would have got is not known"
+        )
+
+    def promised(self, people: pd.DataFrame) -> pd.DataFrame:
+        """Return by how much every respondent's petition of nano's differs from the overall-best one.
+
+        The overall-best petition is the one that its arm showed; nano's is the one that a respondent of its
+        arm was shown, and that which is assigned to everybody else; where nothing is recorded, both are those
+        assigned. All were chosen before the treatment.
 
         Args:
             people: with respondent_id.
 
         Returns:
-            On the index of the people: gain (units of the calibration's outcome) and differing (attributes
-            whose levels differ); NaN for respondents without both petitions.
+            On the index of the people: gain (what the learner predicts of the petitions assigned, in units of
+            the calibration's outcome) and differing (attributes whose levels differ); NaN without both
+            petitions, differing also for people outside nano's arm if there is a `note`.
         """
         one, other = (self.petitions(people, policy) for policy in ("nano", "overall_best"))
-        known = (one["petition_id"].notna() & other["petition_id"].notna()).to_numpy()
-        unequal = [(one[a].astype("object") != other[a].astype("object")).to_numpy() for a in self.attributes]
-        differing = np.sum(unequal, axis=0, dtype=np.float64) if unequal else np.zeros(len(people))
+        gain = one["predicted"].to_numpy(np.float64) - other["predicted"].to_numpy(np.float64)
+        nano, best = (assigned[self.attributes].astype("object") for assigned in (one, other))
+        shown, of_best = self.recorded(self.nano), self.recorded(self.best)
+        own = nano.index.isin(shown.index)
+        nano.loc[own] = shown.reindex(nano.index[own])
+        if len(of_best):
+            counts = of_best.value_counts()
+            best.loc[best.notna().all(axis=1)] = min(counts.index[counts == counts.max()])
+        known = (nano.notna() & best.notna()).all(axis=1).to_numpy() & (own | (not self.note))
+        differing = (nano.to_numpy() != best.to_numpy()).sum(axis=1).astype(np.float64)
         return pd.DataFrame(
-            {
-                "gain": one["predicted"].to_numpy(np.float64) - other["predicted"].to_numpy(np.float64),
-                "differing": np.where(known, differing, np.nan),
-            },
-            index=people.index,
+            {"gain": gain, "differing": np.where(known, differing, np.nan)}, index=people.index
         )

@@ -1,8 +1,10 @@
 """Did the diagnosis predict the gain? Dilution, dose and response, predicted against observed gain.
 
 Where nano's petition is the overall-best one anyway nothing can be gained, and an effect over everybody is
-diluted. Both petitions of everybody are known in every arm and were chosen before the treatment, so that
-respondents for whom they differ (the divergent) can be compared between arms as they were randomised.
+diluted. Both petitions of everybody were chosen before the treatment, so that respondents for whom they
+differ (the divergent) can be compared between arms as they were randomised. Nano's arm shows its petitions;
+for other arms the pipeline assigns them again (`Fielded`), and where that does not give what was fielded,
+only the share of the divergent is known.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from nanotarget.estimate.trial import Trial
 from nanotarget.explore.pair import Fielded, Pair, hide, unknown
 
 OTHER_SCALE = "measured on another scale than the prediction"
+LINE = ["effect at no difference", "effect per attribute"]
 SLOPE_SCALE = "in units of the outcome a unit of predicted gain"
 
 
@@ -74,11 +77,12 @@ def validation(
         The columns of `Table.VALIDATION`. Errors are HC2, CR2 where clusters were randomised. By outcome and
         estimator:
 
-        dilution: `share divergent` (of the compared respondents); `effect` of all; `effect` of the divergent
-        and of the others, for whom it is zero unless something else differed between the arms; and
+        dilution: `share divergent` (of those whose petitions are known); `effect` of all; `effect` of the
+        divergent and of the others, for whom it is zero unless something else differed between the arms; and
         `effect / share divergent`, the first's effect if the others had none.
         dose: `effect` by the number of attributes that differ (numbers with few people go together), and
         `effect at no difference` and `effect per attribute` of Y = a + N (b + c dose) + d dose.
+        Where other petitions were fielded than are assigned, neither has effects of parts of the people.
         validation: of Y = a + theta N + lambda N (g - mean g) + phi (g - mean g), g the predicted gain,
         `theta`, the gain at the mean prediction, beside the calibration's dividend (else the mean of g);
         `theta - mean predicted gain`, `theta - dividend` (the errors of both), `lambda` and `lambda - 1`.
@@ -88,7 +92,7 @@ def validation(
     for outcome in trial.outcome_names:
         pair = Pair.of(trial, fielded.nano, fielded.best, outcome)
         promise = fielded.promised(pair.table)
-        known = promise.notna().all(axis=1).to_numpy()
+        known = promise["gain"].notna().to_numpy()
         pair, promise = pair.restricted(known), promise[known]
         gain, differing = (promise[name].to_numpy(np.float64) for name in ("gain", "differing"))
         lost = int((~known).sum())
@@ -96,8 +100,8 @@ def validation(
         few = _hidden_halves(pair, differing, min_cell)
         rows = pd.concat(
             [
-                _dilution(pair, differing, min_cell),
-                _dose(pair, differing, min_cell),
+                _dilution(pair, differing, min_cell, fielded.note),
+                _dose(pair, differing, min_cell, fielded.note),
                 _promise(pair, gain, outcome in comparable, dividend, few),
             ],
             ignore_index=True,
@@ -120,25 +124,32 @@ def _assembled(rows: Sequence[pd.DataFrame], hidden: Sequence[bool], estimator: 
 
 def _hidden_halves(pair: Pair, differing: np.ndarray, min_cell: int) -> bool:
     """Whether the divergent or the others are too few to be published; nobody is not too few."""
-    counts = pair.counts((differing > 0).astype(int), 2)
+    counts = pair.counts(np.where(np.isnan(differing), -1, differing > 0), 2)
+    if np.isnan(differing).any():
+        counts = counts[:, 1:]  # of nano's arm alone
     return bool(suppressed_groups(counts[counts.sum(axis=1) > 0], min_cell).any())
 
 
-def _dilution(pair: Pair, differing: np.ndarray, min_cell: int) -> pd.DataFrame:
-    apart, alpha = differing > 0, pair.trial.alpha
-    n = len(apart)
+def _dilution(pair: Pair, differing: np.ndarray, min_cell: int, obstacle: str) -> pd.DataFrame:
+    """Rows of the dilution; `obstacle`: why effects of parts of the respondents cannot be estimated."""
+    known = ~np.isnan(differing)
+    apart, alpha, n = differing[known] > 0, pair.trial.alpha, int(known.sum())
     everybody = pair.effect().assign(quantity="effect", group="all")
     share = unknown(n, "nobody is compared")
     if n > 1:
-        model = pair.regress(np.ones((n, 1)), apart.astype(np.float64))
+        model = (pair.restricted(known) if obstacle else pair).regress(
+            np.ones((n, 1)), apart.astype(np.float64)
+        )
         share = regression.contrast(model, np.ones(1), alpha).assign(n=n, note="")
         if share["std_error"].isna().all():
             share["note"] = "the petitions differ for everybody" if apart.all() else "they differ for nobody"
     halves = [
-        pair.restricted(rows).effect().assign(quantity="effect", group=group)
-        for group, rows in (("divergent", apart), ("others", ~apart))
+        (unknown(int(rows.sum()), obstacle) if obstacle else pair.restricted(rows).effect()).assign(
+            quantity="effect", group=group
+        )
+        for group, rows in (("divergent", differing > 0), ("others", differing == 0))
     ]
-    ratio = _ratio(pair, apart, everybody)
+    ratio = _ratio(pair, differing, everybody)
     hidden = _hidden_halves(pair, differing, min_cell)
     rows = [
         share.assign(quantity="share divergent", group="all"),
@@ -149,9 +160,10 @@ def _dilution(pair: Pair, differing: np.ndarray, min_cell: int) -> pd.DataFrame:
     return _assembled(rows, [hidden, False, hidden, hidden, hidden], "dilution")
 
 
-def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame) -> pd.DataFrame:
+def _ratio(pair: Pair, differing: np.ndarray, everybody: pd.DataFrame) -> pd.DataFrame:
     """Effect over share of the divergent, error by the delta method from respondents' influence on both."""
-    effect, weight, treated = float(everybody["estimate"].iloc[0]), pair.weight, pair.treated
+    effect, treated = float(everybody["estimate"].iloc[0]), pair.treated
+    weight, apart = pair.weight * ~np.isnan(differing), differing > 0
     n = len(apart)
     if np.isnan(effect):
         return unknown(n, str(everybody["note"].iloc[0]))
@@ -173,7 +185,13 @@ def _ratio(pair: Pair, apart: np.ndarray, everybody: pd.DataFrame) -> pd.DataFra
     return regression.tidy(np.array([effect / share]), error, df, pair.trial.alpha).assign(n=n, note="")
 
 
-def _dose(pair: Pair, differing: np.ndarray, min_cell: int) -> pd.DataFrame:
+def _dose(pair: Pair, differing: np.ndarray, min_cell: int, obstacle: str) -> pd.DataFrame:
+    if obstacle:
+        rows = [
+            unknown(int((~np.isnan(differing)).sum()), obstacle).assign(quantity=quantity, group="all")
+            for quantity in LINE
+        ]
+        return _assembled(rows, [False, False], "dose")
     names, codes = dose_groups(pair, differing, min_cell)
     hidden = suppressed_groups(pair.counts(codes, len(names)), min_cell)
     # The others are those without a difference: what is hidden of one table must not stand in another.
@@ -186,7 +204,7 @@ def _dose(pair: Pair, differing: np.ndarray, min_cell: int) -> pd.DataFrame:
     treated = pair.treated.astype(np.float64)
     x = np.column_stack([np.ones(len(treated)), treated, differing, treated * differing])
     line = _contrasts(pair, x, np.eye(4)[[1, 3]], "nobody's petitions differ more than another's")
-    line["quantity"] = ["effect at no difference", "effect per attribute"]
+    line["quantity"] = LINE
     return _assembled([*rows, line.assign(group="all")], [*hidden, few, few], "dose")
 
 

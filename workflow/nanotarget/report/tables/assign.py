@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import pandas as pd
 
+from nanotarget.assign.assign import AGREED
 from nanotarget.report.tables.parts import Listing, Table
 from nanotarget.report.theme import Names
 
-AGREED = 0.95  # share of equal petitions below which comparisons by recomputed petitions are warned of
 DISAGREED = (
-    "Other petitions were fielded than this pipeline assigns. What gain is predicted, and who would "
-    "get another petition than the overall-best one (validation, dilution, dose, targeting), is said of the "
-    "recomputed petitions, not of those shown; the effects of the experiment are of those shown."
+    "Other petitions were fielded than this pipeline assigns. The verdict, the predicted gain and who is "
+    "promised most (validation, targeting) are those of the petitions assigned, not of those shown. The "
+    "share of people whose petition differs from the overall-best one is that of the petitions shown; "
+    "effects by whether and by how much petitions differ (dilution, dose) cannot be given, because nobody "
+    "knows what people of other arms would have been shown. The effects of the experiment are of the "
+    "petitions shown."
 )
 _AUDIT = Listing(
     {"arm": "Arm", "policy": "Policy", "n": "n", "n_agree": "Same petition", "share_agree": "Share",

@@ -40,6 +40,7 @@ GROUPING = SubgroupConfig(
         GroupConfig(name="old", min=7),
     ],
 )
+POLES = explore.Poles(GROUPING, "old", fake.NASTY, 5)
 DESIGN = Design.from_config(
     DesignConfig(
         attributes=[
@@ -147,6 +148,8 @@ def sources(differ: bool = True) -> dict[str, pd.DataFrame]:
         "targeting_curve": targeting.curve,
         "rate": targeting.rate,
         "lower_tail": explore.lower_tail(whole, 1),
+        "polarisation": explore.polarisation(whole, POLES, 1, 300),
+        "gap": fake.gap(),
         "dissuasion": dissuasion(),
     }
     return {name: reread(part) for name, part in made.items()}

@@ -494,16 +494,33 @@ def learners() -> pd.DataFrame:
     return pd.DataFrame([row | {"std_error": 0.0015, "statistic": 3.1, "n": 1472} | taken])
 
 
+def gap() -> pd.DataFrame:
+    quantities = ["nano", "overall_best", "overall_worst", "nano_worst"]
+    quantities += ["nano - overall_best", "nano_worst - overall_worst"]
+    rows = estimates([{"quantity": quantity} for quantity in quantities])
+    return rows.assign(group="base - opposed", label="exploratory")
+
+
 def audit() -> pd.DataFrame:
     row = {"arm": "nano", "policy": "nano", "n": 1037, "n_agree": 376, "share_agree": 0.363}
     return pd.DataFrame(
-        [row | {"attributes_agree": 0.86, "n_infeasible": 0, "distinct_fielded": 67, "distinct_assigned": 2}]
+        [
+            row
+            | {
+                "attributes_agree": 0.86,
+                "n_infeasible": 0,
+                "distinct_fielded": 67,
+                "distinct_assigned": 2,
+                "possible": 9,
+            }
+        ]
     )
 
 
 def drawable() -> dict[str, pd.DataFrame]:
     """Return the sources whose figures made-up rows can feed; those of the experiment need real ones."""
     left = ("participants", "lee_bounds", "robustness", "validation", "rate", "dissuasion", "lower_tail")
+    left += ("polarisation", "gap")
     return {name: table for name, table in sources().items() if name not in left}
 
 
@@ -554,6 +571,8 @@ def sources() -> dict[str, pd.DataFrame]:
         "validation": validation(),
         "dissuasion": dissuasion(),
         "lower_tail": contrasts(quantity="share refused", value_ref=0.6, value_other=0.7),
+        "polarisation": contrasts(quantity="gap", value_ref=3.1, value_other=3.4).assign(suppressed=False),
+        "gap": gap(),
         "fairness": fairness(),
     }
 

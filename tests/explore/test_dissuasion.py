@@ -18,6 +18,7 @@ from nanotarget.diagnose.ceiling import gain_ceiling
 from nanotarget.diagnose.dividend import Dividend
 from nanotarget.estimate import Table
 from nanotarget.explore.pair import Pair
+from nanotarget.explore.polarisation import calibrated_gap
 from nanotarget.petitions.policy import overall_best
 from nanotarget.petitions.utilities import Tables, additive_layout
 from nanotarget.study.checks import validate
@@ -58,7 +59,7 @@ def fitted(request):
 
 
 def test_the_asymmetry_is_of_paired_scores_of_the_dividend(fitted):
-    found = d.dissuasion(fitted, bootstraps=20)
+    found = d.dissuasion(d.Ends(fitted), bootstraps=20)
     assert list(found.columns) == list(d.DISSUASION_COLUMNS)
     up, down = (Dividend(fitted.for_goal(goal)).gains() for goal in ("support", "dissuade"))
     row = pick(found, d.ASYMMETRY)
@@ -70,7 +71,7 @@ def test_the_asymmetry_is_of_paired_scores_of_the_dividend(fitted):
 
 
 def test_values_of_the_worst_petitions_are_on_the_scale_of_the_outcome(fitted):
-    found = d.dissuasion(fitted, bootstraps=2)
+    found = d.dissuasion(d.Ends(fitted), bootstraps=2)
     values = [pick(found, q)["estimate"] for q in ("nano", "overall_best", "overall_worst", "nano_worst")]
     mean = fitted.data.outcome.mean()
     assert values[0] > mean > values[3] and values[1] > values[2]
@@ -82,8 +83,8 @@ def test_values_of_the_worst_petitions_are_on_the_scale_of_the_outcome(fitted):
 def test_the_opposite_study_has_the_opposite_asymmetry():
     """Learned anew from less support: what was the top is the bottom."""
     data = world()
-    before = d.dissuasion(fitted_to(data), seed=1, bootstraps=30)
-    after = d.dissuasion(fitted_to(data.reversed()), seed=1, bootstraps=30)
+    before = d.dissuasion(d.Ends(fitted_to(data), 1), bootstraps=30)
+    after = d.dissuasion(d.Ends(fitted_to(data.reversed()), 1), bootstraps=30)
     for quantity, other, sign in (
         (d.ASYMMETRY, d.ASYMMETRY, -1),
         ("nano - overall_best", "overall_worst - nano_worst", 1),
@@ -114,7 +115,7 @@ def skewed(n=1500, seed=1):
 
 def test_close_runners_up_make_support_gain_more_and_the_gaps_explain_it():
     data, utilities, design = skewed()
-    found = d.dissuasion(fitted_to(data), seed=1, bootstraps=60)
+    found = d.dissuasion(d.Ends(fitted_to(data), 1), bootstraps=60)
     values = utilities.utilities_of_all(design.petition_levels(np.arange(9)))
     best, worst = (overall_best(utilities, np.ones(utilities.n), worst=w) for w in (False, True))
     ids = design.petition_ids(np.array([best, worst]))
@@ -136,7 +137,7 @@ def test_close_runners_up_make_support_gain_more_and_the_gaps_explain_it():
 
 
 def test_ceilings_add_up_to_those_of_the_diagnosis(fitted):
-    found = d.dissuasion(fitted, bootstraps=3)
+    found = d.dissuasion(d.Ends(fitted), bootstraps=3)
     weight = fitted.data.weight
     variances = d.Ends(fitted).heterogeneity.variances(weight[None]).on_scale(fitted, weight)
     covariance = variances.covariance.nearest(variances.person_by_message)
@@ -146,7 +147,7 @@ def test_ceilings_add_up_to_those_of_the_diagnosis(fitted):
 
 def test_gaps_and_their_errors_are_those_of_clustered_least_squares():
     data, _, design = skewed(400)
-    found = d.dissuasion(fitted_to(data), seed=1, bootstraps=300)
+    found = d.dissuasion(d.Ends(fitted_to(data), 1), bootstraps=300)
     dummies = np.column_stack([data.levels[:, a] == k for a in (0, 1) for k in (1, 2)]).astype(float)
     x, y = (v - data.respondent_means(v)[data.respondent] for v in (dummies, data.outcome))
     model = sm.OLS(y, x).fit(cov_type="cluster", cov_kwds={"groups": data.respondent})
@@ -162,28 +163,28 @@ def test_a_group_is_a_weight_of_zero_for_all_others():
     data = world()
     fitted = fitted_to(data)
     members = data.respondents["z0"].to_numpy() > 0
-    found = d.dissuasion(fitted, [Group("z0: high", members)], bootstraps=10)
+    found = d.dissuasion(d.Ends(fitted), [Group("z0: high", members)], bootstraps=10)
     up, down = (Dividend(fitted.for_goal(goal)).gains()[members] for goal in ("support", "dissuade"))
     row = pick(found, d.ASYMMETRY, group="z0: high")
     assert (row["estimate"], row["std_error"]) == pytest.approx(
         mean_and_error(down - up, np.ones(members.sum()))
     )
     assert row["n"] == members.sum()
-    empty = d.dissuasion(fitted, [Group("none", members & ~members)], bootstraps=2)
+    empty = d.dissuasion(d.Ends(fitted), [Group("none", members & ~members)], bootstraps=2)
     row = empty[empty["group"] == "none"].iloc[0]
     assert row["note"] == "fewer than two respondents" and np.isnan(row["estimate"])
 
 
 def test_without_covariates_nobody_would_get_another_petition():
     data = replace(world(), covariates=())
-    found = d.dissuasion(fitted_to(data), bootstraps=2)
+    found = d.dissuasion(d.Ends(fitted_to(data)), bootstraps=2)
     rows = found[found["quantity"].isin(d.TESTED)]
     assert rows["estimate"].eq(0).all() and rows["std_error"].isna().all()
     assert rows["note"].eq("nobody would get another petition").all()
 
 
 def test_only_differences_are_tested(fitted):
-    found = d.dissuasion(fitted, bootstraps=10)
+    found = d.dissuasion(d.Ends(fitted), bootstraps=10)
     tested = set(found.loc[found["p_value"].notna(), "quantity"])
     assert tested == {*d.TESTED, "bottom gap - top gap", "ceiling below - ceiling above"}
 
@@ -301,3 +302,20 @@ def test_an_arm_that_is_gone_and_answers_that_are_alike(keep):
     rows = tail(table, "support").set_index(["contrast", "quantity"]).loc["nano - best"]
     assert rows["std_error"].isna().all()
     assert rows.loc["quantile 10%", "note"] == "the quantile is the same in every sample"
+
+
+def test_the_gap_is_the_difference_of_two_groups_of_different_people():
+    data = world()
+    ends = d.Ends(fitted_to(data))
+    base = np.arange(data.n_respondents) % 3 == 0
+    table = calibrated_gap(ends, {"base": base, "opposed": ~base}, 0.95).set_index("quantity")
+    nano, best, worst, nano_worst = ends.scores.values()
+    for name, scores in (
+        ("nano", nano),
+        ("nano - overall_best", nano - best),
+        ("nano_worst - overall_worst", nano_worst - worst),
+    ):
+        error = np.sqrt(sum(scores[rows].var(ddof=1) / rows.sum() for rows in (base, ~base)))
+        assert table.loc[name, "estimate"] == pytest.approx(scores[base].mean() - scores[~base].mean())
+        assert table.loc[name, "std_error"] == pytest.approx(error)
+        assert np.isnan(table.loc[name, "p_value"]) == (name == "nano")

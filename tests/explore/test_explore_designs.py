@@ -71,6 +71,8 @@ def explored(name, experiment, fielded):
             return [explore.mobilisation(experiment, GROUPING, "yes", 10)]
         case "lower_tail":
             return [explore.lower_tail(experiment, 1)]
+        case "polarisation":
+            return [explore.polarisation(experiment, explore.Poles(GROUPING, "yes", "no", 10), 1, 200)]
         case "validation":
             return [explore.validation(experiment, fielded, 10, ("y",))]
         case "fairness":
@@ -82,7 +84,8 @@ def explored(name, experiment, fielded):
             return [found.gate, found.projection, found.rate, found.curve]
 
 
-ESTIMATORS = [name for name in explore.__all__ if name not in ("Dividend", "Fielded", "dissuasion")]
+NO_EFFECTS = ("Dividend", "Fielded", "Poles", "calibrated_gap", "dissuasion")
+ESTIMATORS = [name for name in explore.__all__ if name not in NO_EFFECTS]
 # Not effects, or effects less what was predicted of them.
 OTHERS = ("share divergent", "theta - mean predicted gain", "lambda - 1")
 

@@ -24,7 +24,7 @@ NAMES = theme.Names(
 )
 FIGURES = [
     "participants", "design", "imces", "effects", "randomization", "specifications", "bounds", "subgroups",
-    "tail", "validation", "dilution", "dose", "targeting", "dissuasion",
+    "tail", "polarisation", "gap", "validation", "dilution", "dose", "targeting", "dissuasion",
 ]  # fmt: skip
 SOURCES = made.sources()
 ONE = {

@@ -110,8 +110,8 @@ def test_a_table_for_every_source():
         "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit", "effects", "equivalence",
         "power", "multiplicity", "randomization_inference", "scales", "omnibus", "robustness", "attrition",
         "differential_attrition", "lee_bounds", "ipw", "balance", "cace", "checks", "deviations",
-        "subgroups", "odds_ratios", "mobilisation", "lower_tail", "validation", "gate", "projection",
-        "rate", "dissuasion", "fairness",
+        "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation", "gap", "validation",
+        "gate", "projection", "rate", "dissuasion", "fairness",
     ]  # fmt: skip
     assert list(fake.tabulated({"flow": fake.flow()}, NAMES)) == ["flow"]
 

@@ -39,7 +39,7 @@ def before(project, tmp_path_factory):
         ({"diagnose": {"bootstraps": 60}}, {"diagnostics", "dissuasion"}),
         ({"assign": {"candidates": 7}}, {"uncertainty"}),
         ({"assign": {"permutations": 2}}, {"concentration"}),
-        ({"estimate": {"draws": 2000}}, {"deviations", "randomization"}),
+        ({"estimate": {"draws": 2000}}, {"deviations", "explorations", "randomization"}),
     ],
 )
 def test_a_changed_setting_touches_no_other_rule(project, before, tmp_path, changes, touched):

@@ -189,6 +189,14 @@ rule diagnose:
         "The diagnosis is complete"
 
 
+# Do personalised petitions widen the gap between base and opposed?
+GAP = (
+    {"gap": "<results>/explore/gap.csv"}
+    if config["explore"]["base"] and config["explore"]["base"]["opposed"]
+    else {}
+)
+
+
 rule dissuasion:
     input:
         profiles="<results>/clean/calibration.parquet",
@@ -198,7 +206,8 @@ rule dissuasion:
         folds_arrays=rules.learn.output.folds_arrays,
         library=library("dissuasion.py"),
     output:
-        "<results>/explore/dissuasion.csv",
+        **GAP,
+        dissuasion="<results>/explore/dissuasion.csv",
     log:
         "<logs>/dissuasion.log",
     conda:
@@ -209,6 +218,7 @@ rule dissuasion:
         learning=rules.diagnostics.params.learning,
         diagnose=config["diagnose"],
         subgroups=config["explore"]["subgroups"],
+        base=config["explore"]["base"],
         min_cell=config["privacy"]["min_cell"],
     message:
         "Asking how far petitions could lower support, for the study of it only"

@@ -1,5 +1,7 @@
-# Tables of groups of respondents and of the lower end of the outcomes.
-EXPLORATIONS = ["lower_tail"] if config["experiment"]["outcomes"] else []
+# Tables of groups of respondents, of the lower end of the outcomes and of how far people are apart.
+EXPLORATIONS = (
+    ["lower_tail", "polarisation"] if config["experiment"]["outcomes"] else []
+)
 if EXPLORATIONS and config["explore"]["subgroups"]:
     EXPLORATIONS += ["subgroups", "odds_ratios"]
 if EXPLORATIONS and config["explore"]["base"]:
@@ -35,6 +37,7 @@ if EXPLORATIONS:
             trial=TRIAL,
             explore=config["explore"],
             privacy=config["privacy"],
+            draws=config["estimate"]["draws"],
             seed=config["root_seed"],
         message:
             "Estimating effects in groups of respondents"

@@ -1,18 +1,21 @@
 """Estimate on calibration data how far petitions could lower support; no arm fields such a petition."""
 
+import pandas as pd
+
 from nanotarget.calibrate.learners import TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.clean.groups import published_groups
 from nanotarget.diagnose import Group
-from nanotarget.explore import dissuasion
+from nanotarget.explore.dissuasion import Ends, dissuasion
+from nanotarget.explore.polarisation import GAP_COLUMNS, calibrated_gap
 from nanotarget.study import artefacts
-from nanotarget.study.config import CovariateConfig, DiagnoseConfig, SubgroupConfig
+from nanotarget.study.config import BaseConfig, CovariateConfig, DiagnoseConfig, SubgroupConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def estimate_dissuasion(inputs, output, params):
-    """Write the table of both ends of support."""
+def estimate_dissuasion(inputs, outputs, params):
+    """Write the table of both ends of support, and that of the gap between base and opposed."""
     data = TrainingData.from_settings(
         artefacts.read_parquet(inputs.profiles), artefacts.read_parquet(inputs.respondents), params.learning
     )
@@ -26,15 +29,18 @@ def estimate_dissuasion(inputs, output, params):
         CovariateConfig.validate_list(params.learning["covariates"]),
         params.min_cell,
     )
-    table = dissuasion(
-        fitted,
-        [Group(*group) for group in groups],
-        params.learning["seed"],
-        DiagnoseConfig.model_validate(params.diagnose).confidence,
-    )
-    artefacts.write_csv(table, output)
+    ends = Ends(fitted, params.learning["seed"])
+    confidence = DiagnoseConfig.model_validate(params.diagnose).confidence
+    artefacts.write_csv(dissuasion(ends, [Group(*group) for group in groups], confidence), outputs.dissuasion)
+    if path := outputs.get("gap"):
+        members, base = dict(groups), BaseConfig.model_validate(params.base)
+        poles = {name: members.get(f"{base.grouping}: {name}") for name in (base.group, base.opposed)}
+        table = pd.DataFrame(columns=list(GAP_COLUMNS))
+        if all(pole is not None for pole in poles.values()):  # large enough to be published
+            table = calibrated_gap(ends, poles, confidence)
+        artefacts.write_csv(table, path)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):
-        estimate_dissuasion(snakemake.input, snakemake.output[0], snakemake.params)
+        estimate_dissuasion(snakemake.input, snakemake.output, snakemake.params)

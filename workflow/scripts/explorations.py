@@ -1,4 +1,4 @@
-"""Look into the experiment beyond what was registered: groups of respondents, and the lower end."""
+"""Look into the experiment beyond what was registered: groups, the lower end, how far people are apart."""
 
 from nanotarget import explore
 from nanotarget.estimate import Trial
@@ -13,16 +13,17 @@ def explore_groups(inputs, outputs, params):
     trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, params.trial)
     settings = ExploreConfig.model_validate(params.explore)
     groupings, min_cell = settings.subgroups, PrivacyConfig.model_validate(params.privacy).min_cell
-
-    def mobilisation():
-        grouping = next(g for g in groupings if g.name == settings.base.grouping)
-        return explore.mobilisation(trial, grouping, settings.base.group, min_cell)
+    base, poles = settings.base, None
+    by_support = next((g for g in groupings if base and g.name == base.grouping), None)
+    if base and base.opposed:
+        poles = explore.Poles(by_support, base.group, base.opposed, min_cell)
 
     tables = {
         "subgroups": lambda: explore.subgroups(trial, groupings, min_cell),
         "odds_ratios": lambda: explore.odds_ratios(trial, groupings, min_cell),
-        "mobilisation": mobilisation,
+        "mobilisation": lambda: explore.mobilisation(trial, by_support, base.group, min_cell),
         "lower_tail": lambda: explore.lower_tail(trial, params.seed),
+        "polarisation": lambda: explore.polarisation(trial, poles, params.seed, params.draws),
     }
     for name, path in outputs.items():
         artefacts.write_csv(tables[name](), path)

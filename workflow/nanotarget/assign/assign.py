@@ -144,8 +144,8 @@ def audit(
     Returns:
         One row per arm whose config names a policy: arm, policy, n (respondents with a petition), n_agree
         (same petition), share_agree, attributes_agree (mean share of equal attributes), n_infeasible
-        (fielded although prohibited), distinct_fielded, distinct_assigned. For the policy
-        `random` agreement means nothing and is left empty.
+        (fielded although prohibited), distinct_fielded, distinct_assigned, possible (petitions of the
+        design). For the policy `random` agreement means nothing and is left empty.
     """
     rows = []
     for arm in arms:
@@ -171,7 +171,8 @@ def audit(
                 "n_infeasible": int((~design.is_feasible(fielded)).sum()),
                 "distinct_fielded": len(np.unique(design.petition_ids(fielded))) if len(shown) else 0,
                 "distinct_assigned": known["petition_id"].nunique(),
+                "possible": design.n_feasible,
             }
         )
     columns = ["arm", "policy", "n", "n_agree", "share_agree", "attributes_agree", "n_infeasible"]
-    return pd.DataFrame(rows, columns=[*columns, "distinct_fielded", "distinct_assigned"])
+    return pd.DataFrame(rows, columns=[*columns, "distinct_fielded", "distinct_assigned", "possible"])

@@ -107,6 +107,10 @@ class Table(StrEnum):
         "explore/lower_tail.csv",
         ("outcome", "contrast", "quantity", "value_ref", "value_other", *ESTIMATE_COLUMNS, *LABEL),
     )
+    POLARISATION = (
+        "explore/polarisation.csv",
+        ("outcome", "contrast", "quantity", "value_ref", "value_other", *ESTIMATE_COLUMNS, *PUBLISHED),
+    )
     GATE = "explore/gate.csv", (*_GROUP, *ESTIMATE_COLUMNS, *JOINT, *PUBLISHED)
     PROJECTION = (
         "explore/projection.csv",

@@ -39,9 +39,8 @@ Row = dict[str, Any]
 
 
 def dissuasion(
-    fitted: Crossfit,
+    ends: Ends,
     groups: Sequence[Group] = (),
-    seed: int = 0,
     confidence: float = 0.95,
     bootstraps: int = BOOTSTRAPS,
 ) -> pd.DataFrame:
@@ -53,9 +52,8 @@ def dissuasion(
     personalised dissuasion would do more than personalised persuasion.
 
     Args:
-        fitted: the cross-fitted learner, seen from support (`Crossfit` as it was fitted).
+        ends: of the calibration.
         groups: of respondents, large enough to be published.
-        seed: root seed of the bootstrap.
         confidence: level of intervals.
         bootstraps: samples of respondents from which gaps and ceilings have their errors.
 
@@ -72,12 +70,11 @@ def dissuasion(
         and `ceiling below - ceiling above`, which is A as the gaps alone predict it.
         Statistic and p value stand at differences only. Every row is exploratory.
     """
-    ends = Ends(fitted, seed)
-    counts = child_rng(seed, "explore/dissuasion").multinomial(
+    counts = child_rng(ends.seed, "explore/dissuasion").multinomial(
         ends.n, np.full(ends.n, 1 / ends.n), size=bootstraps
     )
     counts = np.vstack([np.ones(ends.n), counts]).astype(np.float64)
-    weight, rows = fitted.data.weight, []
+    weight, rows = ends.fitted.data.weight, []
     for name, members in [("all", np.ones(ends.n, dtype=bool)), *((g.name, g.members) for g in groups)]:
         own = weight * members
         n = int((own > 0).sum())
@@ -94,8 +91,8 @@ class Ends:
     """Both ends of a calibration.
 
     Attributes:
-        fitted: the cross-fitted learner, seen from support.
-        seed: root seed of the test of interactions.
+        fitted: the cross-fitted learner, seen from support (`Crossfit` as it was fitted).
+        seed: root seed of the test of interactions and of the bootstrap.
     """
 
     fitted: Crossfit
@@ -134,19 +131,20 @@ class Ends:
         tested = self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
         return allowed_interactions(self.fitted, tested)
 
+    @cached_property
+    def scores(self) -> dict[str, np.ndarray]:
+        """(n_respondents,) doubly robust scores of the policies at either end, outcome units."""
+        up, down, opposite = self.up, self.down, self.fitted.data.response.opposite
+        nano, best = (up.scores[up.estimator][name].value for name in POLICIES)
+        nano_worst, worst = (opposite(down.scores[down.estimator][name].value) for name in POLICIES)
+        return {"nano": nano, "overall_best": best, "overall_worst": worst, "nano_worst": nano_worst}
+
     def values(self, weight: np.ndarray) -> Iterator[Row]:
         """Yield values of the policies, their differences and the room left at either end."""
         up, down, outcome = self.up, self.down, self.fitted.data.outcome
-        opposite = self.fitted.data.response.opposite
-        nano, best = (up.scores[up.estimator][name].value for name in POLICIES)
-        nano_worst, worst = (opposite(down.scores[down.estimator][name].value) for name in POLICIES)
+        nano, best, worst, nano_worst = self.scores.values()
         everybody = int((weight > 0).sum()) - 1
-        for name, scores in (
-            ("nano", nano),
-            ("overall_best", best),
-            ("overall_worst", worst),
-            ("nano_worst", nano_worst),
-        ):
+        for name, scores in self.scores.items():
             yield self._mean(name, scores, weight, everybody)
         yield self._mean("room above", outcome.max() - best, weight, everybody)
         yield self._mean("room below", worst - outcome.min(), weight, everybody)

@@ -325,6 +325,23 @@ CATALOGUE: tuple[Exhibit, ...] = (
         silence=no_rows("Nothing to show: the experiment has no outcomes."),
     ),
     figure(
+        "polarisation",
+        "explore/apart",
+        "Exploratory: does an arm drive people apart? Differences between arms in the gap between base and "
+        "opposed, in the variance and in the shares of answers in the lowest and the highest fifth of the "
+        "scale, with intervals by redrawing the arms (for the gap within the groups). Right of zero the "
+        "first arm has the wider gap, the larger variance, the fuller end.",
+        silence=no_rows("Nothing to show: the experiment has no outcomes."),
+    ),
+    figure(
+        "gap",
+        "explore/apart",
+        "Exploratory: the gap between base and opposed on calibration data, under every policy, and by how "
+        "much petitions that are chosen for the person would change it at either end. A petition that "
+        "dissuades is never fielded.",
+        silence=no_rows("Nothing to show: the base or the opposed are too few to be published."),
+    ),
+    figure(
         "validation",
         "explore/promise",
         "Did the promise hold: the gain of nano over overall-best that the calibration predicted, and "
@@ -428,6 +445,8 @@ CATALOGUE: tuple[Exhibit, ...] = (
     background("odds_ratios", "explore/groups", "Odds ratios within subgroups"),
     background("mobilisation", "explore/groups", "Mobilisation and persuasion"),
     background("lower_tail", "explore/tail", "Lower ends of the outcomes"),
+    background("polarisation", "explore/apart", "Do the arms drive people apart?"),
+    background("gap", "explore/apart", "The gap between base and opposed in the calibration"),
     background("validation", "explore/promise", "Predicted and observed gain"),
     background("gate", "explore/targeting", "Doubly robust effects in groups"),
     background("projection", "explore/targeting", "Who responds more: best linear projection"),

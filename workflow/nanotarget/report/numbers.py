@@ -116,6 +116,25 @@ DISSUASION = {
     "Loss": "overall_worst - nano_worst",
     "Asymmetry": "dissuasion - gain",
 }
+MOBILISATION = {
+    "Base": "mobilisation",
+    "Others": "persuasion",
+    "BaseOverOthers": "mobilisation - persuasion",
+}
+MEASURES = {
+    "Gap": "gap",
+    "Variance": "variance",
+    "LowestFifth": "share in the lowest fifth",
+    "HighestFifth": "share in the highest fifth",
+}
+GAP = {
+    "Nano": "nano",
+    "Best": "overall_best",
+    "Worst": "overall_worst",
+    "NanoWorst": "nano_worst",
+    "NanoOverBest": "nano - overall_best",
+    "NanoWorstOverWorst": "nano_worst - overall_worst",
+}
 POLICIES = ("random", "segment", "nano")
 
 Cells = dict[str, str]
@@ -141,6 +160,9 @@ def build(
         *_experiment(sources, names),
         *_validation(sources, names),
         *_dissuasion(sources, names),
+        *_compared(sources, names, "mobilisation", "Mobilisation", MOBILISATION),
+        *_compared(sources, names, "polarisation", "Polarisation", MEASURES),
+        *_gap(sources, names),
         *_deviations(sources),
     ]
     macros = distinct([number.macro for number in found])
@@ -307,6 +329,16 @@ def _diagnosis(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[Nu
                 columns = [column.cells[i] for column in ceilings(table)]
                 texts = dict(zip(what, [*columns, str(table["verdict"][i])], strict=True))
         yield from _quoted(f"Stage{stage.capitalize()}", texts, what, f"{stage} of the diagnosis")
+    texts = "the study has no audit.csv"
+    if "audit" in sources:
+        table = sources["audit"]
+        texts = "no arm of the study has the policy nano"
+        rows = table[table["policy"].eq("nano")]
+        if len(rows):
+            numbers = rows[["possible", "distinct_fielded"]].iloc[0]
+            texts = dict(zip(("Possible", "Fielded"), map(theme.count, numbers), strict=True))
+    what = {"Possible": "possible", "Fielded": "distinct ones that nano's arm was shown"}
+    yield from _quoted("Petitions", texts, what, "petitions")
     for policy, word in words(POLICIES).items():
         column, texts = f"n_{policy}", "the study has no petitions.csv"
         if "petitions" in sources:
@@ -378,6 +410,28 @@ def _dissuasion(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[N
         where = {"group": "all", "quantity": quantity}
         cells = _found(sources, "dissuasion", where, ["group", "quantity"], names.confidence, {})
         yield from _quoted(f"Dissuasion{word}", cells, FIELDS, theme.quantity(quantity))
+
+
+def _compared(
+    sources: Mapping[str, pd.DataFrame], names: Names, source: str, macro: str, quantities: Mapping[str, str]
+) -> Iterator[Number]:
+    """Yield quantities of a table by outcome and contrast."""
+    outcomes, arms = words(names.outcomes), words(names.arms)
+    for outcome, outcome_word in outcomes.items():
+        for later, earlier in pairs(names.arms):
+            for word, quantity in quantities.items():
+                where = {"outcome": outcome, "contrast": contrast_name(later, earlier), "quantity": quantity}
+                cells = _found(sources, source, where, ["outcome", "quantity"], names.level, {})
+                about = f"{theme.difference(where['contrast'])} on {outcome}, {theme.quantity(quantity)}"
+                full = f"{macro}{word}{arms[later]}Against{arms[earlier]}On{outcome_word}"
+                yield from _quoted(full, cells, FIELDS, about)
+
+
+def _gap(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[Number]:
+    for word, quantity in GAP.items():
+        cells = _found(sources, "gap", {"quantity": quantity}, ["quantity"], names.confidence, {})
+        about = f"gap between base and opposed in the calibration, {theme.quantity(quantity)}"
+        yield from _quoted(f"Gap{word}", cells, FIELDS, about)
 
 
 def _deviations(sources: Mapping[str, pd.DataFrame]) -> Iterator[Number]:

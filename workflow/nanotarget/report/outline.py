@@ -130,6 +130,7 @@ OUTLINE = (
         parts=(
             Part("groups", "Whom it moved more"),
             Part("tail", "At the lower end of support"),
+            Part("apart", "Did it drive people apart?"),
             Part("promise", "Did what was predicted come true?"),
             Part("targeting", "Would another rule have done better?"),
             Part("dissuasion", "The worst petitions"),

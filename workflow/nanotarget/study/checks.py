@@ -614,8 +614,12 @@ def _explore(study: Study) -> Iterator[Row]:
             covariate = covariates.get(chosen.covariate)
             levels = [str(level) for level in (covariate and covariate.levels) or []]
             groups = [group.name for group in chosen.groups] or levels
-            what, expected = f"'{base.grouping}' has no group '{base.group}'", f"one of {listed(groups)}"
-            yield base.group not in groups, "key explore.base", what, expected, "correct the name"
+            expected = f"one of {listed(groups)}"
+            for group in filter(None, (base.group, base.opposed)):
+                what = f"'{base.grouping}' has no group '{group}'"
+                yield group not in groups, "key explore.base", what, expected, "correct the name"
+            what = f"'{base.group}' is the base and opposed to it"
+            yield base.opposed == base.group, "key explore.base", what, "two groups", "name another group"
 
 
 def _groups(grouping: SubgroupConfig, kind: str, where: str) -> Iterator[Row]:

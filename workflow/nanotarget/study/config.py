@@ -631,6 +631,11 @@ class BaseConfig(Section):
 
     grouping: str = Field(description="Name of a grouping in `subgroups`, by pre-treatment support.")
     group: str = Field(description="Name of one of its groups.")
+    opposed: str | None = Field(
+        None,
+        description="Name of the group at the other end; whether an arm widens the gap between the two is "
+        "looked at.",
+    )
 
 
 class ExploreConfig(Section):

@@ -409,3 +409,78 @@ def tail(table: pd.DataFrame, names: Names) -> Drawn:
 def _lower(label: str, table: pd.DataFrame, row: pd.Series) -> Row:
     places = theme.decimals(table.loc[table["quantity"] == row["quantity"], "std_error"])
     return Row(label, (Point.of(row, fill="white"),), theme.estimate_text(row, places))
+
+
+MEASURES = {
+    "gap": ("gap between base and opposed", "Change of the gap"),
+    "variance": ("variance", "Change of the variance"),
+    "share in the": ("shares in the outer fifths of the scale", "Difference in shares"),
+}
+
+
+def polarisation(table: pd.DataFrame, names: Names) -> Drawn:
+    """Draw by how much arms differ in the gap between groups, the variance and the tails of the answers.
+
+    Args:
+        table: explore/polarisation.csv.
+        names: labels.
+    """
+    blocks, described = [], []
+    for outcome, group in table.groupby("outcome", sort=False):
+        for measure, (title, axis) in MEASURES.items():
+            own = group[group["quantity"].str.startswith(measure)]
+            places = theme.decimals(own["std_error"])
+            rows = []
+            for contrast, cells in own.groupby("contrast", sort=False):
+                label = theme.difference(str(contrast))
+                if len(cells) > 1:
+                    rows.append(Row(label, head=True))
+                for _, row in cells.iterrows():
+                    said = label if len(cells) == 1 else str(row["quantity"]).capitalize()
+                    rows.append(_noted(_cell(said, row, places), row))
+                    if measure == "gap":
+                        text = rows[-1].text
+                        described.append(f"{names.of(str(outcome))}, {label}: {text}")
+            if rows:
+                blocks.append(Block(rows, (Panel(axis, 0.0),), f"{names.of(str(outcome))}: {title}"))
+    keys = [Key(f"Exploratory estimate with {theme.percent(names.level)} interval by redraws", fill="white")]
+    said = f" Gap between base and opposed: {'; '.join(described)}." if described else ""
+    return Drawn(forest(blocks, names, keys), table, f"Do the arms drive people apart?{said}")
+
+
+GAP_CHANGES = {
+    "nano - overall_best": ("Nano over overall-best", ABOVE),
+    "nano_worst - overall_worst": ("Nano worst over overall-worst (never fielded)", BELOW),
+}
+
+
+def gap(table: pd.DataFrame, names: Names) -> Drawn:
+    """Draw the gap between base and opposed under every policy, and what personalisation does to it.
+
+    Args:
+        table: explore/gap.csv.
+        names: labels, unit.
+    """
+    found = table.set_index("quantity")
+    places = theme.decimals(found["std_error"])
+    policies = [
+        Row(
+            WORST.get(policy, theme.POLICIES.get(policy, policy)),
+            (Point.of(found.loc[policy], marker=marker, fill=fill),),
+            theme.estimate_text(found.loc[policy], places),
+        )
+        for policy, (marker, fill) in POLICIES.items()
+    ]
+    changes = [
+        Row(label, (Point.of(found.loc[quantity], marker=marker, fill=fill),),
+            theme.estimate_text(found.loc[quantity], places))
+        for quantity, (label, (marker, fill)) in GAP_CHANGES.items()
+    ]  # fmt: skip
+    blocks = [
+        Block(policies, (Panel(f"Base − opposed ({names.unit})"),), "Gap under the policies"),
+        Block(changes, (Panel(f"Change of the gap ({names.unit})", 0.0),), "What personalisation does to it"),
+    ]
+    level = theme.percent(names.confidence)
+    keys = [Key(f"Upper end: support ({level} intervals)", *ABOVE), Key("Lower end: dissuasion", *BELOW)]
+    said = "; ".join(f"{row.label} {row.text}" for row in changes)
+    return Drawn(forest(blocks, names, keys), table, f"Gap between base and opposed. {said}.")

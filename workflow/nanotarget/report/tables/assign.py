@@ -19,7 +19,7 @@ DISAGREED = (
 _AUDIT = Listing(
     {"arm": "Arm", "policy": "Policy", "n": "n", "n_agree": "Same petition", "share_agree": "Share",
      "attributes_agree": "Same levels, share", "distinct_fielded": "Distinct, fielded",
-     "distinct_assigned": "Distinct, recomputed"},
+     "distinct_assigned": "Distinct, recomputed", "possible": "Possible"},
 )  # fmt: skip
 arm_balance = Listing(
     {"covariate": "Covariate", "level": "Level", "mean_other": "Mean, first arm",

@@ -85,6 +85,20 @@ lower_tail = Estimates(
     ("outcome", "quantity"),
     (UNADJUSTED,),
 )
+polarisation = Estimates(
+    {"quantity": "Measure", "value_other": "First arm", "value_ref": "Second arm"},
+    TAIL,
+    BY_CONTRAST,
+    ("outcome", "quantity"),
+    ("Intervals and p by redrawing the arms; gap: of the means of base and opposed.", UNADJUSTED),
+)
+gap = Estimates(
+    {"quantity": "Quantity"},
+    TAIL,
+    ("group",),
+    notes=("Mean answer of the base less that of the opposed, on calibration data.", NEVER_FIELDED),
+    level=attrgetter("confidence"),
+)
 fairness = Estimates(
     {"group": "Group", "attribute": "Attribute", "outcome": "Outcome"},
     {"p_value": "p", "p_adjusted": "p, adjusted", "n": "n", "label": "Label"},

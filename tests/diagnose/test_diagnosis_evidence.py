@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nanotarget.diagnose.ceiling import Shape, ceiling, gain_ceiling, normal_points
+from nanotarget.diagnose.ceiling import Contest, Shape, ceiling, gain_ceiling, normal_points
 from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import Answers, PairList, Vectors, block_products, difference
 from nanotarget.diagnose.heterogeneity import Heterogeneity
@@ -365,3 +365,39 @@ def test_the_error_of_products_between_people_is_their_spread():
             errors.append(vectors.between_people_error(np.ones(60), z))
         assert np.mean(found) == pytest.approx(4 * common**2, abs=4 * np.std(found) / np.sqrt(300))
         assert np.mean(errors) == pytest.approx(np.std(found), rel=0.15)
+
+
+@pytest.mark.statistical
+def test_gains_of_choices_are_those_of_simulated_contests():
+    """People with normal utilities compare a petition with one that is drawn from the design."""
+    design, rng, people = factorial((5, 4, 3, 3)), np.random.default_rng(11), 60_000
+    spans = [slice(a, b) for a, b in itertools.pairwise(np.cumsum([0, *design.shape]))]
+    worths = np.concatenate([np.linspace(-0.4, 0.4, size) for size in design.shape])
+    own = rng.normal(size=(people, len(worths))) * 0.35
+    for span in spans:
+        own[:, span] -= own[:, span].mean(axis=1, keepdims=True)
+    covariance = Covariance.of_levels(design, [own[:, span] for span in spans], np.ones(people))
+    levels = design.draw(people, rng) + np.array([span.start for span in spans])
+    opponent = (worths + own)[np.arange(people)[:, None], levels].sum(axis=1)
+    noise = rng.normal(size=people)
+
+    def wins(utility):
+        return utility - opponent + noise > 0
+
+    utilities = worths + own
+    best = [span.start + worths[span].argmax() for span in spans]
+    common = utilities[:, best].sum(axis=1)
+    top = sum(utilities[:, span].max(axis=1) for span in spans)
+    true = wins(top).mean() - wins(common).mean()
+    total = sum((worths[span] ** 2).mean() for span in spans)
+    everything = total + covariance.variance[0]
+    shown = 1 / (2 * np.pi * (1 + 2 * everything))
+    contest = Contest.of(shown * total, shown * covariance.variance[0])
+    assert contest.of_variances == pytest.approx(shown)
+    found = gain_ceiling(design, worths[None] * np.sqrt(shown), covariance.times(shown), contest)
+    assert found[0] == pytest.approx(true, abs=0.01)
+    # The share of effects that answers show: choices of random petitions on their utilities for all.
+    random = design.draw(people, rng) + np.array([span.start for span in spans])
+    utility = utilities[np.arange(people)[:, None], random].sum(axis=1)
+    shared = worths[random].sum(axis=1)
+    assert np.cov(wins(utility), shared)[0, 1] / shared.var() == pytest.approx(np.sqrt(shown), rel=0.04)

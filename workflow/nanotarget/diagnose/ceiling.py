@@ -191,9 +191,9 @@ def ceiling(
     error of m, which the samples show: the two are independent (coupled bootstrap; Oliveira, Lei &
     Tibshirani 2021). Noise in the covariance hides which levels people are divided over: the bias that it
     has if the nearest covariance is true is taken out (bootstrap; Efron & Tibshirani 1993, section 10.2),
-    and bounds are widened by it. Their margin is the standard deviation of such samples. The upper bound is
-    the largest of three: normal deviations, a divided electorate, and deviations that are alike for all
-    levels of an attribute, at the upper bound of their variance.
+    and bounds are widened by it. Their margin is the standard deviation of such samples. Bounds are those of
+    normal deviations or of a divided electorate, whichever are further; the upper one is at least that of
+    deviations that are alike for all levels of an attribute, at the upper bound of their variance.
 
     Args:
         part_worths: (1 + n_samples, total levels), the first of the data.
@@ -222,7 +222,7 @@ def ceiling(
         found.append(Ceiling(freed, max(low, 0.0), high))
     largest = max(Estimate.bootstrapped(variance).interval(ONE_SIDED)[1], 0.0)
     alike = honest(Covariance.alike(design, covariance.first().shares * largest))
-    return found[0]._replace(high=max(alike, *(own.high for own in found)))
+    return Ceiling(found[0].gain, min(own.low for own in found), max(alike, *(own.high for own in found)))
 
 
 def _gain(

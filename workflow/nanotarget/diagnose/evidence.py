@@ -32,6 +32,7 @@ from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import level_offsets
 
 PAIRS_AT_ONCE = 200_000  # pairs of answers whose kernels are in memory
+VALUES_AT_ONCE = 4_000_000  # products of features and coordinates that are in memory
 
 
 def difference(sides: Sequence[np.ndarray]) -> np.ndarray:
@@ -193,14 +194,22 @@ class Vectors:
         total = [np.zeros((n, rank, rank)) for rank in self.ranks]
         mass = np.zeros(n)
         for units, who in self.folds():
-            w, z, value = weights[:, who] * self.share[units], features[who], self.value[units]
-            sums = (w @ np.einsum("ij,ik->ijk", z, value).reshape(len(who), -1)).reshape(n, z.shape[1], -1)
-            squares, length = w**2, (z**2).sum(axis=1)
-            for own, rank, end in zip(total, self.ranks, ends, strict=True):
-                part, mine = sums[:, :, end - rank : end], value[:, end - rank : end]
-                alone = np.einsum("i,ij,ik->ijk", length, mine, mine).reshape(len(who), -1)
-                own += np.swapaxes(part, 1, 2) @ part - (squares @ alone).reshape(n, rank, rank)
+            w, value = weights[:, who] * self.share[units], self.value[units]
+            squares = w**2
             mass += w.sum(axis=1) ** 2 - squares.sum(axis=1)
+            length = (features[who] ** 2).sum(axis=1)
+            for own, rank, end in zip(total, self.ranks, ends, strict=True):
+                mine = value[:, end - rank : end]
+                alone = np.einsum("i,ij,ik->ijk", length, mine, mine).reshape(len(who), -1)
+                own -= (squares @ alone).reshape(n, rank, rank)
+            pieces = math.ceil(value.size * features.shape[1] / VALUES_AT_ONCE)
+            for z in np.array_split(features[who], pieces, axis=1):
+                sums = (w @ np.einsum("ij,ik->ijk", z, value).reshape(len(who), -1)).reshape(
+                    n, z.shape[1], -1
+                )
+                for own, rank, end in zip(total, self.ranks, ends, strict=True):
+                    part = sums[:, :, end - rank : end]
+                    own += np.swapaxes(part, 1, 2) @ part
         share = np.divide(1.0, mass, out=np.zeros(n), where=mass > 0)
         return Covariance(tuple(total)).times(share)
 

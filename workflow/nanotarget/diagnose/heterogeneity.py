@@ -212,10 +212,11 @@ class Heterogeneity:
         moments = []
         for values, rank in zip(answers.contrasts, answers.ranks, strict=True):
             first = values[pairs.first] * (pairs.product * share[person])[:, None]
-            outer = np.einsum("ij,ik->ijk", first, values[pairs.second])
+            second = values[pairs.second]
             own = np.zeros((answers.n_respondents, rank, rank))
             if len(starts):
-                own[person[starts]] = np.add.reduceat(outer, starts)
+                for k in range(rank):
+                    own[person[starts], k] = np.add.reduceat(first[:, [k]] * second, starts)
             moments.append((own + np.swapaxes(own, 1, 2)) / 2)
         return moments
 

@@ -39,7 +39,9 @@ def check_design(config: DesignConfig, source: str) -> Design:
     with collecting(problems):
         for i, attribute in enumerate(design.attributes):
             shares = design.level_probabilities(i)
-            if never := [level for level, share in zip(attribute.levels, shares, strict=True) if share == 0]:
+            if never := [
+                level for level, share in zip(attribute.visible, shares, strict=False) if share == 0
+            ]:
                 problems.append(
                     Problem(
                         source,

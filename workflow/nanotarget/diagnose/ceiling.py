@@ -247,9 +247,10 @@ def _maximum(
     parts.append(parts[0] if views[1] is views[0] else split_levels(views[1], design))
     total = Maximum(*np.zeros((3, len(views[0]))))
     for block, own in zip(design.blocks, covariance.blocks, strict=True):
-        common = _common(block, parts[0])
-        views = (common, common if parts[1] is parts[0] else _common(block, parts[1]))
-        total = Maximum(*np.add(total, _maximum_of_block(block, views, own, shape)))
+        kept = design.fielded(block)
+        common = _common(block, parts[0])[:, kept]
+        views = (common, common if parts[1] is parts[0] else _common(block, parts[1])[:, kept])
+        total = Maximum(*np.add(total, _maximum_of_block(block.functions()[kept], views, own, shape)))
     return total
 
 
@@ -266,11 +267,15 @@ def _loadings(covariance: np.ndarray, functions: np.ndarray, shape: Shape) -> np
 
 
 def _maximum_of_block(
-    block: Block, views: tuple[np.ndarray, np.ndarray], covariance: np.ndarray, shape: Shape
+    functions: np.ndarray, views: tuple[np.ndarray, np.ndarray], covariance: np.ndarray, shape: Shape
 ) -> Maximum:
-    """Maximum over the cells of a block, chosen by one (n_samples, n_cells) utility and valued by another."""
+    """Maximum over the cells of a block, chosen by one (n_samples, n_cells) utility and valued by another.
+
+    Args:
+        functions: (n_cells, rank) functions of the block, of the cells that a policy may choose.
+    """
     chosen, valued = views
-    loadings = _loadings(covariance, block.functions(), shape)
+    loadings = _loadings(covariance, functions, shape)
     points = (sides if shape == Shape.DIVIDED else normal_points)(loadings.shape[2]).T
     top = np.full((len(chosen), points.shape[1]), -np.inf)
     value = top.copy()

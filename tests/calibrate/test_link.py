@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from nanotarget.calibrate.link import NODES, Categories, OrdinalLink, fit_link
+from nanotarget.calibrate.link import NODES, Categories, Likelihood, OrdinalLink, fit_link
 
 CUTS = np.array([-1.5, -0.4, 0.1, 0.9])
 LINK = OrdinalLink(Categories(np.array([2.0, 3.0, 4.0, 5.0]), 1.0, 5.0, True), CUTS, 0.8, 0.6)
@@ -119,3 +119,13 @@ def test_an_index_without_meaning_has_no_slope():
 def test_one_answer_is_no_scale():
     with pytest.raises(ValueError, match="two different answers"):
         fit_link(np.zeros(4), np.ones(4), np.array([0, 0, 1, 1]))
+
+
+def test_a_step_that_is_too_long_ends_no_search():
+    rng = np.random.default_rng(8)
+    answers = rng.integers(0, 11, 400).astype(float)
+    who = np.repeat(np.arange(40), 10)
+    likelihood = Likelihood(Categories.of(answers), rng.normal(size=400), answers, who, None)
+    values = np.array([-1.0, *np.full(9, 800.0), 1e200, 800.0])
+    with np.errstate(all="ignore"):
+        assert likelihood.loss(values) == np.inf and np.isfinite(likelihood.information(values)).all()

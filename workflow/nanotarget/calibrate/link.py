@@ -282,6 +282,8 @@ class Likelihood:
         scores[:, 1:-2] *= np.exp(values[1:-2])
         scores[:, -2] = np.add.reduceat(of_latent.sum(axis=1) * self.index, self.starts) / self.unit
         scores[:, -1] = np.add.reduceat(of_latent @ NODES, self.starts) * spread
+        if not np.isfinite(scores).all():  # a step too long: the search takes a shorter one
+            return -np.inf, np.zeros_like(scores)
         return float(self.share @ log), scores
 
 

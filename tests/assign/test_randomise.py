@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from nanotarget.assign.randomise import (
     LEDGER_COLUMNS,
+    SEALED_COLUMNS,
     append_to_ledger,
     randomise,
     read_ledger,
     round_at_random,
+    sealed,
     shares,
     wanted,
 )
@@ -26,7 +28,7 @@ UNEQUAL = [
     RosterArmConfig(name="best", share=0.35),
     RosterArmConfig(name="nano", share=0.55),
 ]
-NOBODY = pd.DataFrame(columns=LEDGER_COLUMNS, dtype="str")
+NOBODY = pd.DataFrame(columns=SEALED_COLUMNS, dtype="str")
 
 
 def people(blocks, first=0):
@@ -201,21 +203,24 @@ def test_a_ledger_only_grows(tmp_path):
 
 def test_columns_that_people_added_to_the_ledger_stay(tmp_path):
     path = tmp_path / "arms.csv"
-    path.write_text("respondent_id,arm,block,invited\np0,nano,,Monday\n")
+    old = pd.DataFrame({"respondent_id": ["p0"], "arm": ["nano"], "block": [""], "invited": ["Monday"]})
+    sealed(old).to_csv(path, index=False)
+    first = path.read_text().splitlines()
     drawn = randomise(people(["", ""]), EQUAL, read_ledger(str(path), EQUAL), 1)
     append_to_ledger(str(path), read_ledger(str(path), EQUAL), drawn)
-    assert path.read_text().splitlines()[:2] == ["respondent_id,arm,block,invited", "p0,nano,,Monday"]
+    assert path.read_text().splitlines()[:2] == first and "Monday" in first[1]
 
 
 def test_a_failed_write_leaves_the_ledger_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "arms.csv"
-    path.write_text("respondent_id,arm,block\np0,nano,\n")
+    sealed(pd.DataFrame({"respondent_id": ["p0"], "arm": ["nano"], "block": [""]})).to_csv(path, index=False)
+    before = path.read_text()
     ledger = read_ledger(str(path), EQUAL)
     drawn = randomise(people(["", ""]), EQUAL, ledger, 1)
     monkeypatch.setattr(artefacts.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         append_to_ledger(str(path), ledger, drawn)
-    assert path.read_text() == "respondent_id,arm,block\np0,nano,\n"
+    assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -223,4 +228,24 @@ def test_a_damaged_ledger_is_refused(tmp_path):
     path = tmp_path / "arms.csv"
     path.write_bytes(b"")
     with pytest.raises(InputError, match="the file is empty"):
+        read_ledger(str(path), EQUAL)
+
+
+@pytest.mark.parametrize("edit", ["arm", "block", "respondent_id", "removed", "swapped", "unsealed"])
+def test_an_edited_ledger_is_refused_where_it_was_edited(tmp_path, edit):
+    path = tmp_path / "arms.csv"
+    append_to_ledger(str(path), NOBODY, randomise(people(["x"] * 9), EQUAL, NOBODY, 1))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert read_ledger(str(path), EQUAL)["arm"].tolist() == table["arm"].tolist()
+    if edit == "removed":
+        table = table.drop(index=4)
+    elif edit == "swapped":
+        table = table.iloc[[0, 1, 2, 3, 5, 4, 6, 7, 8]]
+    elif edit == "unsealed":
+        table.loc[4, "seal"] = ""
+    else:
+        others = {"arm": "best" if table.loc[4, "arm"] != "best" else "nano"}
+        table.loc[4, edit] = others.get(edit, "other")
+    table.to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"column 'seal', row 6: the ledger was edited here"):
         read_ledger(str(path), EQUAL)

@@ -25,6 +25,7 @@ import pytest
 import yaml
 from snakemake.iocontainers import Namedlist
 
+from nanotarget.assign.randomise import LEDGER_COLUMNS, SEALED_COLUMNS, sealed
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import DataConfig, part_of
 from nanotarget.study.problems import InputError
@@ -97,12 +98,16 @@ def use_file(name: str) -> Callable[[TinyStudy], object]:
     return lambda study: study.config["calibration"].update(file=name)
 
 
-def ledger(*rows: str, header: str = "respondent_id,arm,block") -> Callable[[TinyStudy], object]:
-    """Let the study's ledger hold these rows."""
+def ledger(*rows: str, header: str = "") -> Callable[[TinyStudy], object]:
+    """Let the study's ledger hold these rows, sealed unless they have a header of their own."""
 
     def mutate(study: TinyStudy) -> None:
         study.config["roster"]["ledger"] = LEDGER
-        study.contents[LEDGER] = "\n".join([header, *rows, ""]).encode()
+        if header:
+            study.contents[LEDGER] = "\n".join([header, *rows, ""]).encode()
+        else:
+            cells = pd.DataFrame([row.split(",") for row in rows], columns=LEDGER_COLUMNS)
+            study.contents[LEDGER] = csv(sealed(cells))
 
     return mutate
 
@@ -1138,9 +1143,18 @@ ROSTER_CASES = [
     Case(
         "ledger without its columns",
         ledger("r1,nano", header="id,arm"),
-        (f"{LEDGER}: header", "the ledger lacks 'respondent_id', 'block'"),
+        (f"{LEDGER}: header", "the ledger lacks 'respondent_id', 'block', 'seal'"),
     ),
-    Case("ledger cut off", ledger("r1,nano,party: Left", "r2"), (f"{LEDGER}: row 3", "has 1 cells")),
+    Case(
+        "ledger cut off",
+        ledger("r1,nano,party: Left,x", "r2", header=",".join(SEALED_COLUMNS)),
+        (f"{LEDGER}: row 3", "has 1 cells"),
+    ),
+    Case(
+        "ledger edited",
+        ledger("r1,nano,party: Left,0123456789abcdef", header=",".join(SEALED_COLUMNS)),
+        (f"{LEDGER}: column 'seal', row 2", "was edited here", "restore the ledger from a copy"),
+    ),
     Case(
         "ledger and roster wrong at once",
         also(ledger("r1,placebo,"), put("roster", 9, "age", "old")),

@@ -48,7 +48,7 @@ def test_whoever_was_randomised_keeps_the_arm(roster):
         for content in (kept["second"]["results/tiny/assign/arms.csv"], second)
     )
     assert len(arms) == 39
-    pd.testing.assert_frame_equal(arms, recorded.loc[arms.index])
+    pd.testing.assert_frame_equal(arms, recorded.loc[arms.index, arms.columns])
     everybody = recorded["arm"].value_counts()  # 41 people in shares of 1 : 2 : 2
     assert everybody["control"] in (8, 9)
     assert everybody["nano"] in (16, 17)

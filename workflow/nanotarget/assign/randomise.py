@@ -8,6 +8,8 @@ such a block the arm with the smallest share.
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,8 @@ from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.seeds import child_rng
 
 LEDGER_COLUMNS = ["respondent_id", "arm", "block"]
+SEALED_COLUMNS = [*LEDGER_COLUMNS, "seal"]
+SEAL = 16  # hexadecimal digits: enough against accidents, which is all that a seal without a secret is for
 GRID = 2.0**20  # multiples of 1 / GRID are added without error, so that whole numbers stay whole
 
 
@@ -151,7 +155,7 @@ def read_ledger(path: str, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
     """Read the ledger; one that is not there yet is empty.
 
     Returns:
-        All columns as text, among them LEDGER_COLUMNS, in the order of the file.
+        All columns as text, among them SEALED_COLUMNS, in the order of the file.
 
     Raises:
         InputError: with everything that is damaged.
@@ -164,12 +168,12 @@ def read_ledger(path: str, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
         expected = "a file in the study's folder, as it is replaced as a whole"
         raise InputError([Problem(path, "whole file", what, expected, remedy)])
     if not file.exists():
-        return pd.DataFrame(columns=LEDGER_COLUMNS, dtype="str")
+        return pd.DataFrame(columns=SEALED_COLUMNS, dtype="str")
     raw = read_raw(path)
     restore = "restore the ledger from a copy; it must say to which arm people were randomised"
-    if missing := [column for column in LEDGER_COLUMNS if column not in raw.columns]:
+    if missing := [column for column in SEALED_COLUMNS if column not in raw.columns]:
         what = f"the ledger lacks {listed(missing)}"
-        raise InputError([Problem(path, "header", what, f"columns {listed(LEDGER_COLUMNS)}", restore)])
+        raise InputError([Problem(path, "header", what, f"columns {listed(SEALED_COLUMNS)}", restore)])
     table = Table(raw, path)
     ids, drawn = table.cells("respondent_id"), table.cells("arm")
     respondent, arm = ids.ids, drawn.text.str.strip()
@@ -184,10 +188,23 @@ def read_ledger(path: str, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
         f"one of {listed(names)}",
         f"put the arm back into key roster.arms (a ledger serves one study), or {restore}",
     )
+    kept = raw.assign(respondent_id=respondent.to_numpy(), arm=arm.to_numpy(), block=raw["block"].fillna(""))
+    if not table.problems:  # what is damaged in itself has its own message
+        broken = kept["seal"].fillna("").to_numpy() != sealed(kept)["seal"].to_numpy()
+        what = "the ledger was edited here, or a row before it was removed: the seal does not fit"
+        first = broken & (broken.cumsum() == 1)
+        table.cells("seal").refuse(first, what, "rows as they were written", restore)
     raise_if_any(table.problems)
-    return raw.assign(
-        respondent_id=respondent.to_numpy(), arm=arm.to_numpy(), block=raw["block"].fillna("")
-    ).reset_index(drop=True)
+    return kept.reset_index(drop=True)
+
+
+def sealed(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Return a ledger whose column `seal` chains every row to all before it (SHA-256)."""
+    seals, last = [], ""
+    for row in ledger[LEDGER_COLUMNS].itertuples(index=False):
+        last = hashlib.sha256(json.dumps([last, *row]).encode()).hexdigest()[:SEAL]
+        seals.append(last)
+    return ledger.assign(seal=seals)
 
 
 def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> None:
@@ -200,7 +217,7 @@ def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> No
     """
     new = drawn.loc[~drawn["known"], LEDGER_COLUMNS]
     if len(new):
-        write_csv(pd.concat([ledger, new], ignore_index=True), path)
+        write_csv(sealed(pd.concat([ledger, new], ignore_index=True)), path)
         for written in (Path(path), Path(path).parent):  # on the disk before anybody is told of an arm
             with _opened(written) as number:
                 os.fsync(number)

@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 from statsmodels.discrete.conditional_models import ConditionalLogit
 
-from menus import choose
+from menus import choose, with_level
 from nanotarget.calibrate.imce import imce
 from nanotarget.calibrate.learners import FITTERS, boosting, model_from_data
 from nanotarget.calibrate.learners.base import TrainingData
@@ -30,18 +30,12 @@ PAIRS = _choice_among(2, False)  # the general formulas in the tasks of `Choice`
 FORMS = [(3, None), (4, None), (2, 0.3), (3, 0.3)]
 
 
-def levelled(values, level, design=DESIGN):
-    """Utilities of (n, total levels) part-worths and a level."""
-    layout = Layout(design, (*additive_layout(design).subsets, ()))
-    return Tables(layout, np.column_stack([values, np.full(len(values), level)]))
-
-
-def survey(profiles, level, n=300, seed=3, world=crossover, **more):
+def survey(profiles, level, n=300, seed=3, world=crossover):
     rng = np.random.default_rng(seed)
     people, covariates = draw_people(n, rng)
     utilities = world(DESIGN, rng).utilities(people, rng)
     utilities = replace(utilities, cells=2 * utilities.cells)
-    data = choose(utilities, people, covariates, 6, rng, profiles=profiles, none=level, **more)
+    data = choose(utilities, people, covariates, 6, rng, profiles=profiles, none=level)
     return data, utilities
 
 
@@ -106,7 +100,7 @@ def test_in_tasks_of_two_the_formulas_are_those_of_the_paired_logit():
 def test_the_chance_to_be_chosen_is_the_mean_over_all_tasks(profiles, level):
     rng = np.random.default_rng(5)
     values, petitions = draw_part_worths(DESIGN, rng, 1.0, 8), DESIGN.draw(8, rng)
-    utilities = levelled(values, level or 0.0)
+    utilities = with_level(part_worths(values, DESIGN), level or 0.0)
     size, every = np.exp(utilities.utilities_of_all(GRID)), np.exp(utilities.utility_of(petitions))
     rivals = np.full((8, 1), 0.0 if level is None else 1.0)
     for _ in range(profiles - 1):
@@ -183,9 +177,7 @@ def test_learners_learn_it_and_are_stored_with_the_form_of_the_task(monkeypatch,
     assert thawed.response is data.response is Choice.of_tasks(profiles, level is not None)
     utilities = thawed.utilities(data.respondents)
     shown = DESIGN.draw(data.n_respondents, np.random.default_rng(1))
-    known = Tables(
-        levelled(truth.cells, 0).layout, np.column_stack([truth.cells, np.full(truth.n, level or 0)])
-    )
+    known = with_level(truth, level or 0)
     promised = predicted_response(utilities, shown, model.intercept, model.response)
     expected = predicted_response(known, shown, 0.0, data.response)
     assert abs(promised.mean() - expected.mean()) < 0.03
@@ -258,7 +250,7 @@ def test_people_who_often_choose_none_do_not_bias_part_worths():
     people, covariates = as_respondents(pd.DataFrame({"z": rng.normal(size=1500)}))
     common = draw_part_worths(DESIGN, rng, 0.6)
     utilities = part_worths(np.tile(common, (1500, 1)), DESIGN)
-    data = choose(utilities, people, covariates, 6, rng, none=0.0, differ=2.0)
+    data = choose(utilities, people, covariates, 6, rng, none=2 * rng.normal(size=1500))
     assert 0.2 < 1 - 3 * data.outcome.mean() < 0.5
     assert np.abs(fit_null(data, 1).coefficients[0, :-1] - common).max() < 0.1
 

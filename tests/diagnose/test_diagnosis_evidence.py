@@ -35,7 +35,8 @@ def answers_of(design, kind, seed, tasks=(4, 3, 5, 2, 4, 6)):
     sides = tuple(design.draw(n, rng) for _ in range(1 if kind == "rating" else 2))
     outcome = rng.normal(size=n) if kind == "rating" else rng.choice([-0.5, 0.5], n)
     expected = rng.normal(size=n) * 0.1
-    return Answers(design, respondent, task, respondent % 2, sides, outcome, expected, len(tasks))
+    rated = kind == "rating"
+    return Answers(design, respondent, task, respondent % 2, sides, outcome, expected, len(tasks), rated)
 
 
 def kernel(design, block, one, other):
@@ -123,6 +124,7 @@ def test_a_repeated_pair_of_petitions_is_no_evidence_of_taste():
         np.append(answers.outcome, -0.5),
         np.zeros(4),
         1,
+        False,
     )
     pairs = PairList.of(longer)
     assert (0, 3) not in set(zip(pairs.first, pairs.second, strict=True))

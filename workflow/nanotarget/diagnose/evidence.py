@@ -53,6 +53,7 @@ class Answers:
         outcome: (n_rows,) rating, or 1/2 and -1/2.
         expected: (n_rows,) the outcome that the common part of a model without these answers expects.
         n_respondents: number of respondents.
+        has_baseline: whether answers have a level of their own for each respondent.
     """
 
     design: Design
@@ -63,12 +64,13 @@ class Answers:
     outcome: np.ndarray
     expected: np.ndarray
     n_respondents: int
+    has_baseline: bool
 
     @classmethod
     def from_crossfit(cls, fitted: Crossfit) -> Answers:
         """Take the common part of every row's own fold out of its answer."""
         data, kind = fitted.data, fitted.data.response
-        rows, midpoint = kind.answers, kind.mirror / 2
+        rows, centre = kind.answers, kind.centre
         common = fitted.common_utility(data.levels, fitted.fold)
         expected = kind.expected(fitted.intercept[fitted.unit] + common)
         return cls(
@@ -77,20 +79,16 @@ class Answers:
             data.task[rows],
             fitted.fold[rows],
             kind.sides(data.levels),
-            data.outcome[rows] - midpoint,
-            expected - midpoint,
+            data.outcome[rows] - centre,
+            expected - centre,
             data.n_respondents,
+            kind.own_level,
         )
 
     @property
     def n_sides(self) -> int:
-        """1 for ratings, 2 for choices: variance of the functions of a row."""
+        """1, or 2 for choices between two: variance of the functions of a row."""
         return len(self.sides)
-
-    @property
-    def has_baseline(self) -> bool:
-        """Whether answers have a level of their own for each respondent (ratings)."""
-        return self.n_sides == 1
 
     @cached_property
     def values(self) -> list[list[np.ndarray]]:

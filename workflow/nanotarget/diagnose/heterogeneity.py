@@ -190,7 +190,7 @@ class Heterogeneity:
         paired = weights * (self.products.pairs > 0)
         raw = (paired @ self.products.raw) / np.maximum(paired.sum(axis=1), SMALLEST)
         total = (weights @ square) / mass
-        if answers.has_baseline:
+        if answers.n_sides == 1:
             total = total - ((weights @ mean) / mass) ** 2
         return Variances(
             by_block=by_block,
@@ -301,10 +301,10 @@ class Heterogeneity:
         petitions were shown again, in either order (Clayton, Horiuchi, Kaufman, King & Komisarchik 2025).
 
         Returns:
-            None for ratings, or if fewer than `REPEATS` tasks were repeated.
+            None but for choices between two, or if fewer than `REPEATS` tasks were repeated.
         """
         answers = self.answers
-        if answers.has_baseline:
+        if answers.n_sides == 1:
             return None
         first, second = pairs_within(answers.respondent)
         again = same_petitions(answers, first, second)

@@ -60,6 +60,7 @@ class Response(Section):
         none: whether choosing none of them is an answer, too.
         opposed: whether the outcome is the opposite of what was answered.
         mirror: the opposite outcome of y is mirror - y.
+        centre: what a comparison without preferences would be answered on average.
         binary: whether it is 0 or 1, so that its mean is a share.
         placeholders: of the pattern of its columns in the wide layout.
     """
@@ -74,6 +75,7 @@ class Response(Section):
     none: ClassVar[bool] = False
     opposed: ClassVar[bool] = False
     mirror: ClassVar[float] = 0.0
+    centre: ClassVar[float] = 0.0
     binary: ClassVar[bool] = False
     placeholders: ClassVar[tuple[str, ...]] = ("task", "profile")
 
@@ -340,6 +342,7 @@ class Choice(Response):
     own_level = False
     profiles = 2
     mirror = 1.0
+    centre = 0.5
     binary = True
     placeholders = ("task",)
 
@@ -523,7 +526,6 @@ class ChoiceAmong(Choice):
     """
 
     answers = slice(None)
-    own_level = True
 
     @classmethod
     def task_settings(cls) -> Mapping[str, int | bool]:
@@ -568,8 +570,8 @@ class ChoiceAmong(Choice):
 
     @classmethod
     def less_level(cls, answers: np.ndarray, data: Answered) -> np.ndarray:
-        """Return the answers less their respondent's mean: some choose none more often than others."""
-        return answers - data.respondent_means(answers)[data.respondent]
+        """Return the answers, less their respondent's mean where some choose none more often than others."""
+        return answers - data.respondent_means(answers)[data.respondent] if cls.none else answers
 
     @classmethod
     def neighbours(cls, data: Answered) -> np.ndarray:
@@ -687,8 +689,9 @@ class ChoiceAmong(Choice):
 @cache
 def _choice_among(profiles: int, none: bool, opposed: bool = False) -> type[Response]:
     """Return the kind of choice in tasks of this form."""
-    tasks = slice(None, None, profiles)
-    form = {"profiles": profiles, "none": none, "opposed": opposed, "losses_of": tasks}
+    share, tasks = 1 / profiles, slice(None, None, profiles)
+    form = {"profiles": profiles, "none": none, "opposed": opposed, "losses_of": tasks, "own_level": none}
+    form["centre"] = 1 - share if opposed else share
     return type(f"ChoiceAmong{profiles}", (ChoiceAmong,), {"__module__": __name__, **form})
 
 

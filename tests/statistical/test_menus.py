@@ -62,10 +62,11 @@ class Known:
 
     @property
     def variance(self):
-        """True variance of person x message."""
-        chance = self.chances
-        own = chance - chance.mean(axis=0) - chance.mean(axis=1, keepdims=True) + chance.mean()
-        return (own**2).mean()
+        """True variance of person x message, of its part that is additive over attributes."""
+        own = self.chances - self.chances.mean(axis=0)
+        own = (own - own.mean(axis=1, keepdims=True)).reshape(-1, *DESIGN.shape)
+        axes = range(1, own.ndim)
+        return sum((own.mean(axis=tuple(b for b in axes if b != a)) ** 2).mean() for a in axes)
 
 
 def draw(world, form, seed, n=400, tasks=6):

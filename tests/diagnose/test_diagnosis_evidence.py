@@ -199,7 +199,8 @@ def test_covariances_between_tasks_are_those_of_people(kind):
     if kind == "rating":
         outcome += rng.normal(size=n)[who]
     task = np.tile(np.arange(tasks), n)
-    answers = Answers(design, who, task, np.zeros(len(who), dtype=int), sides, outcome, np.zeros(len(who)), n)
+    rest = np.zeros(len(who), dtype=int), sides, outcome, np.zeros(len(who)), n, kind == "rating"
+    answers = Answers(design, who, task, *rest)
     found = Heterogeneity(answers).variances(np.ones((1, n))).covariance
     deviations = side[:, None] * np.array([1.0, -1.0, 0, 0]), np.zeros((n, 3))
     true = Covariance.of_levels(design, deviations, np.ones(n))

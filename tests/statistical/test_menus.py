@@ -14,6 +14,7 @@ import pytest
 from menus import choose, with_level
 from nanotarget.calibrate.learners.crossfit import Crossfit, crossfit
 from nanotarget.calibrate.learners.ridge import fit_ridge
+from nanotarget.diagnose.ceiling import ceiling
 from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.rows import ONE_SIDED, Sample
@@ -24,6 +25,7 @@ from nanotarget.study.seeds import child_rng
 from worlds import as_respondents, draw_part_worths, factorial
 
 DESIGN = factorial((5, 4, 3, 3))
+GRID = np.indices(DESIGN.shape).reshape(len(DESIGN.shape), -1).T
 SESOI = 0.02
 STEP = 0.4  # of the trapezoidal rule for true chances, which leaves 1e-9
 # Standard deviations of part-worths a level: common to all, told by two covariates, a person's own.
@@ -43,7 +45,7 @@ class Known:
     def chances(self):
         """(n, n_petitions) true chance of each petition, as a race of Gumbel noise over the whole grid."""
         kind = self.fitted.data.response
-        eta = self.utilities.utilities_of_all(np.indices(DESIGN.shape).reshape(len(DESIGN.shape), -1).T)
+        eta = self.utilities.utilities_of_all(GRID)
         out = 0.0
         for u in np.arange(-12, 30, STEP):
             behind = np.exp(eta - u)
@@ -59,6 +61,12 @@ class Known:
         nano, best = policy.nano(self.fitted.utilities), self.fitted.overall_best
         nano, best = (self.chances[everybody, DESIGN.petition_ids(shown)] for shown in (nano, best))
         return (nano - best).mean()
+
+    @property
+    def oracle(self):
+        """What everybody's own best petition truly gains over the best for all."""
+        best = self.utilities.utilities_of_all(GRID).mean(axis=0).argmax()
+        return (self.chances.max(axis=1) - self.chances[:, best]).mean()
 
     @property
     def variance(self):
@@ -91,13 +99,17 @@ def dividend(known):
     return found.gain(Sample.of(known.fitted.data.weight, 0.95), found.estimator)
 
 
-def variance(known, bootstraps=100):
-    """Person x message: the estimate and its bootstrap error."""
-    heterogeneity = Predictability.of(known.fitted).heterogeneity
+def heterogeneity(known, bootstraps=100):
+    """Person x message: the estimate, its bootstrap error, and the ceiling with its bounds."""
     n = known.fitted.data.n_respondents
     draws = np.random.default_rng(1).multinomial(n, np.full(n, 1 / n), bootstraps)
-    total = heterogeneity.variances(np.vstack([np.ones(n), draws]).astype(float)).person_by_message
-    return total[0], total[1:].std(ddof=1)
+    found = Predictability.of(known.fitted).heterogeneity.variances(
+        np.vstack([np.ones(n), draws]).astype(float)
+    )
+    found = found.on_scale(known.fitted, np.ones(n))
+    total = found.person_by_message
+    most = ceiling(DESIGN, found.part_worths, found.covariance, total, found.scale)
+    return total[0], total[1:].std(ddof=1), most
 
 
 @pytest.mark.statistical
@@ -108,7 +120,8 @@ def test_gains_and_variances_are_estimated_without_bias_and_with_honest_errors(f
         known = draw("R6", form, seed)
         gain = dividend(known)
         z.append((gain.value - known.gain) / gain.std_error)
-        value, error = variance(known)
+        value, error, most = heterogeneity(known)
+        assert most.low < known.oracle < most.high
         z_variance.append((value - known.variance) / error)
     for scores in (z, z_variance):
         assert abs(np.mean(scores)) < 3 / np.sqrt(8)
@@ -143,18 +156,20 @@ def table(samples):
             rows = []
             for seed in range(samples):
                 known = draw(world, form, seed)
-                gain, (value, error) = dividend(known), variance(known)
+                gain, (value, error, most) = dividend(known), heterogeneity(known)
                 passed = gain.interval(ONE_SIDED)[0] > SESOI
-                rows.append((gain.value, gain.std_error, known.gain, value, error, known.variance, passed))
+                row = gain.value, gain.std_error, known.gain, value, error, known.variance, passed
+                rows.append((*row, most.gain, known.oracle, most.low < known.oracle <= most.high))
             found = np.array(rows, dtype=float)
-            gain, error, true, value, spread, real, passed = found.T
+            gain, error, true, value, spread, real, passed, most, oracle, bounded = found.T
             covered = np.mean(np.abs(gain - true) <= 1.96 * np.maximum(error, 1e-12))
             held = np.mean(np.abs(value - real) <= 1.96 * spread)
             sys.stdout.write(
                 f"| {world} | {form} | {true.mean():.3f} | {(gain - true).mean():+.4f} "
                 f"({(gain - true).std(ddof=1) / np.sqrt(samples):.4f}) | {covered:.0%} | {passed.mean():.0%} "
                 f"| {real.mean():.4f} | {(value - real).mean():+.4f} "
-                f"({(value - real).std(ddof=1) / np.sqrt(samples):.4f}) | {held:.0%} |\n"
+                f"({(value - real).std(ddof=1) / np.sqrt(samples):.4f}) | {held:.0%} "
+                f"| {oracle.mean():.3f} | {(most - oracle).mean():+.3f} | {bounded.mean():.0%} |\n"
             )
             sys.stdout.flush()
 

@@ -94,42 +94,58 @@ class Scale:
 
 @dataclass(frozen=True)
 class Contest:
-    """Choices of two: how much likelier a petition wins against another one that is drawn from the design.
+    """Choices: how much likelier a petition wins against others that are drawn from the design, and none.
 
     As for a scale with ends, what answers show is turned into latent utilities, with a noise of variance 1 in
-    a comparison of two (probit). With normal utilities whose variance over petitions and people is S,
-    answers show s = phi(0) / sqrt(1 + 2 S) of latent effects, and s^2 of variances to first order (Price
-    1958), so that s^2 = 1 / (2 pi) - 2 s^2 S.
+    a comparison with the best of the others (probit). With normal utilities whose variance over petitions and
+    people is S, that of the others' best r S, and levels of respondents of variance v, a random petition that
+    wins with probability p is ahead by z = Phi^-1(p) standard deviations. Answers then show
+    s = phi(z) / sqrt(1 + (1 + r) S + v) of latent effects, and s^2 of variances to first order (Price 1958),
+    so that s^2 = phi(z)^2 - (1 + r) s^2 S - s^2 v. In choices of two r = 1, p = 1/2 and v = 0.
 
     Attributes:
         of_effects, of_variances: s and s^2.
-        everything: S.
-        person: the part of it that respondents add.
+        against: 1 + r S + v.
+        person: the part of S that respondents add.
+        start: how far a random petition is ahead.
     """
 
     of_effects: float
     of_variances: float
-    everything: float
+    against: float
     person: float
+    start: float
 
     @classmethod
-    def of(cls, common: float, person: float) -> Contest:
-        """Take the variances that answers show, of the common response and of what respondents add."""
-        common, person = max(common, 0.0), max(person, 0.0)
-        certain = 1 / (2 * np.pi)
-        square = max(certain - 2 * (common + person), MIN_NOISE * certain)
-        return cls(float(np.sqrt(square)), square, (common + person) / square, person / square)
+    def of(
+        cls, common: float, person: float, baseline: float = 0.0, chance: float = 0.5, shown: float = 2.0
+    ) -> Contest:
+        """Take what answers show.
+
+        Args:
+            common, person, baseline: variances of the common response, of what respondents add to it, and
+                of their levels.
+            chance: of a random petition, p.
+            shown: 1 + r, see `Response.variance_shown`.
+        """
+        common, person, baseline = max(common, 0.0), max(person, 0.0), max(baseline, 0.0)
+        ahead = float(special.ndtri(chance))
+        certain = np.exp(-(ahead**2)) / (2 * np.pi)
+        square = max(certain - shown * (common + person) - baseline, MIN_NOISE * certain)
+        everything = (common + person) / square
+        against = 1 + (shown - 1) * everything + baseline / square
+        start = ahead * float(np.sqrt(against + everything))
+        return cls(float(np.sqrt(square)), square, against, person / square, start)
 
     def reversed(self) -> Contest:
         """Return that of the opposite answer."""
-        return self
+        return replace(self, start=-self.start)
 
     def gain(self, top: Maximum, variance: np.ndarray) -> np.ndarray:
         """Return the (n_samples,) gain in the probability to be chosen; see `Scale.gain`."""
-        against = 1 + self.everything
-        unknown = np.maximum(self.person - variance, 0)
-        own = special.ndtr((top.common + top.gain) / np.sqrt(against + unknown + top.variance))
-        return own - special.ndtr(top.common / np.sqrt(against + self.person))
+        best, unknown = self.start + top.common, np.maximum(self.person - variance, 0)
+        own = special.ndtr((best + top.gain) / np.sqrt(self.against + unknown + top.variance))
+        return own - special.ndtr(best / np.sqrt(self.against + self.person))
 
 
 class Maximum(NamedTuple):

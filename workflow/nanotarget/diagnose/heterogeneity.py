@@ -91,9 +91,13 @@ class Variances:
         Args:
             weight: (n_respondents,).
         """
-        kind = fitted.data.response
-        if kind.paired and not kind.own_level:
-            return replace(self, scale=Contest.of(self.common[0], self.person_by_message[0]))
+        data, kind = fitted.data, fitted.data.response
+        if kind.paired:
+            chance = kind.centre
+            if kind.none:
+                chance = float(weight @ data.respondent_means(data.outcome) / weight.sum())
+            shown = self.common[0], self.person_by_message[0], self.baseline[0]
+            return replace(self, scale=Contest.of(*shown, chance, kind.variance_shown(data.outcome)))
         return replace(self, scale=Scale.of(fitted, weight))
 
     def for_goal(self, goal: str) -> Variances:

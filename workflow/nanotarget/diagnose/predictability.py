@@ -34,9 +34,6 @@ from nanotarget.study.seeds import child_rng
 PERMUTATIONS = 999  # of covariates, for the learner-free variance
 BINS = 10
 NEGLIGIBLE = 1e-10  # predictions that explain a smaller share of the answers' variance are rounding errors
-SURELY = quantile(
-    np.inf, 0.99
-)  # standard errors above heterogeneity's ceiling to which predictability's is cut
 MOST_TASKS = 200  # a respondent, up to which own answers are asked whether they could pay
 
 
@@ -327,9 +324,7 @@ class Predictability:
         gain, low, high = most
         if above.evaluated:
             gain = min(gain, above.ceiling)
-            # What covariates tell is known better than how much people differ: that is a limit if it is sure.
-            surely = above.ceiling + (above.high - above.ceiling) * SURELY / quantile(np.inf, ONE_SIDED)
-            low, high = min(low, gain), max(min(high, surely), gain)
+            low = min(low, gain)  # the upper bound stays: what covariates tell is known better than all of it
         without = Estimate.bootstrapped(free.variance, p)
         headline = sample.row(Quantity.SLOPE, Estimator.CROSSFIT, estimate)
         rows = [

@@ -95,12 +95,12 @@ def test_what_only_a_product_of_covariates_shows_is_seen():
     data, variance = xor(1)
     stage = predictability(data, 1)
     sample = Sample(data.weight[None], 0.95)
-    free = stage.learner_free(sample.weights).sum(axis=1)
-    joint, is_joint = stage.joint(sample, free)
-    assert is_joint
-    assert joint.value > 5 * joint.std_error
-    assert abs(joint.value - variance) < 3 * joint.std_error  # whole, though a product of numbers sees 41%
-    assert abs(free[0]) < joint.value / 4
+    free = stage.learner_free(sample.weights).variance[0]
+    covariance, error = stage.joint(data.weight)
+    joint = covariance.variance[0]
+    assert joint > 5 * error
+    assert abs(joint - variance) < 3 * error  # whole, though a product of numbers sees 41%
+    assert abs(free) < joint / 4
 
 
 def test_products_of_covariates_show_nothing_where_there_is_nothing():
@@ -112,7 +112,6 @@ def test_products_of_covariates_show_nothing_where_there_is_nothing():
         names = [c.name for c in data.covariates]
         shuffled[names] = np.random.default_rng(seed).normal(size=(len(shuffled), len(names)))
         stage = predictability(replace(data, respondents=shuffled), seed)
-        sample = Sample(data.weight[None], 0.95)
-        joint, _ = stage.joint(sample, stage.learner_free(sample.weights).sum(axis=1))
-        z.append(joint.value / joint.std_error)
+        covariance, error = stage.joint(data.weight)
+        z.append(covariance.variance[0] / error)
     assert abs(np.mean(z)) < 2.5 / np.sqrt(len(z))

@@ -142,7 +142,8 @@ def _never_shown(design: Design) -> Iterator[str]:
         )
         for combination in never
     ]
-    what = f"never: nobody saw {listed_names(texts, 3)}, although the design would have shown it"
+    them = "it" if len(never) == 1 else "them"
+    what = f"never: nobody saw {listed_names(texts, 3)}, although the design would have shown {them}"
     if design.assign_never_shown:
         yield (
             f"{what}. They can be assigned, as 'never_shown: assign' says: on the assumption that levels do "
@@ -150,7 +151,7 @@ def _never_shown(design: Design) -> Iterator[str]:
         )
     else:
         yield (
-            f"{what}. No petition with {'it' if len(never) == 1 else 'one of these'} is assigned. If that is "
+            f"{what}. No petition with {'it' if len(never) == 1 else 'one of them'} is assigned. If that is "
             "the design, say so at design.prohibited or design.dependent; if it may be assigned all the "
             "same, write 'never_shown: assign'."
         )

@@ -198,16 +198,7 @@ def check_followers(cells: Sequence[Cells], petitions: np.ndarray, design: Desig
                 "one level for each combination of what it is derived from",
                 "correct 'derived_from' in the config, or the file",
             )
-    free = [a for a in range(len(design.shape)) if a not in declared]
-    found: dict[int, tuple[int, ...]] = {}
-    for size in (1, 2):
-        for a in free:
-            candidates = [b for b in free if b != a and b not in found]
-            for sources in itertools.combinations(candidates, size) if a not in found else ():
-                tied = any({a, *sources} <= set(group) for group in design.dependent)
-                if not tied and _certain(known, a, sources, design):
-                    found[a] = sources
-                    break
+    found = dict(_followers(known, [a for a in range(len(design.shape)) if a not in declared], design))
     for a, sources in found.items():
         names = listed(design.names[b] for b in sources)
         cells[a].refuse(
@@ -220,10 +211,39 @@ def check_followers(cells: Sequence[Cells], petitions: np.ndarray, design: Desig
         )
 
 
+def _followers(
+    petitions: np.ndarray, free: list[int], design: Design
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield attributes with the one, or the two, that they certainly follow from.
+
+    Combinations of two attributes come first: these would else be said to follow from their combination.
+    Later attributes come first, as columns that analysts add stand behind those that were drawn.
+    """
+    followers: set[int] = set()
+    for size in (2, 1):
+        for a in reversed(free):
+            others = [b for b in free if b not in {a, *followers}]
+            alone = [b for b in others if _follows(petitions, a, (b,), design.shape)]
+            if size == 2 and alone:
+                continue
+            for sources in itertools.combinations(alone if size == 1 else others, size):
+                declared = any({a, *sources} <= set(group) for group in design.dependent)
+                if not declared and _certain(petitions, a, sources, design):
+                    followers.add(a)
+                    yield a, sources
+                    break
+
+
+FIRST = 300  # petitions that nearly always tell that an attribute does not follow from others
+
+
 def _follows(petitions: np.ndarray, a: int, sources: tuple[int, ...], shape: Sequence[int]) -> bool:
     """Say whether each combination of some attributes goes with one level of another."""
-    code = np.ravel_multi_index(tuple(petitions[:, b] for b in sources), [shape[b] for b in sources])
-    return len(np.unique(code * shape[a] + petitions[:, a])) == len(np.unique(code))
+    for part in (petitions[:FIRST], petitions):
+        code = np.ravel_multi_index(tuple(part[:, b] for b in sources), [shape[b] for b in sources])
+        if len(np.unique(code * shape[a] + part[:, a])) > len(np.unique(code)):
+            return False
+    return True
 
 
 CERTAIN = 40  # bits of surprise if the attribute were drawn at random

@@ -1,5 +1,6 @@
 """AMCEs and marginal means against the numbers that R made (estimatr, cregg, cjoint)."""
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -234,3 +235,16 @@ def test_the_design_that_was_fielded_passes_its_checks_and_another_does_not(refe
     tied = list(itertools.chain.from_iterable(block.split(" × ") for block in blocks))
     frequency = verdicts["rejection"]["check"] == "frequency"
     assert set(flagged[flagged & frequency].index) == {*tied, *blocks}
+
+
+def test_combinations_that_the_config_forgets_are_found_in_the_data(reference, project):
+    """The immigration study barred 22 pairs of levels; whoever does not know it assigns none of them."""
+    profiles, design, _ = study(reference, project, "conjoint_immigration_hhy2014")
+    codes = design.codes(profiles)
+    forgetful = Design(design.attributes)
+    assert forgetful.n_feasible == 1_478_400 and design.n_feasible == 936_960
+    shown = forgetful.as_shown(codes)
+    assert shown.n_feasible == 936_960 and len(shown.shown.never) == 22
+    together = dataclasses.replace(forgetful, dependent=((0, 4), (2, 3))).as_shown(codes)
+    assert together.n_feasible == 936_960 and together.shown.never == ()
+    assert design.as_shown(codes) is design

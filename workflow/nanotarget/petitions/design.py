@@ -347,6 +347,8 @@ class Design:
                 yield ((a, frozenset({int(level)})),)
         for a, b in pairs:
             counts = pair_counts(levels, self.shape, a, b)
+            if (counts > 0).all():
+                continue
             expected, _ = quasi_independent(counts, self.joint_probabilities((a, b)))
             for one, other in np.argwhere((counts == 0) & (expected > enough)):
                 if one < sizes[a] and other < sizes[b]:

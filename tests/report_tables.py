@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy import nan
 
+from nanotarget.estimate.tables import CORRECTED
 from nanotarget.report import catalogue, figures, tables, theme
 
 NASTY = 'Seek <br> "Better" Job & 50% of $x_1$ {tax}^2 ~ #1 \\cmd'
@@ -117,7 +118,21 @@ def effects() -> pd.DataFrame:
         labels[e] if o == "sign" else "exploratory"
         for o, e in zip(table["outcome"], table["estimator"], strict=True)
     ]
-    return table.assign(deviation="", note="", family=table["outcome"] + ", " + table["estimator"])
+    family = table["outcome"] + ", " + table["estimator"]
+    return table.assign(
+        deviation="", note="", family=family, estimand="difference in means", df_type="n - parameters"
+    )
+
+
+def outcomes() -> pd.DataFrame:
+    rows = [
+        (outcome, arm, value, 100, 97, *((0.4, 0.49, 0.0) if value is None else (nan,) * 3), share)
+        for outcome in ("sign", "support")
+        for arm in (*ARMS, "(all)")
+        for value, share in ((None, nan), (0.0, 0.6), (1.0, 0.4))
+    ]
+    names = ["outcome", "arm", "value", "n_assigned", "n", "mean", "sd", "median", "share"]
+    return pd.DataFrame(rows, columns=names).assign(deviation="").astype({"value": "float64"})
 
 
 def diagnostics(attributes: dict[str, list[str]] = ATTRIBUTES) -> pd.DataFrame:
@@ -360,11 +375,14 @@ def balance() -> pd.DataFrame:
         for covariate, level, mean, other in (("age", "", 41.2, 40.9), ("party", NASTY, 0.5, 0.45))
         for contrast in CONTRASTS
     ]
-    return pd.DataFrame(rows).assign(std_diff=-0.1, n_ref=100, n_other=101, deviation="")
+    return pd.DataFrame(rows).assign(std_diff=-0.1, population=nan, n_ref=100, n_other=101, deviation="")
 
 
 def equivalence() -> pd.DataFrame:
-    rows = [{"outcome": "sign", "contrast": contrast, "sesoi": 0.05} for contrast in CONTRASTS]
+    rows = [
+        {"outcome": "sign", "estimator": "tost", "contrast": contrast, "sesoi": 0.05}
+        for contrast in CONTRASTS
+    ]
     table = estimates(rows).assign(p_lower=0.1, p_upper=0.2, label="exploratory", deviation="")
     return table.assign(
         verdict=["inconclusive", "equivalent", "not testable"],
@@ -553,12 +571,15 @@ def sources() -> dict[str, pd.DataFrame]:
         "omnibus": omnibus(),
         "robustness": contrasts(
             scale="difference", rank=1, estimator="dim", se_type="HC2", sample="all", adjustment="none"
+        ).assign(df_type="n - parameters", **dict.fromkeys(CORRECTED, 0.5)),
+        "randomization_inference": contrasts(scheme="complete", estimand="difference in means").assign(
+            p_mid=0.19, p_greater=0.1, p_less=0.9, draws=2000, **dict.fromkeys(CORRECTED, 0.4)
         ),
-        "randomization_inference": contrasts(scheme="complete").assign(p_greater=0.1, p_less=0.9, draws=2000),
+        "outcomes": outcomes(),
         "sentences": pd.DataFrame({"outcome": ["sign"], "contrast": ["nano - best"], "sentence": [NASTY]}),
         "differential_attrition": differential_attrition(),
         "lee_bounds": lee_bounds(),
-        "ipw": contrasts().assign(naive=0.1, largest_weight=1.5, n_cut=0, n_effective=1973.9),
+        "ipw": contrasts(estimator="aipw").assign(naive=0.1, largest_weight=1.5, n_cut=0, n_effective=1973.9),
         "cace": contrasts(estimand="compliers").assign(
             itt=0.1, first_stage=0.88, first_stage_f=7000.0, ar_low=0.03, ar_high=0.12
         ),

@@ -354,7 +354,7 @@ def test_an_experiment_alone(clean):
     assert set(samples.flow["sample"]) == {"experiment"}
     assert list(samples.experiment.respondents.columns) == [
         "respondent_id", "arm", "opt_out", "age", "party", "sign", "support", "observed", "weight",
-        "block", "cluster", "delivered", "passed",
+        "block", "cluster", "outcome_cluster", "delivered", "passed",
     ]  # fmt: skip
 
 

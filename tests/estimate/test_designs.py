@@ -14,7 +14,7 @@ from nanotarget import estimate
 from nanotarget.estimate import arms as a
 from nanotarget.study.config import CovariateConfig, OutcomeConfig
 from nanotarget.study.seeds import child_rng
-from trials import trial
+from trials import ipw, trial
 
 ARMS = ["control", "nano"]
 OUTCOMES = [
@@ -34,14 +34,25 @@ NO_ESTIMATOR = {
     "participant_flow": "counts",
     "balance": "compares covariates, not outcomes; says who is in the arms as they are",
     "sentences": "words about `equivalence`",
+    "outcomes": "describes answers, compares nothing",
     "power": "standard errors of `effects`",
     "randomization_distribution": "the draws of `randomization_inference`",
 }
 
 
-def world(seed=1, clustered=False, weighted=False, blocked=True, sizes=(700, 500)):
-    """Return an experiment without effects; blocks differ in shares of arms, levels and attrition."""
+def world(seed=1, clustered=False, weighted=False, blocked=True, within=False, sizes=(700, 500)):
+    """Return an experiment without effects; blocks differ in shares of arms, levels and attrition.
+
+    Args:
+        seed: of all draws.
+        clustered: five people are randomised together.
+        weighted: people have survey weights.
+        blocked: arms are drawn within two blocks.
+        within: arms are drawn inside 60 groups of people whose outcomes hang together, across blocks.
+        sizes: people of the blocks.
+    """
     rng = child_rng(seed, "designs")
+    shared = rng.normal(size=60) * 1.5
     parts = []
     for b, (size, share) in enumerate(zip(sizes, (0.2, 0.8), strict=True)):
         level, people = (8.0 * b, 5 if clustered else 1) if blocked else (0.0, 5 if clustered else 1)
@@ -50,6 +61,8 @@ def world(seed=1, clustered=False, weighted=False, blocked=True, sizes=(700, 500
         unit = np.repeat(np.arange(units), people)
         n = len(unit)
         shock = rng.normal(size=units)[unit] * (1.5 if clustered else 0.0)
+        group = rng.integers(60, size=n)
+        shock += shared[group] if within else 0.0
         y = level + shock + rng.normal(size=n)
         latent = y - 4 if blocked else y
         missed = rng.random(n) < (0.3 if b and blocked else 0.1)
@@ -67,12 +80,15 @@ def world(seed=1, clustered=False, weighted=False, blocked=True, sizes=(700, 500
                     "weight": rng.uniform(0.5, 2.0, n) if weighted else 1.0,
                     **({"block": f"b{b}"} if blocked else {}),
                     **({"cluster": [f"c{b}_{u}" for u in unit]} if clustered else {}),
+                    **({"outcome_cluster": [f"g{g:02d}" for g in group]} if within else {}),
                 }
             )
         )
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "respondent_id", [f"r{i:05d}" for i in range(len(table))])
-    return trial(table, ARMS, OUTCOMES, adjust=AGE, unfielded=["control"], sesoi={"y": 0.5})
+    more = {"unfielded": ["control"], "sesoi": {"y": 0.5}, "tighten": ["third"]}
+    table["third"] = pd.cut(table["age"], 3, labels=["a", "b", "c"])
+    return trial(table, ARMS, OUTCOMES, adjust=AGE, **more)
 
 
 def of_outcome(function):
@@ -91,7 +107,7 @@ def made(name):
         return lambda experiment: function(experiment, estimate.effects(experiment))
     if name == "randomization_inference":
         return lambda experiment: function(experiment, 1, 400)
-    if name in ("logit", "proportions", "ordinal", "mann_whitney", "ratios", "standardised"):
+    if name in ("logit", "proportions", "ordinal", "mann_whitney", "ratios", "standardised", "log_odds"):
         return of_outcome(function)
     return function
 
@@ -102,6 +118,8 @@ DESIGNS = {
     "clustered": {"clustered": True, "blocked": False},
     "weighted": {"weighted": True, "blocked": False},
     "blocked, clustered and weighted": {"clustered": True, "weighted": True},
+    "clustered within": {"within": True, "blocked": False},
+    "blocked and clustered within": {"within": True, "weighted": True},
 }
 
 
@@ -182,7 +200,7 @@ def test_weighting_for_attrition_is_within_blocks(blocked):
     bare = trial(blocked.table, ARMS, OUTCOMES[:1], covariates=[])
     table = blocked.table[blocked.table["y"].notna()]
     difference = sum(s * (mean(t, "y") - mean(c, "y")) for s, c, t in blocks_of(table, among=blocked.table))
-    found = estimate.ipw_effects(bare)
+    found = ipw(bare)
     assert found["estimate"].item() == pytest.approx(difference, rel=1e-6)
     dim = estimate.effects(bare)["estimate"].item()
     assert found["naive"].item() == pytest.approx(dim, rel=1e-10) != found["estimate"].item()
@@ -194,7 +212,7 @@ def test_with_everybody_observed_weighting_is_the_difference_within_blocks(block
     table = blocked.table[blocked.table["y"].notna()]
     whole = trial(table, ARMS, OUTCOMES[:1], adjust=AGE)
     dim = estimate.effects(whole).query("estimator == 'dim'").reset_index(drop=True)
-    found = estimate.ipw_effects(whole)
+    found = ipw(whole)
     for column in ("estimate", "std_error", "df"):
         np.testing.assert_allclose(found[column], dim[column], rtol=1e-9)
 
@@ -345,3 +363,37 @@ def test_intervals_of_blocked_designs_cover(name):
         inside.append(((rows["conf_low"] <= null) & (null <= rows["conf_high"])).iloc[0])
     # 60 intervals of 95%: fewer than 50 have probability 2e-4.
     assert np.sum(inside) >= stats.binom.ppf(2e-4, 60, 0.95)
+
+
+def simple_error(experiment, values):
+    """Return the error of a difference in means of (n,) values, from sums over outcome clusters."""
+    table = experiment.table
+    residual = pd.Series(0.0, index=table.index)
+    for arm, sign in (("nano", 1), ("control", -1)):
+        own = table["arm"] == arm
+        residual[own] = sign * (values[own] - values[own].mean()) / own.sum()
+    sums = residual.groupby(table["outcome_cluster"]).sum()
+    return np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
+
+
+def test_errors_count_what_arms_of_a_cluster_share():
+    """Pupils of a school share much and are in both arms: the difference knows what the arms do not."""
+    experiment = world(seed=8, within=True, blocked=False, sizes=(600, 600))
+    plain = trial(experiment.table.drop(columns="outcome_cluster"), ARMS, OUTCOMES, adjust=AGE)
+    y = experiment.table["signed"]
+    error = simple_error(experiment, y)
+    clustered = estimate.effects(experiment).query("outcome == 'signed' and estimator == 'dim'").iloc[0]
+    alone = estimate.effects(plain).query("outcome == 'signed' and estimator == 'dim'").iloc[0]
+    assert clustered["estimate"] == pytest.approx(alone["estimate"], rel=1e-10)
+    assert (clustered["se_type"], clustered["df_type"]) == ("CR2", "Bell-McCaffrey")
+    assert clustered["std_error"] == pytest.approx(error, rel=0.02)
+    # With everybody observed and all alike, weights and instruments give the same difference.
+    weighted = ipw(experiment).query("outcome == 'signed'").iloc[0]
+    assert weighted["std_error"] == pytest.approx(error, rel=0.01)
+    cace = estimate.cace(experiment).query("outcome == 'signed'").iloc[0]
+    ratio = cace["estimate"]
+    reached = y - ratio * experiment.table["delivered"].astype(float)
+    expected = simple_error(experiment, reached) / cace["first_stage"]
+    assert cace["std_error"] == pytest.approx(expected, rel=0.01)
+    lee = estimate.lee_bounds(experiment).query("outcome == 'signed' and trimming == 'fraction'")
+    assert lee["std_error"].min() == pytest.approx(error, rel=0.01)

@@ -115,8 +115,8 @@ def test_each_difference_is_listed_and_marks_what_it_touches(
                 "adjust",
                 "age, education, party, climate_concern, prior_support",
                 "age",
-                {EFFECTS, "estimate/power.csv", ROBUSTNESS, "estimate/ipw.csv"},
-                "lin; ipw",
+                {EFFECTS, "estimate/equivalence.csv", "estimate/power.csv", ROBUSTNESS, "estimate/ipw.csv"},
+                "lin; ipw; aipw; tost_lin",
             ),
         ),
     ],
@@ -266,7 +266,8 @@ def test_estimates_carry_their_label_and_deviations(settings, registration):
     power = estimate.power(asked, found)
     assert power.loc[power["estimator"] == "lin", "deviation"].eq("D1").all()
     tost = estimate.equivalence(asked, found)
-    assert tost["label"].tolist() == ["exploratory", "exploratory", "secondary"]
+    assert tost["label"].tolist() == ["exploratory", "exploratory", "secondary", *["exploratory"] * 3]
+    assert tost["deviation"].tolist() == [""] * 3 + ["D1"] * 3
 
     alpha = deviations(change(settings, ["estimate", "alpha"], 0.01), registration)
     groups = SubgroupConfig(name="by age", covariate="age", groups=config.explore.subgroups[0].groups)

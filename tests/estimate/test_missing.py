@@ -15,7 +15,7 @@ from nanotarget.estimate import Table
 from nanotarget.estimate.ipw import MIN_PROBABILITY, PENALTY, penalised_logit
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.seeds import child_rng
-from trials import trial
+from trials import ipw, trial
 
 ARMS = ["control", "best", "nano"]
 AGE = CovariateConfig(name="age", kind="numeric")
@@ -399,7 +399,7 @@ def stacked(y, weight, z):
 
 def test_weighted_means_equal_stacked_equations(table):
     table = weighted(table)
-    found = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE, PARTY]))
+    found = ipw(trial(table, ARMS, ["y"], adjust=[AGE, PARTY]))
     assert list(found.columns) == list(Table.IPW.columns)
     z = np.column_stack([table["age"], table["party"] == "blue", table["party"] == "none"]).astype(float)
     z = z - np.average(z, axis=0, weights=table["weight"])
@@ -420,7 +420,7 @@ def test_weights_remove_the_bias_of_the_naive_difference():
     rng = child_rng(8, "weights remove bias")
     rows = []
     for _ in range(120):
-        rows.append(estimate.ipw_effects(trial(sample(rng), ARMS, ["y"], adjust=[AGE, PARTY])).iloc[1])
+        rows.append(ipw(trial(sample(rng), ARMS, ["y"], adjust=[AGE, PARTY])).iloc[1])
     found = pd.DataFrame(rows)
     truth = 1.0
     spread = found["estimate"].std()
@@ -433,25 +433,23 @@ def test_weights_remove_the_bias_of_the_naive_difference():
 
 def test_nobody_missing_gives_the_difference_in_means(table):
     table = weighted(table)
-    found = estimate.ipw_effects(trial(table, ARMS, ["full"], adjust=[AGE]))
+    found = ipw(trial(table, ARMS, ["full"], adjust=[AGE]))
     dim = estimate.effects(trial(table, ARMS, ["full"]))
     columns = [*ESTIMATE_COLUMNS, "contrast", "p_adjusted"]
     pd.testing.assert_frame_equal(found[columns], dim[columns], rtol=1e-9)
     # Without covariates everybody in an arm has the same probability.
-    plain = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[]))
+    plain = ipw(trial(table, ARMS, ["y"], adjust=[]))
     dim = estimate.effects(trial(table, ARMS, ["y"]))
     pd.testing.assert_frame_equal(plain[columns], dim[columns], rtol=1e-9)
 
 
 def test_weighted_effects_depend_on_neither_row_order_nor_scale_nor_order_of_arms(table):
     table = weighted(table)
-    first = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE, PARTY]))
+    first = ipw(trial(table, ARMS, ["y"], adjust=[AGE, PARTY]))
     other = table.sample(frac=1, random_state=2)
     other = other.assign(weight=other["weight"] * 9, age=other["age"] * 100 + 7)
-    pd.testing.assert_frame_equal(
-        first, estimate.ipw_effects(trial(other, ARMS, ["y"], adjust=[AGE, PARTY])), rtol=1e-6
-    )
-    turned = estimate.ipw_effects(trial(table, ARMS[::-1], ["y"], adjust=[AGE, PARTY]))
+    pd.testing.assert_frame_equal(first, ipw(trial(other, ARMS, ["y"], adjust=[AGE, PARTY])), rtol=1e-6)
+    turned = ipw(trial(table, ARMS[::-1], ["y"], adjust=[AGE, PARTY]))
     np.testing.assert_allclose(turned["estimate"], -first["estimate"][::-1], rtol=1e-9)
     np.testing.assert_allclose(turned["std_error"], first["std_error"][::-1], rtol=1e-9)
 
@@ -462,7 +460,7 @@ def test_weights_are_cut_and_counted(table):
     keep = np.flatnonzero(far & control)[0]
     table["y"] = table["full"].where(~(far & control) | (np.arange(600) == keep))
     table["age"] = np.where(far, -10.0, table["age"])
-    found = estimate.ipw_effects(trial(table, ARMS, ["y"], adjust=[AGE]))
+    found = ipw(trial(table, ARMS, ["y"], adjust=[AGE]))
     assert found["n_cut"].tolist() == [1, 1, 0]
     assert found["largest_weight"].tolist()[:2] == [1 / MIN_PROBABILITY] * 2
     assert (found["n_effective"] < found["n"]).all()
@@ -473,7 +471,7 @@ def test_weighted_effects_of_bad_data(table):
     table["apart"] = (table["y"].isna()).astype(float)
     table["flat"] = table["y"] * 0
     apart = CovariateConfig(name="apart", kind="numeric")
-    found = estimate.ipw_effects(trial(table, [*ARMS, "nobody"], ["y", "flat"], adjust=[apart, AGE]))
+    found = ipw(trial(table, [*ARMS, "nobody"], ["y", "flat"], adjust=[apart, AGE]))
     rows = pick(found, outcome="y").set_index("contrast")
     assert np.isfinite(rows.loc["nano - control", NUMBERS].astype(float)).all()
     others = rows.drop("nano - control")
@@ -486,7 +484,7 @@ def test_weighted_effects_of_bad_data(table):
 def test_clusters_of_copies_have_the_error_of_one_copy(table):
     twice = pd.concat([table, table])
     twice = twice.assign(cluster=twice.index.astype(str), weight=0.5)
-    one, two = (estimate.ipw_effects(trial(t, ARMS, ["y"], adjust=[AGE])) for t in (table, twice))
+    one, two = (ipw(trial(t, ARMS, ["y"], adjust=[AGE])) for t in (table, twice))
     np.testing.assert_allclose(one["estimate"], two["estimate"], rtol=0.01)
     np.testing.assert_allclose(one["std_error"], two["std_error"], rtol=0.01)
     assert two["df"].tolist() == one["df"].tolist()

@@ -70,7 +70,9 @@ def test_a_trial_of_a_config_adjusts_in_the_order_asked_for(table):
 def rows(p_values, **columns):
     estimates = pd.DataFrame(dict.fromkeys(ESTIMATE_COLUMNS, 0.0), index=range(len(p_values)))
     names = ["best - control", "nano - control", "nano - best"][: len(p_values)]
-    return estimates.assign(p_value=p_values, contrast=names, se_type="HC2", note="", **columns)
+    return estimates.assign(
+        p_value=p_values, contrast=names, se_type="HC2", df_type="Welch", estimand="", note="", **columns
+    )
 
 
 def test_estimates_are_adjusted_labelled_and_marked_where_they_are_published(table):

@@ -107,11 +107,11 @@ def latex_rows(source: str) -> list[list[str]]:
 def test_a_table_for_every_source():
     assert list(MADE) == [
         "flow", "participants", "design", "amce", "learners", "diagnostics", "diagnostics_attributes",
-        "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit", "effects", "equivalence",
-        "power", "multiplicity", "randomization_inference", "scales", "omnibus", "robustness", "attrition",
-        "differential_attrition", "lee_bounds", "ipw", "balance", "cace", "checks", "deviations",
-        "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation", "gap", "validation",
-        "gate", "projection", "rate", "dissuasion", "fairness",
+        "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit", "outcomes", "effects",
+        "equivalence", "power", "multiplicity", "corrections", "randomization_inference", "scales", "omnibus",
+        "robustness", "attrition", "differential_attrition", "lee_bounds", "ipw", "balance", "cace", "checks",
+        "deviations", "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation",
+        "gap", "validation", "gate", "projection", "rate", "dissuasion", "fairness",
     ]  # fmt: skip
     assert list(fake.tabulated({"flow": fake.flow()}, NAMES)) == ["flow"]
 

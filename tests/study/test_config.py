@@ -355,9 +355,11 @@ def test_designs_of_the_experiment():
         {"scheme": "blocked", "blocks": ["party", "wave"]},
         {"scheme": "clustered", "cluster": "id"},
         {"scheme": "clustered", "cluster": "email", "blocks": ["party"]},
+        {"outcome_cluster": "school"},
+        {"scheme": "clustered", "cluster": "class", "outcome_cluster": "school"},
     ):
         config["experiment"]["randomisation"] = design
-        complete = {"scheme": "complete", "blocks": [], "cluster": None} | design
+        complete = {"scheme": "complete", "blocks": [], "cluster": None, "outcome_cluster": None} | design
         assert validate(config, "study.yaml").experiment.randomisation.model_dump() == complete
 
 

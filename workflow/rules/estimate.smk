@@ -10,12 +10,13 @@ TRIAL = {
     "arms": config["experiment"]["arms"],
     "outcomes": config["experiment"]["outcomes"],
     "covariates": config["covariates"],
-    **{key: config["estimate"][key] for key in ("adjust", "sesoi", "alpha")},
+    **{key: config["estimate"][key] for key in ("adjust", "sesoi", "alpha", "tighten")},
 }
 
 # Tables of the experiment; some need what not every study has.
 ESTIMATES = [
     "effects",
+    "outcomes",
     "scales",
     "omnibus",
     "robustness",

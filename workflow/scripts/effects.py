@@ -13,6 +13,7 @@ def analyse(inputs, outputs, section):
     equivalence = estimate.equivalence(trial, effects)
     tables = {
         "effects": lambda: effects,
+        "outcomes": lambda: estimate.outcomes(trial),
         "scales": lambda: estimate.scales(trial),
         "omnibus": lambda: estimate.omnibus(trial),
         "robustness": lambda: estimate.robustness(trial),

@@ -9,15 +9,25 @@ import pandas as pd
 
 from nanotarget.calibrate import regression
 
+METHODS = {
+    "holm": regression.holm,
+    "bonferroni": regression.bonferroni,
+    "bh": regression.benjamini_hochberg,
+}
 
-def adjusted(p_values: pd.Series, *family: pd.Series | np.ndarray | Sequence[Hashable]) -> pd.Series:
-    """Adjust p values by Holm (1979) within families; missing ones stay missing and do not count.
+
+def adjusted(
+    p_values: pd.Series, *family: pd.Series | np.ndarray | Sequence[Hashable], method: str = "holm"
+) -> pd.Series:
+    """Adjust p values within families; missing ones stay missing and do not count.
 
     Args:
         p_values: (n,).
         family: (n,) what distinguishes families; without any all tests are one family.
+        method: one of `METHODS`: Holm (1979), Bonferroni, or Benjamini & Hochberg (1995), which controls the
+            false discovery rate.
     """
     if p_values.empty:
         return p_values
     by = list(family) or [np.zeros(len(p_values))]
-    return p_values.groupby(by, sort=False).transform(lambda p: regression.holm(p.to_numpy()))
+    return p_values.groupby(by, sort=False).transform(lambda p: METHODS[method](p.to_numpy()))

@@ -76,6 +76,47 @@ def read_clusters(
     return _coded(cluster, "c") if randomisation.cluster in identifiers else cluster
 
 
+def read_outcome_clusters(
+    people: People,
+    randomisation: RandomisationConfig,
+    identifiers: Collection[str],
+    block: pd.Series,
+    cluster: pd.Series,
+) -> pd.Series:
+    """Return the group whose outcomes hang together; the cluster where the config names none.
+
+    Args:
+        people, randomisation, identifiers: as in `read_blocks`.
+        block, cluster: from `read_blocks` and `read_clusters`.
+    """
+    if randomisation.outcome_cluster is None:
+        return cluster
+    cells = people.cells(randomisation.outcome_cluster)
+    cells.refuse(
+        cells.empty,
+        "the outcome cluster is missing",
+        "the outcome cluster of each respondent",
+        "complete the file, or exclude these people with an exclusion of rule 'missing'",
+    )
+    unit = cells.ids
+    several = unit.groupby(cluster).transform("nunique") > 1
+    cells.refuse(
+        several.to_numpy(),
+        f"{counted(cluster[several].nunique(), 'cluster')} in more than one outcome cluster",
+        "outcome clusters of whole clusters: people who were randomised together hang together",
+        "correct the file, or key experiment.randomisation in the config",
+    )
+    alone = unit.groupby(block).transform("nunique") < 2
+    cells.refuse(
+        (alone & (block != "")).to_numpy(),
+        f"{counted(block[alone].nunique(), 'block')} inside a single outcome cluster",
+        "blocks with people of two or more outcome clusters: what a cluster shares drops out of "
+        "comparisons within a smaller block",
+        "remove 'outcome_cluster' from experiment.randomisation if blocks lie inside it",
+    )
+    return _coded(unit, "u") if randomisation.outcome_cluster in identifiers else unit
+
+
 def suspected_clusters(people: People, arm: np.ndarray, known: Collection[str]) -> list[str]:
     """Return the columns each of whose values, though most people share theirs, is in one arm only.
 

@@ -90,7 +90,8 @@ def experiment(
     the petition shown (one nullable ordered categorical an attribute; only with `design`),
     outcomes (float64, NaN = not observed), observed (bool: the first outcome is there), weight,
     block (text: within which the arms were drawn, "" without blocks), cluster (text: who was
-    randomised together; the respondent_id without clusters), delivered (nullable: the petition was
+    randomised together; the respondent_id without clusters), outcome_cluster (text: whose outcomes hang
+    together; the cluster unless the config names a larger group), delivered (nullable: the petition was
     delivered as assigned, NA = not logged), passed (nullable: no post-treatment check failed, NA =
     none asked).
     """
@@ -106,6 +107,7 @@ def experiment(
             "weight": pa.Column("float64", pa.Check.gt(0)),
             "block": pa.Column("str"),
             "cluster": pa.Column("str"),
+            "outcome_cluster": pa.Column("str"),
             "delivered": pa.Column("boolean", nullable=True),
             "passed": pa.Column("boolean", nullable=True),
         },

@@ -36,7 +36,7 @@ def insufficient(data: DataConfig, samples: Samples) -> Iterator[Problem]:
                 yield Problem(file, f"column '{data.experiment.arm}'", what, "people in every arm", remedy)
         for outcome in data.experiment.outcomes:
             if not people[outcome.name].notna().any():
-                yield _empty(file, outcome.column or outcome.name, "experiment.outcomes")
+                yield _empty(file, outcome.raw_columns[0], "experiment.outcomes")
         yield from _dominated(file, data.experiment.weight, people)
 
 

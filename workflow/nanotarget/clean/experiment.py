@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean import contracts
-from nanotarget.clean.blocks import read_blocks, read_clusters, suspected_clusters
+from nanotarget.clean.blocks import read_blocks, read_clusters, read_outcome_clusters, suspected_clusters
 from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, opted_out
 from nanotarget.clean.flow import OBSERVED
@@ -97,13 +97,14 @@ def _columns(config: ExperimentConfig, design: Design | None) -> list[tuple[str,
     if design:
         wanted.append(("experiment.petition_columns", _petition_columns(config, design)))
     for i, outcome in enumerate(config.outcomes):
-        columns = [outcome.column or outcome.name]
+        columns = outcome.raw_columns
         if outcome.observed_if:
             columns.append(outcome.observed_if.column)
         wanted.append((f"experiment.outcomes[{i}] ('{outcome.name}')", columns))
     wanted.append(("experiment.randomisation.blocks", config.randomisation.blocks))
-    if config.randomisation.cluster:
-        wanted.append(("experiment.randomisation.cluster", [config.randomisation.cluster]))
+    for key in ("cluster", "outcome_cluster"):
+        if column := getattr(config.randomisation, key):
+            wanted.append((f"experiment.randomisation.{key}", [column]))
     if config.delivered:
         wanted.append(("experiment.delivered.column", [config.delivered.column]))
     wanted += [
@@ -144,11 +145,13 @@ def _by_arm(everyone: People, config: ExperimentConfig) -> dict[str, np.ndarray]
 
 
 def _randomised(people: People, config: ExperimentConfig, arm: np.ndarray) -> dict[str, object]:
-    """Return the block and the cluster in which each respondent was randomised."""
+    """Return the block and the cluster in which each respondent was randomised, and the outcome cluster."""
     block = read_blocks(people, config.randomisation, config.identifiers)
     shared = {"arm": pd.Series(arm).where(arm >= 0), "block": block}
     cluster = read_clusters(people, config.randomisation, config.identifiers, shared)
-    return {"block": pd.array(block, dtype="str"), "cluster": pd.array(cluster, dtype="str")}
+    unit = read_outcome_clusters(people, config.randomisation, config.identifiers, block, cluster)
+    columns = {"block": block, "cluster": cluster, "outcome_cluster": unit}
+    return {name: pd.array(values, dtype="str") for name, values in columns.items()}
 
 
 def _delivered(people: People, config: ExperimentConfig) -> pd.api.extensions.ExtensionArray:

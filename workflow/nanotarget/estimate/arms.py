@@ -19,6 +19,11 @@ MISSING = "(missing)"
 # With fewer respondents in an arm the degrees of freedom are Welch's; with more the intervals differ by
 # less than 2%.
 SMALL_ARM = 50
+# What degrees of freedom are.
+RESIDUAL, CLUSTERS, WELCH, BELL_MCCAFFREY, NORMAL = (
+    *("n - parameters", "clusters - 1", "Welch"),
+    *("Bell-McCaffrey", "normal"),
+)
 # Respondents of the smallest arm that a column of the adjustment needs.
 RESPONDENTS_PER_COLUMN = 10
 
@@ -30,6 +35,7 @@ class ArmMeans:
     Attributes:
         mean, variance: one entry per arm; NaN where there is no estimate.
         df: residual degrees of freedom of the joint model (with clusters: clusters - 1).
+        df_type: what `df` is: `RESIDUAL` or `CLUSTERS`.
         n: respondents in the model.
         notes: what is wrong with an arm, by arm.
         left_out: columns that could not be adjusted for.
@@ -40,6 +46,7 @@ class ArmMeans:
         model: the joint model, if the arms were not fitted one by one.
         place: coefficient of each arm in it.
         slope: derivative of each arm's value by that coefficient; 1 where it is the mean itself.
+        shared: covariance of the means of two arms, where they have one without a joint model.
     """
 
     mean: dict[str, float]
@@ -55,6 +62,8 @@ class ArmMeans:
     model: regression.Fit | None = None
     place: dict[str, int] = field(default_factory=dict)
     slope: dict[str, float] = field(default_factory=dict)
+    shared: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    df_type: str = RESIDUAL
 
     def combination(self, on: Mapping[str, float], welch: bool | None = None) -> Combination:
         """Return a linear combination of arm means with its standard error and degrees of freedom.
@@ -75,22 +84,25 @@ class ArmMeans:
             block = self.model.vcov[np.ix_(places, places)]
             variance = float(row[places] @ block @ row[places])
             df = float(regression.contrast(self.model, row)["df"].iloc[0])
-            return Combination(estimate, float(np.sqrt(max(variance, 0.0))), df, self.n)
+            kind = BELL_MCCAFFREY if self.model.se_type == "CR2" else RESIDUAL
+            return Combination(estimate, float(np.sqrt(max(variance, 0.0))), df, self.n, kind)
         parts = np.array([c**2 * self.variance[arm] for arm, c in on.items()])
-        error = float(np.sqrt(parts.sum()))
+        common = sum(on[a] * on[b] * self.shared.get((a, b), 0.0) for a in on for b in on if a != b)
+        error = float(np.sqrt(parts.sum() + common))
         if welch or (welch is None and min(self.size[arm] for arm in on) < SMALL_ARM):
             df = regression.welch_df(parts, np.array([self.arm_df[arm] for arm in on]))
-            return Combination(estimate, error, df, sum(self.size[arm] for arm in on))
-        return Combination(estimate, error, self.df, self.n)
+            return Combination(estimate, error, df, sum(self.size[arm] for arm in on), WELCH)
+        return Combination(estimate, error, self.df, self.n, self.df_type)
 
 
 class Combination(NamedTuple):
-    """A linear combination of arm means; `n` respondents are behind its degrees of freedom."""
+    """A linear combination of arm means; `n` respondents are behind its degrees of freedom of `df_type`."""
 
     estimate: float
     error: float
     df: float
     n: int
+    df_type: str
 
 
 @dataclass(frozen=True)
@@ -152,7 +164,9 @@ class ArmColumns:
         return np.hstack([dummies, *(dummies[:, [i]] * controls for i in range(dummies.shape[1]))])
 
 
-def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = ()) -> ArmColumns:
+def arm_columns(
+    trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = (), everybody: bool = False
+) -> ArmColumns:
     """Prepare the columns of the models, and say which arms and columns can be used.
 
     Too many covariates for the smallest arm become one prognostic score: more columns than a tenth of its
@@ -161,13 +175,15 @@ def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = 
     not adjusted.
 
     Args:
-        trial: those without the outcome are left out.
+        trial: its respondents who were randomised.
         outcome: its name.
         adjust: covariates.
+        everybody: keep those without the outcome, too: they are no members of their arm, but count in means
+            of columns and sizes of blocks. Else they are left out.
     """
-    trial = trial.observed(outcome)
+    trial = trial.among(trial.table["arm"].notna()) if everybody else trial.observed(outcome)
     arms, y, w, clusters = trial.arms, trial.y(outcome), trial.weight, trial.scheme.clusters
-    members = {name: trial.members(name) for name in arms}
+    members = {name: trial.members(name) & ~np.isnan(y) for name in arms}
     notes = {}
     for name in arms:
         if members[name].sum() < 2:
@@ -183,7 +199,7 @@ def arm_columns(trial: Trial, outcome: str, adjust: Sequence[CovariateConfig] = 
     smallest = min((int(members[name].sum()) for name in usable), default=0)
     if usable and z.shape[1] > max(smallest / RESPONDENTS_PER_COLUMN, 1):
         code = pd.Index(arms).get_indexer(trial.table["arm"].astype("str"))
-        score = prognostic_score(z, y, w, code, trial.scheme.cluster)
+        score = prognostic_score(z, y, w, code, trial.scheme.unit)
         remarks.append(
             f"adjusted for one prognostic score: {z.shape[1]} columns are too many for {smallest} respondents"
         )
@@ -355,20 +371,21 @@ def contrasts(trial: Trial, means: ArmMeans, welch: bool | None = None) -> pd.Da
         welch: as in `ArmMeans.combination`.
 
     Returns:
-        contrast, estimate ... df, n, note; an impossible comparison is NaN and its note says why.
+        contrast, estimate ... df, n, df_type, note; an impossible comparison is NaN and its note says why.
     """
     rows = []
     for later, earlier in trial.pairs:
         notes = obstacles(means, later, earlier)
-        difference = Combination(np.nan, np.nan, np.nan, means.n)
+        difference = Combination(np.nan, np.nan, np.nan, means.n, "")
         if not notes:
             difference = means.combination({later: 1.0, earlier: -1.0}, welch)
             if difference.error == 0:
                 notes.append("the outcome does not vary in either arm")
-                difference = Combination(np.nan, np.nan, np.nan, difference.n)
+                difference = Combination(np.nan, np.nan, np.nan, difference.n, "")
         note = "; ".join([*notes, *departures(means)])
         rows.append((contrast_name(later, earlier), *difference, note))
-    return tidied(pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"]), trial.alpha)
+    columns = ["contrast", "value", "error", "df", "n", "df_type", "note"]
+    return tidied(pd.DataFrame(rows, columns=columns), trial.alpha)
 
 
 def tidied(rows: pd.DataFrame, alpha: float, null: float = 0.0) -> pd.DataFrame:
@@ -418,7 +435,8 @@ def compared(trial: Trial, columns: ArmColumns, values: ArmValues | None, troubl
         note = "; ".join([*notes, *departures(columns)])
         rows.append((contrast_name(later, earlier), estimate, error, df, note))
     table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
-    return tidied(table.assign(n=int(columns.rows.sum())), trial.alpha)
+    kind = np.where(table["df"].isna(), "", RESIDUAL if columns.clusters is None else CLUSTERS)
+    return tidied(table.assign(n=int(columns.rows.sum()), df_type=kind), trial.alpha)
 
 
 def obstacles(means: ArmMeans | ArmColumns, later: str, earlier: str) -> list[str]:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import logistic
-from nanotarget.estimate.arms import ArmColumns, ArmValues, arm_columns, compared, tidied
+from nanotarget.estimate.arms import NORMAL, ArmColumns, ArmValues, arm_columns, compared, tidied
+from nanotarget.estimate.tables import RATIO
 from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig
 from nanotarget.study.preregistration import contrast_name
@@ -47,6 +49,36 @@ def logit(
     kind = se_type or ("HC2" if columns.clusters is None else "CR1")
     rows = pd.concat(_quantities(trial, columns, kind), ignore_index=True)
     return rows.assign(outcome=outcome, estimator="logit", se_type=kind)
+
+
+def log_odds(trial: Trial, outcome: str) -> pd.DataFrame:
+    """Return the log odds ratios of `logit` with the errors that R's `glm` and `sandwich` print.
+
+    `model` (inverse information) takes the model for true and weights for counts of people, `HC0` (White
+    1982) neither; both ignore clusters. Where they do not fit the rows have no numbers and their note says
+    why.
+
+    Args:
+        trial: gives arms and alpha.
+        outcome: of zeros and ones.
+
+    Returns:
+        Rows of `Table.SCALES`, not yet adjusted; exploratory, because `logit` has the errors that are
+        registered.
+    """
+    observed = trial.observed(outcome)
+    clusters = "not for clusters, which they ignore" if observed.scheme.clusters is not None else ""
+    weights = "not for survey weights, which they take for counts" if observed.weighted else ""
+    parts = []
+    kinds: dict[logistic.LogitSe, str] = {"model": clusters or weights, "HC0": clusters}
+    for se_type, why in kinds.items():
+        rows = logit(trial, outcome, se_type=se_type)
+        rows = rows[rows["quantity"] == ODDS].reset_index(drop=True)
+        if why:
+            rows[[*ESTIMATE_COLUMNS[:-1], *RATIO]] = np.nan
+            rows = rows.assign(df_type="", note=why)
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True).assign(label="exploratory")
 
 
 def varying_arms(columns: ArmColumns) -> ArmColumns:
@@ -125,6 +157,7 @@ def proportions(trial: Trial, outcome: str) -> pd.DataFrame:
         table[[c for c in _TWO_BY_TWO if c not in ("n", "note")]] = np.nan
         table["note"] = why
     table["df"] = np.where(table["error"].isna(), np.nan, np.inf)
+    table["df_type"] = np.where(table["error"].isna(), "", NORMAL)
     return tidied(table, trial.alpha).assign(outcome=outcome, estimator="proportions", se_type="Wald")
 
 

@@ -33,12 +33,12 @@ ASSUMED = {
 
 @dataclass(frozen=True)
 class _Moments:
-    """Means of outcome and exposure in an arm, or their differences between two.
+    """Differences between two arms in the means of outcome and exposure.
 
     Attributes:
         mean: (2,).
-        covariance: (2, 2) of the means, HC2.
-        df: units observed, less one a block.
+        covariance: (2, 2), HC2, summed within clusters.
+        df: units observed, less two a block.
     """
 
     mean: np.ndarray
@@ -78,7 +78,7 @@ def cace(trial: Trial) -> pd.DataFrame:
 
     Returns:
         The columns of `Table.CACE`, with t tests of n - 2 degrees of freedom (units instead of n where
-        clusters were randomised; two less a block). What is not identified or cannot be estimated is NaN, and
+        outcomes are clustered; two less a block). What is not identified or cannot be estimated is NaN, and
         `note` says why.
     """
     rows = [_cace(trial, outcome.name, pair) for outcome in trial.outcomes for pair in trial.pairs]
@@ -95,7 +95,7 @@ def _cace(trial: Trial, outcome: str, pair: tuple[str, str]) -> dict[str, object
     observed, unfielded = trial.observed(outcome), trial.unfielded
     people = {name: observed.among(observed.members(name)) for name in pair}
     sizes = {name: len(arm.table) for name, arm in people.items()}
-    units = {name: len(np.unique(arm.scheme.cluster)) for name, arm in people.items()}
+    units = {name: len(np.unique(arm.scheme.unit)) for name, arm in people.items()}
     estimand = COMPLIERS if set(pair) & set(unfielded) else REACHED
     row: dict[str, object] = dict.fromkeys(("estimate", "std_error", "df", *DELIVERY), np.nan)
     row |= {"outcome": outcome, "contrast": contrast_name(*pair), "estimand": estimand}
@@ -106,15 +106,21 @@ def _cace(trial: Trial, outcome: str, pair: tuple[str, str]) -> dict[str, object
     if notes:
         return row | {"note": "; ".join(notes)}
     strata = observed.strata
-    later, earlier = (
-        _moments(people[name], outcome, factor, _Blocks(strata.code[observed.members(name)], strata.size))
-        for name, factor in zip(pair, _factors(pair, unfielded), strict=True)
-    )
-    change = _Moments(later.mean - earlier.mean, later.covariance + earlier.covariance, later.df + earlier.df)
+    factors = _factors(pair, unfielded)
+    means = {
+        name: _means(arm, outcome, factor, _Blocks(strata.code[observed.members(name)], strata.size))
+        for (name, arm), factor in zip(people.items(), factors, strict=True)
+    }
+    (later, of_later), (earlier, of_earlier) = means.values()
+    both = [np.flatnonzero(observed.members(name)) for name in pair]
+    rows, arm = np.concatenate(both), np.repeat([0, 1], [len(own) for own in both])
+    unit, cell = observed.scheme.unit[rows], 2 * strata.code[rows] + arm
+    spread = covariance(np.concatenate([of_later, -of_earlier]), unit, cell)
+    change = _Moments(later - earlier, spread, len(np.unique(unit)) - 2 * len(strata.size))
     row["itt"] = change.mean[0]
     if notes := _unknown(people, unfielded):
         return row | {"note": "; ".join(notes)}
-    shares = later.mean[1] + earlier.mean[1]
+    shares = later[1] + earlier[1]
     unequal = estimand == REACHED and _differ(shares, change.covariance[1, 1], trial.alpha)
     row |= _instrumented(change, estimand, unequal, trial.alpha)
     return row | {"note": "; ".join([str(row["note"]), *strata.remarks])}
@@ -163,19 +169,17 @@ class _Blocks:
     size: np.ndarray
 
 
-def _moments(arm: Trial, outcome: str, factor: float, blocks: _Blocks) -> _Moments:
-    """Return weighted means of outcome and exposure in an arm; delivery that is not logged counts as none."""
+def _means(arm: Trial, outcome: str, factor: float, blocks: _Blocks) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (2,) weighted means of outcome and exposure in an arm, and (n, 2) influence values.
+
+    Delivery that is not logged counts as none.
+    """
     delivered = arm.table["delivered"].fillna(False).to_numpy(np.float64)
     values, code = np.column_stack([arm.y(outcome), factor * delivered]), blocks.code
     within = arm.weight / np.bincount(code, arm.weight)[code]
     by_block = np.column_stack([np.bincount(code, within * v, len(blocks.size)) for v in values.T])
     pull = (blocks.size[code] * within / np.sqrt(1 - within))[:, None]
-    unit = arm.scheme.cluster
-    return _Moments(
-        blocks.size @ by_block,
-        covariance(deviations_from(by_block[code], values) * pull, unit, code),
-        len(np.unique(unit)) - len(blocks.size),
-    )
+    return blocks.size @ by_block, deviations_from(by_block[code], values) * pull
 
 
 def _unknown(people: Mapping[str, Trial], unfielded: Sequence[str]) -> list[str]:

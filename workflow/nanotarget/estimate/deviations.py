@@ -88,8 +88,8 @@ def _differences(config: Study | ConductedConfig, registration: Registration) ->
             "adjust",
             ", ".join(registration.adjust) or "nothing",
             ", ".join(done.adjust) or "nothing",
-            (Table.EFFECTS, Table.POWER, Table.ROBUSTNESS, Table.IPW),
-            estimators=("lin", "ipw"),
+            (Table.EFFECTS, Table.EQUIVALENCE, Table.POWER, Table.ROBUSTNESS, Table.IPW),
+            estimators=("lin", "ipw", "aipw", "tost_lin"),
         )
     yield from _design_differences(config.experiment, registration)
     yield from _robustness_differences(config, registration)
@@ -115,6 +115,8 @@ def _design_differences(experiment: ExperimentConfig, registration: Registration
 
 def _scheme_text(randomisation: RandomisationConfig) -> str:
     by = f" by {randomisation.cluster}" if randomisation.cluster else ""
+    if randomisation.outcome_cluster:
+        by += f" (outcomes clustered by {randomisation.outcome_cluster})"
     blocks = listed(sorted(randomisation.blocks), len(randomisation.blocks))
     return f"{randomisation.scheme}{by}" + (f" within {blocks}" if blocks else "")
 

@@ -13,7 +13,7 @@ def effects(trial: Trial) -> pd.DataFrame:
     """Estimate the effect of every arm against every earlier one on every outcome.
 
     Estimators: `dim`, the difference in means, and `lin`, the regression adjustment of Lin (2013),
-    both with HC2 standard errors (CR2 where clusters were randomised). Blocks and degrees of freedom:
+    both with HC2 standard errors (CR2 where outcomes are clustered). Blocks, degrees of freedom (`df_type`):
     `arm_means`, `ArmMeans.combination`; too many covariates: `arm_columns`. Respondents without the outcome
     are left out; how missing covariates enter is said in `covariate_columns`.
 
@@ -30,5 +30,6 @@ def effects(trial: Trial) -> pd.DataFrame:
         for estimator, covariates in adjustments.items():
             means = arm_means(trial, outcome.name, covariates)
             rows = contrasts(trial, means)
-            parts.append(rows.assign(outcome=outcome.name, estimator=estimator, se_type=means.se_type))
+            what = {"outcome": outcome.name, "estimator": estimator, "estimand": trial.estimand}
+            parts.append(rows.assign(**what, se_type=means.se_type))
     return trial.published(parts, Table.EFFECTS)

@@ -14,12 +14,15 @@ from nanotarget.study import ties
 from nanotarget.study.config import OutcomeConfig
 from nanotarget.study.preregistration import contrast_name
 
+# Equivalence test of each estimate.
+TOST = "tost"
+TESTS = {"dim": TOST, "lin": "tost_lin"}
 # Digits of a standard error that a sentence shows.
 SIGNIFICANT = 2
 
 
 def equivalence(trial: Trial, effects: pd.DataFrame) -> pd.DataFrame:
-    """Test that differences in means are smaller than the smallest effect of interest.
+    """Test that effects are smaller than the smallest effect of interest.
 
     Two one-sided tests (Schuirmann 1987), from robust standard errors, where statsmodels takes raw samples:
     `p_lower` against an effect of at most -sesoi, `p_upper`
@@ -30,13 +33,17 @@ def equivalence(trial: Trial, effects: pd.DataFrame) -> pd.DataFrame:
     is below +sesoi, `superior` where its lower end is above +sesoi, else `inconclusive`.
 
     Args:
-        trial: outcomes without a smallest effect of interest are left out; alpha is one-sided. The estimator
-            is called `tost`.
-        effects: from `effects`; its `dim` rows are used.
+        trial: outcomes without a smallest effect of interest are left out; alpha is one-sided.
+        effects: from `effects`.
+
+    Returns:
+        The columns of `Table.EQUIVALENCE`. The estimator `tost` tests differences in means, `tost_lin` those
+        adjusted by `lin`, which no registration knows.
     """
     sesoi, alpha = trial.sesoi, trial.alpha
-    rows = effects[(effects["estimator"] == "dim") & effects["outcome"].isin(sesoi)]
-    table = rows[["outcome", "contrast", "estimate", "std_error", "df", "n"]].reset_index(drop=True)
+    columns = ["outcome", "estimator", "contrast", "estimate", "std_error", "df", "df_type", "n"]
+    table = effects.loc[effects["outcome"].isin(sesoi), columns].reset_index(drop=True)
+    table["estimator"] = table["estimator"].map(TESTS)
     bound = table["outcome"].map(sesoi).astype(np.float64)
     lower = (table["estimate"] + bound) / table["std_error"]
     upper = (table["estimate"] - bound) / table["std_error"]
@@ -64,7 +71,7 @@ def equivalence(trial: Trial, effects: pd.DataFrame) -> pd.DataFrame:
         default="inconclusive",
     )
     table.loc[table["std_error"].isna(), ["p_value", "statistic"]] = np.nan
-    return trial.published([table.assign(estimator="tost")], Table.EQUIVALENCE)
+    return trial.published([table], Table.EQUIVALENCE)
 
 
 def sentences(trial: Trial, tests: pd.DataFrame) -> pd.DataFrame:
@@ -74,11 +81,12 @@ def sentences(trial: Trial, tests: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         trial: its outcomes give the words and the unit (binary: percentage points).
-        tests: from `equivalence`.
+        tests: from `equivalence`; those of differences in means are put in words.
 
     Returns:
         outcome, contrast, sentence.
     """
+    tests = tests[tests["estimator"] == TOST]
     names = {contrast_name(later, earlier): (later, earlier) for later, earlier in trial.pairs}
     known = {outcome.name: outcome for outcome in trial.outcomes}
     rows = [

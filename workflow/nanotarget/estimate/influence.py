@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from nanotarget.calibrate.regression import ROUNDING
 
@@ -20,28 +19,37 @@ def deviations_from(mean: float | np.ndarray, y: np.ndarray) -> np.ndarray:
     return deviation
 
 
-def covariance(influence: np.ndarray, unit: np.ndarray, block: np.ndarray | None = None) -> np.ndarray:
+def covariance(influence: np.ndarray, unit: np.ndarray, cell: np.ndarray | None = None) -> np.ndarray:
     """Sum influence values within units and square the sums.
 
-    Units of several people are taken to be a sample of units, hence G / (G - 1) (Liang & Zeger 1986), in
-    every block; where everybody is a unit nothing is corrected, because the influence values can be.
+    Units of several people are taken to be a sample of units, hence G / (G - 1) (Liang & Zeger 1986): in
+    every cell if each unit lies in one, else among all. Where everybody is a unit nothing is corrected,
+    because the influence values can be.
 
     Args:
-        influence: (n, k) values that sum to zero in every block, of k estimates.
+        influence: (n, k) values of k estimates that sum to zero in every cell.
         unit: (n,) unit of each respondent.
-        block: (n,) block of each respondent, from 0; None if there are none.
+        cell: (n,) arm and block, or block, of each respondent; None if there is one.
 
     Returns:
-        (k, k); NaN if all people of a block are in one unit.
+        (k, k); NaN for estimates that depend on a cell all of whose people are in one unit.
     """
-    if block is not None and block.any():
-        parts = [covariance(influence[block == b], unit[block == b]) for b in np.unique(block)]
-        return np.sum(parts, axis=0)
-    codes, names = pd.factorize(unit)
-    if len(names) == len(unit):
+    unit = np.unique(unit, return_inverse=True)[1]
+    count = unit.max(initial=-1) + 1
+    if count == len(unit):
         return influence.T @ influence
-    if len(names) < 2:
-        return np.full((influence.shape[1],) * 2, np.nan)
-    totals = np.zeros((len(names), influence.shape[1]))
-    np.add.at(totals, codes, influence)
-    return totals.T @ totals * len(names) / (len(names) - 1)
+    totals = np.zeros((count, influence.shape[1]))
+    np.add.at(totals, unit, influence)
+    cells = np.zeros((count, 1), dtype=np.int64)
+    if cell is not None:
+        pairs = np.unique(np.column_stack([unit, np.unique(cell, return_inverse=True)[1]]), axis=0)
+        cells = pairs[:, 1:] if len(pairs) == count else cells
+    result = np.zeros((influence.shape[1],) * 2)
+    for code in np.unique(cells):
+        own = totals[cells[:, 0] == code]
+        groups, touched = len(own), own.any(axis=0)
+        factor = groups / (groups - 1) if groups > 1 else 1.0
+        result += own.T @ own * factor
+        if groups < 2:
+            result[np.outer(touched, touched)] = np.nan
+    return result

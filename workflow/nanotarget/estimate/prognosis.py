@@ -21,7 +21,7 @@ def prognostic_score(
 
     Args:
         z: (n, k) centred columns of the covariates.
-        y: (n,) outcome.
+        y: (n,) outcome; NaN where it is missing, which is predicted all the same.
         w: (n,) weights.
         arm: (n,) code of the arm.
         unit: (n,) what must stay in one fold: respondent or cluster.
@@ -32,14 +32,14 @@ def prognostic_score(
     fold = _folds(arm, unit)
     score = np.zeros(len(y))
     for held_out in range(FOLDS):
-        train = fold != held_out
+        train, new = (fold != held_out) & ~np.isnan(y), fold == held_out
         present = np.unique(arm[train])
         if len(present) == 0:
             continue
         inside = (arm[train][:, None] == present).astype(np.float64) * w[train][:, None]
         means = dict(zip(present, inside.T @ y[train] / inside.sum(axis=0), strict=True))
         residual = y[train] - np.array([means[a] for a in arm[train]])
-        score[~train] = ridge(z[train], residual, w[train], z[~train])
+        score[new] = ridge(z[train], residual, w[train], z[new])
     return score - np.average(score, weights=w)
 
 

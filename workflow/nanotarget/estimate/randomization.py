@@ -19,14 +19,13 @@ import pandas as pd
 
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate.tables import Table
-from nanotarget.estimate.trial import Scheme, Trial
+from nanotarget.estimate.trial import DIFFERENCE, Scheme, Trial
 from nanotarget.study import ties
 from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.seeds import child_rng
 
 DISTRIBUTION_COLUMNS = ("outcome", "contrast", "low", "high", "draws", "density")
 
-DIFFERENCE = "difference in means"
 BLOCK_EFFECTS = "regression on block fixed effects"
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
@@ -209,7 +208,7 @@ def _tests(trial: Trial, seed: int, draws: int) -> Iterator[tuple[str, str, _Tes
         for later, earlier in trial.pairs:
             rows = np.isin(arm, (later, earlier)) & ~np.isnan(y)
             first, second = sorted((later, earlier), key=lambda name: rank.get(name, len(rank)))
-            part = Scheme(scheme.block[rows], scheme.cluster[rows])
+            part = Scheme(scheme.block[rows], scheme.cluster[rows], scheme.unit[rows])
             pair = _pair(y[rows], weight[rows], arm[rows] == first, part, turned=first == earlier)
             note = problem or _obstacle(pair, arm[rows], part, (earlier, later), y[rows])
             if note:

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.estimate.arms import ArmColumns, arm_columns, departures, obstacles, tidied
+from nanotarget.estimate.arms import (
+    BELL_MCCAFFREY,
+    WELCH,
+    ArmColumns,
+    arm_columns,
+    departures,
+    obstacles,
+    tidied,
+)
 from nanotarget.estimate.trial import Trial
 from nanotarget.study.preregistration import contrast_name
 
@@ -37,7 +45,7 @@ def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
         {"contrast": contrast_name(later, earlier), **_superiority(columns, later, earlier)}
         for later, earlier in trial.pairs
     ]
-    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "note"])
+    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "n", "df_type", "note"])
     family = tidied(table, trial.alpha, NULL)
     # The interval of the logit: its standard error by the delta method is error / (p (1 - p)).
     p = family["estimate"].to_numpy()
@@ -53,7 +61,7 @@ def mann_whitney(trial: Trial, outcome: str) -> pd.DataFrame:
 
 def _superiority(columns: ArmColumns, later: str, earlier: str) -> dict[str, float | str]:
     sides = [columns.members[name] for name in (later, earlier)]
-    nothing: dict[str, float | str] = {"value": np.nan, "error": np.nan, "df": np.nan}
+    nothing: dict[str, float | str] = {"value": np.nan, "error": np.nan, "df": np.nan, "df_type": ""}
     nothing["n"] = int(sum(rows.sum() for rows in sides))
     if notes := obstacles(columns, later, earlier):
         return {**nothing, "note": "; ".join(notes)}
@@ -79,7 +87,8 @@ def _superiority(columns: ArmColumns, later: str, earlier: str) -> dict[str, flo
         ]
         variances = np.array([part.vcov[0, 0] for part in parts]) * np.tile(size**2, 2)
         df = regression.welch_df(variances, np.array([part.df for part in parts]))
-        return {**nothing, "value": value, "error": float(np.sqrt(variances.sum())), "df": df, "note": note}
+        error = float(np.sqrt(variances.sum()))
+        return {**nothing, "value": value, "error": error, "df": df, "df_type": WELCH, "note": note}
     # The sum of the two mean placements is twice the estimate and has its variance: a cluster with people in
     # both arms counts once.
     cell = np.concatenate([block, len(size) + block_ref])
@@ -87,7 +96,8 @@ def _superiority(columns: ArmColumns, later: str, earlier: str) -> dict[str, flo
     clusters = np.concatenate([columns.clusters[rows] for rows in sides])
     model = regression.fit(x, np.concatenate([above, below]), "CR2", clusters, np.concatenate([w, w_ref]))
     both = regression.contrast(model, np.tile(size, 2)).iloc[0]
-    return {**nothing, "value": value, "error": both["std_error"], "df": both["df"], "note": note}
+    numbers = {"value": value, "error": both["std_error"], "df": both["df"]}
+    return {**nothing, **numbers, "df_type": BELL_MCCAFFREY, "note": note}
 
 
 def _varies(values: np.ndarray, block: np.ndarray) -> bool:

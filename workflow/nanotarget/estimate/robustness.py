@@ -178,4 +178,4 @@ def _estimated(spec: Specification, sample: Trial, outcome: str) -> pd.DataFrame
                 sample, outcome, covariates, SE_TYPES[spec.se_type], additive=spec.estimator == "ancova"
             )
             rows = contrasts(sample, means, welch).assign(se_type=WELCH if welch else means.se_type)
-    return rows[["contrast", "se_type", *ESTIMATE_COLUMNS, "note"]].reset_index(drop=True)
+    return rows[["contrast", "se_type", *ESTIMATE_COLUMNS, "df_type", "note"]].reset_index(drop=True)

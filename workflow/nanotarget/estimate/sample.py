@@ -10,7 +10,7 @@ import pandas as pd
 from nanotarget.estimate.arms import MISSING
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
-from nanotarget.study.config import CovariateConfig
+from nanotarget.study.config import CovariateConfig, normalised
 from nanotarget.study.preregistration import contrast_name
 
 
@@ -20,11 +20,13 @@ def balance(trial: Trial) -> pd.DataFrame:
     The standardised difference is (mean of the later arm - mean of the earlier arm) divided by
     the root of the mean of the two variances (Austin 2009). Levels of a categorical covariate are
     compared as shares, among those who answered; missing values are one more row. Survey weights are
-    ignored: it is the randomisation that is examined, not the population.
+    ignored: it is the randomisation that is examined, not the population; `population` is what the config
+    says of it.
     """
     rows = []
     for covariate in trial.covariates:
         for level, values in _balanced(trial.table[covariate.name], covariate):
+            known = _population(covariate, level)
             for later, earlier in trial.pairs:
                 groups = [values[trial.members(arm)] for arm in (earlier, later)]
                 groups = [group[~np.isnan(group)] for group in groups]
@@ -34,9 +36,19 @@ def balance(trial: Trial) -> pd.DataFrame:
                 difference = (means[1] - means[0]) / pooled if pooled > 0 else np.nan
                 name = contrast_name(later, earlier)
                 sizes = [len(group) for group in groups]
-                rows.append((covariate.name, level, name, *means, difference, *sizes))
+                rows.append((covariate.name, level, name, *means, difference, known, *sizes))
     table = pd.DataFrame(rows, columns=list(Table.BALANCE.columns[:-1]))
     return trial.published([table], Table.BALANCE)
+
+
+def _population(covariate: CovariateConfig, level: str) -> float:
+    """Return the mean or share of a level that the config gives for the population; NaN if it gives none."""
+    if covariate.kind == "numeric":
+        known = None if level else covariate.population_mean
+    else:
+        shares = {normalised(name): share for name, share in covariate.population_shares.items()}
+        known = shares.get(normalised(level))
+    return np.nan if known is None else float(known)
 
 
 def _balanced(values: pd.Series, covariate: CovariateConfig) -> Iterator[tuple[str, np.ndarray]]:

@@ -33,16 +33,16 @@ def ratios(trial: Trial, outcome: str) -> pd.DataFrame:
         notes = obstacles(means, later, earlier) or [
             f"the mean is not positive in '{arm}'" for arm in (earlier, later) if not means.mean[arm] > 0
         ]
-        value = error = df = np.nan
+        value, error, df, kind = np.nan, np.nan, np.nan, ""
         if not notes:
             value = np.log(means.mean[later] / means.mean[earlier])
             on = {later: 1 / means.mean[later], earlier: -1 / means.mean[earlier]}
-            _, error, df, _ = means.combination(on)
+            _, error, df, _, kind = means.combination(on)
         if error == 0:
-            value = error = df = np.nan
+            value, error, df, kind = np.nan, np.nan, np.nan, ""
             notes = ["the outcome does not vary in either arm"]
         note = "; ".join([*notes, *departures(means)])
-        rows.append((contrast_name(later, earlier), value, error, df, note))
+        rows.append((contrast_name(later, earlier), value, error, df, kind, note))
     table = _estimates(rows, means, trial.alpha).assign(outcome=outcome, estimator="ratio")
     for name, column in (("ratio", "estimate"), ("ratio_low", "conf_low"), ("ratio_high", "conf_high")):
         table[name] = np.exp(table[column])
@@ -75,23 +75,25 @@ def standardised(trial: Trial, outcome: str) -> pd.DataFrame:
         notes = obstacles(means, later, earlier)
         if not sd > 0:
             notes.append(f"the outcome has no standard deviation in '{trial.arms[0]}'")
-        value = error = df = np.nan
+        value, error, df, kind = np.nan, np.nan, np.nan, ""
         if not notes:
             value = (means.mean[later] - means.mean[earlier]) / sd
-            error, df = _error(trial, outcome, (later, earlier), sd, value)
+            error, df, kind = _error(trial, outcome, (later, earlier), sd, value)
         note = "; ".join([*notes, *departures(means)])
-        rows.append((contrast_name(later, earlier), value, error, df, note))
+        rows.append((contrast_name(later, earlier), value, error, df, kind, note))
     parts = []
     for estimator, factor in (("cohen_d", 1.0), ("hedges_g", _unbiased(first.sum() - 1))):
-        scaled = [(name, factor * d, factor * error, df, note) for name, d, error, df, note in rows]
+        scaled = [
+            (name, factor * d, factor * error, df, kind, note) for name, d, error, df, kind, note in rows
+        ]
         parts.append(_estimates(scaled, means, trial.alpha).assign(estimator=estimator))
     return pd.concat(parts, ignore_index=True).assign(outcome=outcome, sd=sd)
 
 
 def _estimates(
-    rows: Sequence[tuple[str, float, float, float, str]], means: ArmMeans, alpha: float
+    rows: Sequence[tuple[str, float, float, float, str, str]], means: ArmMeans, alpha: float
 ) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "note"])
+    table = pd.DataFrame(rows, columns=["contrast", "value", "error", "df", "df_type", "note"])
     return tidied(table.assign(n=means.n, se_type=means.se_type), alpha)
 
 
@@ -110,8 +112,10 @@ def _standard_deviation(y: np.ndarray, w: np.ndarray) -> float:
     return float(np.sqrt(squares * len(y) / (len(y) - 1)))
 
 
-def _error(trial: Trial, outcome: str, pair: tuple[str, str], sd: float, d: float) -> tuple[float, float]:
-    """Return standard error and degrees of freedom of d, from the means of its linearisation."""
+def _error(
+    trial: Trial, outcome: str, pair: tuple[str, str], sd: float, d: float
+) -> tuple[float, float, str]:
+    """Return standard error, degrees of freedom and their kind, from the means of d's linearisation."""
     y, first = trial.y(outcome), trial.members(trial.arms[0])
     later, earlier = pair
     on = {later: 1.0, earlier: -1.0}
@@ -122,5 +126,5 @@ def _error(trial: Trial, outcome: str, pair: tuple[str, str], sd: float, d: floa
     enters = ~first | (trial.arms[0] in pair)
     linear = np.where(enters, y / sd, 0.0) + np.where(first, part, 0.0)
     means = arm_means(trial.with_columns(**{"(linear)": linear}), "(linear)")
-    _, error, df, _ = means.combination(on)
-    return (error, df) if error > 0 else (np.nan, np.nan)
+    _, error, df, _, kind = means.combination(on)
+    return (error, df, kind) if error > 0 else (np.nan, np.nan, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from nanotarget.calibrate.multiplicity import METHODS
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 
 LABEL = ("label", "deviation", "note")
@@ -15,9 +16,14 @@ SHRUNKEN = ("shrunken", "shrunken_error", "shrunken_low", "shrunken_high")
 TAU = ("tau", "tau_low", "tau_high")
 PREDICTED = ("predicted", "predicted_low", "predicted_high")
 
-_EFFECT = ("outcome", "estimator", "se_type", "contrast", *ESTIMATE_COLUMNS, "p_adjusted", "family", *LABEL)
+# P values of one procedure, adjusted over the contrasts of an outcome and over those of all outcomes.
+CORRECTED = tuple(f"p_{method}_{scope}" for scope in ("within", "across") for method in METHODS)
+_EFFECT = (
+    *("outcome", "estimator", "estimand", "se_type", "contrast", *ESTIMATE_COLUMNS, "df_type"),
+    "p_adjusted",
+)
 _GROUP = ("grouping", "group", "outcome", "contrast")
-_IN_GROUP = (*ESTIMATE_COLUMNS, "p_adjusted", *SHRUNKEN, *TAU, *JOINT, *PUBLISHED)
+_IN_GROUP = (*ESTIMATE_COLUMNS, "df_type", "p_adjusted", *SHRUNKEN, *TAU, *JOINT, *PUBLISHED)
 
 
 class Table(StrEnum):
@@ -31,19 +37,33 @@ class Table(StrEnum):
         table._value_, table.columns = path, columns
         return table
 
-    EFFECTS = "estimate/effects.csv", _EFFECT
+    EFFECTS = "estimate/effects.csv", (*_EFFECT, *CORRECTED, "family", *LABEL)
+    OUTCOMES = (
+        "estimate/outcomes.csv",
+        ("outcome", "arm", "value", "n_assigned", "n", "mean", "sd", "median", "share", "deviation"),
+    )
     EQUIVALENCE = (
         "estimate/equivalence.csv",
         (
-            *("outcome", "contrast", "sesoi", *ESTIMATE_COLUMNS, "p_lower", "p_upper", "verdict"),
+            *("outcome", "estimator", "contrast", "sesoi", *ESTIMATE_COLUMNS, "df_type", "p_lower"),
+            *("p_upper", "verdict"),
             *("non_superiority", "label", "deviation"),
         ),
     )
     SCALES = (
         "estimate/scales.csv",
         (
-            *("outcome", "estimator", "quantity", "se_type", "contrast", *ESTIMATE_COLUMNS, *RATIO),
-            *("p_adjusted", *SHARES, "p_chi2", "p_fisher", "sd"),
+            *(
+                "outcome",
+                "estimator",
+                "quantity",
+                "se_type",
+                "contrast",
+                *ESTIMATE_COLUMNS,
+                "df_type",
+                *RATIO,
+            ),
+            *("p_adjusted", *CORRECTED, *SHARES, "p_chi2", "p_fisher", "sd"),
             *("parallel_chi2", "parallel_df", "parallel_p", *LABEL),
         ),
     )
@@ -55,7 +75,7 @@ class Table(StrEnum):
         "estimate/randomization_inference.csv",
         (
             *("outcome", "contrast", "scheme", "estimand", *ESTIMATE_COLUMNS, "p_mid", "p_greater"),
-            *("p_less", "p_adjusted", "draws", *LABEL),
+            *("p_less", "p_adjusted", *CORRECTED, "draws", *LABEL),
         ),
     )
     LEE = (
@@ -68,23 +88,24 @@ class Table(StrEnum):
     IPW = (
         "estimate/ipw.csv",
         (
-            *("outcome", "contrast", *ESTIMATE_COLUMNS, "p_adjusted", "naive"),
+            *("outcome", "estimator", "contrast", *ESTIMATE_COLUMNS, "df_type", "p_adjusted", *CORRECTED),
+            "naive",
             *("largest_weight", "n_cut", "n_effective", *LABEL),
         ),
     )
     CACE = (
         "estimate/cace.csv",
         (
-            *("outcome", "contrast", "estimand", *ESTIMATE_COLUMNS, "p_adjusted"),
+            *("outcome", "contrast", "estimand", *ESTIMATE_COLUMNS, "p_adjusted", *CORRECTED),
             *("itt", "first_stage", "first_stage_f", "ar_low", "ar_high", *LABEL),
         ),
     )
-    CHECKS = "estimate/checks.csv", ("sample", *_EFFECT, "n_left_out")
+    CHECKS = "estimate/checks.csv", ("sample", *_EFFECT, "family", *LABEL, "n_left_out")
     ROBUSTNESS = (
         "estimate/robustness.csv",
         (
             *("outcome", "contrast", "scale", "rank", "estimator", "se_type", "sample", "adjustment"),
-            *(*ESTIMATE_COLUMNS, *LABEL),
+            *(*ESTIMATE_COLUMNS, "df_type", *CORRECTED, *LABEL),
         ),
     )
     POWER = (
@@ -152,7 +173,7 @@ class Table(StrEnum):
     BALANCE = (
         "estimate/balance.csv",
         (
-            *("covariate", "level", "contrast", "mean_ref", "mean_other", "std_diff"),
+            *("covariate", "level", "contrast", "mean_ref", "mean_other", "std_diff", "population"),
             *("n_ref", "n_other", "deviation"),
         ),
     )
@@ -174,5 +195,6 @@ TABLE_OF = {
     "ri": Table.RANDOMIZATION_INFERENCE,
     "lee": Table.LEE,
     "ipw": Table.IPW,
+    "aipw": Table.IPW,
     "cace": Table.CACE,
 }

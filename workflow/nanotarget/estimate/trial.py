@@ -12,16 +12,21 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from nanotarget.calibrate.multiplicity import adjusted
+from nanotarget.calibrate.multiplicity import METHODS, adjusted
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import group_codes
 from nanotarget.estimate.labels import families, label_of, marked, own_family
-from nanotarget.estimate.tables import Table
+from nanotarget.estimate.tables import CORRECTED, Table
 from nanotarget.study import artefacts, preregistration
 from nanotarget.study.config import ArmConfig, CovariateConfig, OutcomeConfig, SubgroupConfig
 from nanotarget.study.fields import Section
 from nanotarget.study.preregistration import Registration
+
+# What is estimated, by how blocks enter.
+DIFFERENCE = "difference in means"
+AVERAGED = "difference in means within blocks, averaged by size of block"
 
 
 def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
@@ -36,54 +41,63 @@ class Scheme:
     Attributes:
         block: (n,) code of everybody's block; all 0 without blocks.
         cluster: (n,) code of the unit that was randomised as a whole; all different if people were.
+        unit: (n,) code of the people whose outcomes hang together, by which errors are clustered: the
+            cluster, or a larger group inside which arms were drawn (pupils of a school).
     """
 
     block: np.ndarray
     cluster: np.ndarray
+    unit: np.ndarray
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Scheme:
-        """Read the scheme from the columns `block` and `cluster`; without them everybody is drawn alone."""
+        """Read the columns `block`, `cluster` and `outcome_cluster`; without them everybody is alone."""
         block, cluster = np.zeros(len(table), dtype=np.int64), np.arange(len(table))
         if "block" in table:
             block = pd.factorize(table["block"], sort=True)[0]
         if "cluster" in table:
             cluster = pd.factorize(table["cluster"], sort=True)[0]
-        return cls(block, cluster)
+        unit = cluster
+        if "outcome_cluster" in table:
+            unit = pd.factorize(table["outcome_cluster"], sort=True)[0]
+        return cls(block, cluster, unit)
 
     @cached_property
     def clusters(self) -> np.ndarray | None:
         """(n,) units of several people, for standard errors; None where every person is a unit."""
-        return self.cluster if len(np.unique(self.cluster)) < len(self.cluster) else None
+        return self.unit if len(np.unique(self.unit)) < len(self.unit) else None
 
     @property
     def name(self) -> str:
         """Name the scheme: complete, blocked, clustered, or blocked and clustered."""
         blocked = len(np.unique(self.block)) > 1
-        return " and ".join(["blocked"] * blocked + ["clustered"] * (self.clusters is not None)) or "complete"
+        clustered = len(np.unique(self.cluster)) < len(self.cluster)
+        return " and ".join(["blocked"] * blocked + ["clustered"] * clustered) or "complete"
 
     @property
     def unfit(self) -> str:
         """Why a test that takes every respondent for a draw of its own cannot be used; empty if it can."""
-        return "" if self.name == "complete" else f"not for a {self.name} assignment, which it ignores"
+        if self.name != "complete":
+            return f"not for a {self.name} assignment, which it ignores"
+        return "" if self.clusters is None else "not for outcomes that hang together in clusters"
 
     def strata(self, weight: np.ndarray, members: Sequence[np.ndarray]) -> Strata:
         """Return the blocks within which arms can be compared.
 
         A block without two units of each arm has no variance there: such blocks are pooled, with the
-        smallest other one if they still lack units.
+        smallest other one if they still lack units. Units are those of `unit`.
 
         Args:
             weight: (n,) survey weights.
             members: (n,) rows of each arm that is compared; arms of fewer than two units are not.
         """
-        members = [rows for rows in members if len(np.unique(self.cluster[rows])) > 1]
+        members = [rows for rows in members if len(np.unique(self.unit[rows])) > 1]
         codes, size = self.block, int(self.block.max(initial=0)) + 1
         if size < 2 or not members:
             return Strata(np.zeros(len(codes), dtype=np.int64), weight, ())
         counts = np.zeros((size, len(members)), dtype=np.int64)
         for j, rows in enumerate(members):
-            cells = np.unique(np.column_stack([codes[rows], self.cluster[rows]]), axis=0)[:, 0]
+            cells = np.unique(np.column_stack([codes[rows], self.unit[rows]]), axis=0)[:, 0]
             counts[:, j] = np.bincount(cells, minlength=size)
         pooled: np.ndarray = np.any(counts < 2, axis=1)
         by_size = np.argsort(counts.sum(axis=1), kind="stable")
@@ -154,7 +168,7 @@ class TrialConfig(Section):
     Attributes:
         arms, outcomes: of the experiment.
         covariates: the allow-list.
-        adjust, sesoi, alpha: of the section `estimate`.
+        adjust, sesoi, alpha, tighten: of the section `estimate`.
     """
 
     arms: list[ArmConfig]
@@ -163,6 +177,7 @@ class TrialConfig(Section):
     adjust: list[str]
     sesoi: dict[str, float]
     alpha: float
+    tighten: list[str] = Field([])
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +193,7 @@ class Trial:
         unfielded: arms to which nothing was to be delivered.
         sesoi: smallest effect of interest by outcome.
         alpha: intervals have level 1 - alpha.
+        tighten: names of covariates by whose cells Lee's bounds are tightened.
         shares: of the arms by design, where it does not fix them by the realised ones of every block.
         registration: gives labels and families; without one every estimate is exploratory.
         deviations: from `deviations.deviations`.
@@ -191,6 +207,7 @@ class Trial:
     unfielded: Sequence[str] = ()
     sesoi: Mapping[str, float] = field(default_factory=dict)
     alpha: float = 0.05
+    tighten: Sequence[str] = ()
     shares: Mapping[str, float] | None = None
     registration: Registration | None = None
     deviations: pd.DataFrame | None = None
@@ -207,6 +224,7 @@ class Trial:
             [arm.name for arm in config.arms if arm.policy is None],
             config.sesoi,
             config.alpha,
+            config.tighten,
         )
 
     @classmethod
@@ -257,12 +275,21 @@ class Trial:
         return self.scheme.strata(self.weight, [self.members(arm) for arm in self.arms])
 
     @property
+    def estimand(self) -> str:
+        """What differences between the arms' means estimate."""
+        return AVERAGED if "blocked" in self.scheme.name else DIFFERENCE
+
+    @property
     def ignored(self) -> str:
         """Why a test of counts or ranks alone, without weights, cannot be used; empty if it can."""
-        weighted = len(self.weight) and np.ptp(self.weight) > 0
         return "; ".join(
-            [self.scheme.unfit] * bool(self.scheme.unfit) + ["not for survey weights"] * bool(weighted)
+            [self.scheme.unfit] * bool(self.scheme.unfit) + ["not for survey weights"] * self.weighted
         )
+
+    @property
+    def weighted(self) -> bool:
+        """Whether respondents count differently."""
+        return bool(len(self.weight) and np.ptp(self.weight) > 0)
 
     @cached_property
     def weight(self) -> np.ndarray:
@@ -298,7 +325,8 @@ class Trial:
         """Put estimates together as the rows of a table: adjusted, labelled and marked.
 
         P values are adjusted within `labels.families`, those that no registered family lists by the parts;
-        what comes adjusted or labelled stays as it is.
+        what comes adjusted or labelled stays as it is. `CORRECTED` is for readers who hold to another
+        correction, whatever is registered.
 
         Args:
             parts: each a family where none is registered, with the columns of the table that are not made
@@ -317,8 +345,11 @@ class Trial:
             estimates["family"] = families(self.registration, estimates)
             together = estimates["part"].where(estimates["family"] == own_family(estimates), -1)
             estimates["p_adjusted"] = adjusted(estimates["p_value"], estimates["family"], together)
-        if "label" in columns and "label" not in estimates:
-            estimates = self.labelled(estimates)
+        if CORRECTED[0] in columns:
+            estimates = estimates.assign(**_corrected(estimates))
+        if "label" in columns:
+            labels = self.labelled(estimates)["label"]
+            estimates["label"] = estimates["label"].fillna(labels) if "label" in estimates else labels
         return marked(estimates, output, self.deviations)[columns]
 
     def labelled(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -327,3 +358,18 @@ class Trial:
             return rows.assign(label="exploratory")
         estimates = zip(rows["outcome"], rows["estimator"], rows["contrast"], strict=True)
         return rows.assign(label=[label_of(self.registration, *estimate) for estimate in estimates])
+
+
+# What tells one way to estimate an outcome's contrasts from another, where a table has it.
+PROCEDURE = ("estimator", "quantity", "scale", "se_type", "sample", "adjustment")
+
+
+def _corrected(estimates: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return `CORRECTED`: p values adjusted over the tests of one procedure, within and across outcomes."""
+    procedure = [estimates[column].fillna("") for column in PROCEDURE if column in estimates]
+    scopes = {"within": [estimates["outcome"], *procedure], "across": procedure}
+    return {
+        f"p_{method}_{scope}": adjusted(estimates["p_value"], *family, method=method)
+        for scope, family in scopes.items()
+        for method in METHODS
+    }

@@ -65,28 +65,46 @@ def _quantiles(pair: Pair, seed: int) -> pd.DataFrame:
     n = len(pair.table)
     if pair.note:
         return pd.concat([unknown(n, pair.note).assign(quantity=name) for name in names], ignore_index=True)
-    value, variance, degrees = [], [], -2 * len(pair.strata.size)
-    for arm in (False, True):
-        rows = pair.treated == arm
+    arms = (~pair.treated, pair.treated)
+    cells = [np.unique(pair.units[rows], return_index=True, return_inverse=True) for rows in arms]
+    joint = len(np.intersect1d(cells[0][0], cells[1][0])) > 0
+    value, drawn = [], []
+    for rows, (_, first, units) in zip(arms, cells, strict=True):
         y, weight, block = pair.y[rows], pair.strata.standardised(rows), pair.strata.code[rows]
         value.append(mid_quantiles(y, weight[None], LEVELS)[0])
-        _, first, units = np.unique(pair.units[rows], return_index=True, return_inverse=True)
-        count, times = len(first), np.empty((DRAWS, len(first)))
         # Every arm has the same stream, so that its error does not depend on its name or place.
-        rng = child_rng(seed, "explore/lower tail")
-        for b in np.unique(block):
-            own = block[first] == b
-            times[:, own] = rng.multinomial(own.sum(), np.full(own.sum(), 1 / own.sum()), size=DRAWS)
-        drawn = mid_quantiles(y, weight * times[:, units], LEVELS)
-        # The variance of equal numbers is not always exactly zero.
-        variance.append(np.where(np.ptp(drawn, axis=0) > 0, drawn.var(axis=0, ddof=1), 0.0))
-        degrees += count
-    error = np.sqrt(variance[0] + variance[1])
+        if joint:
+            times = _times(pair.units, np.zeros(len(pair.units), dtype=int), seed)[:, rows]
+        else:
+            times = _times(np.arange(len(first)), block[first], seed)[:, units]
+        drawn.append(mid_quantiles(y, weight * times, LEVELS))
+    # Clusters with people in both arms are drawn once for both.
+    spreads = [drawn[1] - drawn[0]] if joint else drawn
+    # The variance of equal numbers is not always exactly zero.
+    variance = [np.where(np.ptp(d, axis=0) > 0, d.var(axis=0, ddof=1), 0.0) for d in spreads]
+    error = np.sqrt(np.sum(variance, axis=0))
+    degrees = len(np.unique(pair.units)) - 2 * len(pair.strata.size)
     known = error > 0
     df = np.where(known, float(degrees), np.nan)
     rows = regression.tidy(value[1] - value[0], np.where(known, error, np.nan), df, pair.trial.alpha)
     notes = np.where(known, "", "the quantile is the same in every sample")
     return rows.assign(quantity=names, value_ref=value[0], value_other=value[1], n=n, note=notes)
+
+
+def _times(unit: np.ndarray, block: np.ndarray, seed: int) -> np.ndarray:
+    """(DRAWS, n) how often each unit is in samples of as many units with replacement, in every block.
+
+    Args:
+        unit: (n,).
+        block: (n,) of the units.
+        seed: root seed.
+    """
+    units, first, place = np.unique(unit, return_index=True, return_inverse=True)
+    times, rng = np.empty((DRAWS, len(units))), child_rng(seed, "explore/lower tail")
+    for b in np.unique(block):
+        own = block[first] == b
+        times[:, own] = rng.multinomial(own.sum(), np.full(own.sum(), 1 / own.sum()), size=DRAWS)
+    return times[:, place]
 
 
 def mid_quantiles(values: np.ndarray, weights: np.ndarray, levels: Sequence[float]) -> np.ndarray:

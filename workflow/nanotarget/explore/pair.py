@@ -79,8 +79,8 @@ class Pair:
 
     @property
     def units(self) -> np.ndarray:
-        """(n,) codes of who was randomised as a whole."""
-        return self.trial.scheme.cluster
+        """(n,) codes of the people whose outcomes hang together."""
+        return self.trial.scheme.unit
 
     @property
     def note(self) -> str:
@@ -105,7 +105,7 @@ class Pair:
         return np.bincount(cells, minlength=2 * groups).reshape(groups, 2)
 
     def regress(self, x: np.ndarray, y: np.ndarray) -> regression.Fit:
-        """Regress (n,) on (n, k) with survey weights; HC2 errors, CR2 where clusters were randomised."""
+        """Regress (n,) on (n, k) with survey weights; HC2 errors, CR2 where outcomes are clustered."""
         clusters = self.trial.scheme.clusters
         return regression.fit(x, y, "HC2" if clusters is None else "CR2", clusters, self.weight)
 

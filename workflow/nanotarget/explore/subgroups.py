@@ -20,6 +20,7 @@ from nanotarget.estimate.trial import Trial
 from nanotarget.explore.shrinkage import shrink
 from nanotarget.study.config import SubgroupConfig
 
+UNIT = "(unit)"  # column of the outcome clusters of everybody, with codes that all groups share
 ODDS = ("odds_ratio", "odds_low", "odds_high")
 
 
@@ -72,10 +73,11 @@ class Joint:
 
     def model(self, groups: Sequence[int]) -> tuple[regression.Fit, np.ndarray]:
         """Fit the means of all arms in some groups; also return the (groups, arms) place of each mean."""
-        parts = [self.trial.among(self.members[i]) for i in groups]
+        whole = self.trial.with_columns(**{UNIT: self.trial.scheme.unit})
+        parts = [whole.among(self.members[i]) for i in groups]
         columns = [arm_columns(part, self.outcome) for part in parts]
         clusters = [
-            part.observed(self.outcome).table["cluster"].to_numpy()[own.rows]
+            part.observed(self.outcome).table[UNIT].to_numpy()[own.rows]
             for part, own in zip(parts, columns, strict=True)
         ]
         x = linalg.block_diag(*(own.interacted() for own in columns))
@@ -254,7 +256,7 @@ def _blanked(rows: pd.DataFrame) -> pd.DataFrame:
     numbers = [c for c in (*ESTIMATE_COLUMNS, *SHARES) if c in rows and c != "n"]
     rows.loc[blank, numbers] = np.nan
     rows.loc[blank, "n"] = pd.NA
-    rows.loc[blank, "note"] = ""
+    rows.loc[blank, [c for c in ("df_type", "note") if c in rows]] = ""
     return rows
 
 

@@ -284,7 +284,8 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "estimate/chance",
         "What the difference between two arms would be, in standard errors, if nobody responded "
         "differently to them: redraws of the arms as they were drawn. Hatched: redraws at least as "
-        "extreme as what was observed (red line); their share is the p value.",
+        "extreme as what was observed (red line); their share is the p value. Outcomes of few values, such "
+        "as yes and no, can differ by few amounts: their redraws stand in spikes.",
         sources=("randomization_distribution", "randomization_inference"),
         silence=no_rows("No randomisation distribution: no contrast can be tested by redrawing the arms."),
     ),
@@ -419,10 +420,17 @@ CATALOGUE: tuple[Exhibit, ...] = (
     ),
     table("audit", "assign", "Petitions fielded and recomputed"),
     background("arm_balance", "assign", "Balance of the roster's arms"),
+    table("outcomes", "estimate", "Outcomes by arm", silence=no_rows(NO_EFFECTS)),
     table("effects", "estimate", "Effects of the experiment", sources=("effects", "randomization_inference")),
     table("equivalence", "estimate/size", "Equivalence tests", sources=("equivalence", "sentences")),
     background("power", "estimate/size", "Smallest detectable effects"),
     background("multiplicity", "estimate/size", "Tests and their families", sources=("effects",)),
+    background(
+        "corrections",
+        "estimate/size",
+        "P values by every correction, estimator and kind of errors",
+        sources=("robustness", "randomization_inference"),
+    ),
     background("randomization_inference", "estimate/chance", "Randomisation inference"),
     background("scales", "estimate/scales", "Effects on other scales"),
     background("omnibus", "estimate/scales", "Do the arms differ at all?"),

@@ -82,9 +82,13 @@ KINDS = (
         "Equivalence",
         "equivalence",
         "equivalence test",
-        more={"Bound": ("sesoi", "smallest effect of interest"), "Verdict": ("verdict", "verdict")},
+        {"estimator": "tost"},
+        {"Bound": ("sesoi", "smallest effect of interest"), "Verdict": ("verdict", "verdict")},
     ),
-    Kind("Weighted", "ipw", "difference weighted for attrition", more=HOLM),
+    Kind("Weighted", "ipw", "difference weighted for attrition", {"estimator": "ipw"}, HOLM),
+    Kind(
+        "DoublyRobust", "ipw", "difference weighted and modelled for attrition", {"estimator": "aipw"}, HOLM
+    ),
     Kind("LeeLower", "lee_bounds", "lower Lee bound", {"trimming": "fraction", "bound": "lower"}),
     Kind("LeeUpper", "lee_bounds", "upper Lee bound", {"trimming": "fraction", "bound": "upper"}),
     Kind("Reached", "cace", "effect on those reached", more=HOLM),

@@ -209,7 +209,11 @@ def findings(effects: pd.DataFrame, names: Names, equivalence: pd.DataFrame | No
     tests = (
         {}
         if equivalence is None
-        else {(t["outcome"], t["contrast"]): t for t in equivalence.to_dict("records")}
+        else {
+            (t["outcome"], t["contrast"]): t
+            for t in equivalence.to_dict("records")
+            if t["estimator"] == "tost"
+        }
     )
     return [
         _finding(row, names, tests.get((row["outcome"], row["contrast"]))) for row in rows.to_dict("records")

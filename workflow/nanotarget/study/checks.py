@@ -36,10 +36,20 @@ Row = tuple[object, str, str, str, str]
 # Columns that the pipeline itself writes beside attributes, covariates and outcomes.
 RESERVED = frozenset(
     {*RESPONSES, "respondent_id", "task", "profile", "weight", "arm", "opt_out", "observed", "block"}
-    | {"cluster", "delivered", "passed", "policy", "petition_id", "predicted", "gain_over_best"}
+    | {
+        "cluster",
+        "outcome_cluster",
+        "delivered",
+        "passed",
+        "policy",
+        "petition_id",
+        "predicted",
+        "gain_over_best",
+    }
 )
 # Columns of assign/fielding.csv beside those of the attributes.
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
+MARGIN = 0.01  # by which published shares may exceed 1 together, as they are rounded
 # Learners of choices among more than two profiles, or none of them.
 BEYOND_PAIRS = ("ridge", "stagewise", "boosting")
 # The key that the rule of an exclusion needs.
@@ -309,6 +319,18 @@ def _covariate(covariate: CovariateConfig, respondents: set[str], where: str) ->
     )  # fmt: skip
     yield _empty(where, covariate.range)
     yield _indistinct(where, levels)
+    shares = covariate.population_shares
+    foreign = [str(level) for level in shares if normalised(level) not in known]
+    yield from at(where,
+        (categorical and covariate.population_mean is not None, "a categorical covariate has no mean",
+         "'population_shares' of its levels", "write them, or remove 'population_mean'"),
+        (categorical and foreign, f"'population_shares' of {listed(foreign)}, which are no levels",
+         "levels as listed in 'levels'", "correct the levels"),
+        (not categorical and shares, "a numeric covariate has no shares of levels", "'population_mean'",
+         "write it, or remove 'population_shares'"),
+        (sum(shares.values()) > 1 + MARGIN, f"'population_shares' add up to {sum(shares.values()):g}",
+         "shares of at most 1 together", "correct them"),
+    )  # fmt: skip
 
 
 def _identifiers(study: Study) -> Iterator[Row]:
@@ -325,7 +347,7 @@ def _identifiers(study: Study) -> Iterator[Row]:
     if study.experiment:
         kept.append(("experiment.arm", study.experiment.arm))
         outcomes = enumerate(study.experiment.outcomes)
-        kept += [(f"experiment.outcomes[{i}]", o.column or o.name) for i, o in outcomes]
+        kept += [(f"experiment.outcomes[{i}]", column) for i, o in outcomes for column in o.raw_columns]
     for key, column in kept:
         what = f"'{column}' is a direct identifier and would be written"
         remedy = "name a column that does not identify a person, for example a pseudonym"
@@ -475,6 +497,8 @@ def _experiment(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
     remedy = "add it to the covariates or correct the name"
     yield from unknown("key estimate.adjust", "covariate", study.estimate.adjust, covariates, remedy)
     yield from unknown("key estimate.sesoi", "outcome", study.estimate.sesoi, outcomes)
+    levels = sorted(covariate.name for covariate in study.covariates if covariate.kind == "categorical")
+    yield from unknown("key estimate.tighten", "categorical covariate", study.estimate.tighten, levels)
     yield from _robustness(study, experiment)
     yield from _exclusions(experiment.exclusions, "experiment.exclusions")
     yield from _exclusions(experiment.post_checks, "experiment.post_checks")
@@ -492,6 +516,18 @@ def _outcome(outcome: OutcomeConfig, where: str) -> Iterator[Row]:
          "a 'range' of two whole numbers, such as [1, 5]", "add it, or write kind: continuous"),
         (kind == "count" and limits and limits[0] < 0, "a count is never below 0", "a range from 0 on",
          "correct 'range' or 'kind'"),
+        (outcome.columns and outcome.column, "both 'column' and 'columns'", "one of them", "remove one"),
+        (len(outcome.columns) == 1, "one column to combine", "two or more", "write it as 'column'"),
+        (bool(outcome.columns) != (outcome.combine is not None),
+         "'columns' without 'combine'" if outcome.columns else "'combine' without 'columns'",
+         "a list 'columns' with 'combine: sum' or 'combine: mean', or neither", "add or remove one"),
+        (kind == "binary" and not binary and not set(outcome.recode.values()) <= {0, 1},
+         "'recode' makes other numbers than 0 and 1 of a binary outcome", "0 or 1, or a threshold 'at_least'",
+         "correct 'recode' or 'kind'"),
+        (kind == "binary" and not binary and outcome.columns, "a sum or mean is not binary",
+         "a threshold 'at_least'", "add it, or change the kind"),
+        (repeated(list(outcome.recode)), f"answers that cannot be told apart: "
+         f"{listed(repeated(list(outcome.recode)))}", "every answer once in 'recode'", "remove one"),
     )  # fmt: skip
 
 
@@ -505,11 +541,16 @@ def _randomisation(experiment: ExperimentConfig) -> Iterator[Row]:
      "only clustered randomisation has a cluster" if drawn.cluster else "it does not say what a cluster is",
      "'scheme: clustered' with a raw column 'cluster', or neither",
      "add or remove 'cluster', or correct 'scheme'")  # fmt: skip
+    yield (drawn.cluster and drawn.cluster == drawn.outcome_cluster, f"{key}.outcome_cluster",
+     "it is the cluster, by which errors are clustered anyway", "a larger group, or no such key",
+     "remove it")  # fmt: skip
     expected = "what was known of people before arms were drawn"
     for name, column, columns in (
         ("blocks", "arm", drawn.blocks),
         ("blocks", "respondent", drawn.blocks),
         ("cluster", "arm", [drawn.cluster]),
+        ("outcome_cluster", "arm", [drawn.outcome_cluster]),
+        ("outcome_cluster", "respondent", [drawn.outcome_cluster]),
     ):
         raw = getattr(experiment, column)
         what = f"'{raw}' is the column of the {column}"
@@ -523,6 +564,7 @@ def _robustness(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
     needs = {
         "lin": adjusted,
         "ipw": adjusted,
+        "aipw": adjusted,
         "cace": (experiment.delivered, "the key experiment.delivered"),
         "logit": ("binary" in kinds, "a binary outcome"),
         "ordinal": ("ordinal" in kinds, "an outcome of kind 'ordinal'"),

@@ -25,6 +25,7 @@ from nanotarget.study.fields import (
     Probability,
     Range,
     Section,
+    Share,
     Values,
 )
 from nanotarget.study.response import CalibrationOutcomes, Kind
@@ -35,7 +36,7 @@ Learner = Literal["ridge", "hierarchical", "stagewise", "boosting", "bart"]
 FieldedPolicy = Literal["random", "overall_best", "segment", "nano"]
 Hidden = Literal["never", "allowed", "option"]
 HIDDEN = "(hidden)"  # the level of an attribute that a petition does not show
-RobustnessEstimator = Literal["lin", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "cace"]
+RobustnessEstimator = Literal["lin", "logit", "ordinal", "mann_whitney", "ri", "lee", "ipw", "aipw", "cace"]
 
 RESPONDENT = "Column that identifies a respondent."
 LABEL = "Name for people, used in figures and tables."
@@ -137,6 +138,12 @@ class CovariateConfig(Section):
     )
     missing_values: list[Level] = Field(
         [], description="Texts that mean that the answer is missing, beside an empty cell."
+    )
+    population_mean: Number | None = Field(
+        None, description="Mean of a numeric covariate in the population, shown beside the sample's."
+    )
+    population_shares: dict[Level, Share] = Field(
+        {}, description="Share of each level in the population, shown beside the sample's."
     )
     target: bool = Field(
         True, description="May the policy use it? If false it serves adjustment and subgroups only."
@@ -260,6 +267,20 @@ class OutcomeConfig(Section):
     name: Name = Field(description=IN_ARTEFACTS)
     label: str | None = Field(None, description=LABEL)
     column: str | None = Field(None, description="Name in the raw file, if it differs.")
+    columns: Distinct[str] = Field(
+        [],
+        description="Several columns of the raw file, of which `combine` makes the outcome, instead of one.",
+    )
+    combine: Literal["sum", "mean"] | None = Field(
+        None,
+        description="What is made of `columns`; it is missing where any of them is. `recode` comes before "
+        "it, `range` and `at_least` are of the result.",
+    )
+    recode: dict[Level, Number] = Field(
+        {},
+        description="Number for each answer of the raw file, such as 'agree: 1'; another answer is an error. "
+        "It turns scales around, joins categories, and makes numbers of texts.",
+    )
     kind: OutcomeKind = Field(
         description="binary: 0/1; continuous: a number; ordinal: a whole number whose order counts, from "
         "`range`; count: a number of at least 0, possibly with a few very large ones."
@@ -273,6 +294,11 @@ class OutcomeConfig(Section):
     observed_if: ColumnValues | None = Field(
         None, description="The outcome counts as observed only where this column holds one of these values."
     )
+
+    @property
+    def raw_columns(self) -> list[str]:
+        """Columns of the raw file that it is made of."""
+        return list(self.columns) or [self.column or self.name]
 
 
 class RandomisationConfig(Section):
@@ -292,6 +318,12 @@ class RandomisationConfig(Section):
         None,
         description="Column of the raw file that names the cluster; all people of a cluster are in one arm "
         "and in one block.",
+    )
+    outcome_cluster: str | None = Field(
+        None,
+        description="Column of the raw file that names groups inside which arms were drawn, but whose "
+        "outcomes hang together (pupils of a school, people of a household): standard errors are clustered "
+        "by it, while randomisation inference redraws the arms as they were drawn.",
     )
 
 
@@ -619,7 +651,13 @@ class EstimateConfig(Section):
         description="Estimators beside the difference in means, each where the outcome allows it - lin: "
         "covariate adjustment; logit: average marginal effect on a binary outcome; ordinal: proportional "
         "odds of an ordinal outcome; mann_whitney: probability of superiority; ri: randomisation inference; "
-        "lee: bounds under attrition; ipw: weights against attrition; cace: effect among those reached.",
+        "lee: bounds under attrition; ipw: weights against attrition; aipw: weights and a model of the "
+        "answers, right if either is; cace: effect among those reached.",
+    )
+    tighten: Distinct[str] = Field(
+        [],
+        description="Categorical covariates within whose combinations Lee's bounds are computed, too, and "
+        "averaged: they become narrower where covariates tell who drops out or how people answer.",
     )
     draws: int = Field(
         10000, ge=1000, le=1000000, description="Assignments drawn for randomisation inference."

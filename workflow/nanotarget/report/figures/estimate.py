@@ -56,10 +56,11 @@ def effects(table: pd.DataFrame, equivalence: pd.DataFrame, names: Names) -> Dra
 
     Args:
         table: estimate/effects.csv.
-        equivalence: estimate/equivalence.csv; its contrasts get a grey band of effects that are too small to
-            matter, and a row with the interval and the verdict of the test.
+        equivalence: estimate/equivalence.csv; contrasts tested by differences in means get a grey band of
+            effects that are too small to matter, and a row with the interval and the verdict of the test.
         names: labels.
     """
+    equivalence = equivalence[equivalence["estimator"] == "tost"]
     tested = {(row["outcome"], row["contrast"]): row for _, row in equivalence.iterrows()}
     markers = {e: theme.MARKERS[k] for k, e in enumerate(dict.fromkeys(table["estimator"]))}
     test_marker = theme.MARKERS[len(markers)]
@@ -102,7 +103,7 @@ def effects(table: pd.DataFrame, equivalence: pd.DataFrame, names: Names) -> Dra
         verdicts = equivalence["verdict"].value_counts(sort=False)
         said = ", ".join(f"{verdict} {n}" for verdict, n in verdicts.items())
         description += f" Equivalence within the smallest effect of interest: {said}."
-    data = pd.concat([table, equivalence.assign(estimator="tost")], ignore_index=True) if tested else table
+    data = pd.concat([table, equivalence], ignore_index=True) if tested else table
     return Drawn(forest(blocks, names, keys), data, description)
 
 

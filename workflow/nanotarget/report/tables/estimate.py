@@ -18,6 +18,7 @@ from nanotarget.report.tables.parts import (
     decimals,
     footnotes,
     headings,
+    labelled,
     marked_labels,
     p_values,
     shown,
@@ -27,11 +28,16 @@ from nanotarget.report.tables.parts import (
 from nanotarget.report.theme import Names
 
 HOLM = "p, adjusted: for the number of tests in the family (Holm)."
-_effects = Estimates(
-    {"contrast": "Contrast", "estimator": "Estimator"},
-    {"p_value": "p", "p_redrawn": "p, redrawn", "p_adjusted": "p, adjusted", "n": "n", "label": "Label"},
-    notes=(HOLM, "p, redrawn: by randomisation inference, of no difference for anybody."),
-)
+DEGREES: Shown = {"df": "df", "df_type": "df from"}
+
+
+def _effects(notes: Sequence[str]) -> Estimates:
+    return Estimates(
+        {"contrast": "Contrast", "estimator": "Estimator"},
+        {"p_value": "p", "p_redrawn": "p, redrawn", "p_adjusted": "p, adjusted", **DEGREES, "n": "n",
+         "label": "Label"},
+        notes=(HOLM, "p, redrawn: by randomisation inference, of no difference for anybody.", *notes),
+    )  # fmt: skip
 
 
 def effects(table: pd.DataFrame, redrawn: pd.DataFrame, names: Names) -> Table:
@@ -45,9 +51,52 @@ def effects(table: pd.DataFrame, redrawn: pd.DataFrame, names: Names) -> Table:
     """
     test = redrawn[["outcome", "contrast", "p_value"]].assign(estimator="dim")
     test = test.rename(columns={"p_value": "p_redrawn"})
-    return _effects(
-        table.merge(test, on=["outcome", "contrast", "estimator"], how="left", validate="m:1"), names
-    )
+    merged = table.merge(test, on=["outcome", "contrast", "estimator"], how="left", validate="m:1")
+    estimated, tested = (dict.fromkeys(texts(rows, "estimand")) for rows in (table, redrawn))
+    apart = f"Estimated: {', '.join(estimated)}; redrawn: {', '.join(tested)}."
+    return _effects([apart] * (list(estimated) != list(tested)))(merged, names)
+
+
+def outcomes(table: pd.DataFrame, names: Names) -> Table:
+    """What people of every arm answered (estimate/outcomes.csv), a group an outcome."""
+    whole = table["value"].isna()
+    groups = labelled(table, "outcome", names)
+    places = [0] * len(table)
+    for _, own in table.groupby("outcome", sort=False):
+        digits = theme.decimals(own["sd"] / np.sqrt(own["n"]))
+        for i in own.index:
+            places[i] = digits
+    answers = [
+        "" if is_whole else f"answered {theme.number(value, 0 if value % 1 == 0 else 2)}"
+        for is_whole, value in zip(whole, table["value"], strict=True)
+    ]
+    counted = table.assign(n_assigned=table["n_assigned"].where(whole))
+    numbers = [
+        Column(
+            label,
+            [theme.number(v, p) if pd.notna(v) else "" for v, p in zip(table[column], places, strict=True)],
+            numeric=True,
+        )
+        for column, label in (("mean", "Mean"), ("sd", "SD"), ("median", "Median"))
+    ]
+    columns = [
+        Column("Arm", [arm if is_whole else "" for arm, is_whole in zip(table["arm"], whole, strict=True)]),
+        Column("Answer", answers),
+        Column(
+            "Randomised", ["" if pd.isna(n) else theme.count(n) for n in counted["n_assigned"]], numeric=True
+        ),
+        Column("n", [theme.count(n) for n in table["n"]], numeric=True),
+        *numbers,
+        Column(
+            "Share",
+            ["" if pd.isna(v) else f"{theme.number(100 * v, 1)}%" for v in table["share"]],
+            numeric=True,
+        ),
+    ]
+    notes = [
+        "Answers as they are, with survey weights if there are any: nothing is compared or adjusted here."
+    ]
+    return Table(columns, table, groups, notes)
 
 
 def scales(table: pd.DataFrame, names: Names) -> Table:
@@ -88,17 +137,49 @@ omnibus = Listing(
 robustness = Estimates(
     {"scale": "Scale", "estimator": "Estimator", "adjustment": "Adjustment", "sample": "Sample",
      "se_type": "Errors"},
-    {"p_value": "p", "n": "n", "label": "Label"},
+    {"p_value": "p", **DEGREES, "n": "n", "label": "Label"},
     ("outcome", "contrast"),
     ("outcome", "scale"),
     ("Sorted by the estimate; only estimates on one scale can be compared.",),
 )  # fmt: skip
 randomization_inference = Estimates(
     {"contrast": "Contrast", "scheme": "Redrawn"},
-    {"p_value": "p", "p_greater": "p, greater", "p_less": "p, less", "p_adjusted": "p, adjusted",
-     "draws": "Draws", "n": "n", "label": "Label"},
-    notes=("p: of no difference for anybody, from redraws of the arms as they were drawn.", HOLM),
+    {"p_value": "p", "p_mid": "p, mid", "p_greater": "p, greater", "p_less": "p, less",
+     "p_adjusted": "p, adjusted", "draws": "Draws", "n": "n", "label": "Label"},
+    notes=(
+        "p: of no difference for anybody, from redraws of the arms as they were drawn. p, mid: redraws as "
+        "extreme as the observed difference count by half; outcomes of few values, such as yes and no, have "
+        "many of them, and p alone is then too large.",
+        HOLM,
+    ),
 )  # fmt: skip
+
+
+_corrections = Estimates(
+    {"contrast": "Contrast", "estimator": "Estimator", "adjustment": "Adjustment", "sample": "Sample",
+     "se_type": "Errors"},
+    {"p_value": "p", "p_holm_within": "Holm", "p_bonferroni_within": "Bonferroni",
+     "p_bh_within": "Benjamini-Hochberg", "p_holm_across": "Holm, all outcomes",
+     "p_bonferroni_across": "Bonferroni, all outcomes", "p_bh_across": "Benjamini-Hochberg, all outcomes"},
+    notes=(
+        "Adjusted over the contrasts of an outcome and over those of all outcomes, each estimator and kind "
+        "of errors by itself. What is registered stands in the table of tests and their families.",
+    ),
+)  # fmt: skip
+
+
+def corrections(table: pd.DataFrame, redrawn: pd.DataFrame, names: Names) -> Table:
+    """P values by Holm, Bonferroni and Benjamini & Hochberg, within outcomes and across.
+
+    Args:
+        table: estimate/robustness.csv.
+        redrawn: estimate/randomization_inference.csv.
+        names: labels.
+    """
+    redrawn = redrawn.assign(estimator="ri", se_type="redraws", adjustment="none", sample="all")
+    columns = [column for column in table if column in redrawn]
+    both = pd.concat([table[columns], redrawn[columns]], ignore_index=True)
+    return _corrections(both.drop(columns=["note"], errors="ignore"), names)
 
 
 def multiplicity(table: pd.DataFrame, names: Names) -> Table:
@@ -153,7 +234,7 @@ def equivalence(table: pd.DataFrame, sentences: pd.DataFrame, names: Names) -> T
     """
     bounds = [f"±{theme.number(b, theme.decimals([b]))}" for b in table["sesoi"]]
     shown_as = Estimates(
-        {"contrast": "Contrast", "bound": "Bound"},
+        {"contrast": "Contrast", "estimator": "Estimator", "bound": "Bound"},
         {"p_value": "p", "verdict": "Verdict", "non_superiority": "One-sided", "label": "Label"},
         notes=[
             "p: the larger of two one-sided tests against the bound, the smallest effect of interest.",
@@ -236,6 +317,12 @@ def balance(table: pd.DataFrame, names: Names) -> Table:
     for contrast in dict.fromkeys(texts(table, "contrast")):
         cells = [theme.number(apart[(*key, contrast)], 2) for key in keys]
         columns.append(Column(f"d, {theme.difference(contrast)}", ["", *cells], numeric=True))
+    population = dict(
+        zip(zip(table["covariate"], table["level"], strict=True), table["population"], strict=True)
+    )
+    if not table["population"].isna().all():
+        cells = ["" if pd.isna(population[key]) else cell(key, population[key]) for key in keys]
+        columns.append(Column("Population", ["", *cells], numeric=True))
     notes = [
         "Means, and shares of the levels among those who answered.",
         "d: difference divided by the root of the mean of both variances.",
@@ -309,10 +396,13 @@ def lee_bounds(table: pd.DataFrame, names: Names) -> Table:
 
 
 ipw = Estimates(
-    {"contrast": "Contrast"},
+    {"contrast": "Contrast", "estimator": "Estimator"},
     {"naive": "Unweighted", "p_value": "p", "p_adjusted": "p, adjusted",
      "largest_weight": "Largest weight", "n_effective": "Effective n", "n": "n", "label": "Label"},
-    notes=("Every answer counts by the inverse of its probability to be given.",),
+    notes=(
+        "Every answer counts by the inverse of its probability to be given. Doubly robust: right if either "
+        "these probabilities or the linear model of the answers are.",
+    ),
 )  # fmt: skip
 cace = Estimates(
     {"contrast": "Contrast", "estimand": "Among"},
@@ -322,7 +412,7 @@ cace = Estimates(
 )  # fmt: skip
 checks = Estimates(
     {"contrast": "Contrast", "estimator": "Estimator", "sample": "Sample"},
-    {"p_value": "p", "n": "n", "n_left_out": "Left out", "label": "Label"},
+    {"p_value": "p", **DEGREES, "n": "n", "n_left_out": "Left out", "label": "Label"},
     notes=("Failing a check may depend on the arm: without them different people may be compared.",),
 )  # fmt: skip
 

@@ -19,8 +19,9 @@ SHRUNKEN = "Shrunken: groups borrow strength from each other (normal-normal mode
 
 subgroups = Estimates(
     GROUPS,
-    {"shrunken": "Shrunken", ("shrunken_low", "shrunken_high"): "Its interval", "n": "n",
-     "p_value": "p", "p_adjusted": "p, adjusted", "interaction_p": "p of interaction", "label": "Label"},
+    {"shrunken": "Shrunken", ("shrunken_low", "shrunken_high"): "Its interval", "df": "df",
+     "df_type": "df from", "n": "n", "p_value": "p", "p_adjusted": "p, adjusted",
+     "interaction_p": "p of interaction", "label": "Label"},
     BY_CONTRAST,
     notes=(UNADJUSTED, "p, adjusted: over the groups of a grouping (Holm).", SHRUNKEN),
 )  # fmt: skip

@@ -579,7 +579,7 @@ def sources() -> dict[str, pd.DataFrame]:
         "sentences": pd.DataFrame({"outcome": ["sign"], "contrast": ["nano - best"], "sentence": [NASTY]}),
         "differential_attrition": differential_attrition(),
         "lee_bounds": lee_bounds(),
-        "ipw": contrasts(estimator="aipw").assign(naive=0.1, largest_weight=1.5, n_cut=0, n_effective=1973.9),
+        "ipw": contrasts(estimator="ipw").assign(naive=0.1, largest_weight=1.5, n_cut=0, n_effective=1973.9),
         "cace": contrasts(estimand="compliers").assign(
             itt=0.1, first_stage=0.88, first_stage_f=7000.0, ar_low=0.03, ar_high=0.12
         ),

@@ -681,6 +681,7 @@ def row_of(estimate_, error, sesoi=0.05, outcome="sign"):
             "estimate": estimate_,
             "std_error": error,
             "df": 3000.0,
+            "df_type": "n - parameters",
             "n": 3003,
         }
     )

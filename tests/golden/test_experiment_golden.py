@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from nanotarget import estimate, explore
-from nanotarget.calibrate import regression
 from nanotarget.estimate.robustness import Specification
 from nanotarget.study.checks import validate
 from nanotarget.study.config import CovariateConfig, OutcomeConfig, SubgroupConfig
@@ -114,25 +113,19 @@ def test_specification_curve_and_adjusted_p_equal_r(reference, project, name, es
     """Every row of the golden effects, with its p values adjusted within and across outcomes."""
     data, arms, outcomes, adjust, _ = study(reference, project, name)
     found = specified(data, arms, outcomes, adjust, GOLDEN_SPECIFICATIONS[estimator])
-    within = found.groupby("outcome")["p_value"]
-    for method, rule in ADJUSTMENTS.items():
-        found[f"p_{method}_within_outcome"] = within.transform(lambda p, rule=rule: rule(p.to_numpy()))
-    found["p_holm_across_outcomes"] = regression.holm(found["p_value"].to_numpy())
-    adjusted = [column for column in found if column.startswith("p_") and column != "p_value"]
+    adjusted = {
+        "p_holm_within": "p_holm_within_outcome",
+        "p_bonferroni_within": "p_bonferroni_within_outcome",
+        "p_bh_within": "p_BH_within_outcome",
+        "p_holm_across": "p_holm_across_outcomes",
+    }
     welch = estimator[0] == "difference_in_means_welch"
     tested = ["estimate", "std_error", "p_value", "df"] if welch else TESTED
-    columns = {column: column for column in [*tested, *adjusted]} | {"n": "nobs"}
+    columns = {column: column for column in tested} | adjusted | {"n": "nobs"}
     rows = found.drop(columns=["estimator", "se_type"])
     golden = golden_effects(reference, name, *estimator)
     count = compare(rows, golden, columns, f"{name} {' '.join(estimator)}", ["outcome", "contrast"])
     assert count == (9 if welch else 12) * 3 * STUDIES[name]
-
-
-ADJUSTMENTS = {
-    "holm": regression.holm,
-    "bonferroni": regression.bonferroni,
-    "BH": regression.benjamini_hochberg,
-}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -203,8 +196,8 @@ def test_odds_ratios_equal_r(reference, project, name, outcome):
     ones, n = (by_arm.agg(how).loc[arms].to_numpy(float) for how in ("sum", "count"))
     eta, *variances = stopped_early(ones, n)
     logs, inverse = np.log(ones / (n - ones)), 1 / ones + 1 / (n - ones)
-    tables = [estimate.logit(trial(data, arms), outcome, se_type=se_type) for se_type in ("model", "HC0")]
-    tables = [t[t["quantity"] == "log odds ratio"].set_index("contrast") for t in tables]
+    both = estimate.log_odds(trial(data, arms), outcome)
+    tables = [both[both["se_type"] == se_type].set_index("contrast") for se_type in ("model", "HC0")]
     for later, earlier in estimate.pairs(arms):
         i, j = arms.index(later), arms.index(earlier)
         theirs = golden.loc[f"{later} - {earlier}", ["log_odds_ratio", "se_model", "se_HC0"]].to_numpy(float)

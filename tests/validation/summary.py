@@ -333,11 +333,11 @@ def experiments(folder):
     return "Rates with Monte Carlo standard errors. All data are synthetic.\n\n" + table(names, lines)
 
 
-def put(page, text):
+def put(page, text, begin=BEGIN, end=END):
     """Put tables between the marks of a page."""
-    head, _, rest = page.read_text().partition(BEGIN)
-    tail = rest.partition(END)[2]
-    page.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}")
+    head, _, rest = page.read_text().partition(begin)
+    tail = rest.partition(end)[2]
+    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
 
 
 def main():

@@ -186,8 +186,9 @@ def _contrast(
         said = notes
         if not few:
             bounds, variances = _oriented(method, later, earlier)
-            said = [*notes, *_impossible(bounds, variances, later, earlier)]
-            if said == notes:
+            trouble = [*_impossible(bounds, variances, later, earlier)]
+            said = trouble if np.isnan(bounds).any() else [*notes, *trouble]
+            if not trouble:
                 error = np.sqrt(variances)
                 effect = bounds + _imbens_manski(bounds, error, alpha) * error * [-1, 1]
         for bound, estimate, its_error in zip(("lower", "upper"), bounds, error, strict=True):
@@ -320,9 +321,7 @@ def _tightened(more: _Arm, fewer: _Arm) -> Bounds:
 
 def _untrimmed(more: _Arm, fewer: _Arm) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the difference in means of those who answered, and influence values."""
-    of_more, of_fewer = (
-        np.where(arm.answered, arm.y - arm.mean, 0.0) / arm.rate for arm in (more, fewer)
-    )
+    of_more, of_fewer = (np.where(arm.answered, arm.y - arm.mean, 0.0) / arm.rate for arm in (more, fewer))
     return more.mean - fewer.mean, of_more, -of_fewer
 
 

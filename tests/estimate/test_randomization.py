@@ -13,7 +13,7 @@ from nanotarget.calibrate import regression
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import randomization
 from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
-from nanotarget.estimate.tables import Table
+from nanotarget.estimate.tables import CORRECTED, Table
 from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 from trials import trial

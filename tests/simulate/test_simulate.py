@@ -451,11 +451,11 @@ def test_parameters_that_do_not_fit_are_all_named(config, study):
     mains = study.parameters.mains | {"Framing": [0.1, -0.1]}
     population = {k: v for k, v in study.parameters.population.items() if k != "trust"}
     population["region"] = {"shares": [0.5, 0.5]}
-    wrong = study.parameters.model_copy(update={"mains": mains, "population": population})
+    wrong = study.parameters.model_copy(update={"profiles": 3, "mains": mains, "population": population})
     with pytest.raises(InputError) as caught:
         simulate(config, wrong)
     places = [problem.where for problem in caught.value.problems]
-    assert places == ["key mains.Framing", "key population.region", "key population"]
+    assert places == ["key profiles", "key mains.Framing", "key population.region", "key population"]
 
 
 def test_a_panel_that_cannot_come_back_is_refused():

@@ -159,7 +159,7 @@ def table(samples):
                 gain, (value, error, most) = dividend(known), heterogeneity(known)
                 passed = gain.interval(ONE_SIDED)[0] > SESOI
                 row = gain.value, gain.std_error, known.gain, value, error, known.variance, passed
-                rows.append((*row, most.gain, known.oracle, most.low < known.oracle <= most.high))
+                rows.append((*row, most.gain, known.oracle, most.low <= known.oracle <= most.high))
             found = np.array(rows, dtype=float)
             gain, error, true, value, spread, real, passed, most, oracle, bounded = found.T
             covered = np.mean(np.abs(gain - true) <= 1.96 * np.maximum(error, 1e-12))

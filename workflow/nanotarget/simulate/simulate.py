@@ -30,6 +30,7 @@ ARMS = {"control": "Control", "best": "Overall best", "nano": "Nano"}  # name an
 OUTCOMES = ("sign", "support", "share")
 TRAITS = ("right", "green", "status", "seniority")
 SCALE_TOP = 10
+PROFILES = 2  # a task; the truth of choices is that of pairs
 SPEEDER_SECONDS = 180
 MARK = "SIMULATED DATA, NO REAL PERSON ANSWERED"
 
@@ -792,6 +793,8 @@ def experiment(
 def _check(design: Design, covariates: Sequence[CovariateConfig], parameters: Parameters) -> list[Problem]:
     """Return what in the parameters does not fit the design or the covariates."""
     problems = []
+    if parameters.profiles != PROFILES:
+        problems.append(_problem("profiles", f"{parameters.profiles} petitions a task", f"{PROFILES}"))
     if design.prohibited or any(len(set(a.probabilities)) > 1 for a in design.attributes):
         problems.append(_problem("mains", "the design is not uniform", "every petition equally likely"))
     sizes = dict(zip(design.names, design.shape, strict=True))

@@ -20,7 +20,7 @@ from nanotarget.diagnose.value import policy_scores
 from nanotarget.petitions.policy import nano
 from nanotarget.petitions.score import chosen_probability, predicted_response, win_probability
 from nanotarget.petitions.utilities import Layout, Reversed, Tables, additive_layout, part_worths
-from nanotarget.study.config import CalibrateConfig
+from nanotarget.study.config import BartConfig, CalibrateConfig
 from nanotarget.study.response import Choice, ChoiceAmong, _choice_among
 from worlds import as_respondents, crossover, draw_part_worths, draw_people, factorial, none, simulate
 
@@ -167,12 +167,16 @@ def test_renaming_levels_changes_nothing():
 
 @pytest.mark.parametrize(
     ("learner", "profiles", "level"),
-    [("ridge", 3, None), ("ridge", 3, 0.3), ("stagewise", 3, 0.3), ("boosting", 3, 0.3)],
+    [
+        *(("ridge", 3, None), ("ridge", 3, 0.3), ("stagewise", 3, 0.3)),
+        *(("boosting", 3, 0.3), ("bart", 3, 0.3)),
+    ],
 )
 def test_learners_learn_it_and_are_stored_with_the_form_of_the_task(monkeypatch, learner, profiles, level):
     monkeypatch.setattr(boosting, "BAGS", 4)
     data, truth = survey(profiles, level, n=200 if learner == "boosting" else 500)
-    model = FITTERS[learner](data, 1, CalibrateConfig(learner=learner))
+    few = BartConfig(trees=30, draws=100, burn_in=100, chains=1)
+    model = FITTERS[learner](data, 1, CalibrateConfig(learner=learner, bart=few))
     thawed = model_from_data(model.settings(), model.arrays(), DESIGN)
     assert thawed.response is data.response is Choice.of_tasks(profiles, level is not None)
     utilities = thawed.utilities(data.respondents)
@@ -182,6 +186,7 @@ def test_learners_learn_it_and_are_stored_with_the_form_of_the_task(monkeypatch,
     expected = predicted_response(known, shown, 0.0, data.response)
     assert abs(promised.mean() - expected.mean()) < 0.03
     assert np.corrcoef(promised, expected)[0, 1] > 0.7
+    assert 0.75 < np.polyfit(promised, expected, 1)[0] < 1.35
 
 
 def test_held_out_losses_and_null_draws():

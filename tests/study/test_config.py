@@ -158,11 +158,11 @@ def change(path, value):
         ),
         (
             lambda config: config.update(
-                calibrate={"learner": "bart"},
+                calibrate={"learner": "hierarchical"},
                 calibration=config["calibration"] | {"profiles": 3, "analyse": "choice"},
             ),
             "key calibrate.learner",
-            "learner 'bart' cannot learn from choices among more than two profiles, or none of them",
+            "learner 'hierarchical' cannot learn from choices among more than two profiles, or none of them",
         ),
         (
             change(["calibration", "outcomes", "rating", "range"], [10, 0]),

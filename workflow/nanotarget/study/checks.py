@@ -51,7 +51,7 @@ RESERVED = frozenset(
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
 MARGIN = 0.01  # by which published shares may exceed 1 together, as they are rounded
 # Learners of choices among more than two profiles, or none of them.
-BEYOND_PAIRS = ("ridge", "stagewise", "boosting")
+BEYOND_PAIRS = ("ridge", "stagewise", "boosting", "bart")
 # The key that the rule of an exclusion needs.
 NEEDED = {"in": "values", "not_in": "values", "below": "value", "above": "value"}
 

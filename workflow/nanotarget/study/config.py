@@ -202,8 +202,8 @@ class CalibrationConfig(Section):
         2,
         ge=1,
         le=100,
-        description="Profiles shown in a task. From choices among more than 2, or none of them, the learners "
-        "ridge, stagewise and boosting learn.",
+        description="Profiles shown in a task. From choices among more than 2, or none of them, all learners "
+        "but hierarchical learn.",
     )
     attribute_columns: str | None = Field(
         None,

@@ -7,13 +7,15 @@ The probit of one profile is averaged over its opponents. With utilities u of va
 P(A over B) = Phi(u_A - u_B), it is Phi(eta) with eta = u / sqrt(1 + v), whose variance is v / (1 + v). So
 u = eta / sqrt(1 - var(eta)), and 1.6 u are close to the log-odds that all learners of choices speak in
 (Amemiya 1981: the logistic and the normal distribution then agree where choices are not nearly certain).
+Among more petitions, or none, what is best of the others varies by r v instead (`Response.variance_shown`
+less 1), so that u = eta / sqrt(1 - r var(eta)).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,7 +128,13 @@ def combine(data: TrainingData, chains: Sequence[Chain], seed: int) -> EnsembleM
         utilities = EnsembleUtilities(ensemble, data.design, encoder.encode(data.respondents))
         petitions = data.design.draw(PETITIONS, child_rng(seed, "bart/petitions"))
         variance = float(data.weight @ utilities.utilities_of_all(petitions).var(axis=1) / data.weight.sum())
+        variance *= data.response.variance_shown(data.outcome) - 1
         ensemble = ensemble.scaled(LOGIT_OF_PROBIT / np.sqrt(1 - min(variance, MAX_VARIANCE)))
+    if data.response.none:
+        utilities = EnsembleUtilities(ensemble, data.design, encoder.encode(data.respondents))
+        own = utilities.utility_of_rows(data.levels, data.respondent)
+        level = data.response.level_of_utility(data, own)
+        ensemble = replace(ensemble, offset=ensemble.offset + level)
     return EnsembleModel(
         design=data.design,
         response=data.response,

@@ -11,8 +11,14 @@ from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves, cros
 from nanotarget.calibrate.learners.ridge import fit_ridge
 from nanotarget.diagnose import Group, Inputs, diagnose
 from nanotarget.diagnose.crossover import Crossover
-from nanotarget.diagnose.dividend import Dividend, learning_curve, median_of_splits
-from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
+from nanotarget.diagnose.dividend import Dividend, learning_curve
+from nanotarget.diagnose.divisions import Divisions
+from nanotarget.diagnose.folds import (
+    LINEAR_PART_OF_CHOICE,
+    shared_choices,
+    shared_noise,
+    shared_threshold,
+)
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Quantity, Unit
 from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
 from nanotarget.diagnose.rows import Sample, Stage
@@ -89,26 +95,24 @@ def test_what_folds_share_is_nothing_for_a_rule_of_signal_and_all_for_one_of_noi
     """Halves with one and the same model agree; halves whose rules are noise do not."""
     data = world()
     found = inputs(data)
+    everybody, largest = data.weight, np.sqrt(1 + shared_threshold(4))
+
+    def of_choices(halves):
+        return Divisions.of(Dividend(found.fitted), Dividend(halves)).shared_noise(everybody)
+
     same = Crossfit(data, found.halves.fold, [found.fitted.models[0]] * 2)
-    everybody, largest = data.weight, np.sqrt(1 + LINEAR_PART_OF_CHOICE)
-    assert Dividend(found.fitted, Crossover(same, everybody).halves).shared_noise(everybody) == pytest.approx(
-        1, abs=0.05
-    )
+    assert of_choices(same) == pytest.approx(1, abs=0.05)
     assert Crossover(same, everybody).shared_noise(everybody, 5) == pytest.approx(1, abs=0.01)
-    assert Dividend(found.fitted).shared_noise(everybody) == 1
-    halves = Crossover(found.halves, everybody).halves
-    assert 1 < Dividend(found.fitted, halves).shared_noise(everybody) < largest
+    assert Divisions.alone(Dividend(found.fitted)).shared_noise(everybody) == 1
+    assert 1 < of_choices(found.halves) < largest
     assert 1 < Crossover(found.halves, everybody).shared_noise(everybody, 5) < np.sqrt(2)
     rng = np.random.default_rng(2)
     noise = [
         Crossfit(data, found.halves.fold, [fit_ridge(reshuffled(data, rng), 1) for _ in range(2)])
         for _ in range(3)
     ]
-    factors = [
-        Dividend(found.fitted, Crossover(halves, everybody).halves).shared_noise(everybody)
-        for halves in noise
-    ]
-    assert np.mean(factors) > 1 + 0.6 * (largest - 1)
+    factors = [of_choices(halves) for halves in noise]
+    assert np.mean(factors) > 1 + 0.6 * (np.sqrt(1 + LINEAR_PART_OF_CHOICE) - 1)
     factors = [Crossover(halves, everybody).shared_noise(everybody, 5) for halves in noise]
     assert np.mean(factors) > 1.25
 
@@ -123,14 +127,45 @@ def test_folds_share_the_noise_of_a_linear_rule_and_the_linear_part_of_a_choice(
     told = np.stack([noise[:, fold == k] @ z[fold == k] for k in range(folds)], axis=1)
     learned = (told.sum(axis=1, keepdims=True) - told)[:, fold]
     expected = np.einsum("dnq,nq->dn", learned, z)
-    for rule, linear in ((lambda v: v, 1.0), (np.sign, LINEAR_PART_OF_CHOICE)):
+
+    def linear(one, other):
+        return shared_noise(one.ravel(), other.ravel(), np.ones(one.size), folds)
+
+    def choices(one, other):
+        changes = [np.stack(pair)[:, :, None] for pair in zip(one, other, strict=True)]
+        return shared_choices(changes, np.ones(people), folds)
+
+    for rule, factor, counted in (
+        (lambda v: v, linear, 1.0),
+        (np.sign, choices, LINEAR_PART_OF_CHOICE),
+    ):
         scores = noise * rule(expected)
         excess = scores.sum(axis=1).var() / (scores**2).sum(axis=1).mean()
         halves = [rule(told[:, three].sum(axis=1) @ z.T) for three in ([0, 1, 2], [3, 4, 5])]
-        one, other = (half.ravel() for half in halves)
-        found = shared_noise(one, other, np.ones(len(one)), folds, linear) ** 2
-        assert found == pytest.approx(1 + linear, abs=0.02)
+        found = factor(*halves) ** 2
+        assert found == pytest.approx(1 + counted, abs=0.03)
         assert excess == pytest.approx(found, rel=0.07)
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_a_tie_for_all_is_shared_by_all_folds_and_divisions_average_it_out(folds):
+    """All get what the noise of the others says is better; scored in one division and in many."""
+    rng = np.random.default_rng(7)
+    draws, people, many = 1500, 120, 30
+    noise = rng.normal(size=(draws, people))
+    scores = np.empty((many, draws, people))
+    for s in range(many):
+        fold = rng.permutation(np.arange(people) % folds)
+        told = np.stack([noise[:, fold == k].sum(axis=1) for k in range(folds)], axis=1)
+        scores[s] = noise * np.sign(told.sum(axis=1, keepdims=True) - told)[:, fold]
+    naive = (noise**2).sum(axis=1).mean()
+    halves = [np.sign(noise[:, half].sum(axis=1)) for half in (slice(0, 60), slice(60, None))]
+    changes = [np.tile(np.array(pair)[:, None, None], (1, people, 1)) for pair in zip(*halves, strict=True)]
+    for count in (1, many):
+        true = scores[:count].mean(axis=0).sum(axis=1).var() / naive
+        found = shared_choices(changes, np.ones(people), folds, count) ** 2
+        assert true == pytest.approx(found, rel=0.07 if count == 1 else 0.2)
+        assert count == 1 or found > 0.97 * true
 
 
 def reshuffled(data, rng):
@@ -255,7 +290,7 @@ def test_both_goals_are_mirror_images():
             assert estimates(found)[other] == pytest.approx(value, abs=1e-7, nan_ok=True), key
 
 
-@pytest.mark.parametrize("variant", ["split_2", "share_50", "rung_1"])
+@pytest.mark.parametrize("variant", ["share_50", "rung_1"])
 def test_refits_are_scored_for_the_goal(variant):
     """To dissuade they are those of the opposite outcome, like all else of the diagnosis."""
     data = world()
@@ -429,16 +464,9 @@ def test_the_learning_curve_finds_its_limit():
     assert table["n"].tolist()[:6] == [200, 400, 600, 800, 1600, 3200]
 
 
-def test_the_median_of_divisions_widens_where_they_disagree():
-    middle, error = median_of_splits([0.1, 0.2, 0.6], [0.1, 0.1, 0.1])
-    assert middle == 0.2
-    assert error == pytest.approx(np.sqrt(0.1**2 + 0.1**2))
-    assert median_of_splits([0.2, 0.2, 0.2], [0.1, 0.1, 0.1])[1] == pytest.approx(0.1)
-
-
 def test_variants_follow_the_learner():
-    settings = DiagnoseConfig(splits=2, ladder=[RungConfig(name="one", covariates=["z0"])])
-    parts = {"shares": ["share_25", "share_50", "share_75"], "rungs": ["rung_1"]}
-    assert settings.variants(["ridge"]) == {"splits": ["split_2"], **parts}
-    assert settings.variants(["ridge", "bart"]) == {"splits": ["split_1", "split_2"], **parts}
-    assert DiagnoseConfig(splits=1).variants(["ridge"]) == {"shares": parts["shares"]}
+    settings = DiagnoseConfig(ladder=[RungConfig(name="one", covariates=["z0"])])
+    shares = ["share_25", "share_50", "share_75"]
+    assert settings.variants(["ridge"]) == {"shares": shares, "rungs": ["rung_1"]}
+    assert settings.variants(["ridge", "bart"])["shares"] == [*shares, "share_100"]
+    assert DiagnoseConfig().variants(["ridge"]) == {"shares": shares}

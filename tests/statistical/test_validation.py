@@ -10,15 +10,17 @@ import replicate as replications
 import summary
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.calibrate.learners.ridge import fit_null
+from nanotarget.diagnose import Inputs
 from nanotarget.diagnose.evidence import Answers
 from nanotarget.diagnose.heterogeneity import Heterogeneity
 from nanotarget.diagnose.quantities import DIAGNOSTICS
 from nanotarget.petitions.utilities import Tables
+from nanotarget.study.config import DiagnoseConfig
 from regimes import REGIMES, draw_sample
 from replicate import COLUMNS, fit, replicate
 from run import FOLDER, add, missing, path_of, rows_in, run
 from scales import NOISE
-from truths import Preferences, gains, stable_covariance, variance_over_petitions
+from truths import GOALS, Preferences, gains, stable_covariance, variance_over_petitions
 from worlds import factorial, simulate
 
 SHAPE = (5, 4, 3)
@@ -122,9 +124,11 @@ def test_true_gains_are_those_of_the_whole_grid():
     fitted, halves = (fit(sample.data, "ridge", folds, 1) for folds in (5, 2))
     grid = sample.data.design.petition_levels(np.arange(np.prod(SHAPE)))
     true = sample.utilities.utilities_of_all(grid)
-    found = gains(sample, fitted, halves, sample.preferences, worst=False)
+    settings = DiagnoseConfig(sesoi=0.1, splits=1)
+    rules = replications.divide(Inputs(fitted, halves, settings, 1), GOALS).rules
+    found = gains(sample, rules, sample.preferences, "support")
     assert found["oracle"] == pytest.approx(true.max(axis=1) - true[:, true.mean(axis=0).argmax()])
-    worst = gains(sample, fitted, halves, sample.preferences, worst=True)["oracle"]
+    worst = gains(sample, rules, sample.preferences, "dissuade")["oracle"]
     assert worst == pytest.approx(true[:, true.mean(axis=0).argmin()] - true.min(axis=1))
     own = true - true.mean(axis=0)
     own -= own.mean(axis=1, keepdims=True)

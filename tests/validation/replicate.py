@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose import Inputs
 from nanotarget.diagnose.diagnosis import View, answer_of
+from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.inputs import Group
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
+from nanotarget.diagnose.redivision import Limits, RidgeDivider, dividers, redivide
 from nanotarget.diagnose.rows import table_of
 from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
@@ -128,9 +130,11 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
     fitted, halves = (fit(sample.data, learner, folds, seed) for folds in (FOLDS, HALVES))
     settings = DiagnoseConfig(sesoi=regime.sesoi, bootstraps=bootstraps)
     inputs = Inputs(fitted, halves, settings, seed, LEARNERS[learner].learner, sizes=(1,))
+    divided = divide(inputs, regime.goals)
+    inputs = replace(inputs, divisions=divided.divisions)
     found = diagnosed(inputs, regime.goals, sample.groups)
     seconds = round(time.process_time() - start, 1)
-    true = truths(sample, fitted, halves, child_rng(seed, f"validation/{name}/twins"))
+    true = truths(sample, fitted, divided.rules, child_rng(seed, f"validation/{name}/twins"))
     return [
         {"world": name, "learner": learner, "seed": seed, "goal": goal, "group": group}
         | {"code": code(), "seconds": seconds}
@@ -144,6 +148,51 @@ def fit(data, learner, folds, seed):
     """Cross-fit a learner."""
     settings = LEARNERS[learner]
     return crossfit(data, lambda part, _: FITTERS[settings.learner](part, seed, settings), folds, seed)
+
+
+@dataclass
+class Divided:
+    """What many divisions say, and the rules that they scored.
+
+    Attributes:
+        divisions: by goal; none where the study's own stand for them.
+        rules: by goal and number of folds, for each division the petitions (n_respondents, n_attributes) of
+            nano and of overall-best for respondents whom the rules have not seen.
+    """
+
+    divisions: dict
+    rules: dict
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """A divider that remembers what its rules have given."""
+
+    divider: object
+    rules: dict
+
+    def divide(self, fold, everybody):
+        """See `redivision.Divider`."""
+        found = self.divider.divide(fold, everybody)
+        for goal, own in found.items():
+            self.rules.setdefault((goal, fold.max() + 1), []).append((own.nano, own.best))
+        return found
+
+
+def divide(inputs, goals):
+    """Divide ratings again with ridge, as a study does; of others the study's own divisions are taken."""
+    fitted, rules = inputs.fitted, {}
+    if not RidgeDivider.applies(fitted):
+        for cross in (fitted, inputs.halves):
+            for goal in goals:
+                own = Dividend(cross.for_goal(goal)).petitions
+                shown = own[Quantity.NANO], own[Quantity.OVERALL_BEST]
+                rules[goal, len(cross.models)] = [shown]
+        return Divided({}, rules)
+    both = dividers(fitted, inputs.halves, None, inputs.allowed, goals)
+    both = (Remembering(divider, rules) for divider in both)
+    limits = Limits(FOLDS, inputs.settings.splits)
+    return Divided(redivide(*both, fitted.data, limits, inputs.seed), rules)
 
 
 def diagnosed(inputs, goals, groups):

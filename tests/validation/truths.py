@@ -98,22 +98,25 @@ class Preferences:
         )
 
 
-def truths(sample, fitted, halves, rng):
+def truths(sample, fitted, rules, rng):
     """Return what a diagnosis should find: goal -> group -> quantity -> number.
 
     Variances, slopes and the ceilings computed from them are left out where a scale has ends or levels
     depend on each other.
 
     Args:
-        fitted, halves: cross-fits with five folds and with two, whose policies are valued.
+        fitted: the study's cross-fit, of which slopes are.
+        rules: by goal and number of folds, the petitions of every division that are valued
+            (`replicate.Divided`).
         rng: for the simulated parts of choices.
     """
     others, weight = people_alike(sample, rng), sample.data.weight
     parts = Parts(sample, fitted, rng) if sample.additive else None
-    known = {goal: {} for goal in GOALS}
-    earned = {goal: gains(sample, fitted, halves, others, goal == "dissuade") for goal in GOALS}
+    goals = list(dict.fromkeys(goal for goal, _ in rules))
+    known = {goal: {} for goal in goals}
+    earned = {goal: gains(sample, rules, others, goal) for goal in goals}
     for label, who in sample.groups.items():
-        for goal in GOALS:
+        for goal in goals:
             known[goal][label] = {
                 policy: np.average(gain[who], weights=weight[who]) for policy, gain in earned[goal].items()
             }
@@ -253,14 +256,15 @@ def variance_over_petitions(utilities):
     return np.concatenate([landscape(Tables(layout, part)).var(axis=1) for part in parts])
 
 
-def gains(sample, fitted, halves, others, worst):
+def gains(sample, rules, others, goal):
     """Return what each respondent truly gains over the overall-best petition, by policy: (n,) each.
 
     Args:
+        rules: see `truths`; gains are means over divisions.
         others: preferences of other people with the same covariates, for the rules of the halves.
-        worst: towards the lowest response instead (dissuasion); a gain is then what the response falls more.
+        goal: support, or dissuade: towards the lowest response; a gain is then what the response falls more.
     """
-    true = sample.utilities
+    true, worst = sample.utilities, goal == "dissuade"
     best = policy.overall_best(true, sample.data.weight, worst)
 
     def gain(preferences, chosen, other):
@@ -268,23 +272,17 @@ def gains(sample, fitted, halves, others, worst):
         difference = preferences.response(chosen) - preferences.response(other)
         return -difference if worst else difference
 
-    nano = policy.nano(fitted.utilities, worst)
-    overall = np.array([best_petitions(common, worst)[0] for common in fitted.common])[fitted.unit_fold]
-    of_halves = [
-        gain(
-            others,
-            policy.nano(model.utilities(sample.data.respondents), worst),
-            best_petitions(common, worst),
-        )
-        for model, common in zip(halves.models, halves.common, strict=True)
-    ]
+    def mean_gain(preferences, folds):
+        return np.mean([gain(preferences, *given) for given in rules[goal, folds]], axis=0)
+
     found = {
         "oracle": gain(sample.preferences, best_petitions(true, worst), best),
         "covariate oracle": gain(sample.preferences, best_petitions(sample.predictable, worst), best),
-        Quantity.CROSS_HALF_GAIN: np.mean(of_halves, axis=0),
-        Quantity.GAIN: gain(sample.preferences, nano, overall),
+        Quantity.CROSS_HALF_GAIN: mean_gain(others, 2),
+        Quantity.GAIN: mean_gain(sample.preferences, max(folds for _, folds in rules)),
     }
     if sample.deployed is not None:
-        there = sample.responses(sample.deployed)
-        found["at deployment"] = gain(there, nano, overall)
+        found["at deployment"] = mean_gain(
+            sample.responses(sample.deployed), max(folds for _, folds in rules)
+        )
     return found

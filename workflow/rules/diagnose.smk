@@ -48,7 +48,7 @@ rule refit:
     benchmark:
         "<benchmarks>/refit/{kind}.tsv"
     wildcard_constraints:
-        kind="splits|shares|rungs",
+        kind="shares|rungs",
     priority: 1  # the longest jobs first
     conda:
         "../../environment.yml"
@@ -62,6 +62,37 @@ rule refit:
         "Learning from variants of the calibration: {wildcards.kind}"
     script:
         "../scripts/refit.py"
+
+
+rule divide:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        respondents="<results>/clean/calibration_respondents.parquet",
+        settings=rules.learn.output.settings,
+        crossfit=rules.learn.output.crossfit,
+        folds_settings=rules.learn.output.folds_settings,
+        folds_arrays=rules.learn.output.folds_arrays,
+        halves_settings=rules.halve.output.settings,
+        halves_arrays=rules.halve.output.arrays,
+        library=library("divide.py"),
+    output:
+        temp("<results>/diagnose/divisions.npz"),
+    log:
+        "<logs>/divide.log",
+    benchmark:
+        "<benchmarks>/divide.tsv"
+    priority: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        **LONG,
+    params:
+        learning=LEARNING,
+        diagnose=config["diagnose"],
+    message:
+        "Dividing the calibration again until the gain is reproducible"
+    script:
+        "../scripts/divide.py"
 
 
 PERMUTATIONS = config["diagnose"]["permutations"] if HAS_COVARIATES else 0
@@ -113,6 +144,7 @@ rule diagnostics:
         halves_settings=rules.halve.output.settings,
         halves_arrays=rules.halve.output.arrays,
         refits=[f"<results>/diagnose/refits/{kind}.npz" for kind in VARIANTS],
+        divisions=rules.divide.output,
         permutations=[
             f"<results>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
         ],
@@ -204,6 +236,7 @@ rule dissuasion:
         crossfit=rules.learn.output.crossfit,
         folds_settings=rules.learn.output.folds_settings,
         folds_arrays=rules.learn.output.folds_arrays,
+        divisions=rules.divide.output,
         library=library("dissuasion.py"),
     output:
         **GAP,

@@ -3,7 +3,7 @@
 from nanotarget.calibrate.learners import TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves
 from nanotarget.clean.groups import published_groups
-from nanotarget.diagnose import Group, Inputs, diagnose
+from nanotarget.diagnose import Group, Inputs, diagnose, divisions
 from nanotarget.diagnose.permutation import COLUMNS, Permutations
 from nanotarget.diagnose.refits import from_arrays
 from nanotarget.study import artefacts
@@ -56,6 +56,7 @@ def read_inputs(inputs, learning, settings):
             for path in inputs.refits
             for variant, refit in from_arrays(artefacts.read_npz(path)).items()
         },
+        divisions=divisions.from_arrays(artefacts.read_npz(inputs.divisions), data.design),
         permutations=Permutations.of([artefacts.read_parquet(path) for path in inputs.permutations]),
     )
 

@@ -5,7 +5,7 @@ import pandas as pd
 from nanotarget.calibrate.learners import TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.clean.groups import published_groups
-from nanotarget.diagnose import Group
+from nanotarget.diagnose import Group, divisions
 from nanotarget.explore.dissuasion import Ends, dissuasion
 from nanotarget.explore.polarisation import GAP_COLUMNS, calibrated_gap
 from nanotarget.study import artefacts
@@ -29,7 +29,8 @@ def estimate_dissuasion(inputs, outputs, params):
         CovariateConfig.validate_list(params.learning["covariates"]),
         params.min_cell,
     )
-    ends = Ends(fitted, params.learning["seed"])
+    several = divisions.from_arrays(artefacts.read_npz(inputs.divisions), data.design)
+    ends = Ends(fitted, params.learning["seed"], several)
     confidence = DiagnoseConfig.model_validate(params.diagnose).confidence
     artefacts.write_csv(dissuasion(ends, [Group(*group) for group in groups], confidence), outputs.dissuasion)
     if path := outputs.get("gap"):

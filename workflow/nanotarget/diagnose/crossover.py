@@ -1,9 +1,11 @@
 """Crossover: does what is predicted change which petition is best, and does that replicate in other data?
 
-Two models are fitted to disjoint halves of the calibration. One chooses everybody's petitions, the other,
-which has not seen the answers that led to the choice, says what they are worth. Scored by the model that
-chose, a petition looks better than it is (the winner's curse), most of all where people differ only in how
-strongly they care, which changes no one's best petition.
+Rules are learned from half of the respondents and scored by the answers of the other half, in many
+divisions into halves (`divisions`): scored by the answers that it was chosen by, a petition looks better than
+it is (the winner's curse), most of all where people differ only in how strongly they care, which changes no
+one's best petition. That gain is one of rules of half of the data; more data may learn better ones. In one
+division the models of both halves also say what replicates: which levels both give to a person, and what
+either thinks of the other's choices.
 """
 
 from __future__ import annotations
@@ -13,23 +15,21 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from nanotarget.calibrate.learners.base import Model, ReversedModel, TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose.evidence import Answers, block_products
-from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
+from nanotarget.diagnose.folds import shared_noise
 from nanotarget.diagnose.heterogeneity import Heterogeneity, Variances
 from nanotarget.diagnose.permutation import Permutations
 from nanotarget.diagnose.predictability import Predictability, person_specific
 from nanotarget.diagnose.quantities import Estimator, Quantity
-from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
+from nanotarget.diagnose.rows import Row, Sample
 from nanotarget.petitions import policy
 from nanotarget.petitions.score import best_petitions, predicted_response
-from nanotarget.petitions.utilities import Tables, Utilities, average, in_memory
+from nanotarget.petitions.utilities import Tables, Utilities, in_memory
 from nanotarget.study.response import Response
 
-DRAWS = 40  # posterior draws of the model that scores
 LEARNED = 2.0  # standard errors that the slope is above zero where predictions are real
 
 
@@ -67,14 +67,13 @@ class Half:
         model: the model.
         utilities: of all respondents.
         common: average utilities of the half.
-        slope, slope_error: scale of its predictions and its standard error, see `Crossover.halves`.
+        slope: scale of its predictions, see `Crossover.halves`.
     """
 
     model: Model | ReversedModel
     utilities: Utilities
     common: Tables
     slope: float
-    slope_error: float
 
     @cached_property
     def nano(self) -> np.ndarray:
@@ -91,21 +90,6 @@ class Half:
         """(n_respondents, n_attributes) where nano differs from overall-best."""
         return self.nano != self.best
 
-    @cached_property
-    def change(self) -> np.ndarray:
-        """(n_respondents, total rank) orthonormal functions of nano's petitions less those of overall-best.
-
-        Scores of answers to a petition x weigh them with the product of this and the functions of x.
-        """
-        blocks = self.utilities.design.blocks
-        bases = [block.functions(1) for block in blocks]
-        return np.hstack(
-            [
-                basis[block.cell_of(self.nano)] - basis[block.cell_of(self.best[None])]
-                for block, basis in zip(blocks, bases, strict=True)
-            ]
-        )
-
     def calibrated(self, chosen: np.ndarray, best: np.ndarray, kind: type[Response]) -> np.ndarray:
         """Return the (n_respondents,) gain from petitions over one for all, in the calibrated model.
 
@@ -118,25 +102,6 @@ class Half:
         everybody = np.tile(best, (len(chosen), 1))
         new, old = (predicted_response(own, shown, 0.0, kind) for shown in (chosen, everybody))
         return new - old
-
-    def drawn_gains(self, chosen: np.ndarray, best: np.ndarray, respondents: pd.DataFrame) -> np.ndarray:
-        """Return the (n_draws, n_respondents) gain in posterior draws of the model, in units of utility."""
-        draws = np.unique(np.linspace(0, self.model.n_draws - 1, DRAWS).astype(int))
-        drawn = self.model.drawn_utilities(respondents, draws)
-        return np.stack([sum(self._gain(u, average(u, np.ones(u.n)), chosen, best)) for u in drawn])
-
-    def slope_gains(self, chosen: np.ndarray, best: np.ndarray) -> np.ndarray:
-        """Return the (n_respondents,) part of the gain that is proportional to the slope, a unit of it."""
-        return self._gain(self.utilities, self.common, chosen, best)[1] / self.slope
-
-    def _gain(
-        self, utilities: Utilities, common: Tables, chosen: np.ndarray, best: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(n_respondents,) gain that is common to all, and what is added for the person, times the slope."""
-        everybody = np.tile(best, (len(chosen), 1))
-        own = utilities.utility_of(chosen) - utilities.utility_of(everybody)
-        shared = common.utilities_of_all(chosen)[0] - common.utilities_of_all(best[None])[0]
-        return shared, self.slope * (own - shared)
 
 
 @dataclass(frozen=True)
@@ -175,11 +140,10 @@ class Crossover:
             unseen = data.respondent_means((fitted.fold == f).astype(float))
             slope, error = predictability.slope(self.weight * unseen)
             if not np.isfinite(slope):  # nothing person-specific was predicted: no scale is needed
-                slope, error = 1.0, 0.0
+                slope = 1.0
             elif shared > 0 and slope > LEARNED * error:
-                ratio = float(mass @ own**2) / shared
-                slope, error = slope * ratio, error * ratio
-            halves.append(Half(model, utilities, fitted.common[f], slope, error))
+                slope *= float(mass @ own**2) / shared
+            halves.append(Half(model, utilities, fitted.common[f], slope))
         return halves[0], halves[1]
 
     @cached_property
@@ -230,41 +194,6 @@ class Crossover:
                 for chooser, scorer in ((one, other), (other, one))
             ]
         )
-
-    @cached_property
-    def _uncertain(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For both directions, what the standard error is made of: draws of gains, gains by unit of slope."""
-        one, other = self.halves
-        people = self._data.respondents
-        return [
-            (
-                scorer.drawn_gains(chooser.nano, chooser.best, people),
-                scorer.slope_gains(chooser.nano, chooser.best) * scorer.slope_error,
-            )
-            for chooser, scorer in ((one, other), (other, one))
-        ]
-
-    def gain(self, sample: Sample) -> Estimate:
-        """Return the mean gain.
-
-        The error is that of the scoring models (their posterior draws) and slopes; the two directions have in
-        common that the answers that score one rule have made the other (`folds`).
-        """
-        share = sample.share
-        gain = float(self.individual_gains.mean(axis=0) @ share)
-        errors = []
-        for drawn, by_slope in self._uncertain:
-            errors.append(np.std(drawn @ share, ddof=1) if len(drawn) > 1 else 0.0)
-            errors.append(by_slope @ share)
-        one, other = (half.change for half in self.halves)
-        together = shared_noise(one, other, sample.weight, 2, LINEAR_PART_OF_CHOICE)
-        return Estimate(gain, float(np.linalg.norm(errors) / 2 * self._unit * together))
-
-    @cached_property
-    def _unit(self) -> float:
-        """Outcome units of one unit of utility: the mean slope of the expected answer."""
-        data, common = self._data, self.fitted.common_utility(self._data.levels, self.fitted.fold)
-        return float(data.response.slope(common).mean())
 
     @cached_property
     def replicated(self) -> np.ndarray:
@@ -324,12 +253,6 @@ class Crossover:
         if both <= 0 or length <= 0:
             return np.nan
         return float(share @ (along[0] * along[1]) / (length * both))
-
-    def fit(self, sample: Sample) -> Stage:
-        """Return the stage: the gain of what one half has chosen, as the other half scores it."""
-        gain = self.gain(sample)
-        row = sample.row(Quantity.CROSS_HALF_GAIN, Estimator.CROSS_HALF, gain)
-        return Stage.of(row.with_ceiling(gain.value, *gain.interval(ONE_SIDED)))
 
     def rows(
         self, sample: Sample, variances: Variances, smallest: float, permutations: Permutations

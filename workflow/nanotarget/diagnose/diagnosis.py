@@ -13,7 +13,7 @@ import pandas as pd
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose import words
-from nanotarget.diagnose.crossover import Crossover, Half, Switch
+from nanotarget.diagnose.crossover import Crossover, Switch
 from nanotarget.diagnose.dividend import (
     CurvePoint,
     Dividend,
@@ -22,13 +22,14 @@ from nanotarget.diagnose.dividend import (
     limit_of,
     petitions_needed,
 )
+from nanotarget.diagnose.divisions import Divisions
 from nanotarget.diagnose.heterogeneity import Variances
 from nanotarget.diagnose.inputs import Group, Inputs
 from nanotarget.diagnose.ladder import LadderRow, ladder
 from nanotarget.diagnose.predictability import CalibrationBin
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
-from nanotarget.diagnose.rows import ALPHA, Estimate, Row, Sample, Stage, table_of
-from nanotarget.diagnose.value import policy_scores
+from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage, table_of
+from nanotarget.diagnose.value import Scores
 from nanotarget.diagnose.verdict import out_of_order, overall_verdict, rule_verdict, stage_verdicts, threshold
 from nanotarget.study.progress import steps
 
@@ -105,15 +106,16 @@ class View:
         """See the calibration from a goal."""
         return cls(inputs, goal, inputs.fitted.for_goal(goal), inputs.halves.for_goal(goal))
 
-    @property
-    def _rules(self) -> Sequence[Half]:
-        """The rules of the two halves, where a policy has anything to use."""
-        return self.crossover.halves if self.inputs.has_information else ()
-
     @cached_property
     def dividend(self) -> Dividend:
-        """Scores under the policies."""
-        return Dividend(self.fitted, self._rules, *self.inputs.allowed)
+        """Scores under the policies in the study's own division."""
+        return Dividend(self.fitted, *self.inputs.allowed)
+
+    @cached_property
+    def divisions(self) -> Divisions:
+        """What many divisions say; those of the study alone if there are no others."""
+        own = Divisions.of(self.dividend, Dividend(self.halves, *self.inputs.allowed))
+        return self.inputs.divisions.get(self.goal, own)
 
     @cached_property
     def crossover(self) -> Crossover:
@@ -133,12 +135,14 @@ class View:
         return self.inputs.predictability.fit(sample, variances, above, inflation)
 
     def _crossover(self, sample: Sample) -> Stage:
-        if self.inputs.allowed == (1, ()) and not self.halves.links:
-            return self.crossover.fit(sample)
-        # Where attributes clearly interact, or a scale ends, additive part-worths are not trusted to score;
-        # the other half's answers do.
-        scored = Dividend(self.halves, self._rules, *self.inputs.allowed).fit(sample).headline
-        return Stage.of(replace(scored, quantity=Quantity.CROSS_HALF_GAIN))
+        return self._gain(sample, Quantity.CROSS_HALF_GAIN, self.divisions.crossover(sample))
+
+    def _dividend(self, sample: Sample) -> Stage:
+        return self._gain(sample, Quantity.GAIN, self.divisions.dividend(sample))
+
+    def _gain(self, sample: Sample, quantity: Quantity, gain: Estimate) -> Stage:
+        row = sample.row(quantity, self.dividend.estimator, gain)
+        return Stage.of(row.with_ceiling(gain.value, *gain.interval(ONE_SIDED)))
 
     def brief(self, group: Group, smallest: float) -> tuple[list[Row], words.Facts]:
         """Return the headline rows of a group of respondents and what there is to say.
@@ -151,7 +155,7 @@ class View:
         variances = self.variances(sample)
         heterogeneity = self._heterogeneity(sample, variances)
         predictability = self._predictability(sample, variances, heterogeneity)
-        stages = [heterogeneity, predictability, self._crossover(sample), self.dividend.fit(sample)]
+        stages = [heterogeneity, predictability, self._crossover(sample), self._dividend(sample)]
         facts = self._facts(sample, variances, stages, smallest)
         rows = [*(stage.headline for stage in stages), self.dividend.share_divergent(sample)]
         return judged(rows, facts), facts
@@ -189,14 +193,14 @@ class View:
         LOG.info("whether it changes the best petition, and whether that pays")
         crossover, smallest = self._crossover(sample), self._smallest[0]
         crossing = self.crossover.rows(sample, variances, smallest, inputs.permutations)
-        values = self._values(sample)
-        dividend = Stage.of(next(row for row in values if row.decides))
+        dividend, values = self._dividend(sample), self._values(sample)
         rows = [
             *predictability.rows,
             *inputs.predictability.rows(sample),
             crossover.headline,
             *crossing,
             *inputs.permutations.improvement(sample),
+            dividend.headline,
             *values,
             *self.dividend.matching(sample, inputs.seed),
             *self.dividend.costs(sample, dividend, settings.costs, self._petitions),
@@ -231,14 +235,14 @@ class View:
         return [sample.row(name, Estimator.CONFIG, value) for name, value in values.items()]
 
     def _values(self, sample: Sample) -> list[Row]:
-        """Return values of policies; what decides is the median of several divisions if there are any."""
-        rows, median = self.dividend.rows(sample), self.inputs.refits.median(self.dividend, sample)
-        if not any(row.decides for row in median):
-            return [*rows, *median]
+        """Return values of policies in the study's own division, without the gain that decides."""
+        shared = self.divisions.shared_noise(sample.weight)
+        rows = self.dividend.rows(sample, shared)
         place = next(k for k, row in enumerate(rows) if row.decides)
-        undecided = rows[place].with_ceiling(np.nan, np.nan, np.nan)
-        rows[place] = replace(undecided, quantity=Quantity.GAIN_OF_FIRST_DIVISION)
-        return [*median, *rows]
+        own = rows.pop(place).with_ceiling(np.nan, np.nan, np.nan)
+        if len(self.divisions.folds.scores) > 1:
+            rows.insert(place, replace(own, quantity=Quantity.GAIN_OF_FIRST_DIVISION))
+        return [*rows, *self.inputs.refits.of_ridge(sample, shared)]
 
     def _facts(
         self, sample: Sample, variances: Variances, stages: Sequence[Stage], smallest: float
@@ -268,10 +272,8 @@ class View:
 
     def _linear(self, sample: Sample) -> Estimate:
         """Return by how much the gain would differ if the scale were taken for one without ends."""
-        nano, best = (
-            policy_scores(self.fitted, shown, 1, linear=True).value
-            for shown in self.dividend.petitions.values()
-        )
+        scorer = Scores(self.fitted, linear=True)
+        nano, best = (scorer.of(shown).value for shown in self.dividend.petitions.values())
         gain = self.dividend.gains(Estimator.FIRST_ORDER)
         return Estimate.mean(nano - best - gain, sample.weight)
 
@@ -301,10 +303,15 @@ class View:
 
     # --- tables of the figures ---
 
+    @property
+    def _shared(self) -> float:
+        """Factor on errors of everybody's gain in one division."""
+        return self.divisions.shared_noise(self.inputs.everybody.weight)
+
     @cached_property
     def frontier(self) -> list[FrontierPoint]:
         """Value of k petitions."""
-        return self.dividend.frontier(self.inputs.everybody, self.inputs.sizes)
+        return self.dividend.frontier(self.inputs.everybody, self.inputs.sizes, self._shared)
 
     @cached_property
     def curve(self) -> list[CurvePoint]:
@@ -312,7 +319,8 @@ class View:
         if not self.inputs.refits:
             return []
         training = round(self.fitted.data.n_respondents * (1 - 1 / len(self.fitted.models)))
-        return learning_curve(self.inputs.refits.parts(self.dividend), self.inputs.everybody, training)
+        parts = self.inputs.refits.parts(self.dividend)
+        return learning_curve(parts, self.inputs.everybody, training, self._shared)
 
     def tables(self) -> tuple[pd.DataFrame, ...]:
         """Return the tables of a `Diagnosis`, without rows if a policy has nothing to use."""
@@ -324,7 +332,7 @@ class View:
                 self.crossover.switches(sample),
                 self.frontier,
                 self.curve,
-                ladder(self.inputs, self.dividend),
+                ladder(self.inputs, self.dividend, self._shared),
             ]
         return tuple(
             pd.DataFrame(part, columns=list(columns)) for columns, part in zip(TABLES, rows, strict=True)

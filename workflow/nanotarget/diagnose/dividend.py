@@ -8,7 +8,8 @@ zero. Its intervals are therefore Student's with (divergent respondents - 1) deg
 a dozen of them or fewer, one of the two normal bounds misses the true gain in 7% to 16% of samples
 instead of 5% and would decide too often.
 
-Folds share answers, which makes errors larger than those of independent scores (`folds`).
+Folds share answers, which makes errors larger than those of independent scores (`folds`). The gain that
+decides is the mean over many divisions into folds (`divisions`); what stands here is one of them.
 
 Overall-best has the highest average utility of the training respondents, weighted with their survey
 weights. For a rating that is the highest average response. For a choice utilities are log-odds, and
@@ -25,11 +26,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
-from nanotarget.diagnose.crossover import Half
-from nanotarget.diagnose.folds import LINEAR_PART_OF_CHOICE, shared_noise
 from nanotarget.diagnose.quantities import OVER_RANDOM, Estimator, Quantity
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
-from nanotarget.diagnose.value import Pairs, PolicyScores, policy_scores, random_scores
+from nanotarget.diagnose.value import Pairs, PolicyScores, Scores, random_scores
 from nanotarget.petitions import policy
 from nanotarget.petitions.utilities import in_memory
 from nanotarget.study.config import CostsConfig
@@ -77,12 +76,10 @@ class Dividend:
 
     Attributes:
         fitted: the cross-fitted learner.
-        halves: rules learned from disjoint halves; without them rules are taken to be all signal.
         order, pairs: of the weights that the verdict is based on, see `value.policy_weights`.
     """
 
     fitted: Crossfit
-    halves: Sequence[Half] = ()
     order: int = 1
     pairs: Pairs = ()
 
@@ -100,27 +97,23 @@ class Dividend:
         return {Quantity.NANO: nano, Quantity.OVERALL_BEST: best}
 
     @cached_property
-    def scores(self) -> Mapping[Estimator, Mapping[Quantity, PolicyScores]]:
-        """Scores by estimator and policy."""
-        weights: dict[Estimator, tuple[int, Pairs]] = {
-            Estimator.FIRST_ORDER: (1, ()),
-            Estimator.SECOND_ORDER: (2, ()),
+    def scorers(self) -> Mapping[Estimator, Scores]:
+        """What scores policies, by estimator."""
+        scorers = {
+            Estimator.FIRST_ORDER: Scores(self.fitted),
+            Estimator.SECOND_ORDER: Scores(self.fitted, 2),
         }
         if self.pairs:
-            weights[Estimator.INTERACTING_PAIRS] = (1, self.pairs)
-        return {
-            estimator: {
-                name: policy_scores(self.fitted, shown, *allowed) for name, shown in self.petitions.items()
-            }
-            for estimator, allowed in weights.items()
-        }
+            scorers[Estimator.INTERACTING_PAIRS] = Scores(self.fitted, 1, self.pairs)
+        return scorers
 
-    def shared_noise(self, weight: np.ndarray) -> float:
-        """Return the factor on standard errors of nano's gain for what folds share (`folds.shared_noise`)."""
-        if not self.halves:
-            return 1.0
-        one, other = (half.change for half in self.halves)
-        return shared_noise(one, other, weight, len(self.fitted.models), LINEAR_PART_OF_CHOICE)
+    @cached_property
+    def scores(self) -> Mapping[Estimator, Mapping[Quantity, PolicyScores]]:
+        """Scores by estimator and policy."""
+        return {
+            estimator: {name: scorer.of(shown) for name, shown in self.petitions.items()}
+            for estimator, scorer in self.scorers.items()
+        }
 
     @cached_property
     def divergent(self) -> np.ndarray:
@@ -156,22 +149,24 @@ class Dividend:
             for f in range(len(fitted.models)):
                 units = np.flatnonzero(fitted.unit_fold == f)
                 shuffled[units] = shuffled[rng.permutation(units)]
-            total += policy_scores(fitted, shuffled, 1).value
+            total += self.scorers[Estimator.FIRST_ORDER].of(shuffled).value
         return total / SHUFFLES
 
-    def gain(self, sample: Sample, estimator: Estimator) -> Estimate:
-        """Return the gain of nano over overall-best, its error inflated for what folds share."""
+    def gain(self, sample: Sample, estimator: Estimator, shared: float = 1.0) -> Estimate:
+        """Return the gain of nano over overall-best in this division.
+
+        Args:
+            shared: factor on its error for what folds share.
+        """
         plain = Estimate.mean(self.gains(estimator), sample.weight, self.degrees(sample.weight))
-        return plain.times(self.shared_noise(sample.weight))
+        return plain.times(shared)
 
-    def fit(self, sample: Sample) -> Stage:
-        """Return the stage: the gain of nano over overall-best."""
-        gain = self.gain(sample, self.estimator)
-        row = sample.row(Quantity.GAIN, self.estimator, gain)
-        return Stage.of(row.with_ceiling(gain.value, *gain.interval(ONE_SIDED)))
+    def values(self, sample: Sample, shared: float = 1.0) -> list[Row]:
+        """Return the values of the policies and what they gain over a random petition, by every estimator.
 
-    def values(self, sample: Sample) -> list[Row]:
-        """Return the values of the policies and what they gain over a random petition, by every estimator."""
+        Args:
+            shared: see `gain`.
+        """
         random = random_scores(self.fitted.data)
         estimators = {
             estimator: {name: scores.value for name, scores in policies.items()}
@@ -182,24 +177,31 @@ class Dividend:
         rows = [sample.mean_row(Quantity.RANDOM, Estimator.OBSERVED, random)]
         for estimator, values in estimators.items():
             rows += [sample.mean_row(name, estimator, score) for name, score in values.items()]
-            rows.append(self._gain_row(sample, estimator))
+            rows.append(self._gain_row(sample, estimator, shared))
             for name, score in values.items():
                 rows.append(sample.mean_row(OVER_RANDOM[name], estimator, score - random))
         return rows
 
-    def _gain_row(self, sample: Sample, estimator: Estimator) -> Row:
-        if estimator == self.estimator:
-            return self.fit(sample).headline
-        if estimator in self.scores:
-            return sample.row(Quantity.GAIN, estimator, self.gain(sample, estimator))
-        return sample.mean_row(Quantity.GAIN, estimator, self.predicted_gains(), self.degrees(sample.weight))
+    def _gain_row(self, sample: Sample, estimator: Estimator, shared: float) -> Row:
+        if estimator not in self.scores:
+            degrees = self.degrees(sample.weight)
+            return sample.mean_row(Quantity.GAIN, estimator, self.predicted_gains(), degrees)
+        gain = self.gain(sample, estimator, shared)
+        row = sample.row(Quantity.GAIN, estimator, gain)
+        if estimator != self.estimator:
+            return row
+        return row.with_ceiling(gain.value, *gain.interval(ONE_SIDED))
 
-    def rows(self, sample: Sample) -> list[Row]:
-        """Return the values of the policies, and where nano and the orders of the weights differ."""
+    def rows(self, sample: Sample, shared: float = 1.0) -> list[Row]:
+        """Return the values of the policies, and where nano and the orders of the weights differ.
+
+        Args:
+            shared: see `gain`.
+        """
         change = self.gains(Estimator.SECOND_ORDER) - self.gains(Estimator.FIRST_ORDER)
-        estimate = Estimate.mean(change, sample.weight, self.degrees(sample.weight)).tested()
+        estimate = Estimate.mean(change, sample.weight, self.degrees(sample.weight)).times(shared).tested()
         orders = sample.row(Quantity.ORDER_DIFFERENCE, Estimator.ORDERS, estimate)
-        return [*self.values(sample), self.share_divergent(sample), orders]
+        return [*self.values(sample, shared), self.share_divergent(sample), orders]
 
     def share_divergent(self, sample: Sample) -> Row:
         """Return the share of respondents to whom nano gives another petition than overall-best."""
@@ -233,10 +235,13 @@ class Dividend:
             rows.append(sample.row(Quantity.BREAK_EVEN_AUDIENCE, self.estimator, audience))
         return rows
 
-    def frontier(self, sample: Sample, sizes: Sequence[int] = SIZES) -> list[FrontierPoint]:
+    def frontier(
+        self, sample: Sample, sizes: Sequence[int] = SIZES, shared: float = 1.0
+    ) -> list[FrontierPoint]:
         """Value k petitions, each respondent given the best of them, all chosen without the respondent.
 
         Args:
+            shared: see `gain`.
             sizes: numbers k of petitions; k = 1 is overall-best.
         """
         fitted, best = self.fitted, self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value
@@ -253,11 +258,11 @@ class Dividend:
             for f, (utilities, weight) in enumerate(training if k > 1 else ()):
                 chosen = policy.best_set(utilities, weight, k, 1, own_best[f])
                 petitions[held_out[f]] = policy.segment(own[f], chosen)
-            scores = policy_scores(fitted, petitions, 1).value
+            scores = self.scorers[Estimator.FIRST_ORDER].of(petitions).value
             value = Estimate.mean(scores, sample.weight)
             apart = fitted.respondent_means((petitions != fitted.overall_best).any(axis=1).astype(float))
             df = max(((apart > 0) & (sample.weight > 0)).sum() - 1, 1)
-            gain = Estimate.mean(scores - best, sample.weight, df)
+            gain = Estimate.mean(scores - best, sample.weight, df).times(shared)
             points.append(FrontierPoint(k, *value.pair, *gain.pair, *gain.interval(ONE_SIDED)))
         return points
 
@@ -268,7 +273,9 @@ def petitions_needed(frontier: Sequence[FrontierPoint], gain: Stage) -> float:
     return float(next(enough, np.nan)) if gain.low > 0 else np.nan
 
 
-def learning_curve(gains: Mapping[float, np.ndarray], sample: Sample, training: int) -> list[CurvePoint]:
+def learning_curve(
+    gains: Mapping[float, np.ndarray], sample: Sample, training: int, shared: float = 1.0
+) -> list[CurvePoint]:
     """Extrapolate the gain from parts of the calibration: gain(n) = limit - c / n.
 
     The loss of a learned rule is second order in the error of its part-worths, whose variance falls as 1 / n
@@ -278,6 +285,7 @@ def learning_curve(gains: Mapping[float, np.ndarray], sample: Sample, training: 
         gains: by share of the training respondents, the (n_respondents,) scores of nano less overall-best,
             for the same people and folds.
         training: number of respondents in a training set at share 1.
+        shared: factor on errors for what folds share.
 
     Returns:
         Points measured, then extrapolated to `LARGER` calibrations. Errors of the extrapolation are over
@@ -291,7 +299,7 @@ def learning_curve(gains: Mapping[float, np.ndarray], sample: Sample, training: 
     lines += [(share, scores @ (np.array([1, 1 / share]) @ to_line), "extrapolated") for share in ahead]
     points = []
     for share, values, kind in lines:
-        gain = Estimate.mean(values, sample.weight, np.inf)
+        gain = Estimate.mean(values, sample.weight, np.inf).times(shared)
         interval = gain.interval((1 + sample.confidence) / 2)
         n = round(share * training) if np.isfinite(share) else np.nan
         share = share if np.isfinite(share) else np.nan
@@ -302,14 +310,3 @@ def learning_curve(gains: Mapping[float, np.ndarray], sample: Sample, training: 
 def limit_of(curve: Sequence[CurvePoint]) -> float:
     """Return the gain in an infinite calibration; NaN where it is not extrapolated."""
     return next((point.gain for point in curve if np.isnan(point.n)), np.nan)
-
-
-def median_of_splits(estimates: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
-    """Combine estimates from several divisions into folds; return estimate and standard error.
-
-    The median, with variance median of (error^2 + (estimate - median)^2) (Chernozhukov et al. 2018,
-    "Double/debiased machine learning", definition 3.3).
-    """
-    middle = float(np.median(estimates))
-    variance = np.median(np.square(errors) + (np.asarray(estimates) - middle) ** 2)
-    return middle, float(np.sqrt(variance))

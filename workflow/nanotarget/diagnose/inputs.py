@@ -11,6 +11,7 @@ import numpy as np
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose.dividend import SIZES
+from nanotarget.diagnose.divisions import Divisions
 from nanotarget.diagnose.evidence import Answers
 from nanotarget.diagnose.heterogeneity import Heterogeneity, Interactions
 from nanotarget.diagnose.permutation import Permutations
@@ -45,6 +46,7 @@ class Inputs:
         warning: of the learner, that it has not converged; empty if there is none (learners.csv).
         own_answers: whether policies use respondents' own answers.
         refitted: cross-fits by variant (`DiagnoseConfig.variants`), scored for the study's goal; all or none.
+        divisions: what many divisions say, by goal; the study's own division stands for them without any.
         permutations: refits to permuted covariates.
         sizes: numbers of petitions on the frontier.
     """
@@ -58,6 +60,7 @@ class Inputs:
     warning: str = ""
     own_answers: bool = False
     refitted: Mapping[str, Refit] = field(default_factory=dict)
+    divisions: Mapping[str, Divisions] = field(default_factory=dict)
     permutations: Permutations = field(default_factory=lambda: Permutations.of([]))
     sizes: Sequence[int] = SIZES
 

@@ -11,6 +11,7 @@ from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.inputs import Inputs
 from nanotarget.diagnose.refits import Refit
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Sample
+from nanotarget.study.config import WHOLE
 
 ALL_COVARIATES = "All covariates"
 COVARIATES, OWN_ANSWERS = "covariates", "covariates + own answers"
@@ -48,14 +49,17 @@ class LadderRow(NamedTuple):
     n: int
 
 
-def ladder(inputs: Inputs, dividend: Dividend) -> list[LadderRow]:
+def ladder(inputs: Inputs, dividend: Dividend, shared: float) -> list[LadderRow]:
     """Return what each rung predicts and gains; empty without refits.
 
     Args:
         inputs: what there is.
         dividend: of the study's learner and goal.
+        shared: factor on errors of gains for what folds share.
     """
-    return [_row(rung, inputs.everybody) for rung in _rungs(inputs, dividend)] if inputs.refits else []
+    return (
+        [_row(rung, inputs.everybody, shared) for rung in _rungs(inputs, dividend)] if inputs.refits else []
+    )
 
 
 def _rungs(inputs: Inputs, dividend: Dividend) -> list[Rung]:
@@ -66,18 +70,18 @@ def _rungs(inputs: Inputs, dividend: Dividend) -> list[Rung]:
         for place, rung in enumerate(inputs.settings.ladder)
     ]
     if refits.slow:
-        rungs.append(Rung(ALL_COVARIATES, simple, COVARIATES, everything, refits["split_1"]))
+        rungs.append(Rung(ALL_COVARIATES, simple, COVARIATES, everything, refits[WHOLE]))
     own = Refit.of(dividend, inputs.predictability, inputs.improvement)
     if inputs.own_answers:
         return [*rungs, Rung(OWN_ANSWERS, inputs.learner, OWN_ANSWERS, everything, own)]
     return [*rungs, Rung(ALL_COVARIATES, inputs.learner, COVARIATES, everything, own)]
 
 
-def _row(rung: Rung, sample: Sample) -> LadderRow:
+def _row(rung: Rung, sample: Sample, shared: float) -> LadderRow:
     """Return what a rung predicts and gains, with one-sided bounds."""
     refit = rung.refit
     df = max((refit.divergent > 0).sum() - 1, 1)
-    gain = Estimate.mean(refit.gains, sample.weight, df)
+    gain = Estimate.mean(refit.gains, sample.weight, df).times(shared)
     slope = Estimate(*refit.slope)
     person, free, learned = refit.variance
     known, (improvement, error) = max(free, learned), refit.improvement

@@ -1,4 +1,4 @@
-"""Cross-fits to variants of the calibration: other divisions into folds, parts of it, fewer covariates.
+"""Cross-fits to variants of the calibration: parts of it, fewer covariates.
 
 They are fitted with the study's learner if it is fast, with ridge regression if it is not, and leave
 what the diagnosis needs of them as a few numbers and every respondent's scores.
@@ -16,11 +16,11 @@ from nanotarget.calibrate.learners import FITTERS, Fitter
 from nanotarget.calibrate.learners.base import Model, TrainingData
 from nanotarget.calibrate.learners.crossfit import assign_folds, compare_losses, fit_folds, held_out_losses
 from nanotarget.calibrate.learners.ridge import fit_null
-from nanotarget.diagnose.dividend import Dividend, median_of_splits
+from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.quantities import Estimator, Quantity
-from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample
-from nanotarget.study.config import CURVE_SHARES, FAST_LEARNERS, LearningConfig, RefitConfig
+from nanotarget.diagnose.rows import Estimate, Row, Sample
+from nanotarget.study.config import CURVE_SHARES, FAST_LEARNERS, WHOLE, LearningConfig, RefitConfig
 from nanotarget.study.seeds import child_rng
 
 
@@ -78,8 +78,8 @@ class Refits:
 
     Attributes:
         by_variant: by name, see `DiagnoseConfig.variants`; may be empty.
-        slow: whether they are by ridge, because the learner is slow; the calibration's own division into
-            folds is then the first of them.
+        slow: whether they are by ridge, because the learner is slow; all respondents are then among the
+            parts.
     """
 
     by_variant: Mapping[str, Refit]
@@ -100,32 +100,20 @@ class Refits:
     def parts(self, dividend: Dividend) -> dict[float, np.ndarray]:
         """Return (n_respondents,) gains by share of the respondents learned from."""
         parts = {share / 100: self[f"share_{share}"].gains for share in CURVE_SHARES}
-        return parts | {1.0: self["split_1"].gains if self.slow else dividend.gains()}
+        return parts | {1.0: self[WHOLE].gains if self.slow else dividend.gains()}
 
-    def median(self, dividend: Dividend, sample: Sample) -> list[Row]:
-        """Return the gain as the median of several divisions into folds, if there are any.
+    def of_ridge(self, sample: Sample, shared: float) -> list[Row]:
+        """Return the gain of ridge in the study's own division if the learner is slow.
 
-        Of a fast learner it decides; of a slow one it is the gain of ridge.
+        Args:
+            shared: factor on its error for what folds share.
         """
-        divisions = [
-            refit
-            for name, refit in self.by_variant.items()
-            if name.startswith("split_") and (self.slow or name != "split_1")
-        ]
-        if not divisions or dividend.estimator != Estimator.FIRST_ORDER:
+        if not (self.slow and self):
             return []
-        gains = [refit.gains for refit in divisions]
-        estimates = [
-            Estimate.mean(scores, sample.weight).times(dividend.shared_noise(sample.weight))
-            for scores in (gains if self.slow else [dividend.gains(), *gains])
-        ]
-        middle, error = median_of_splits([e.value for e in estimates], [e.std_error for e in estimates])
-        apart = [(refit.divergent > 0).sum() for refit in divisions]
-        gain = Estimate(middle, error, max(int(np.median(apart)) - 1, 1))
-        if self.slow:
-            return [sample.row(Quantity.GAIN_OF_RIDGE, Estimator.FIRST_ORDER, gain)]
-        row = sample.row(Quantity.GAIN, Estimator.FIRST_ORDER, gain)
-        return [row.with_ceiling(middle, *gain.interval(ONE_SIDED))]
+        refit = self[WHOLE]
+        apart = int(((refit.divergent > 0) & (sample.weight > 0)).sum())
+        gain = Estimate.mean(refit.gains, sample.weight, max(apart - 1, 1)).times(shared)
+        return [sample.row(Quantity.GAIN_OF_RIDGE, Estimator.FIRST_ORDER, gain)]
 
 
 def to_arrays(refits: Mapping[str, Refit]) -> dict[str, np.ndarray]:
@@ -169,12 +157,10 @@ class Refitting:
         kind, _, number = variant.partition("_")
         if kind == "rung":
             return self._rung(self.settings.ladder[int(number) - 1].covariates)
-        stream = f"diagnose/folds/{number}" if kind == "split" and number != "1" else "crossfit/folds"
-        fold = assign_folds(self.data, self.calibrate.folds, self.seed, self.calibrate.own_answers, stream)
-        percent = int(number) if kind == "share" else 100
+        fold = assign_folds(self.data, self.calibrate.folds, self.seed, self.calibrate.own_answers)
 
         def fit(train: TrainingData, _: str) -> Model:
-            return self._fitter(self._part(train, percent), self.seed, self.calibrate)
+            return self._fitter(self._part(train, int(number)), self.seed, self.calibrate)
 
         fitted = fit_folds(self.data, fold, fit, "fold")
         dividend = Dividend(fitted.for_goal(self.settings.goal))

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.calibrate.link import NODES
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.score import predicted_response
 
@@ -83,57 +85,159 @@ class PolicyScores:
     plug_in: np.ndarray
 
 
-def policy_scores(
-    fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = (), linear: bool = False
-) -> PolicyScores:
-    """Score a policy for every respondent with models that have not seen the answers they are scored on.
+@dataclass(frozen=True)
+class Scores:
+    """Scores of whatever policies, by models that have not seen the answers they are scored on.
 
-    psi_i = mean over profiles of [ f_i(p_i) + w_q(x, p_i) (y - f_i(x)) ].
+    psi_i(p) = mean over profiles of [ f_i(p) + w_q(x, p) (y - f_i(x)) ].
 
     For a choice f(x) is the probability given the others shown. On a scale with ends f_i is the ordinal
     link (`calibrate.link`), averaged over what the respondent's *other* tasks say about the level; for an
     open measurement, and a choice among more than two, it is the prediction plus the mean residual of the
-    other tasks. Petitions
-    of different tasks are independent, so that the other tasks remove the level without bias
-    (docs/methods.md, section 3). In a panel f and p_i are those of the profile's fold, learned from the
-    respondent's tasks in the other folds.
+    other tasks. Petitions of different tasks are independent, so that the other tasks remove the level
+    without bias (docs/methods.md, section 3). In a panel f and p are those of the profile's fold, learned
+    from the respondent's tasks in the other folds.
 
-    Args:
-        petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
+    Weights of order 1 are linear in the functions of the petition that the policy gives, so that a unit's
+    answers enter through their mean products with these functions, however many policies are scored.
+
+    Attributes:
+        fitted: the models.
         order, pairs: of the truncated weights, see `policy_weights`.
         linear: whether to take a scale for one without ends.
     """
-    data, unit = fitted.data, fitted.unit
-    if not data.response.own_level:
-        plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)[unit]
-        eta = fitted.utilities.utility_of_rows(data.levels, unit)
-        average, residual = plug_in, data.response.residual(data.outcome, fitted.intercept[unit], eta)
-    elif fitted.links and not linear:
-        plug_in, residual = _on_scale(fitted, petitions)
-        average = plug_in
-    else:
-        plug_in = predicted_response(fitted.utilities, petitions, fitted.intercept, data.response)[unit]
+
+    fitted: Crossfit
+    order: int = 1
+    pairs: Pairs = ()
+    linear: bool = False
+
+    def of(self, petitions: np.ndarray) -> PolicyScores:
+        """Score a policy for every respondent.
+
+        Args:
+            petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
+        """
+        fitted = self.fitted
+        expected = self._expected(petitions)
+        units = expected + self._level + self._corrections(petitions)
+        return PolicyScores(fitted.respondent_means(units), fitted.respondent_means(expected))
+
+    @cached_property
+    def _on_scale(self) -> bool:
+        return bool(self.fitted.links) and not self.linear
+
+    @cached_property
+    def _answers(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_rows,) residuals; and on a scale the (n_units, nodes) mean probabilities of a unit's level.
+
+        Elsewhere these are the (n_units, 1) mean level of a unit's other tasks.
+        """
+        fitted, data = self.fitted, self.fitted.data
+        if not data.response.own_level:
+            eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
+            residual = data.response.residual(data.outcome, fitted.intercept[fitted.unit], eta)
+            return residual, np.zeros((len(fitted.respondent), 1))
+        if self._on_scale:
+            residual, level = _on_scale(fitted)
+            return residual, self._means(level)
         residual, level = _residuals(fitted)
-        average, residual = plug_in + level, residual - level
-    weight = policy_weights(data.levels, petitions[unit], data.design, order, pairs)
-    scores = data.respondent_means(average + weight * residual)
-    return PolicyScores(scores, data.respondent_means(plug_in))
+        return residual - level, self._means(level[:, None])
+
+    @cached_property
+    def _level(self) -> np.ndarray:
+        """(n_units,) what answers add to every petition alike."""
+        residual, level = self._answers
+        same = self._means(residual[:, None])[:, 0]
+        return same if self._on_scale else same + level[:, 0]
+
+    def _expected(self, petitions: np.ndarray) -> np.ndarray:
+        """(n_units,) answer to the policy's petition as the model expects it."""
+        fitted = self.fitted
+        if not self._on_scale:
+            return predicted_response(fitted.utilities, petitions, fitted.intercept, fitted.data.response)
+        index = fitted.intercept + fitted.utilities.utility_of(petitions)
+        expected, level = np.empty(len(index)), self._answers[1]
+        for f, link in enumerate(fitted.links):
+            of = np.flatnonzero(fitted.unit_fold == f)
+            expected[of] = link.expected(index[of], level[of])
+        return expected
+
+    def _corrections(self, petitions: np.ndarray) -> np.ndarray:
+        """(n_units,) what weighted residuals add, less their plain mean."""
+        fitted, design = self.fitted, self.fitted.data.design
+        if self.order != 1:
+            weight = policy_weights(fitted.data.levels, petitions[fitted.unit], design, self.order)
+            return self._means(((weight - 1) * self._answers[0])[:, None])[:, 0]
+        given = [
+            basis[block.cell_of(petitions)] for block, basis in zip(design.blocks, self._bases, strict=True)
+        ]
+        total = np.einsum("ij,ij->i", self._products, np.hstack(given))
+        for (a, b), product in zip(self.pairs, self._products_of_pairs, strict=True):
+            total += np.einsum("ijk,ij,ik->i", product, given[a], given[b])
+        return total
+
+    @cached_property
+    def _bases(self) -> list[np.ndarray]:
+        return [block.functions(1) for block in self.fitted.data.design.blocks]
+
+    @cached_property
+    def _shown(self) -> list[np.ndarray]:
+        """By block, the (n_rows, rank) functions of the petitions shown."""
+        data = self.fitted.data
+        return [
+            basis[block.cell_of(data.levels)]
+            for block, basis in zip(data.design.blocks, self._bases, strict=True)
+        ]
+
+    @cached_property
+    def _products(self) -> np.ndarray:
+        """(n_units, total rank) mean products of residuals and functions of the petitions shown."""
+        return self._means(self._answers[0][:, None] * np.hstack(self._shown))
+
+    @cached_property
+    def _products_of_pairs(self) -> list[np.ndarray]:
+        """By pair, the (n_units, rank, rank) mean products of residuals and functions of both blocks."""
+        products = []
+        for a, b in self.pairs:
+            one, other = self._shown[a], self._shown[b]
+            both = (self._answers[0][:, None] * one)[:, :, None] * other[:, None, :]
+            products.append(self._means(both.reshape(len(both), -1)).reshape(-1, *both.shape[1:]))
+        return products
+
+    def _means(self, values: np.ndarray) -> np.ndarray:
+        """Average (n_rows, k) values over the rows of each unit: (n_units, k)."""
+        unit = self.fitted.unit
+        if (np.diff(unit) < 0).any():
+            order = np.argsort(unit, kind="stable")
+            unit, values = unit[order], values[order]
+        starts = np.flatnonzero(np.diff(unit, prepend=-1))
+        return np.add.reduceat(values, starts) / np.bincount(unit)[:, None]
 
 
-def _on_scale(fitted: Crossfit, petitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return by row the expected answer to the policy's petition, and the residual of the answer given."""
+def policy_scores(
+    fitted: Crossfit, petitions: np.ndarray, order: int, pairs: Pairs = (), linear: bool = False
+) -> PolicyScores:
+    """Score one policy, see `Scores`.
+
+    Args:
+        petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
+    """
+    return Scores(fitted, order, pairs, linear).of(petitions)
+
+
+def _on_scale(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
+    """Return by row the residual of the answer, and the (n_rows, nodes) probabilities of the level."""
     data = fitted.data
     row, unit, own = _rows_of_units(fitted)
     index = fitted.intercept[unit] + fitted.utilities.utility_of_rows(data.levels[row], unit)
-    chosen = fitted.intercept + fitted.utilities.utility_of(petitions)
-    expected, residual = np.empty((2, len(row)))
+    residual, levels = np.empty(len(row)), np.empty((len(row), len(NODES)))
     for f, link in enumerate(fitted.links):
         of = np.flatnonzero(fitted.unit_fold[unit] == f)
         answers = data.outcome[row[of]]
-        level = link.level_elsewhere(index[of], answers, unit[of], data.task[row[of]])
-        expected[of] = link.expected(chosen[unit[of]], level)
-        residual[of] = answers - link.expected(index[of], level)
-    return expected[own], residual[own]
+        levels[of] = link.level_elsewhere(index[of], answers, unit[of], data.task[row[of]])
+        residual[of] = answers - link.expected(index[of], levels[of])
+    return residual[own], levels[own]
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:

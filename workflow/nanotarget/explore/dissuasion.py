@@ -1,14 +1,14 @@
 """How far could petitions lower support? Nano-worst against overall-worst, on calibration data alone.
 
-By the same doubly robust scores as the dividend, of the opposite outcome. A petition that dissuades is
-never generated for fielding: an arm of an experiment or of a roster can only name a policy that seeks
-support (the config's schema allows no other), and nothing here leaves a petition.
+By the same doubly robust scores and errors as the dividend, of the opposite outcome. A petition that
+dissuades is never generated for fielding: an arm of an experiment or of a roster can only name a policy that
+seeks support (the config's schema allows no other), and nothing here leaves a petition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.calibrate import regression
-from nanotarget.calibrate.learners.base import mean_and_error
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.diagnose import Group, allowed_interactions
 from nanotarget.diagnose.ceiling import gain_ceiling
 from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.divisions import Divisions
 from nanotarget.diagnose.evidence import Answers, block_name
 from nanotarget.diagnose.heterogeneity import Heterogeneity
 from nanotarget.diagnose.quantities import POLICIES, Quantity
+from nanotarget.diagnose.rows import Estimate, Sample
 from nanotarget.diagnose.value import Pairs
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import split_levels
@@ -49,10 +50,11 @@ def dissuasion(
     A = [V(overall_worst) - V(nano_worst)] - [V(nano) - V(overall_best)]
 
     with its standard error from the respondents' paired scores (docs/methods.md): positive where
-    personalised dissuasion would do more than personalised persuasion.
+    personalised dissuasion would do more than personalised persuasion. Differences are those of the
+    diagnosis: means over divisions, with errors that allow for what folds share.
 
     Args:
-        ends: of the calibration.
+        ends: both ends of the calibration.
         groups: of respondents, large enough to be published.
         confidence: level of intervals.
         bootstraps: samples of respondents from which gaps and ceilings have their errors.
@@ -93,10 +95,12 @@ class Ends:
     Attributes:
         fitted: the cross-fitted learner, seen from support (`Crossfit` as it was fitted).
         seed: root seed of the test of interactions and of the bootstrap.
+        divisions: what many divisions say, by goal; without any the study's own, its rules taken for signal.
     """
 
     fitted: Crossfit
     seed: int = 0
+    divisions: Mapping[str, Divisions] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -111,12 +115,12 @@ class Ends:
     @cached_property
     def up(self) -> Dividend:
         """Scores of the best petitions."""
-        return Dividend(self.fitted, (), *self.allowed)
+        return Dividend(self.fitted, *self.allowed)
 
     @cached_property
     def down(self) -> Dividend:
         """Scores of the worst petitions, of the opposite outcome."""
-        return Dividend(self.fitted.for_goal("dissuade"), (), *self.allowed)
+        return Dividend(self.fitted.for_goal("dissuade"), *self.allowed)
 
     @cached_property
     def heterogeneity(self) -> Heterogeneity:
@@ -142,26 +146,19 @@ class Ends:
     def values(self, weight: np.ndarray) -> Iterator[Row]:
         """Yield values of the policies, their differences and the room left at either end."""
         up, down, outcome = self.up, self.down, self.fitted.data.outcome
-        nano, best, worst, nano_worst = self.scores.values()
-        everybody = int((weight > 0).sum()) - 1
         for name, scores in self.scores.items():
-            yield self._mean(name, scores, weight, everybody)
-        yield self._mean("room above", outcome.max() - best, weight, everybody)
-        yield self._mean("room below", worst - outcome.min(), weight, everybody)
-        either = (up.divergent > 0) | (down.divergent > 0)
-        for name, scores, degrees in (
-            (TESTED[0], nano - best, up.degrees(weight)),
-            (TESTED[1], worst - nano_worst, down.degrees(weight)),
-            (ASYMMETRY, (worst - nano_worst) - (nano - best), int((either & (weight > 0)).sum()) - 1),
-        ):
-            yield self._mean(name, scores, weight, max(degrees, 1))
-
-    def _mean(self, quantity: str, scores: np.ndarray, weight: np.ndarray, df: int) -> Row:
-        inside = weight > 0
-        estimate, error = mean_and_error(scores[inside], weight[inside])
-        same = quantity in TESTED and not error > 0
-        note = "nobody would get another petition" if same else ""
-        return {"quantity": quantity, "estimate": estimate, "std_error": error, "df": df, "note": note}
+            yield _mean(name, scores, weight)
+        yield _mean("room above", outcome.max() - self.scores["overall_best"], weight)
+        yield _mean("room below", self.scores["overall_worst"] - outcome.min(), weight)
+        gain, loss = (
+            self.divisions.get(goal, Divisions.alone(own))
+            for goal, own in (("support", up), ("dissuade", down))
+        )
+        sample = Sample.of(weight)
+        for name, own in ((TESTED[0], gain), (TESTED[1], loss), (ASYMMETRY, loss.less(gain))):
+            estimate = own.dividend(sample)
+            note = "" if estimate.std_error > 0 else "nobody would get another petition"
+            yield _row(name, estimate, note)
 
     def gaps(self, weights: np.ndarray) -> Iterator[Row]:
         """Yield gaps between levels and ceilings at either end, with their errors over samples.
@@ -195,6 +192,15 @@ class Ends:
             yield from _ceilings(block_name(block, design), up, down, weights)
         up, down = (gain_ceiling(design, levels, covariance, end) for levels, end in ends)
         yield from _ceilings("", up, down, weights)
+
+
+def _mean(quantity: str, scores: np.ndarray, weight: np.ndarray) -> Row:
+    return _row(quantity, Estimate.mean(scores, weight))
+
+
+def _row(quantity: str, found: Estimate, note: str = "") -> Row:
+    numbers = {"estimate": found.value, "std_error": found.std_error, "df": found.df}
+    return {"quantity": quantity, **numbers, "note": note}
 
 
 def _ceilings(name: str, above: np.ndarray, below: np.ndarray, weights: np.ndarray) -> Iterator[Row]:

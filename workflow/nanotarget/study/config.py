@@ -534,6 +534,7 @@ class CostsConfig(Section):
 # Learners with which the diagnosis may fit the calibration many times; ridge takes the place of the others.
 FAST_LEARNERS = ("ridge", "hierarchical")
 CURVE_SHARES = (25, 50, 75)  # per cent of the training respondents, on the learning curve
+WHOLE = "share_100"  # all of them, by ridge where the learner is slow
 
 
 class RefitConfig(Section):
@@ -572,12 +573,12 @@ class DiagnoseConfig(RefitConfig):
         "0 skips the test.",
     )
     splits: int = Field(
-        3,
+        100,
         ge=1,
         le=1000,
-        description="Divisions of respondents into folds of which the dividend is the median; those after "
-        "the first, and the learning curve, are fitted with ridge where the learner is slow "
-        "(stagewise, boosting, bart).",
+        description="Most divisions of respondents into folds, and into halves, over which gains are "
+        "averaged; there are fewer as soon as others would give nearly the same estimate (by a tenth of its "
+        "standard error). 1 keeps the calibration's own; so do slow learners (stagewise, boosting, bart).",
     )
     costs: CostsConfig | None = Field(
         None,
@@ -588,16 +589,15 @@ class DiagnoseConfig(RefitConfig):
     def variants(self, learners: Sequence[str]) -> dict[str, list[str]]:
         """Return the names of the cross-fits that a diagnosis needs beside that of the calibration, by kind.
 
-        Divisions into folds after the calibration's own (which comes first if a learner is slow), parts of
-        the respondents, and sets of covariates; no kind without any.
+        Parts of the respondents (all of them, too, if a learner is slow), and sets of covariates; no kind
+        without any.
 
         Args:
             learners: of the study, one or the candidates.
         """
-        first = 2 if set(learners) <= set(FAST_LEARNERS) else 1
+        shares = [f"share_{share}" for share in CURVE_SHARES]
         kinds = {
-            "splits": [f"split_{s}" for s in range(first, self.splits + 1)],
-            "shares": [f"share_{share}" for share in CURVE_SHARES],
+            "shares": shares if set(learners) <= set(FAST_LEARNERS) else [*shares, WHOLE],
             "rungs": [f"rung_{r + 1}" for r in range(len(self.ladder))],
         }
         return {kind: names for kind, names in kinds.items() if names}

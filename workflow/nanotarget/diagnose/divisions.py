@@ -1,0 +1,195 @@
+"""Gains in many divisions of the calibration into folds, so that no verdict hangs on one of them.
+
+Every division gives every respondent a score, by rules that have not seen her answers; the estimate is the
+mean over divisions. There are as many as make it reproducible: the standard deviation that it would have over
+other divisions of the same data is to be at most a tenth of its standard error (Ritzwoller & Romano's
+criterion), a rule that looks at no p-value and at no threshold.
+
+Its variance is the mean over divisions of squared errors over respondents, times what folds have in common
+and less what divisions average out (`folds`). Plain errors of the mean scores leave that out and are too
+small where two policies nearly coincide (Fava 2025, arXiv 2511.04957); they are the least that is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.folds import Rules, shared_choices
+from nanotarget.diagnose.rows import Estimate, Sample
+from nanotarget.petitions.design import Design
+
+LEAST = 8  # divisions, before their spread is trusted
+REPRODUCIBLE = 0.1  # standard errors that the estimate may differ by between sets of divisions
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Scores of nano less overall-best in several divisions into the same number of folds.
+
+    Attributes:
+        scores: (n_divisions, n_respondents), outcome units.
+        divergent: (n_divisions, n_respondents) share of a respondent's rows with another petition.
+        folds: of a division.
+    """
+
+    scores: np.ndarray
+    divergent: np.ndarray
+    folds: int
+
+    @classmethod
+    def of(cls, dividend: Dividend) -> Gains:
+        """Return those of one division."""
+        gains = dividend.gains(dividend.estimator)
+        return cls(gains[None], dividend.divergent[None], len(dividend.fitted.models))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(n_respondents,) scores, averaged over divisions."""
+        return self.scores.mean(axis=0)
+
+    def degrees(self, weight: np.ndarray) -> int:
+        """Return the degrees of freedom: in a division, respondents with another petition less 1."""
+        apart = ((self.divergent > 0) & (weight > 0)).sum(axis=1)
+        return max(round(apart.mean()) - 1, 1)
+
+    def spread(self, weight: np.ndarray) -> float:
+        """Return the variance of single estimates over divisions; 0 for one."""
+        if len(self.scores) < 2:
+            return 0.0
+        return float(np.var(self.scores @ weight / weight.sum(), ddof=1))
+
+    def estimate(self, sample: Sample, shared: float) -> Estimate:
+        """Return the mean gain.
+
+        Args:
+            shared: factor on the error of a division for what folds share and divisions average out.
+        """
+        weight = sample.weight
+        inside, own = weight > 0, weight[weight > 0]
+        singles = [mean_and_error(scores[inside], own)[1] for scores in self.scores]
+        value, least = mean_and_error(self.mean[inside], own)
+        error = max(np.sqrt(np.mean(np.square(singles))) * shared, least)
+        return Estimate(value, float(error), self.degrees(weight))
+
+
+@dataclass(frozen=True)
+class Divisions:
+    """What divisions into folds and into halves say for a goal.
+
+    Attributes:
+        folds: gains of rules of all folds but one.
+        halves: gains of rules of a half.
+        rules: of the halves; without them rules are taken to be all signal.
+        design: the petitions.
+        beside: `changes` of the opposite goal, where its gains are subtracted.
+    """
+
+    folds: Gains
+    halves: Gains
+    rules: Sequence[Rules]
+    design: Design
+    beside: Sequence[np.ndarray] = ()
+
+    @classmethod
+    def of(cls, dividend: Dividend, halves: Dividend) -> Divisions:
+        """Return what one division of either kind says.
+
+        Args:
+            dividend: of a division into folds.
+            halves: of one into halves.
+        """
+        rules = [Rules.of(halves.fitted)]
+        return cls(Gains.of(dividend), Gains.of(halves), rules, dividend.fitted.data.design)
+
+    @classmethod
+    def alone(cls, dividend: Dividend) -> Divisions:
+        """Return what a division into folds says without halves: its rules are taken for signal."""
+        gains = Gains.of(dividend)
+        return cls(gains, gains, [], dividend.fitted.data.design)
+
+    def less(self, other: Divisions) -> Divisions:
+        """Return by how much the gains of the opposite goal are larger, in the same divisions."""
+        pairs = ((self.folds, other.folds), (self.halves, other.halves))
+        folds, halves = (
+            Gains(one.scores - two.scores, np.fmax(one.divergent, two.divergent), one.folds)
+            for one, two in pairs
+        )
+        return replace(self, folds=folds, halves=halves, beside=other.changes)
+
+    def shared_noise(self, weight: np.ndarray, gains: Gains | None = None) -> float:
+        """Return the factor on errors of nano's gain in one division.
+
+        Args:
+            weight: (n_respondents,).
+            gains: the divisions that it is averaged over; without them, one into as many folds as `folds`.
+        """
+        if not self.changes:
+            return 1.0
+        folds, count = (gains.folds, len(gains.scores)) if gains else (self.folds.folds, 1)
+        return shared_choices(self.changes, weight, folds, count)
+
+    @cached_property
+    def changes(self) -> list[np.ndarray]:
+        """For each division into halves, what scores weigh answers with (`change_of`)."""
+        own = [change_of(rules, self.design) for rules in self.rules]
+        # A gain of the opposite goal has the opposite weights.
+        return [one + two for one, two in zip(own, self.beside, strict=True)] if self.beside else own
+
+    def dividend(self, sample: Sample) -> Estimate:
+        """Return the gain of rules of all folds but one."""
+        return self.folds.estimate(sample, self.shared_noise(sample.weight, self.folds))
+
+    def reproducible(self, sample: Sample) -> bool:
+        """Return whether other divisions into folds of the same data would give nearly the same estimate."""
+        error = REPRODUCIBLE * self.dividend(sample).std_error
+        return self.folds.spread(sample.weight) <= len(self.folds.scores) * error**2
+
+    def crossover(self, sample: Sample) -> Estimate:
+        """Return the gain of rules of half of the data among the other half."""
+        return self.halves.estimate(sample, self.shared_noise(sample.weight, self.halves))
+
+
+def change_of(rules: Rules, design: Design) -> np.ndarray:
+    """Return the (2, n_respondents, total rank) orthonormal functions of nano's petitions less those of best.
+
+    Scores of answers to a petition x weigh them with the product of this and the functions of x.
+    """
+    parts = []
+    for block in design.blocks:
+        basis = block.functions(1)
+        nano, best = (
+            basis[block.cell_of(shown.reshape(-1, shown.shape[-1]))].reshape(*shown.shape[:2], -1)
+            for shown in rules
+        )
+        parts.append(nano - best)
+    return np.concatenate(parts, axis=2)
+
+
+def to_arrays(divisions: Mapping[str, Divisions]) -> dict[str, np.ndarray]:
+    """Return what divisions by goal say as arrays for a file."""
+    arrays: dict[str, np.ndarray] = {}
+    for goal, own in divisions.items():
+        for kind, gains in (("folds", own.folds), ("halves", own.halves)):
+            arrays |= {f"{goal}.{kind}.{name}": np.asarray(value) for name, value in vars(gains).items()}
+        for name in Rules._fields:
+            arrays[f"{goal}.{name}"] = np.array([getattr(rules, name) for rules in own.rules])
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], design: Design) -> dict[str, Divisions]:
+    """Read divisions by goal from the arrays of a file; none from none."""
+    divisions = {}
+    for goal in sorted({key.partition(".")[0] for key in arrays}):
+        folds, halves = (
+            Gains(arrays[f"{kind}.scores"], arrays[f"{kind}.divergent"], int(arrays[f"{kind}.folds"]))
+            for kind in (f"{goal}.folds", f"{goal}.halves")
+        )
+        rules = zip(*(arrays[f"{goal}.{name}"] for name in Rules._fields), strict=True)
+        divisions[goal] = Divisions(folds, halves, [Rules(*own) for own in rules], design)
+    return divisions

@@ -1,0 +1,328 @@
+"""Dividing the calibration again and again: rules of many divisions, and how they score.
+
+Ridge regression of ratings is fitted to all divisions from the same moments: a division costs the Gram
+matrices of its folds and a few solutions. Each respondent keeps the penalties of the study's own model that
+has not seen her, so that no choice of a penalty has seen the answers that it is judged by. Other learners,
+choices and panels are fitted anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import scipy.linalg
+
+from nanotarget.calibrate.learners.base import AdditiveModel, Model, TrainingData
+from nanotarget.calibrate.learners.crossfit import Crossfit, assign_folds, fit_folds
+from nanotarget.calibrate.learners.ridge import PAIR, PENALTY_NAMES, Regression, second_moments, solve
+from nanotarget.diagnose.dividend import Dividend
+from nanotarget.diagnose.divisions import LEAST, Divisions, Gains
+from nanotarget.diagnose.folds import Rules
+from nanotarget.diagnose.quantities import Quantity
+from nanotarget.diagnose.rows import Sample
+from nanotarget.diagnose.value import Pairs, Scores
+from nanotarget.petitions.encoding import CovariateEncoder
+from nanotarget.petitions.score import best_petitions
+from nanotarget.petitions.utilities import Tables, additive_layout
+
+# Numbers of divisions after which it is seen whether there are enough: each a quarter more than the last.
+CHECKED = np.ceil(LEAST * 1.25 ** np.arange(25)).astype(int).tolist()
+MOST_RULES = 20  # divisions into halves whose rules are kept: what is noise in them needs no more
+
+
+class Limits(NamedTuple):
+    """What divisions there are.
+
+    Attributes:
+        folds: of a division that is not into halves.
+        most: divisions of either kind, even if estimates are not reproducible then.
+        own_answers: whether folds hold tasks of every respondent.
+    """
+
+    folds: int
+    most: int
+    own_answers: bool = False
+
+
+class Divided(NamedTuple):
+    """A division of a goal.
+
+    Attributes:
+        gains: (n_respondents,) scores of nano less overall-best, by rules that have not seen her.
+        divergent: (n_respondents,) share of her rows with another petition than overall-best.
+        nano, best: (n_units, n_attributes) petitions of these rules.
+        rules: of every fold left out, what it gives to everybody; None where nobody asks.
+    """
+
+    gains: np.ndarray
+    divergent: np.ndarray
+    nano: np.ndarray
+    best: np.ndarray
+    rules: Rules | None = None
+
+
+class Divider(Protocol):
+    """What divides a calibration."""
+
+    def divide(self, fold: np.ndarray, everybody: bool) -> Mapping[str, Divided]:
+        """Learn and score the rules of a division, by goal.
+
+        Args:
+            fold: (n_rows,) fold of each row.
+            everybody: whether to return rules.
+        """
+
+
+@dataclass(frozen=True)
+class Refitter:
+    """Divisions by fitting a learner anew.
+
+    Attributes:
+        data: the calibration.
+        fit: from training data and the name of the part left out to a model.
+        goals: support, dissuade.
+        order, pairs: of the weights, see `value.policy_weights`.
+    """
+
+    data: TrainingData
+    fit: Callable[[TrainingData, str], Model]
+    goals: Sequence[str]
+    order: int = 1
+    pairs: Pairs = ()
+
+    def divide(self, fold: np.ndarray, everybody: bool) -> Mapping[str, Divided]:
+        """See `Divider`."""
+        fitted = fit_folds(self.data, fold, self.fit, "fold")
+        return {goal: self._of_goal(fitted.for_goal(goal), everybody) for goal in self.goals}
+
+    def _of_goal(self, fitted: Crossfit, everybody: bool) -> Divided:
+        dividend = Dividend(fitted, self.order, self.pairs)
+        gains = dividend.gains(dividend.estimator)
+        rules = Rules.of(fitted) if everybody else None
+        shown = dividend.petitions
+        nano, best = shown[Quantity.NANO], shown[Quantity.OVERALL_BEST]
+        return Divided(gains, dividend.divergent, nano, best, rules)
+
+
+def gain(scores: Scores, nano: np.ndarray, best: np.ndarray, worst: bool) -> np.ndarray:
+    """Return the (n_respondents,) scores of nano less overall-best; of the opposite outcome if `worst`."""
+    difference = scores.of(nano).value - scores.of(best).value
+    return -difference if worst else difference
+
+
+@dataclass(frozen=True)
+class RidgeDivider:
+    """Divisions by ridge regression of ratings, from moments that all of them share.
+
+    Attributes:
+        fitted: cross-fitted ridge, which has the penalties and says how respondents' rows are held out.
+        scores: of support, by models of which none has seen the respondent it scores.
+        goals: support, dissuade.
+    """
+
+    fitted: Crossfit
+    scores: Scores
+    goals: Sequence[str]
+
+    @classmethod
+    def applies(cls, fitted: Crossfit) -> bool:
+        """Return whether a cross-fit is of ridge regression of ratings without interactions of attributes."""
+        data = fitted.data
+        if data.response.paired or (fitted.fold[data.starts][data.respondent] != fitted.fold).any():
+            return False
+        known = [model.fit for model in fitted.models if isinstance(model, AdditiveModel)]
+        return len(known) == len(fitted.models) and all(
+            set(PENALTY_NAMES) <= set(fit) and np.isinf(fit[PENALTY_NAMES[PAIR]]) for fit in known
+        )
+
+    @cached_property
+    def problem(self) -> Regression:
+        """What is regressed on what."""
+        data = self.fitted.data
+        encoder = CovariateEncoder.fit(data.respondents, data.covariates, curved=True)
+        features = encoder.encode(data.respondents)
+        whole = Regression(data, features, encoder.curved, additive_layout(data.design))
+        return whole.restricted(self._distinct[0].min(axis=0))
+
+    @cached_property
+    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_distinct, 4) penalties of the study's models, and whose they are: (n_respondents,).
+
+        Candidates are steps of at least 10^.25; what differs less is the size of the training sets.
+        """
+        fits = [model.fit for model in self.fitted.models if isinstance(model, AdditiveModel)]
+        of_fold = np.array([[fit[name] for name in PENALTY_NAMES] for fit in fits])
+        _, first, which = np.unique(
+            np.round(8 * np.log10(of_fold)), axis=0, return_index=True, return_inverse=True
+        )
+        return of_fold[first], which.ravel()[self.fitted.fold[self.fitted.data.starts]]
+
+    @cached_property
+    def _contrasts(self) -> np.ndarray:
+        """(r, n_cells) what the coefficients of the contrasts of single attributes say of levels."""
+        return scipy.linalg.block_diag(*self.problem.contrasts).T
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """By respondent, weighted: products of features, of contrasts (none twice), of these and answers."""
+        problem, data = self.problem, self.fitted.data
+        response = data.compared(data.outcome)
+        moments = second_moments(problem.singles, response, np.ones(len(response)), data.starts)
+        (j, k), (a, b) = (np.triu_indices(size) for size in (problem.z.shape[1], problem.singles.shape[1]))
+        products = problem.z[:, j] * problem.z[:, k] * data.weight[:, None]
+        return products, moments.gram[:, a, b], moments.cross * data.weight[:, None]
+
+    def _equations(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the normal equations of some respondents, as `ridge.joint_moments` does."""
+        products, gram, cross = (part[members] for part in self._moments)
+        q, r = self.problem.z.shape[1], cross.shape[1]
+        (j, k), (a, b) = np.triu_indices(q), np.triu_indices(r)
+        packed = products.T @ gram
+        blocks = np.empty((len(packed), r, r))
+        blocks[:, a, b] = blocks[:, b, a] = packed
+        whole = np.empty((q, r, q, r))
+        whole[j, :, k] = whole[k, :, j] = blocks
+        return whole.reshape(q * r, q * r), (self.problem.z[members].T @ cross).ravel()
+
+    def divide(self, fold: np.ndarray, everybody: bool) -> Mapping[str, Divided]:
+        """See `Divider`."""
+        data = self.fitted.data
+        fold_of = fold[data.starts]
+        folds = [np.flatnonzero(fold_of == f) for f in range(fold_of.max() + 1)]
+        shares = [self._equations(members) for members in folds]
+        gram, cross = (np.sum(part, axis=0) for part in zip(*shares, strict=True))
+        everyone, rules = np.arange(data.n_respondents), []
+        for members, (own_gram, own_cross) in zip(folds, shares, strict=True):
+            training = np.delete(everyone, members)
+            given = everyone if everybody else members
+            rules.append(self._rules(gram - own_gram, cross - own_cross, training, given))
+        return {goal: self._divided(rules, fold_of, goal == "dissuade") for goal in self.goals}
+
+    def _rules(
+        self, gram: np.ndarray, cross: np.ndarray, training: np.ndarray, given: np.ndarray
+    ) -> LearnedTables:
+        """Return what is learned from the normal equations of some respondents, and said of others."""
+        problem, data = self.problem, self.fitted.data
+        weight = data.weight[training]
+        mean = weight @ problem.z[training] / weight.sum()
+        distinct, whose = self._distinct
+        cells = np.empty((len(given), problem.layout.n_cells))
+        common = np.zeros((len(distinct), problem.layout.n_cells))
+        for k, penalties in enumerate(distinct):
+            own = np.flatnonzero(whose[given] == k)
+            if not len(own):
+                continue
+            penalty = penalties[problem.group]
+            kept = np.flatnonzero(np.isfinite(penalty))
+            solution = np.zeros(len(penalty))
+            # Survey weights have mean 1 among those learned from.
+            part = gram if len(kept) == len(gram) else gram[np.ix_(kept, kept)]
+            solution[kept] = solve(part, cross[kept], penalty[kept] * weight.mean())
+            tables = solution.reshape(problem.z.shape[1], -1) @ self._contrasts
+            cells[own], common[k] = problem.z[given[own]] @ tables, mean @ tables
+        return LearnedTables(cells, common, given)
+
+    def _divided(self, learned: Sequence[LearnedTables], fold_of: np.ndarray, worst: bool) -> Divided:
+        layout, whose = self.problem.layout, self._distinct[1]
+        own, common = (np.vstack(part) for part in list(zip(*learned, strict=True))[:2])
+        nano = best_petitions(Tables(layout, own), worst)
+        overall = best_petitions(Tables(layout, common), worst).reshape(
+            len(learned), len(self._distinct[0]), -1
+        )
+        best = np.concatenate([overall[f, whose[part.given]] for f, part in enumerate(learned)])
+        rules, n = None, len(fold_of)
+        place = np.argsort(np.concatenate([part.given for part in learned]), kind="stable")
+        if len(nano) > n:  # everybody under every rule
+            rules = Rules(*(part.reshape(len(learned), n, -1) for part in (nano, best)))
+            place = fold_of * n + np.arange(n)
+        nano, best = nano[place], best[place]
+        apart = (nano != best).any(axis=1).astype(float)
+        return Divided(gain(self.scores, nano, best, worst), apart, nano, best, rules)
+
+
+class LearnedTables(NamedTuple):
+    """What is learned without a fold.
+
+    Attributes:
+        cells: (n, n_cells) utilities of some respondents.
+        common: (n_penalties, n_cells) average utilities of those learned from.
+        given: (n,) which respondents.
+    """
+
+    cells: np.ndarray
+    common: np.ndarray
+    given: np.ndarray
+
+
+def dividers(
+    fitted: Crossfit,
+    halves: Crossfit,
+    fit: Callable[[TrainingData, str], Model],
+    allowed: tuple[int, Pairs] = (1, ()),
+    goals: Sequence[str] = ("support", "dissuade"),
+) -> tuple[Divider, Divider]:
+    """Return what divides a calibration into halves, and into folds.
+
+    Args:
+        fitted, halves: the study's own cross-fits.
+        fit: its learner, from training data and the name of the part left out to a model.
+        allowed: order of the weights and pairs, see `inputs.allowed_interactions`.
+        goals: support, dissuade.
+    """
+    if RidgeDivider.applies(fitted) and RidgeDivider.applies(halves):
+        scores = Scores(fitted, *allowed)
+        return RidgeDivider(halves, scores, goals), RidgeDivider(fitted, scores, goals)
+    anew = Refitter(fitted.data, fit, goals, *allowed)
+    return anew, anew
+
+
+def redivide(
+    halved: Divider, folded: Divider, data: TrainingData, limits: Limits, seed: int
+) -> dict[str, Divisions]:
+    """Divide into halves and into folds until the estimates are reproducible, see `Gains.reproducible`.
+
+    Args:
+        halved, folded: what learns and scores.
+        data: the calibration.
+        limits: what divisions there are.
+        seed: root seed.
+
+    Returns:
+        By goal, what the divisions say.
+    """
+    halves = _grown(halved, data, 2, limits, seed, {})
+    rules = {goal: own.rules for goal, own in halves.items()}
+    folds = _grown(folded, data, limits.folds, limits, seed, rules)
+    return {goal: replace(own, folds=folds[goal].folds) for goal, own in halves.items()}
+
+
+def _grown(
+    divider: Divider,
+    data: TrainingData,
+    folds: int,
+    limits: Limits,
+    seed: int,
+    known: Mapping[str, Sequence[Rules]],
+) -> dict[str, Divisions]:
+    """Return divisions of one kind, in the place of both, with the rules of halves unless they are known."""
+    everybody, divided = Sample.of(data.weight), []
+    found: dict[str, Divisions] = {}
+    checked = {*CHECKED, limits.most}
+    for division in range(1, limits.most + 1):
+        fold = assign_folds(data, folds, seed, limits.own_answers, f"diagnose/{folds} folds/{division}")
+        divided.append(divider.divide(fold, not known and division <= MOST_RULES))
+        if division not in checked:
+            continue
+        found = {}
+        for goal in divided[0]:
+            of = [division[goal] for division in divided]
+            gains = Gains(np.array([d.gains for d in of]), np.array([d.divergent for d in of]), folds)
+            rules = known.get(goal) or [d.rules for d in of if d.rules]
+            found[goal] = Divisions(gains, gains, rules, data.design)
+        if all(own.reproducible(everybody) for own in found.values()):
+            break
+    return found

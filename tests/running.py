@@ -38,7 +38,7 @@ def spare(config):
     """Ask for few fits where their number is not what is tested; what the config says itself stays."""
     few = {
         "calibrate": {"folds": 2},
-        "diagnose": {"bootstraps": 50, "permutations": 5, "splits": 1},
+        "diagnose": {"sesoi": 0, "bootstraps": 50, "permutations": 5, "splits": 1},
         "assign": {"permutations": 1},
         "estimate": {"draws": 1000},
     }

@@ -149,6 +149,7 @@ def _config(calibration: dict[str, Any]) -> dict[str, Any]:
     return {
         "study": "tiny",
         "root_seed": 1,
+        "diagnose": {"sesoi": 0},
         "design": {
             "attributes": [
                 {"name": "Sector", "column": "sector", "levels": list(SECTORS)},

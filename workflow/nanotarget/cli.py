@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from nanotarget.study.artefacts import read_json
-from nanotarget.study.checks import read_study
+from nanotarget.study.checks import read_study, unstated
 from nanotarget.study.config import Study
 from nanotarget.study.problems import SHOWN, InputError, Problem, counted, listed, refused
 from nanotarget.study.provenance import MANIFEST
@@ -35,6 +35,8 @@ NEEDS = {
     "estimate": "experiment",
     "explore": "experiment",
 }
+# Targets that diagnose a study with a calibration, and need to know which gain would matter.
+DIAGNOSING = ("diagnose", "report", "all")
 TARGETS = {
     "all": "everything that the data allow",
     "check": "config and raw data, in seconds",
@@ -185,6 +187,8 @@ def check_study(study: Study, source: Path) -> int:
         sys.stdout.write(f"{source}{asked(lines).replace(';', ':', 1)}\n")
     for question in sizes.get("questions", []):
         sys.stdout.write(f"{question}.\n")
+    if study.undecided:
+        sys.stdout.write(f"{source}: diagnose.sesoi is not stated yet; 'diagnose' and 'all' need it.\n")
     sys.stdout.write(f"Done: config and raw data are fine{marked(study)}\n")
     return 0
 
@@ -210,6 +214,8 @@ def refuse_absent(study: Study, options: argparse.Namespace) -> None:
         remedy = "run 'calibrate' or 'report' for effects on average; correct 'tasks' if it is wrong"
         expected = "respondents with two petitions at least"
         raise InputError([Problem(str(options.config), "key calibration.tasks", what, expected, remedy)])
+    if study.undecided and options.command in DIAGNOSING:
+        raise InputError([unstated(str(options.config))])
     needed = NEEDS.get(options.command)
     if needed and getattr(study, needed) is None:
         raise InputError(

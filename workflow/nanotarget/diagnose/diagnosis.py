@@ -28,7 +28,16 @@ from nanotarget.diagnose.inputs import Group, Inputs
 from nanotarget.diagnose.ladder import LadderRow, ladder
 from nanotarget.diagnose.predictability import CalibrationBin
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
-from nanotarget.diagnose.rows import ALPHA, ONE_SIDED, Estimate, Row, Sample, Stage, table_of
+from nanotarget.diagnose.rows import (
+    ALPHA,
+    ONE_SIDED,
+    Estimate,
+    Row,
+    Sample,
+    Stage,
+    holm_levels,
+    table_of,
+)
 from nanotarget.diagnose.value import Scores
 from nanotarget.diagnose.verdict import out_of_order, overall_verdict, rule_verdict, stage_verdicts, threshold
 from nanotarget.study.progress import steps
@@ -79,8 +88,11 @@ def diagnose(inputs: Inputs, groups: Sequence[Group] = ()) -> Diagnosis:
         views[other] = View.of(inputs, other)
         everybody = Group("all", np.ones(inputs.fitted.data.n_respondents, dtype=bool))
         parts = [(other, everybody), *((g, group) for g in (goal, other) for group in groups)]
-        for of_goal, group in steps(parts, "goals and groups"):
-            brief, brief_facts = views[of_goal].brief(group, facts.smallest)
+        # The question of the study stands alone; the others are many.
+        gains = [views[g].divisions.dividend(inputs.sample(group.members)) for g, group in parts]
+        levels = holm_levels(gains, facts.smallest)
+        for (of_goal, group), level in zip(steps(parts, "goals and groups"), levels, strict=True):
+            brief, brief_facts = views[of_goal].brief(group, facts.smallest, level)
             rows += [replace(row, goal=of_goal, group=group.name) for row in brief]
             answer["others"].append(_other_answer(brief_facts, group.name))
     return Diagnosis(table_of(rows), answer, *main.tables())
@@ -134,28 +146,34 @@ class View:
         inflation = self.crossover.shared_noise(sample.weight, len(self.fitted.models))
         return self.inputs.predictability.fit(sample, variances, above, inflation)
 
-    def _crossover(self, sample: Sample) -> Stage:
-        return self._gain(sample, Quantity.CROSS_HALF_GAIN, self.divisions.crossover(sample))
+    def _crossover(self, sample: Sample, level: float = ONE_SIDED) -> Stage:
+        return self._gain(sample, Quantity.CROSS_HALF_GAIN, self.divisions.crossover(sample), level)
 
-    def _dividend(self, sample: Sample) -> Stage:
-        return self._gain(sample, Quantity.GAIN, self.divisions.dividend(sample))
+    def _dividend(self, sample: Sample, level: float = ONE_SIDED) -> Stage:
+        return self._gain(sample, Quantity.GAIN, self.divisions.dividend(sample), level)
 
-    def _gain(self, sample: Sample, quantity: Quantity, gain: Estimate) -> Stage:
+    def _gain(self, sample: Sample, quantity: Quantity, gain: Estimate, level: float) -> Stage:
         row = sample.row(quantity, self.dividend.estimator, gain)
-        return Stage.of(row.with_ceiling(gain.value, *gain.interval(ONE_SIDED)))
+        return Stage.of(row.with_ceiling(gain.value, *gain.interval(level)))
 
-    def brief(self, group: Group, smallest: float) -> tuple[list[Row], words.Facts]:
+    def brief(self, group: Group, smallest: float, level: float = ONE_SIDED) -> tuple[list[Row], words.Facts]:
         """Return the headline rows of a group of respondents and what there is to say.
 
         Args:
             group: of respondents.
             smallest: gain that matters.
+            level: of the one-sided bounds of gains, see `rows.holm_levels`.
         """
         sample = self.inputs.sample(group.members)
         variances = self.variances(sample)
         heterogeneity = self._heterogeneity(sample, variances)
         predictability = self._predictability(sample, variances, heterogeneity)
-        stages = [heterogeneity, predictability, self._crossover(sample), self._dividend(sample)]
+        stages = [
+            heterogeneity,
+            predictability,
+            self._crossover(sample, level),
+            self._dividend(sample, level),
+        ]
         facts = self._facts(sample, variances, stages, smallest)
         rows = [*(stage.headline for stage in stages), self.dividend.share_divergent(sample)]
         return judged(rows, facts), facts
@@ -229,7 +247,9 @@ class View:
 
     def _thresholds(self, sample: Sample) -> list[Row]:
         smallest, breaks_even = self._smallest
-        values = {Quantity.SMALLEST_GAIN: smallest, Quantity.SESOI: self.inputs.settings.sesoi}
+        values = {Quantity.SMALLEST_GAIN: smallest}
+        if self.inputs.settings.sesoi is not None:
+            values[Quantity.SESOI] = self.inputs.settings.sesoi
         if breaks_even is not None and self.inputs.has_information:
             values[Quantity.BREAK_EVEN] = breaks_even
         return [sample.row(name, Estimator.CONFIG, value) for name, value in values.items()]
@@ -381,7 +401,7 @@ def _ceiling(stage: Stage) -> dict[str, float | None]:
     return {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
 
 
-def _more(facts: words.Facts, sesoi: float, flags: list[str]) -> dict[str, Any]:
+def _more(facts: words.Facts, sesoi: float | None, flags: list[str]) -> dict[str, Any]:
     """Return what the answer says of the goal of the study alone."""
     return {
         "threshold": facts.smallest,

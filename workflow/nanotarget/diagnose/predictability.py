@@ -339,9 +339,21 @@ class Predictability:
         bound = max(explained.interval(ONE_SIDED)[1] for explained in (without, joint))
         return replace(
             Stage.of(*rows),
-            significant=is_learned or is_joint or p < ALPHA,
+            significant=self._found(estimate, Estimate(joint.value - free.variance[0], joint.std_error), p),
             learned=is_learned and learned[0] >= LEARNED_ENOUGH * bound,
         )
+
+    @staticmethod
+    def _found(slope: Estimate, products: Estimate, p: float) -> bool:
+        """Return whether any of three ways finds something predictable: 5% together (Bonferroni).
+
+        Args:
+            slope: of the learner's predictions.
+            products: what products of covariates add to the learner-free variance.
+            p: of the learner-free variance; NaN where covariates were not permuted.
+        """
+        ways = [replace(slope, df=np.inf).p_above(), products.p_above(), *([p] if np.isfinite(p) else [])]
+        return min(ways) * len(ways) < ALPHA
 
     def _known(
         self, sample: Sample, variances: Variances, free: Covariance, learned: np.ndarray

@@ -2,7 +2,8 @@
 
 Ridge regression of ratings is fitted to all divisions from the same moments: a division costs the Gram
 matrices of its folds and a few solutions. Each respondent keeps the penalties of the study's own model that
-has not seen her, so that no choice of a penalty has seen the answers that it is judged by. Other learners,
+has not seen her, so that no choice of a penalty has seen the answers that it is judged by, and its
+interactions of attributes, which are common to all and uncorrelated with what is fitted. Other learners,
 choices and panels are fitted anew.
 """
 
@@ -27,7 +28,7 @@ from nanotarget.diagnose.rows import Sample
 from nanotarget.diagnose.value import Pairs, Scores
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.petitions.score import best_petitions
-from nanotarget.petitions.utilities import Tables, additive_layout
+from nanotarget.petitions.utilities import Layout, Tables, additive_layout
 
 # Numbers of divisions after which it is seen whether there are enough: each a quarter more than the last.
 CHECKED = np.ceil(LEAST * 1.25 ** np.arange(25)).astype(int).tolist()
@@ -130,14 +131,40 @@ class RidgeDivider:
 
     @classmethod
     def applies(cls, fitted: Crossfit) -> bool:
-        """Return whether a cross-fit is of ridge regression of ratings without interactions of attributes."""
+        """Return whether a cross-fit is of ridge regression of ratings."""
         data = fitted.data
         if data.response.paired or (fitted.fold[data.starts][data.respondent] != fitted.fold).any():
             return False
-        known = [model.fit for model in fitted.models if isinstance(model, AdditiveModel)]
-        return len(known) == len(fitted.models) and all(
-            set(PENALTY_NAMES) <= set(fit) and np.isinf(fit[PENALTY_NAMES[PAIR]]) for fit in known
+        return all(
+            isinstance(model, AdditiveModel) and set(PENALTY_NAMES) <= set(model.fit)
+            for model in fitted.models
         )
+
+    @property
+    def _models(self) -> list[AdditiveModel]:
+        return [model for model in self.fitted.models if isinstance(model, AdditiveModel)]
+
+    @cached_property
+    def _unseen_by(self) -> np.ndarray:
+        """(n_respondents,) which of the study's models has not seen a respondent."""
+        return self.fitted.fold[self.fitted.data.starts]
+
+    @cached_property
+    def _layout(self) -> Layout:
+        """Single attributes, then the pairs that interact in any model."""
+        pairs = dict.fromkeys(s for model in self._models for s in model.layout.subsets if len(s) > 1)
+        single = additive_layout(self.fitted.data.design)
+        return replace(single, subsets=(*single.subsets, *pairs))
+
+    @cached_property
+    def _pairs(self) -> np.ndarray:
+        """(n_models, n_cells of pairs) what the study's models say of them; zero where one has none."""
+        singles = self.problem.layout.n_cells
+        cells = np.zeros((len(self._models), self._layout.n_cells - singles))
+        for own, model in zip(cells, self._models, strict=True):
+            if model.layout.n_cells > singles:
+                own[:] = model.coefficients[0, singles:]
+        return cells
 
     @cached_property
     def problem(self) -> Regression:
@@ -150,16 +177,16 @@ class RidgeDivider:
 
     @cached_property
     def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n_distinct, 4) penalties of the study's models, and whose they are: (n_respondents,).
+        """(n_distinct, 4) penalties of the study's models, and (n_models,) which each has.
 
         Candidates are steps of at least 10^.25; what differs less is the size of the training sets.
         """
-        fits = [model.fit for model in self.fitted.models if isinstance(model, AdditiveModel)]
-        of_fold = np.array([[fit[name] for name in PENALTY_NAMES] for fit in fits])
+        penalties = np.array([[model.fit[name] for name in PENALTY_NAMES] for model in self._models])
+        penalties[:, PAIR] = np.inf
         _, first, which = np.unique(
-            np.round(8 * np.log10(of_fold)), axis=0, return_index=True, return_inverse=True
+            np.round(8 * np.log10(penalties)), axis=0, return_index=True, return_inverse=True
         )
-        return of_fold[first], which.ravel()[self.fitted.fold[self.fitted.data.starts]]
+        return penalties[first], which.ravel()
 
     @cached_property
     def _contrasts(self) -> np.ndarray:
@@ -209,11 +236,12 @@ class RidgeDivider:
         problem, data = self.problem, self.fitted.data
         weight = data.weight[training]
         mean = weight @ problem.z[training] / weight.sum()
-        distinct, whose = self._distinct
-        cells = np.empty((len(given), problem.layout.n_cells))
-        common = np.zeros((len(distinct), problem.layout.n_cells))
+        distinct, which = self._distinct
+        singles, unseen_by = problem.layout.n_cells, self._unseen_by[given]
+        cells = np.hstack([np.empty((len(given), singles)), self._pairs[unseen_by]])
+        common = np.hstack([np.zeros((len(which), singles)), self._pairs])
         for k, penalties in enumerate(distinct):
-            own = np.flatnonzero(whose[given] == k)
+            own = np.flatnonzero(which[unseen_by] == k)
             if not len(own):
                 continue
             penalty = penalties[problem.group]
@@ -223,17 +251,17 @@ class RidgeDivider:
             part = gram if len(kept) == len(gram) else gram[np.ix_(kept, kept)]
             solution[kept] = solve(part, cross[kept], penalty[kept] * weight.mean())
             tables = solution.reshape(problem.z.shape[1], -1) @ self._contrasts
-            cells[own], common[k] = problem.z[given[own]] @ tables, mean @ tables
+            cells[own, :singles] = problem.z[given[own]] @ tables
+            common[which == k, :singles] = mean @ tables
         return LearnedTables(cells, common, given)
 
     def _divided(self, learned: Sequence[LearnedTables], fold_of: np.ndarray, worst: bool) -> Divided:
-        layout, whose = self.problem.layout, self._distinct[1]
-        own, common = (np.vstack(part) for part in list(zip(*learned, strict=True))[:2])
-        nano = best_petitions(Tables(layout, own), worst)
-        overall = best_petitions(Tables(layout, common), worst).reshape(
-            len(learned), len(self._distinct[0]), -1
+        own, common = (np.vstack([part[i] for part in learned]) for i in range(2))
+        nano = best_petitions(Tables(self._layout, own), worst)
+        overall = best_petitions(Tables(self._layout, common), worst).reshape(
+            len(learned), len(self._models), -1
         )
-        best = np.concatenate([overall[f, whose[part.given]] for f, part in enumerate(learned)])
+        best = np.concatenate([overall[f, self._unseen_by[part.given]] for f, part in enumerate(learned)])
         rules, n = None, len(fold_of)
         place = np.argsort(np.concatenate([part.given for part in learned]), kind="stable")
         if len(nano) > n:  # everybody under every rule
@@ -249,7 +277,7 @@ class LearnedTables(NamedTuple):
 
     Attributes:
         cells: (n, n_cells) utilities of some respondents.
-        common: (n_penalties, n_cells) average utilities of those learned from.
+        common: (n_models, n_cells) average utilities of those learned from, by whose penalties they have.
         given: (n,) which respondents.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,6 +81,13 @@ class Estimate:
         margin = quantile(self.df, level) * self.std_error
         return self.value - margin, self.value + margin
 
+    def p_above(self, null: float = 0.0) -> float:
+        """Return the one-sided p-value of being at most a number; 1 without an error."""
+        if not self.std_error > 0:
+            return 1.0
+        statistic = (null - self.value) / self.std_error
+        return float(special.ndtr(statistic) if np.isinf(self.df) else special.stdtr(self.df, statistic))
+
     def times(self, factor: float) -> Estimate:
         """Return the same estimate with a standard error that is larger by a factor."""
         return replace(self, std_error=self.std_error * factor)
@@ -92,6 +99,23 @@ class Estimate:
         statistic = -abs(self.value - null) / self.std_error
         below = special.ndtr(statistic) if np.isinf(self.df) else special.stdtr(self.df, statistic)
         return replace(self, p_value=float(2 * below))
+
+
+def holm_levels(estimates: Sequence[Estimate], null: float) -> list[float]:
+    """Return the level of one-sided bounds of each of several estimates, so that 5% hold for all together.
+
+    Bounds that exclude the null are those that Holm's (1979) steps reject, in either direction.
+
+    Args:
+        null: a number that estimates are compared with.
+    """
+    p = [min(own.p_above(null), 1 - own.p_above(null)) if own.std_error > 0 else 1.0 for own in estimates]
+    levels, left = [ONE_SIDED] * len(p), len(p)
+    for place in np.argsort(p, kind="stable"):
+        levels[place] = 1 - ALPHA / left
+        if p[place] < ALPHA / left:
+            left -= 1
+    return levels
 
 
 def quantile(df: float, level: float) -> float:

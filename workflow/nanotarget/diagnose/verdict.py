@@ -7,7 +7,9 @@ from enum import StrEnum
 
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic
 from nanotarget.diagnose.rows import Stage
+from nanotarget.study.checks import unstated
 from nanotarget.study.config import DiagnoseConfig
+from nanotarget.study.problems import InputError
 
 
 class Verdict(StrEnum):
@@ -44,7 +46,12 @@ def threshold(settings: DiagnoseConfig, petitions: float) -> tuple[float, float 
 
     Args:
         petitions: number of petitions that nano would field.
+
+    Raises:
+        InputError: if no SESOI is stated.
     """
+    if settings.sesoi is None:
+        raise InputError([unstated("the config")])
     costs = settings.costs
     if costs is None or costs.audience is None:
         return settings.sesoi, None

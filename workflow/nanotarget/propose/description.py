@@ -258,8 +258,9 @@ def _plan(study: Study) -> Iterator[str]:
             f"standard errors {settings.se_type}"
         )
         diagnose = study.diagnose
+        stated = "not stated" if diagnose.sesoi is None else f"{diagnose.sesoi:g}"
         yield (
-            f"  diagnose   goal {diagnose.goal}, SESOI {diagnose.sesoi:g}; {diagnose.bootstraps} bootstraps, "
+            f"  diagnose   goal {diagnose.goal}, SESOI {stated}; {diagnose.bootstraps} bootstraps, "
             f"{diagnose.permutations} permutations, {counted(diagnose.splits, 'split')}"
         )
         to = "the experiment" if study.experiment else "the roster" if study.roster else "the calibration"
@@ -279,6 +280,8 @@ def _missing(study: Study) -> Iterator[str]:
         yield f"  preregistration: there is no file {study.preregistration}"
     if study.calibration is None:
         yield "  calibration: nothing is learned, diagnosed or assigned"
+    elif study.diagnose.sesoi is None:
+        yield "  diagnose.sesoi: nothing is diagnosed before the smallest gain that would matter is stated"
     elif study.diagnose.sesoi == 0:
         yield "  diagnose.sesoi: any gain above 0 counts as one that matters"
     if study.design and study.design.petition_text is None:

@@ -101,6 +101,22 @@ def _settings(raw: Any, source: str) -> Mapping[str, Any]:
     raise InputError([Problem(source, "whole file", "it holds no settings", expected, remedy)])
 
 
+def unstated(source: str) -> Problem:
+    """Return what is wrong with a diagnosis for which no smallest gain is stated.
+
+    Args:
+        source: the config, as the user named it.
+    """
+    return Problem(
+        source,
+        "key diagnose.sesoi",
+        "the smallest gain of nano over overall-best that would matter is not stated; without it no gain "
+        "could be called too small",
+        "a number in units of the analysed outcome, for example 0.02 of choices or 0.3 rating points",
+        "state what gain would be worth the effort of targeting, before you look at the verdict",
+    )
+
+
 def problems(rows: Iterable[Row], source: str) -> list[Problem]:
     """Return the problems of the rows whose condition is true."""
     return [Problem(source, *said) for wrong, *said in rows if wrong]

@@ -555,10 +555,10 @@ class RefitConfig(Section):
 class DiagnoseConfig(RefitConfig):
     """When does nano-targeting pay?"""
 
-    sesoi: NotNegative = Field(
-        0,
+    sesoi: NotNegative | None = Field(
+        None,
         description="Smallest gain of nano over overall-best that would matter, in units of the analysed "
-        "outcome.",
+        "outcome. Nothing is diagnosed before it is stated: with 0 no gain could be called too small.",
     )
     confidence: Confidence = Field(
         0.95,
@@ -766,6 +766,11 @@ class Study(DataConfig, title="nanotarget study"):
     def learns(self) -> bool:
         """Whether preferences of people can be learned: a calibration in which they compared petitions."""
         return self.calibration is not None and not self.calibration.one_petition_each
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there is something to diagnose, and nobody has said which gain would matter."""
+        return self.learns and self.diagnose.sesoi is None
 
 
 class ConductedConfig(Section):

@@ -6,7 +6,8 @@ SHELL := bash
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
-SEEDS ?= 3
+SEEDS ?= 10
+TREES ?= 0
 REPLICATIONS ?= 200
 FORESTS ?= 40
 MINUTES ?= inf
@@ -65,8 +66,8 @@ benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis a
 proposals: .venv/ready ## Measure what `nanotarget init` gets right (docs/proposals.md; needs NANOTARGET_REFERENCE)
 	@PYTHONPATH=tests $(BIN)/python tests/proposals.py
 
-recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; 30 CPU minutes, resumable)
-	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS)
+recovery: .venv/ready ## Show what each learner recovers of known truth (docs/recovery.md; an hour of CPU, resumable)
+	@$(ONE_THREAD) PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/recovery.py --seeds $(SEEDS) --trees $(TREES)
 	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/recovery.py --summary
 
 validate: .venv/ready ## Add replications to the proof of the diagnosis (docs/validation.md; hours, resumable)

@@ -1,19 +1,21 @@
 """Show how well each learner recovers what matters, on simulated calibrations with known truth.
 
-All data are synthetic. Every replication (world, outcome, seed, learner) runs in a process of its own and
-leaves one JSON file; those that are there are not run again.
+All data are synthetic. Every replication (world, outcome, seed, learner) leaves one row in
+`docs/recovery/rows.csv`, which is committed, so that runs add up; rows that are there are not computed again,
+those that other code of the learner has computed are replaced.
 
-Usage: PYTHONPATH=tests python tests/benchmark/recovery.py [--seeds N] [--folder F] [--summary]
+Usage: PYTHONPATH=tests:tests/benchmark python tests/benchmark/recovery.py [--seeds N] [--trees N] [--summary]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
+import ast
+import hashlib
 import sys
 import time
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,27 +28,33 @@ from nanotarget.petitions import policy
 from nanotarget.petitions.score import best_petitions
 from nanotarget.study.config import CalibrateConfig
 from nanotarget.study.seeds import child_rng
-from worlds import REFERENCE, WORLDS, answer, draw_people, factorial
+from recovery_worlds import ALL, draw_respondents
+from worlds import REFERENCE, answer, factorial
 
 # A variant of a learner is one more label with its settings. The null has none: nobody differs.
-LEARNERS = {
-    "null": None,
-    "ridge": CalibrateConfig(learner="ridge", interactions=False),
-    "ridge-pairs": CalibrateConfig(learner="ridge"),
-    "hierarchical": CalibrateConfig(learner="hierarchical"),
-    "boosting": CalibrateConfig(learner="boosting"),
-    "bart": CalibrateConfig(learner="bart"),
-}
+LEARNERS = {"null": None} | {name: CalibrateConfig(learner=name) for name in FITTERS}
 RIVALS = [label for label in LEARNERS if label not in ("null", "ridge")]
-CHOICES = ("none", "crossover", "interactions")  # worlds whose choices are learned from, too
-CELLS = [(world, "rating") for world in WORLDS] + [(world, "choice") for world in CHOICES]
+TREES = ("boosting", "bart")  # learners that take half a minute
+# Outcomes by world: of all ratings without ends, of some also choices and ratings from 0 to 10.
+CHOICES = ("none", "crossover", "segments", "interactions", "products")
+BOUNDED = ("none", "crossover", "segments", "products")
+CELLS = [
+    *((world, "rating") for world in ALL),
+    *((world, "choice") for world in CHOICES),
+    *((world, "bounded") for world in BOUNDED),
+]
 RESPONDENTS, TASKS, NEWCOMERS = 1_000, 6, 2_000
 PETITIONS = 300  # random ones, over which predictions are compared with the truth
 ROUNDING = 1e-9  # differences of utility below are none
-# Latent utilities have noise of SD 1 a petition: P(A over B) = Phi((a - b) / sqrt(2)), about a logit.
-LOG_ODDS = LOGIT_OF_PROBIT / np.sqrt(2)
+# Latent utilities have noise of SD 1 a petition: P(A over B) = Phi((a - b) / sqrt(2)), about a logit. Of
+# bounded ratings 1.5 points are 1, the average petition gets 7, and about one answer in ten is at an end.
+POINTS, MIDDLE, ENDS = 1.5, 7.0, (0.0, 10.0)
+UNITS = {"rating": 1.0, "choice": LOGIT_OF_PROBIT / np.sqrt(2), "bounded": POINTS}
 
-PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
+ROOT = Path(__file__).parents[2]
+ROWS = ROOT / "docs" / "recovery" / "rows.csv"
+KEY = ["world", "outcome", "seed", "learner"]
+PAGE = ROOT / "docs" / "recovery.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
@@ -57,10 +65,10 @@ def replicate(world, outcome, seed, settings, n=RESPONDENTS, newcomers=NEWCOMERS
         settings: of the learner; None is the null.
         n, newcomers: respondents of the calibration, and new ones.
     """
-    truth = WORLDS[world](factorial(shape), child_rng(seed, f"recovery/{world}"))
+    truth = ALL[world](factorial(shape), child_rng(seed, f"recovery/{world}"))
     rng = child_rng(seed, f"recovery/{world}/{outcome}/answers")
-    calibration, _ = survey(truth, n, outcome, rng)
-    new, predictable = survey(truth, newcomers, outcome, rng)
+    calibration, _ = survey(truth, *draw_respondents(world, n, rng), outcome, rng)
+    new, predictable = survey(truth, *draw_respondents(world, newcomers, rng), outcome, rng)
     null = fit_null(calibration, seed)
     start = time.process_time()
     model = (
@@ -76,11 +84,13 @@ def replicate(world, outcome, seed, settings, n=RESPONDENTS, newcomers=NEWCOMERS
     )
 
 
-def survey(truth, n, outcome, rng):
-    """Draw people of a world and their answers; also return what covariates tell about their utilities."""
-    respondents, covariates = draw_people(n, rng)
+def survey(truth, respondents, covariates, outcome, rng):
+    """Draw answers of people of a world; also return what covariates tell about their utilities."""
     utilities = truth.utilities(respondents, rng)
-    data = answer(utilities, respondents, covariates, TASKS, rng, outcome=outcome)
+    kind = "choice" if outcome == "choice" else "rating"
+    data = answer(utilities, respondents, covariates, TASKS, rng, outcome=kind)
+    if outcome == "bounded":
+        data = replace(data, outcome=np.clip(np.round(MIDDLE + POINTS * data.outcome), *ENDS))
     return data, truth.predictable(respondents)
 
 
@@ -119,7 +129,7 @@ def measure_predictions(predicted, truth, petitions, outcome):
         slope, slope_common: of the true on the predicted part; 1 if predictions are neither too bold nor
             too timid.
     """
-    unit = LOG_ODDS if outcome == "choice" else 1.0
+    unit = UNITS[outcome]
     parts = [split_utilities(u.utilities_of_all(petitions)) for u in (predicted, truth)]
     (common, specific), (true_common, true_specific) = parts
     moments = (specific * true_specific).mean(), (specific**2).mean(), (true_specific**2).mean()
@@ -148,39 +158,67 @@ def measure_loss(model, null, new):
     return {"loss_reduction": 1 - loss / loss_null}
 
 
-def run(folder, seeds):
-    """Run the replications that are not there yet, each in a process of its own, seed after seed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for seed in range(1, seeds + 1):
-        for world, outcome in CELLS:
-            for label in LEARNERS:
-                path = folder / f"{world}-{outcome}-{seed}-{label}.json"
-                if path.exists():
+@cache
+def code(label):
+    """Return a hash of what a learner, its scores and the worlds are made of, comments not counted."""
+    learners = ROOT / "workflow" / "nanotarget" / "calibrate" / "learners"
+    own = [learners / f"{name}.py" for name in ("base", "ridge" if label == "null" else label)]
+    shared = [*sorted(learners.parents[1].glob("petitions/*.py")), ROOT / "tests" / "worlds.py"]
+    digest = hashlib.sha256()
+    for path in (*own, *shared, Path(__file__).with_name("recovery_worlds.py")):
+        digest.update(ast.dump(ast.parse(path.read_text(encoding="utf-8"))).encode())
+    return digest.hexdigest()[:10]
+
+
+def read_rows():
+    """Return the table of replications; empty before the first."""
+    if not ROWS.exists():
+        return pd.DataFrame(columns=[*KEY, "code"])
+    # "null" is a learner here.
+    return pd.read_csv(ROWS, dtype={"code": str}, keep_default_na=False, na_values=[""])
+
+
+def run(seeds, trees, cells):
+    """Run the replications that are not there yet, seed after seed.
+
+    Args:
+        seeds, trees: replications of each cell, and those with the learners that take half a minute.
+        cells: worlds and outcomes.
+    """
+    for seed in range(1, max(seeds, trees) + 1):
+        for world, outcome in cells:
+            for label, settings in LEARNERS.items():
+                if seed > (trees if label in TREES else seeds):
                     continue
-                key = [world, outcome, str(seed), label]
-                command = [sys.executable, __file__, "--one", *key, "--folder", str(folder)]
-                subprocess.run(command, check=True, env=environment)
-                sys.stdout.write(f"{path.stem} (synthetic)\n")
+                key = {"world": world, "outcome": outcome, "seed": seed, "learner": label}
+                rows = read_rows()
+                there = (rows[KEY] == pd.Series(key)).all(axis=1)
+                if (rows.loc[there, "code"] == code(label)).any():
+                    continue
+                measures = replicate(world, outcome, seed, settings)
+                measures = {name: float(f"{value:.6g}") for name, value in measures.items()}
+                add(key | {"code": code(label), **measures})
+                sys.stdout.write(f"{world} {outcome} {seed} {label} (synthetic)\n")
                 sys.stdout.flush()
 
 
-def run_one(folder, world, outcome, seed, label):
-    """Run one replication and leave its file, whole or not at all."""
-    key = {"data": "synthetic", "world": world, "outcome": outcome, "seed": seed, "learner": label}
-    measures = replicate(world, outcome, seed, LEARNERS[label])
-    path = folder / f"{world}-{outcome}-{seed}-{label}.json"
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(key | {name: float(value) for name, value in measures.items()}))
-    scratch.replace(path)
+def add(row):
+    """Add a row to the table, in the place of the one with its key; whole or not at all."""
+    rows = read_rows()  # anew: another run may have added some
+    other = rows[~(rows[KEY] == pd.Series(row)[KEY]).all(axis=1)]
+    new = pd.DataFrame([row])
+    table = pd.concat([other, new]) if len(other) else new
+    ROWS.parent.mkdir(parents=True, exist_ok=True)
+    scratch = ROWS.with_suffix(".tmp")
+    table.sort_values(KEY).to_csv(scratch, index=False)
+    scratch.replace(ROWS)
 
 
-def summarise(folder, page):
+def summarise(page):
     """Write the tables of all replications between the markers of a page."""
-    records = pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))])
-    head, _, rest = page.read_text().partition(BEGIN)
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
-    page.write_text(f"{head}{BEGIN}\n\n{tables(records)}\n\n{END}{tail}")
+    page.write_text(f"{head}{BEGIN}\n\n{tables(read_rows())}\n\n{END}{tail}", encoding="utf-8")
 
 
 # Title, digits and unit of each measure.
@@ -201,11 +239,15 @@ COLUMNS = {
 
 def tables(records):
     """Return all tables as Markdown: gains at a glance, then every measure of each world."""
-    seeds = records.groupby(["world", "outcome", "learner"]).size()
-    count = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    counts = [
+        f"{label} {low}" if low == high else f"{label} {low} to {high}"
+        for label in LEARNERS
+        if len(own := records[records["learner"] == label].groupby(["world", "outcome"]).size())
+        for low, high in [(own.min(), own.max())]
+    ]
     cells = {(w, o): records[(records["world"] == w) & (records["outcome"] == o)] for w, o in CELLS}
     parts = [
-        f"{count} seeds a cell; mean (Monte Carlo standard error). All data are synthetic.",
+        f"Seeds a cell: {', '.join(counts)}. Mean (Monte Carlo standard error). All data are synthetic.",
         "Gain of nano over the true overall-best petition:",
         table(
             ["world", "oracle", *LEARNERS], [[f"`{w}`, {o}", *gains(rows)] for (w, o), rows in cells.items()]
@@ -214,7 +256,7 @@ def tables(records):
         table(["world", *RIVALS], [[f"`{w}`, {o}", *leads(rows)] for (w, o), rows in cells.items()]),
     ]
     for (world, outcome), rows in cells.items():
-        parts += [f"### `{world}`, {outcome}", WORLDS[world].__doc__, details(rows)]
+        parts += [f"### `{world}`, {outcome}", ALL[world].__doc__, details(rows)]
     return "\n\n".join(parts)
 
 
@@ -227,7 +269,7 @@ def gains(rows):
 def leads(rows):
     """Return entries: by how much the nano of each rival gains more than ridge's."""
     wide = rows.pivot_table(index="seed", columns="learner", values="gain")
-    return [entry(wide[label] - wide["ridge"], 3) for label in RIVALS]
+    return [entry(wide[label] - wide["ridge"], 3) if label in wide else "-" for label in RIVALS]
 
 
 def details(rows):
@@ -259,18 +301,15 @@ def entry(values, digits):
 def main():
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("results/recovery"))
-    parser.add_argument("--seeds", type=int, default=3, help="replications of each cell")
+    parser.add_argument("--seeds", type=int, default=10, help="replications of each cell")
+    parser.add_argument("--trees", type=int, default=0, help=f"replications with {' and '.join(TREES)}")
+    parser.add_argument("--worlds", nargs="*", default=list(ALL), help="worlds to run")
     parser.add_argument("--summary", action="store_true", help="write the tables into docs/recovery.md")
-    parser.add_argument("--one", nargs=4, metavar=("WORLD", "OUTCOME", "SEED", "LEARNER"))
     arguments = parser.parse_args()
-    if arguments.one:
-        world, outcome, seed, label = arguments.one
-        run_one(arguments.folder, world, outcome, int(seed), label)
-    elif arguments.summary:
-        summarise(arguments.folder, PAGE)
+    if arguments.summary:
+        summarise(PAGE)
     else:
-        run(arguments.folder, arguments.seeds)
+        run(arguments.seeds, arguments.trees, [cell for cell in CELLS if cell[0] in arguments.worlds])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nanotarget.cli import flags
+from nanotarget.report.tables.calibrate import _learner_notes
 from running import run_tiny
 from tiny_study import tiny_study
 
@@ -28,8 +30,31 @@ def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path):
     assert learners["chosen"].sum() == 1
     assert "loss" in learners.loc[learners["chosen"], "reason"].iloc[0]
     assert learners["rhat"].notna().tolist() == [False, False, False, True]
+    assert "not converged" in learners.loc["bart", "warning"] and not learners.loc["bart", "chosen"]
+    assert "passed over because it has not converged: bart" in learners["reason"].str.cat()
     settings = json.loads((results / "calibrate/model/model.json").read_text(encoding="utf-8"))
     assert settings["learner"] == learners.index[learners["chosen"]][0]
+
+
+def test_chains_that_have_not_converged_warn_wherever_their_result_is_read(project, tmp_path):
+    study = tiny_study()
+    study.config["calibrate"] = {
+        "learner": "bart",
+        "bart": {"trees": 3, "draws": 20, "burn_in": 0, "chains": 2},
+    }
+    study.config["diagnose"] = {"permutations": 0}
+    results = run_tiny(project, tmp_path / "bart", study, "diagnose")
+    learners = pd.read_csv(results / "calibrate/learners.csv")
+    warning = learners["warning"].iloc[0]
+    assert "the chains have not converged (R-hat" in warning
+    verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
+    flag = f"learner: {warning}."
+    assert flag in verdict["flags"]
+    assert flag in (results / "diagnose/answer.html").read_text(encoding="utf-8")
+    assert flag in flags("diagnose", results) and flag in flags(
+        "report", results
+    )  # the terminal's last lines
+    assert f"bart: {warning}." in _learner_notes(learners)  # under the report's table of learners
 
 
 def test_a_panel_uses_peoples_own_answers(project, tmp_path):

@@ -250,9 +250,9 @@ class Path:
     products: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=int))
     done: bool = False
 
-    @cached_property
+    @property
     def sides(self) -> np.ndarray:
-        """(m, k) of the members."""
+        """(m, k) of the members; not kept, as a large survey has them in every half."""
         return self.problem.sides[self.members]
 
     @cached_property
@@ -322,14 +322,15 @@ class Path:
 
     def _look(self, white: np.ndarray) -> np.ndarray:
         """Return the (p, 2) products with the most merit, and those that have been picked."""
-        factor, squares = self.factor, self.sides**2
+        sides, factor = self.sides, self.factor
+        squares = sides**2
         pairs = self.problem.candidates.pairs & factor & factor[:, None]
         size = PRICE * self.problem.member.sum(axis=0)
         factors, merits = [np.zeros((0, 2), dtype=int)], [np.zeros(0)]
         for side in np.flatnonzero(pairs.any(axis=1)):
             others = np.flatnonzero(pairs[side])
             chi2 = self._chi2(
-                self.sides[:, others].T @ (self.sides[:, [side]] * white),
+                sides[:, others].T @ (sides[:, [side]] * white),
                 squares[:, others].T @ (squares[:, side] * self.weight**2),
             )
             factors.append(np.column_stack([np.full(len(others), side), others]))
@@ -433,15 +434,16 @@ def walk(problem: Problem, paths: Sequence[Path]) -> tuple[int, float]:
         step from 1: the null's log-odds are of averages over people who differ, and too flat for a person.
     """
     losses: list[float] = []
-    predicted = []
     while len(losses) <= STEPS:
-        predicted.append(np.mean([np.where(path.inside, 0.0, 2 * path.eta) for path in paths], axis=0))
-        losses.append(problem.loss(predicted[-1]))
-        if ties.first_smallest(losses) <= len(losses) - 1 - PATIENCE or all(path.done for path in paths):
+        outside = np.mean([np.where(path.inside, 0.0, 2 * path.eta) for path in paths], axis=0)
+        losses.append(problem.loss(outside))
+        best = ties.first_smallest(losses)
+        if best == len(losses) - 1:
+            predicted = outside
+        if best <= len(losses) - 1 - PATIENCE or all(path.done for path in paths):
             break
         for path in paths:
             path.advance()
-    best = ties.first_smallest(losses)
-    residual, information = problem.score(predicted[best])
+    residual, information = problem.score(predicted)
     common = problem.data.compared(problem.common)
     return best, 1 + float(common @ residual) / max(float(common**2 @ information), TINY)

@@ -245,7 +245,8 @@ def tables(records):
         if len(own := records[records["learner"] == label].groupby(["world", "outcome"]).size())
         for low, high in [(own.min(), own.max())]
     ]
-    cells = {(w, o): records[(records["world"] == w) & (records["outcome"] == o)] for w, o in CELLS}
+    of_cells = {(w, o): records[(records["world"] == w) & (records["outcome"] == o)] for w, o in CELLS}
+    cells = {cell: rows for cell, rows in of_cells.items() if len(rows)}  # what has been measured
     parts = [
         f"Seeds a cell: {', '.join(counts)}. Mean (Monte Carlo standard error). All data are synthetic.",
         "Gain of nano over the true overall-best petition:",

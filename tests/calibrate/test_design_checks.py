@@ -222,7 +222,7 @@ def test_balance_is_the_test_of_canonical_correlations():
 @pytest.mark.statistical
 @pytest.mark.parametrize(("respondents", "tasks", "least"), [(60, 3, 80), (250, 4, 40)])
 def test_a_survey_run_as_designed_is_seldom_flagged(respondents, tasks, least):
-    """Any flag at all in at most 5 % of clean surveys; docs/validation of the level: 1,200 surveys."""
+    """Any flag at all in at most 5 % of clean surveys (docs/validation_surveys.md has more of them)."""
     flagged = 0
     for draw in range(least):
         rng = child_rng(draw, f"clean {respondents}")

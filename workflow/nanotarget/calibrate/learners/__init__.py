@@ -42,10 +42,13 @@ FORMATS: dict[str, Any] = {
 def model_from_data(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], design: Design) -> Model:
     """Rebuild a model from its `settings` and `arrays`; nothing is executed.
 
+    Its design is completed by what the survey has shown, which the model knows.
+
     Raises:
         ValueError: if the model was fitted to another design.
     """
-    model: Model = FORMATS[settings["format"]].from_data(settings, arrays, design)
+    known = design.with_shown(settings.get("shown"))
+    model: Model = FORMATS[settings["format"]].from_data(settings, arrays, known)
     return model
 
 

@@ -234,7 +234,7 @@ def common_arguments(settings: Mapping[str, Any], design: Design) -> dict[str, A
     if known != [(a.name, list(a.levels)) for a in design.attributes]:
         raise ValueError("the model belongs to a design with other attributes or levels")
     return {
-        "design": design.with_shown(settings.get("shown")),
+        "design": design,
         "response": RESPONSES[settings["outcome"]].of_tasks(
             settings.get("profiles", 0), settings.get("none", False)
         ),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nanotarget.calibrate.learners import arrays_of, models_from_data
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves, crossfit, fit_folds
 from nanotarget.calibrate.learners.ridge import fit_ridge
@@ -28,6 +29,7 @@ from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
 from nanotarget.diagnose.rows import Estimate, Sample, Stage, holm_levels
 from nanotarget.diagnose.value import Scores
 from nanotarget.diagnose.verdict import overall_verdict, stage_verdicts, threshold
+from nanotarget.study import artefacts
 from nanotarget.study.config import CalibrateConfig, CostsConfig, CovariateConfig, DiagnoseConfig, RungConfig
 from nanotarget.study.response import Rating
 from worlds import factorial, simulate
@@ -339,14 +341,17 @@ def test_a_group_of_all_is_the_whole():
 
 
 @pytest.mark.parametrize(("pairs", "alike"), [(False, 0.99), (True, 0.9)])
-def test_rules_from_shared_moments_are_those_of_the_learner(pairs, alike):
+def test_rules_from_shared_moments_are_those_of_the_learner(pairs, alike, tmp_path):
     """In the study's own division; interactions are taken over, single levels are fitted amid them."""
     data = world(n=400)
     together = (data.levels[:, 0] == 0) & (data.levels[:, 2] == 1)
     data = replace(data, outcome=data.outcome + 2.0 * together * pairs)
     fitted = crossfit(data, lambda train, part: fit_ridge(train, 1, True), 4, 1)
     assert np.isfinite([model.fit["penalty_interactions"] for model in fitted.models]).any() == pairs
-    divider = RidgeDivider(fitted, Scores(fitted), ["support", "dissuade"])
+    artefacts.write_json([model.settings() for model in fitted.models], tmp_path / "models.json")
+    written = artefacts.read_json(tmp_path / "models.json")
+    read = models_from_data(written, arrays_of(fitted.models), DESIGN)
+    divider = RidgeDivider(replace(fitted, models=read), Scores(fitted), ["support", "dissuade"])
     whole = divider.divide(fitted.fold, everybody=True)
     for goal, found in divider.divide(fitted.fold, everybody=False).items():
         own = Dividend(fitted.for_goal(goal))

@@ -181,8 +181,9 @@ class RidgeDivider:
 
         Candidates are steps of at least 10^.25; what differs less is the size of the training sets.
         """
-        penalties = np.array([[model.fit[name] for name in PENALTY_NAMES] for model in self._models])
-        penalties[:, PAIR] = np.inf
+        of_models = [[model.fit[name] for name in PENALTY_NAMES] for model in self._models]
+        penalties = np.array(of_models, dtype=float)  # files have nothing for infinity
+        penalties[np.isnan(penalties)] = penalties[:, PAIR] = np.inf
         _, first, which = np.unique(
             np.round(8 * np.log10(penalties)), axis=0, return_index=True, return_inverse=True
         )

@@ -137,3 +137,32 @@ def test_one_petition_each_is_said_with_counts(tmp_path):
     assert question.startswith("Each of the 90 respondents answered about one petition")
     assert read(tmp_path, table, attributes(), profiles=1, tasks=1).questions == ()
     assert read(tmp_path, recorded(), attributes()).questions == ()
+
+
+def test_the_row_of_an_attribute_is_kept_where_the_order_was_drawn(tmp_path):
+    long, rng = recorded(people=30, tasks=2), child_rng(5, "order")
+    names, wide = list(LEVELS), []
+    order = {person: rng.permutation(names) for person in long["id"].unique()}
+    for person, own in long.groupby("id"):
+        cells = {"id": person}
+        for shown in own.itertuples():
+            for row, name in enumerate(order[person], 1):
+                cells[f"name{shown.task}_{row}"] = name
+                cells[f"level{shown.task}_{shown.profile}_{row}"] = getattr(shown, name)
+            cells[f"rating{shown.task}_{shown.profile}"] = shown.rating
+        wide.append(cells)
+    keys = {
+        "layout": "wide",
+        "task": None,
+        "profile": None,
+        "tasks": 2,
+        "attribute_columns": "level{task}_{profile}_{row}",
+        "attribute_names": "name{task}_{row}",
+        "outcomes": {"rating": {"column": "rating{task}_{profile}", "range": [0, 10]}},
+    }
+    said = read(tmp_path, pd.DataFrame(wide), attributes(), **keys)
+    assert said.profiles[names].astype("str").equals(long[names].astype("str"))
+    wanted = [[list(order[person]).index(name) + 1 for name in names] for person in long["id"]]
+    assert said.rows[names].to_numpy().tolist() == wanted
+    assert said.rows["respondent_id"].equals(said.profiles["respondent_id"])
+    assert read(tmp_path, long, attributes()).rows is None

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from nanotarget.calibrate import conjoint
-from nanotarget.calibrate.design_checks import design_checks
+from nanotarget.calibrate.design_checks import Survey, design_checks
 from nanotarget.petitions.design import Design
 from nanotarget.study.checks import validate
 
@@ -227,7 +227,7 @@ def test_the_design_that_was_fielded_passes_its_checks_and_another_does_not(refe
     rejected = Design(design.attributes, design.prohibited, "rejection")
     verdicts = {}
     for label, d in (("sequential", design), ("rejection", rejected)):
-        checks = design_checks(profiles, respondents, d, [], "choice")
+        checks = design_checks(Survey(profiles, respondents, []), d, "choice")
         verdicts[label] = checks[checks["check"].isin(["frequency", "independence"])].set_index("item")
     assert (verdicts["sequential"]["verdict"] == "ok").all()
     flagged = verdicts["rejection"]["verdict"] == "flag"

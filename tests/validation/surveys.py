@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nanotarget.calibrate.design_checks import FLAWS, design_checks, design_flags
+from nanotarget.calibrate.design_checks import FLAWS, Survey, design_checks, design_flags
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import AttributeConfig, CovariateConfig, DesignConfig
 from nanotarget.study.progress import steps
@@ -24,7 +24,7 @@ PARTIES = ["a", "b", "c", "d"]
 
 
 @dataclass(frozen=True)
-class Survey:
+class Clean:
     """A survey run as designed.
 
     Attributes:
@@ -84,11 +84,11 @@ class Survey:
 
 BARRED = ({"a0": ["l0"], "a1": ["l2"]}, {"a1": ["l1"], "a3": ["l3", "l0"]})
 SURVEYS = {
-    "60 people, 3 tasks, ratings": Survey(60, 3, (3, 3, 2), outcome="rating"),
-    "150 people, 4 tasks": Survey(150, 4, (3, 4, 2, 5)),
-    "400 people, 5 tasks, prohibited combinations": Survey(400, 5, (3, 3, 2, 4), prohibited=BARRED),
-    "300 people, 4 tasks of three petitions": Survey(300, 4, (3, 3, 2, 4), profiles=3),
-    "1,500 people, 6 tasks, ratings, 12 covariates": Survey(
+    "60 people, 3 tasks, ratings": Clean(60, 3, (3, 3, 2), outcome="rating"),
+    "150 people, 4 tasks": Clean(150, 4, (3, 4, 2, 5)),
+    "400 people, 5 tasks, prohibited combinations": Clean(400, 5, (3, 3, 2, 4), prohibited=BARRED),
+    "300 people, 4 tasks of three petitions": Clean(300, 4, (3, 3, 2, 4), profiles=3),
+    "1,500 people, 6 tasks, ratings, 12 covariates": Clean(
         1500, 6, (5, 5, 5, 5, 5, 3, 3), outcome="rating", covariates=12
     ),
 }
@@ -100,7 +100,7 @@ def flagged(name: str, surveys: int) -> dict[str, object]:
     for draw in steps(range(surveys), name):
         profiles, respondents, covariates = kind.drawn(child_rng(draw, f"clean survey/{name}"))
         design = kind.design.as_shown(kind.design.codes(profiles))
-        table = design_checks(profiles, respondents, design, covariates, kind.outcome)
+        table = design_checks(Survey(profiles, respondents, covariates), design, kind.outcome)
         checks.update(table.loc[table["verdict"] == "flag", "check"].unique())
         any_flag += bool(design_flags(table, profiles, design))
         tests = len(table)

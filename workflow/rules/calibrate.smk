@@ -1,5 +1,6 @@
 rule conjoint:
     input:
+        **{name: CLEANED[name] for name in ("attribute_rows",) if name in CLEANED},
         profiles="<results>/clean/calibration.parquet",
         respondents="<results>/clean/calibration_respondents.parquet",
         library=library("conjoint.py"),

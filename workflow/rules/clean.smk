@@ -10,6 +10,8 @@ if config["calibration"]:
     CLEANED["calibration_respondents"] = (
         "<results>/clean/calibration_respondents.parquet"
     )
+    if config["calibration"]["attribute_names"]:
+        CLEANED["attribute_rows"] = "<results>/clean/attribute_rows.parquet"
 if config["experiment"]:
     CLEANED["experiment"] = "<results>/clean/experiment.parquet"
 if config["roster"]:

@@ -17,12 +17,14 @@ def clean(data: DataConfig, paths: Mapping[str, str]) -> None:
     Args:
         data: the sections of the config that speak of data.
         paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents, experiment and roster.
+            calibration_respondents, attribute_rows, experiment and roster.
     """
     cleaned = read_samples(data, Design.from_config(data.design) if data.design else None)
     if cleaned.calibration:
         write_parquet(cleaned.calibration.profiles, paths["calibration"])
         write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
+        if cleaned.calibration.rows is not None:
+            write_parquet(cleaned.calibration.rows, paths["attribute_rows"])
     if cleaned.experiment:
         write_parquet(cleaned.experiment.respondents, paths["experiment"])
     if cleaned.roster:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from nanotarget.calibrate import conjoint
-from nanotarget.calibrate.design_checks import design_checks, design_flags
+from nanotarget.calibrate.design_checks import Survey, design_checks, design_flags
 from nanotarget.petitions.design import Design, overview
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DesignConfig
@@ -25,8 +25,10 @@ def amce(inputs, outputs, design, covariates, outcomes, analysed, profiles_a_tas
         conjoint.marginal_means(profiles, design, outcome, se_type, null=chance[outcome])
         for outcome in outcomes
     ]
-    covariates = CovariateConfig.validate_list(covariates)
-    checks = design_checks(profiles, respondents, design, covariates, analysed)
+    drawn_order = inputs.get("attribute_rows")
+    rows = artefacts.read_parquet(drawn_order) if drawn_order else None
+    survey = Survey(profiles, respondents, CovariateConfig.validate_list(covariates), rows)
+    checks = design_checks(survey, design, analysed)
     artefacts.write_csv(pd.concat(effects, ignore_index=True), outputs.amce)
     artefacts.write_csv(pd.concat(means, ignore_index=True), outputs.marginal_means)
     artefacts.write_csv(checks, outputs.design_checks)

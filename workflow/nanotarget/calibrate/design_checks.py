@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,24 +28,35 @@ FLAWS = {
     "profile_order": "effects of {} depend on the position of the petition",
     "fatigue": "effects of {} change from task to task",
     "carry_over": "effects of {} depend on the task before",
+    "row_order": "effects of {} depend on the row in which it stands",
 }
 SEE = "see calibrate/design_checks.csv"
 # Pearson's statistic follows its distribution if few cells are expected less often (Cochran 1954).
 EXPECTED, SHARE = 5, 0.8
 GROUPS = 5  # of a number with more than twice as many values
 
+
+class Survey(NamedTuple):
+    """What was recorded of a survey.
+
+    Attributes:
+        profiles: `contracts.calibration_profiles`.
+        respondents: `contracts.calibration_respondents`.
+        covariates: of the respondents, to balance.
+        rows: `contracts.attribute_rows`, where the order of attributes was drawn; None elsewhere.
+    """
+
+    profiles: pd.DataFrame
+    respondents: pd.DataFrame
+    covariates: Sequence[CovariateConfig]
+    rows: pd.DataFrame | None = None
+
+
 Row = tuple[str, str, Wald, int]
 UNTESTABLE = Wald(np.nan, 0, np.nan, np.nan)
 
 
-def design_checks(
-    profiles: pd.DataFrame,
-    respondents: pd.DataFrame,
-    design: Design,
-    covariates: Sequence[CovariateConfig],
-    outcome: str,
-    alpha: float = 0.05,
-) -> pd.DataFrame:
+def design_checks(survey: Survey, design: Design, outcome: str, alpha: float = 0.05) -> pd.DataFrame:
     """Check that the survey was randomised as designed and that its assumptions are plausible.
 
     - `frequency`: level counts of an attribute, and cell counts of a block with prohibitions,
@@ -58,8 +70,10 @@ def design_checks(
     - `profile_order`, `fatigue`: does an attribute's effect depend on the profile's position, or
       change linearly with the number of the task?
     - `carry_over`: does what the same position showed in the task before matter?
+    - `row_order`: does an attribute's effect change linearly with the row in which it stood, where the order
+      of attributes was drawn?
 
-    `position` and the last three are F tests with standard errors clustered by respondent (CR1), corrected
+    `position` and the last four are F tests with standard errors clustered by respondent (CR1), corrected
     for the number of contrasts beside the number of respondents (`regression.hotelling`). `balance` is an F
     test of canonical correlations (Wilks' lambda, Rao 1951): randomisation makes what people saw independent
     and alike, whatever the covariate is. P values are adjusted by Holm over *all* tests: a survey that was
@@ -70,10 +84,8 @@ def design_checks(
     profiles that show it.
 
     Args:
-        profiles: `contracts.calibration_profiles`.
-        respondents: `contracts.calibration_respondents`.
+        survey: what was recorded.
         design: the study's design.
-        covariates: to balance.
         outcome: its name (`RESPONSES`).
         alpha: level of all verdicts together.
 
@@ -81,15 +93,17 @@ def design_checks(
         check, item, statistic, df1, df2 (missing for chi-squared), p_value, p_adjusted, n
         (profiles used), verdict (`ok`, `flag` = adjusted p below alpha, `not testable`).
     """
+    profiles = survey.profiles
     design = own_design(profiles, design.declared)
     rows = [
         *_check_frequency(profiles, design),
         *_check_independence(profiles, design),
         *_check_position(profiles, design),
         *_check_within_task(profiles, design),
-        *_check_balance(profiles, respondents, design, covariates),
+        *_check_balance(survey, design),
         *_check_stability(profiles, design, outcome),
         *_check_carry_over(profiles, design, outcome),
+        *_check_row_order(survey, design, outcome),
     ]
     table = pd.DataFrame(
         [(check, item, t.statistic, t.df1, t.df2, t.p_value, n) for check, item, t, n in rows],
@@ -295,12 +309,10 @@ def _meetings(profiles: pd.DataFrame, design: Design, attribute: int) -> tuple[n
     return counts, expected
 
 
-def _check_balance(
-    profiles: pd.DataFrame, respondents: pd.DataFrame, design: Design, covariates: Sequence[CovariateConfig]
-) -> Iterator[Row]:
-    seen, n_seen = _exposure(profiles, respondents, design)
-    for covariate in covariates:
-        for item, values in _as_tested(respondents[covariate.name], covariate):
+def _check_balance(survey: Survey, design: Design) -> Iterator[Row]:
+    seen, n_seen = _exposure(survey.profiles, survey.respondents, design)
+    for covariate in survey.covariates:
+        for item, values in _as_tested(survey.respondents[covariate.name], covariate):
             known = ~np.isnan(values).any(axis=1) & (n_seen > 0)
             yield "balance", item, _independent(seen[known], values[known]), int(n_seen[known].sum())
 
@@ -423,3 +435,19 @@ def _check_carry_over(profiles: pd.DataFrame, design: Design, outcome: str) -> I
     tested = [slice(offset + s.start, offset + s.stop) for s in slices]
     for attribute, test in zip(design.attributes, _joint_tests(x, y, used, tested), strict=True):
         yield "carry_over", attribute.name, test, len(used)
+
+
+def _check_row_order(survey: Survey, design: Design, outcome: str) -> Iterator[Row]:
+    if survey.rows is None:
+        return
+    key = ["respondent_id", "task", "profile"]
+    used = survey.profiles[survey.profiles[outcome].notna()]
+    rows = used[key].merge(survey.rows, on=key, how="left", validate="1:1")
+    y = used[outcome].to_numpy(np.float64)
+    levels, slices = dummies(design.codes(used), design.shape)
+    for attribute, own in zip(design.attributes, slices, strict=True):
+        row = rows[attribute.name].to_numpy(np.float64)[:, None]
+        row = np.nan_to_num(row - np.nanmean(row)) if len(row) else row
+        x = with_constant(np.hstack([levels, row, levels[:, own] * row]))
+        (test,) = _joint_tests(x, y, used, [slice(2 + levels.shape[1], x.shape[1])])
+        yield "row_order", attribute.name, test, len(used)

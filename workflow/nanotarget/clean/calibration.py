@@ -12,7 +12,7 @@ from nanotarget.clean import contracts
 from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
 from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
-from nanotarget.clean.profiles import Profiles, profile_columns, read_profiles
+from nanotarget.clean.profiles import Profiles, attribute_rows, profile_columns, read_profiles
 from nanotarget.clean.quality import Tasks, calibration_quality
 from nanotarget.clean.shown import (
     check_attributes,
@@ -34,10 +34,12 @@ class Calibration(Sample):
     Attributes:
         profiles: `contracts.calibration_profiles`.
         everyone: ids of all respondents of the raw file.
+        rows: `contracts.attribute_rows`; None where the order of attributes was not drawn.
     """
 
     profiles: pd.DataFrame
     everyone: frozenset[str]
+    rows: pd.DataFrame | None = None
 
 
 def read_calibration(
@@ -87,11 +89,21 @@ def read_calibration(
         people.identities(config.exclusions),
         profiles,
         frozenset(everyone.ids.ids.dropna()),
+        _rows(answered, config, design),
         questions=(
             *hiding_doubts(petitions, answered.table, design),
             *_one_petition_each(config, profiles),
         ),
     )
+
+
+def _rows(answered: Profiles, config: CalibrationConfig, design: Design) -> pd.DataFrame | None:
+    rows = attribute_rows(answered, config, design)
+    if rows is None:
+        return None
+    kinds = {"respondent_id": "str", "task": "int64", "profile": "int64"}
+    rows = rows.sort_values([*kinds], kind="stable", ignore_index=True).astype(kinds)
+    return contracts.attribute_rows(design).validate(rows, lazy=True)
 
 
 def petitions_answered(profiles: pd.DataFrame, outcome: str) -> pd.Series:

@@ -65,6 +65,24 @@ def calibration_profiles(design: Design, outcomes: Sequence[str]) -> pa.DataFram
     )
 
 
+def attribute_rows(design: Design) -> pa.DataFrameSchema:
+    """One row per profile, as `calibration_profiles`: in which row of the table each attribute stood.
+
+    Only of surveys in which the order of attributes was drawn; NaN where an attribute was not shown.
+    """
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str"),
+            "task": pa.Column("int64"),
+            "profile": pa.Column("int64"),
+            **{name: pa.Column("float64", pa.Check.ge(1), nullable=True) for name in design.names},
+        },
+        unique=["respondent_id", "task", "profile"],
+        strict=True,
+        ordered=True,
+    )
+
+
 def calibration_respondents(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
     """One row per respondent of the calibration, sorted by respondent_id."""
     return pa.DataFrameSchema(

@@ -223,6 +223,25 @@ def _by_row(people: People, config: CalibrationConfig, attribute: str) -> Cells:
     return found
 
 
+def attribute_rows(profiles: Profiles, config: CalibrationConfig, design: Design) -> pd.DataFrame | None:
+    """Return in which row of the table each attribute stood (`contracts.attribute_rows`, unsorted).
+
+    None where the order of attributes was not drawn.
+    """
+    if not config.attribute_names:
+        return None
+    row_of = {
+        column: float(row)
+        for row in range(1, len(design.attributes) + 1)
+        for column in _columns(config.attribute_columns or "", config, row=row)
+    }
+    rows = {
+        a.name: pd.Series(cells.columns).map(row_of).where(~cells.empty).to_numpy(dtype=float)
+        for a, cells in zip(design.attributes, profiles.attributes, strict=True)
+    }
+    return profiles.table[["respondent_id", "task", "profile"]].assign(**rows)
+
+
 def _read_answers(
     cells: Cells, outcome: Response, config: CalibrationConfig, profile: pd.Series
 ) -> np.ndarray:

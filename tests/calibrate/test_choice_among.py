@@ -157,6 +157,23 @@ def test_the_order_of_profiles_in_a_task_changes_nothing(profiles, level):
     assert np.allclose(*scores, atol=1e-7)
 
 
+def test_scores_of_not_being_chosen_are_the_opposite():
+    data, _ = survey(3, 0.3, n=150)
+    fitted = crossfit(data, lambda train, _: fit_ridge(train, 1), 2, 1)
+    shown = DESIGN.draw(data.n_respondents, np.random.default_rng(1))
+    support, dissuade = (policy_scores(fitted.for_goal(goal), shown, 1) for goal in ("support", "dissuade"))
+    assert np.allclose(support.value, 1 - dissuade.value)
+    assert np.allclose(support.plug_in, 1 - dissuade.plug_in)
+
+
+@pytest.mark.parametrize("chosen", [0.0, 1.0])
+def test_the_level_of_utility_is_finite_where_all_or_none_choose_none(chosen):
+    data, _ = survey(3, 0.3, n=20)
+    outcome = np.tile([chosen, 0, 0], len(data.task) // 3)
+    level = data.response.level_of_utility(replace(data, outcome=outcome), np.zeros(len(outcome)))
+    assert 3 < abs(level) < 10 and (level > 0) == (chosen > 0)
+
+
 def test_renaming_levels_changes_nothing():
     data, _ = survey(3, 0.3, n=150)
     turned = replace(data, levels=np.column_stack([3 - data.levels[:, 0], data.levels[:, 1:]]))

@@ -367,15 +367,14 @@ def chosen_probability(utilities: Utilities, petitions: np.ndarray, response: ty
         constant = [chunk.layout.offsets[t] for t, s in enumerate(chunk.layout.subsets) if not s]
         level = chunk.cells[constant].sum(axis=0)
         own = chunk.utility_of(petitions[chunk.rows])
-        largest = max(parts, key=lambda part: part.n_cells)
-        if largest.n_cells > EXACT_GRID:
+        if max(part.n_cells for part in parts) > EXACT_GRID:
             opponents = design.draw(OPPONENTS, np.random.default_rng(0))
-            spans, chances = _spans(len(chunk.rows), OPPONENTS), [np.full(OPPONENTS, 1 / OPPONENTS)]
+            chances = [np.full(OPPONENTS, 1 / OPPONENTS)]
         else:
             opponents = None
-            spans = _component_spans(len(chunk.rows), largest)
             chances = [design.joint_probabilities(part.attributes).ravel() for part in parts]
-        for span in spans:
+        cells = max(len(chance) for chance in chances)
+        for span in _spans(len(chunk.rows), 8 * max(cells, STEPS_OF_RACE)):
             if opponents is None:
                 grids = [part.expand(chunk.cells[:, span]) for part in parts]
             else:

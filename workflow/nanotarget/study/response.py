@@ -580,7 +580,10 @@ class ChoiceAmong(Choice):
 
     @classmethod
     def level_of_utility(cls, data: Answered, eta: np.ndarray) -> float:
-        """Return the utility of the average petition beside none, by maximum likelihood; 0 without none."""
+        """Return the utility of the average petition beside none, by maximum likelihood; 0 without none.
+
+        Half a task in which none was chosen, and half a task in which one was, keep it finite.
+        """
         if not cls.none:
             return 0.0
         inclusive = special.logsumexp(cls.by_task(eta), axis=1)
@@ -588,7 +591,8 @@ class ChoiceAmong(Choice):
         weight = data.weight[data.respondent[:: cls.profiles]]
 
         def score(level: float) -> float:
-            return float(weight @ (some - special.expit(level + inclusive)))
+            likelihood = weight @ (some - special.expit(level + inclusive))
+            return float(likelihood + 0.5 - special.expit(level + np.log(cls.profiles)))
 
         return float(optimize.brentq(score, -50, 50))
 

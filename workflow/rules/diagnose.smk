@@ -144,7 +144,7 @@ rule diagnostics:
         halves_settings=rules.halve.output.settings,
         halves_arrays=rules.halve.output.arrays,
         refits=[f"<results>/diagnose/refits/{kind}.npz" for kind in VARIANTS],
-        divisions=rules.divide.output,
+        divisions=rules.divide.output[0],
         permutations=[
             f"<results>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
         ],
@@ -236,7 +236,7 @@ rule dissuasion:
         crossfit=rules.learn.output.crossfit,
         folds_settings=rules.learn.output.folds_settings,
         folds_arrays=rules.learn.output.folds_arrays,
-        divisions=rules.divide.output,
+        divisions=rules.divide.output[0],
         library=library("dissuasion.py"),
     output:
         **GAP,

@@ -12,8 +12,12 @@ import yaml
 
 from nanotarget.calibrate import conjoint
 from nanotarget.calibrate.design_checks import Survey, design_checks
+from nanotarget.calibrate.learners.base import TrainingData
+from nanotarget.calibrate.learners.ridge import Regression, _newton
 from nanotarget.petitions.design import Design
+from nanotarget.petitions.utilities import additive_layout
 from nanotarget.study.checks import validate
+from nanotarget.study.response import Choice, ChoiceAmong
 
 pytestmark = pytest.mark.golden
 
@@ -248,3 +252,30 @@ def test_combinations_that_the_config_forgets_are_found_in_the_data(reference, p
     together = dataclasses.replace(forgetful, dependent=((0, 4), (2, 3))).as_shown(codes)
     assert together.n_feasible == 936_960 and together.shown.never == ()
     assert design.as_shown(codes) is design
+
+
+@pytest.mark.parametrize("name", ["conjoint_candidates_sw2022", "conjoint_climate_bs2013"])
+def test_the_conditional_logit_is_that_of_survival(reference, project, name):
+    """R's clogit, by the formulas of two petitions and by those of any number."""
+    profiles, design, raw = study(reference, project, name)
+    rows = profiles.assign(task=raw["task"], profile=raw["profile"])
+    people = pd.DataFrame({"respondent_id": rows["respondent_id"].unique(), "weight": 1.0})
+    data = TrainingData.from_tables(rows, people, design, Choice, ())
+    golden = table(reference / "golden" / f"{name}__clogit.csv")
+
+    class Pairs(ChoiceAmong):
+        profiles = 2
+
+    for kind in (Choice, Pairs):
+        nobody = np.zeros((data.n_respondents, 0)), np.zeros(0, dtype=bool)  # no covariate
+        layout = additive_layout(design)
+        problem = Regression(dataclasses.replace(data, response=kind), *nobody, layout)
+        start = np.zeros(len(golden))
+        worths = problem.tables(_newton(problem, start, start)[0])[0]
+        found = {
+            (attribute.column, level): worths[layout.offsets[a] + k] - worths[layout.offsets[a]]
+            for a, attribute in enumerate(design.attributes)
+            for k, level in enumerate(attribute.levels)
+        }
+        ours = [found[row.attribute, row.level] for row in golden.itertuples()]
+        np.testing.assert_allclose(ours, golden["estimate"], rtol=1e-7)

@@ -278,4 +278,4 @@ def test_the_conditional_logit_is_that_of_survival(reference, project, name):
             for k, level in enumerate(attribute.levels)
         }
         ours = [found[row.attribute, row.level] for row in golden.itertuples()]
-        np.testing.assert_allclose(ours, golden["estimate"], rtol=1e-7)
+        np.testing.assert_allclose(ours, golden["estimate"], rtol=RELATIVE)

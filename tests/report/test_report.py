@@ -70,6 +70,7 @@ def contents(calibration=True, experiment=True, registered=True, names=NAMES, **
     wanted |= {"deviations"} if experiment and registered else set()
     sources = {name: table for name, table in fake.sources().items() if name in wanted} | changed
     parts = {"calibration": calibration, "experiment": experiment, "registration": registered}
+    parts["preferences"] = calibration
     names = dataclasses.replace(names, has=frozenset(part for part, there in parts.items() if there))
     return Contents(
         names=names,
@@ -88,6 +89,13 @@ def shown(exhibit, sources, names) -> report.Shown:
     if exhibit.kind is catalogue.Kind.FIGURE:
         return picture(exhibit.name)
     return Sheet(tables.tabulate(exhibit, sources, names), origin(exhibit.name, "tables"))
+
+
+def test_flags_of_a_survey_without_a_verdict_stand_first(project):
+    made = dataclasses.replace(contents(), verdict=None, flags=("never: nobody saw <a> with b.",))
+    page = report.render(read_templates(project), STUDY, made, ORIGIN)
+    first = page[page.index('id="answer"') : page.index("</section>")]
+    assert "<h3>Warnings</h3>" in first and "nobody saw &lt;a&gt; with b." in first
 
 
 def of_kind(made: Contents, kind: type) -> list:

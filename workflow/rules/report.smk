@@ -18,6 +18,12 @@ TABLES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.TABLE]
 QUOTED = ["concentration", "uncertainty"]  # by sentences of the page
 SHOWN = {name: TIDY[name] for name in [*sources_of(EXHIBITS), *QUOTED] if name in TIDY}
 VERDICT = {"verdict": rules.diagnostics.output.verdict} if study.learns else {}
+# A verdict has them among its own.
+FLAGS = (
+    {"design_flags": rules.conjoint.output.design_flags}
+    if config["calibration"] and not study.learns
+    else {}
+)
 
 # Files from outside that the results rest on (`clean.smk` names the raw ones).
 FILES = [*RAW, *([config["preregistration"]] if config["preregistration"] else [])]
@@ -109,6 +115,7 @@ rule page:
     input:
         **SHOWN,
         **VERDICT,
+        **FLAGS,
         figures=[
             f"<results>/figures/{figure.name}.{suffix}"
             for figure in FIGURES

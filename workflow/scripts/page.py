@@ -39,6 +39,7 @@ def write_report(inputs, sources, output, study, params):
         ],
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
+        flags=artefacts.read_json(inputs["design_flags"]) if "design_flags" in inputs else [],
     )
     listed = [
         {**row, "path": paths[name], **vars(makers[paths[name]])}
@@ -54,7 +55,7 @@ def write_report(inputs, sources, output, study, params):
     artefacts.write_text(render(templates, study, contents, came_from), output)
 
 
-OTHER_INPUTS = ("figures", "verdict", "files", "templates", "library")
+OTHER_INPUTS = ("figures", "verdict", "design_flags", "files", "templates", "library")
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):

@@ -162,12 +162,14 @@ class Contents:
         exhibits: of the catalogue, each with what is shown of it, in the order of the catalogue.
         sources: tidy tables that sentences quote (effects, petitions).
         verdict: diagnose/verdict.json, or None.
+        flags: of the survey's design, where there is no verdict that has them.
     """
 
     names: Names
     exhibits: Sequence[tuple[Exhibit, Shown]]
     sources: Mapping[str, pd.DataFrame]
     verdict: Mapping[str, Any] | None
+    flags: Sequence[str] = ()
 
     def at(self, place: str) -> list[tuple[Exhibit, Shown]]:
         """Return the exhibits of a place in the report; of tables only those that have rows."""
@@ -401,6 +403,7 @@ def render(
             **_embedded(templates),
             study=study,
             verdict=verdict,
+            flags=contents.flags,
             stages=words.QUESTIONS,
             facts=[] if verdict is None else facts(verdict),
             funnel=funnels[0] if funnels else None,

@@ -134,6 +134,31 @@ def test_a_figure_with_nothing_to_show_holds_its_sentence_and_the_paper_says_it(
     assert said.count("Nothing.") == 1 and re.findall(r"\\ntFigure\{(.*)\}", said) == ["figures/toy.pdf"]
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "flat", "says"),
+    [
+        ("switches", "switches", {"share_nano": 0.0}, catalogue.ALIKE),
+        ("abundance", "abundance", {"rank": 1}, "Nothing to rank"),
+        ("frontier", "frontier", {"gain": 0.0}, "A flat frontier"),
+        ("learning", "learning_curve", {"gain": 0.0}, "No curve"),
+    ],
+)
+def test_an_exhibit_that_would_be_flat_is_a_sentence(name, source, flat, says):
+    (exhibit,) = (e for e in catalogue.CATALOGUE if (e.kind, e.name) == (Kind.FIGURE, name))
+    sources, names = fake.sources(), theme.Names(False)
+    assert exhibit.sentence(sources, names) == ""
+    assert exhibit.sentence(sources | {source: sources[source].assign(**flat)}, names).startswith(says)
+
+
+def test_a_dose_that_nobody_can_know_says_why():
+    (exhibit,) = (e for e in catalogue.CATALOGUE if (e.kind, e.name) == (Kind.FIGURE, "dose"))
+    table = fake.validation().assign(estimator="dose", note="fielded by another rule")
+    assert exhibit.sentence({"validation": table}, theme.Names(False)) == ""
+    unknown = table.assign(estimate=float("nan"))
+    said = exhibit.sentence({"validation": unknown}, theme.Names(False))
+    assert said == "Nothing to show: fielded by another rule."
+
+
 def test_an_exhibit_is_listed_with_all_that_made_it():
     draw, make = Maker("draw", "../scripts/draw.py"), Maker("r", "workflow/scripts/s.py")
     page = list_of_exhibits(

@@ -113,6 +113,7 @@ NO_PREDICTION = (
     "Nothing to show: no covariate may be used for targeting, or the learner finds no differences between "
     "people."
 )
+ALIKE = "Nothing to show: nano gives nobody another petition than overall-best."
 NO_EFFECTS = "No effects: the experiment has no outcomes."
 NOT_COMPARED = "Nothing to show: nano and overall-best are not compared in the experiment."
 
@@ -129,6 +130,48 @@ def _no_dividend(names: Names, diagnostics: pd.DataFrame) -> str:
     from nanotarget.report.tables.diagnose import dividend_rows
 
     return "" if len(dividend_rows(diagnostics, names)) else NO_PREDICTION
+
+
+def flat(column: str, sentence: str, empty: str, at: float = 0.0) -> Silence:
+    """Return the silence of an exhibit whose first table has one value in a column, or no rows.
+
+    Args:
+        column: of numbers.
+        sentence: what is said if all of them are `at`.
+        empty: what is said without rows.
+    """
+
+    def silence(names: Names, table: pd.DataFrame, *others: pd.DataFrame) -> str:
+        if table.empty:
+            return empty
+        return sentence if (table[column].dropna() == at).all() else ""
+
+    return silence
+
+
+def _of_divergent(estimator: str) -> Silence:
+    """Return the silence of what divides people by whether, and by how much, their petitions differ."""
+
+    def silence(names: Names, table: pd.DataFrame) -> str:
+        own = table[table["estimator"] == estimator]
+        if own.empty:
+            return NOT_COMPARED
+        share = table.loc[table["quantity"] == "share divergent", "estimate"]
+        if len(share) and (share == 0).all():
+            return ALIKE
+        if own["estimate"].notna().any():
+            return ""
+        notes = dict.fromkeys(own["note"].dropna())
+        return f"Nothing to show: {'; '.join(notes) or 'too few people'}."
+
+    return silence
+
+
+def _no_switches(names: Names, switches: pd.DataFrame) -> str:
+    if switches.empty:
+        return NO_PREDICTION
+    moved = switches.loc[~switches["overall_best"].astype("bool"), "share_nano"]
+    return ALIKE if (moved == 0).all() else ""
 
 
 def _no_curve(names: Names, curve: pd.DataFrame, rate: pd.DataFrame) -> str:
@@ -182,7 +225,11 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "calibration survey: median, middle half, and 5th to 95th percentile. They are predictions: "
         "that they differ between people does not show that people differ, and that they hardly differ "
         "can be the caution of the learner.",
-        silence=no_rows("No individual effects: the learner gives none."),
+        silence=flat(
+            "std_dev",
+            "No spread: the learner predicts the same effects of the levels for everybody.",
+            "No individual effects: the learner gives none.",
+        ),
     ),
     figure(
         "funnel",
@@ -226,7 +273,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "What nano changes: the share of respondents to whom it gives each level, and in brackets the "
         "share to whom models of both halves of the calibration give it. A star and a frame mark the "
         "level of the overall-best petition.",
-        silence=no_rows(NO_PREDICTION),
+        silence=_no_switches,
     ),
     figure(
         "abundance",
@@ -235,7 +282,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "when the covariates are randomly permuted; both by the same additive ridge regression, "
         "whatever the study's learner. The number of petitions means nothing without that comparison.",
         sources=("abundance", "diagnostics"),
-        silence=no_rows(NO_PREDICTION),
+        silence=flat("rank", "Nothing to rank: nano assigns one petition to everybody.", NO_PREDICTION, 1),
     ),
     figure(
         "dividend",
@@ -252,7 +299,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "What k petitions gain over one, out of sample, where everybody gets one of k petitions, with "
         "one-sided 95% bounds; the line is the gain of nano, which has a petition for each person.",
         sources=("frontier", "diagnostics"),
-        silence=no_rows(NO_PREDICTION),
+        silence=flat("gain", "A flat frontier: further petitions gain nothing over one.", NO_PREDICTION),
     ),
     figure(
         "learning",
@@ -261,7 +308,11 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "is stagewise, boosting or bart) gets only a part of the calibration, and its extrapolation to "
         "larger ones (open diamonds, dashed).",
         sources=("learning_curve", "diagnostics"),
-        silence=no_rows(NO_PREDICTION),
+        silence=flat(
+            "gain",
+            "No curve: the learner gains nothing over overall-best, however many respondents it gets.",
+            NO_PREDICTION,
+        ),
     ),
     figure(
         "petitions",
@@ -357,7 +408,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "effect of nano over overall-best on everybody, on those for whom the petitions differ, and on "
         "the others, for whom it is zero unless something else differed between the arms.",
         sources=("validation",),
-        silence=no_rows(NOT_COMPARED, estimator="dilution"),
+        silence=_of_divergent("dilution"),
     ),
     figure(
         "dose",
@@ -366,7 +417,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "a respondent differ, with intervals. Numbers with few people are taken together; cells with "
         "too few people are suppressed.",
         sources=("validation",),
-        silence=no_rows(NOT_COMPARED, estimator="dose"),
+        silence=_of_divergent("dose"),
     ),
     figure(
         "targeting",

@@ -445,7 +445,7 @@ def test_the_story_of_the_study(truth):
     assert 1.5 * mind_reader["gain"] < effects["support"]["best - control"]
     assert 1.4 * mind_reader["gain"] < mind_reader["dissuasion_gain"]
     assert 1.4 * informed["gain"] < informed["dissuasion_gain"]
-    assert 0 < effects["support"]["nano - best"] < 0.15 < effects["support"]["best - control"]  # half a SESOI
+    assert 0 < effects["support"]["nano - best"] < 0.2 < effects["support"]["best - control"]  # SESOI .3
     groups = truth["subgroups"]["support_group"]
     gains = [groups[name]["experiment"]["mind_reader"]["gain"] for name in ("opposed", "persuadable", "base")]
     assert gains == sorted(gains)
@@ -453,17 +453,21 @@ def test_the_story_of_the_study(truth):
     mobilised = {
         name: group["experiment"]["effects"]["sign"]["nano - control"] for name, group in groups.items()
     }
-    assert mobilised["base"] > 1.5 * mobilised["persuadable"] > 1.5 * mobilised["opposed"] > 0
+    assert mobilised["base"] > 1.25 * mobilised["persuadable"] > 1.25 * mobilised["opposed"] > 0
+    personal = {
+        name: group["experiment"]["effects"]["support"]["nano - best"] for name, group in groups.items()
+    }
+    assert personal["base"] > 0.3 > 3 * personal["opposed"] and personal["base"] > 3 * personal["persuadable"]
     assert truth["experiment"]["fielded"]["nano_distinct_in_arm"] > 100
     assert sum(group["experiment"]["n"] for group in groups.values()) == truth["experiment"]["n"]
 
 
-def test_petitions_from_own_answers_are_many_and_gain_little():
+def test_petitions_from_own_answers_are_more_and_gain_little_more():
     """Beyond what covariates tell, six tasks tell little: far from what an oracle makes of them."""
     reference, panel = (study.truth()["experiment"] for study in STUDIES)
-    assert panel["fielded"]["nano_distinct_in_arm"] > 2 * reference["fielded"]["nano_distinct_in_arm"]
-    gained = panel["effects"]["support"]["nano - best"]
-    assert 0 < gained < panel["policies"]["answers_oracle"]["gain"] / 2
+    assert panel["fielded"]["nano_distinct_in_arm"] > 1.4 * reference["fielded"]["nano_distinct_in_arm"]
+    first, gained = (study["effects"]["support"]["nano - best"] for study in (reference, panel))
+    assert 0 < first < gained < 0.6 * panel["policies"]["answers_oracle"]["gain"]
 
 
 def test_truth_without_subgroups(config, study):

@@ -91,3 +91,27 @@ def test_the_command_prints_and_reports_problems_for_people(study, tmp_path, mon
     assert main() == 1
     told = capsys.readouterr()
     assert "Aviation" in told.err and not told.out
+
+
+def test_what_the_survey_says_of_its_design(study, tmp_path):
+    del study.config["experiment"], study.config["design"]["prohibited"]
+    text = described(study, tmp_path)
+    assert "24 petitions are possible of 27 combinations" in text
+    assert "never: nobody saw Sector 'Housing' with Cost <br> '25', although" in " ".join(text.split())
+    study.config["design"]["attributes"][1]["hidden"] = "allowed"
+    column = study.config["design"]["attributes"][1]["column"]
+    study.calibration.loc[:89, column] = ""
+    text = " ".join(described(study, tmp_path).split())
+    assert "(3; hidden in 50% of the petitions of the survey, a policy always shows it)" in text
+
+
+def test_one_petition_each_is_counted(study, tmp_path):
+    del study.config["experiment"]
+    study.config["calibration"] |= {"profiles": 1, "tasks": 1, "analyse": "rating"}
+    study.config["calibration"]["outcomes"] = {"rating": {"column": "rating", "range": [0, 10]}}
+    study.calibration = study.calibration[::6]
+    text = " ".join(described(study, tmp_path).split())
+    assert "30 people answered 1 task of 1 profile" in text
+    assert "30 of them answered about one petition" in text
+    assert "no learner, no diagnose and assign: everybody saw one petition" in text
+    assert "the study ends with calibrate" in text

@@ -230,6 +230,39 @@ def change(path, value):
             "complete randomisation has no blocks",
         ),
         (
+            change(["design", "attributes", 0, "derived_from"], ["Nothing"]),
+            "key design.attributes[0] ('Sector')",
+            "unknown attribute 'Nothing'",
+        ),
+        (
+            change(["design", "attributes", 0, "derived_from"], ["Sector"]),
+            "key design.attributes[0] ('Sector')",
+            "it is derived from itself",
+        ),
+        (
+            change(["design", "dependent"], [["Sector", "Nothing"]]),
+            "key design.dependent[0]",
+            "unknown attribute 'Nothing'",
+        ),
+        (
+            change(["design", "attributes", 0, "hidden_values"], ["Not shown"]),
+            "key design.attributes[0] ('Sector')",
+            "'hidden_values' say what hides an attribute that is never hidden",
+        ),
+        (
+            change(
+                ["design", "attributes", 0],
+                {
+                    "name": "Sector",
+                    "levels": ["Energy", "Transport", "Housing"],
+                    "hidden": "option",
+                    "hidden_values": ["energy"],
+                },
+            ),
+            "key design.attributes[0] ('Sector')",
+            "a level and hidden at once: 'energy'",
+        ),
+        (
             change(["experiment", "randomisation"], {"scheme": "clustered"}),
             "key experiment.randomisation",
             "it does not say what a cluster is",

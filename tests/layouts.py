@@ -5,11 +5,16 @@ Even seeds are the visible half, on which the rules of `init` may be written; od
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyreadstat
 import yaml
 
 from nanotarget.propose import propose, verified_config
@@ -92,9 +97,9 @@ CONTROLS = ["Control", "control group", "placebo", "0", "baseline"]
 
 @dataclass(frozen=True)
 class Layout:
-    """A file and what a proposal for it should say."""
+    """One or two files and what a proposal for them should say."""
 
-    table: pd.DataFrame
+    table: pd.DataFrame | None
     kind: str
     respondent: str
     tasks: int
@@ -102,12 +107,26 @@ class Layout:
     ordered: list[bool]
     arm: str
     arms: set[str]
+    head: Sequence[Sequence[str]] = ()  # rows between the names and the data
+    design: pd.DataFrame | None = None  # a second file with the petitions shown
+    labels: dict[str, dict[int, str]] | None = None  # of the values of an SPSS file
 
-    def write(self, folder: Path) -> Path:
-        """Write the file; return its path."""
-        path = folder / "data.csv"
-        self.table.to_csv(path, index=False)
-        return path
+    def made(self, table: pd.DataFrame, respondent: str, **more: Any) -> Layout:
+        """Return the layout with its file."""
+        return dataclasses.replace(self, table=table, respondent=respondent, **more)
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the files; return their paths."""
+        path = folder / ("data.sav" if self.labels else "data.csv")
+        if self.labels:
+            pyreadstat.write_sav(self.table, path, variable_value_labels=self.labels)
+        else:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([list(self.table), *self.head, *self.table.to_numpy().tolist()])
+        if self.design is None:
+            return [str(path)]
+        self.design.to_csv(folder / "design.csv", index=False)
+        return [str(path), str(folder / "design.csv")]
 
 
 def draw(seed: int) -> Layout:
@@ -260,7 +279,7 @@ def _trial(rng: np.random.Generator) -> Layout:
 
 def outcome(layout, folder):
     """Say what of a layout a proposal gets right: {part: (right, of)}."""
-    config = validate(yaml.safe_load(verified_config(propose([str(layout.write(folder))]), "drawn")), "drawn")
+    config = validate(yaml.safe_load(verified_config(propose(layout.write(folder)), "drawn")), "drawn")
     sample = config.experiment if layout.kind == "trial" else config.calibration
     parts = {"ids": (int(sample is not None and sample.respondent == layout.respondent), 1)}
     if layout.kind == "trial":
@@ -279,11 +298,10 @@ def outcome(layout, folder):
     }
 
 
-def rates(seeds, folder):
+def rates(layouts, folder):
     """Add up what is right over layouts: {part: (right, of)}; a refusal gets nothing right."""
     total: dict[str, list[int]] = {}
-    for seed in seeds:
-        layout = draw(seed)
+    for layout in layouts:
         try:
             parts = outcome(layout, folder)
         except InputError:

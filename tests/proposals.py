@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from layouts import rates
+from layouts import draw, rates
 from nanotarget.propose import propose, write_config
 from nanotarget.study.checks import validate
 from nanotarget.study.config import Study, normalised
@@ -277,7 +277,7 @@ def drawn():
     """Write the rates on synthetic layouts, of the visible half and of the half held out."""
     with tempfile.TemporaryDirectory() as folder:
         halves = {
-            name: rates(range(first, 2 * LAYOUTS, 2), Path(folder))
+            name: rates(map(draw, range(first, 2 * LAYOUTS, 2)), Path(folder))
             for name, first in (("visible", 0), ("held out", 1))
         }
     lines = ["| half | " + " | ".join(PARTS) + " |", "|---" * (len(PARTS) + 1) + "|"]

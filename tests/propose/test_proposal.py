@@ -9,7 +9,6 @@ from nanotarget.clean.samples import read_samples
 from nanotarget.clean.shown import check_design
 from nanotarget.cli import main
 from nanotarget.propose import propose, study_name, write_config
-from nanotarget.propose.ordering import amount, ordered
 from nanotarget.propose.written import flow, remark, scalar
 from nanotarget.study.checks import validate
 from nanotarget.study.problems import InputError
@@ -265,40 +264,6 @@ def test_people_who_come_back_are_a_panel(tmp_path):
     study.experiment[["id", "email"]] = study.calibration[["id", "email"]].drop_duplicates("id").to_numpy()
     config, _ = checked(*written(study, tmp_path))
     assert config.samples == "panel"
-
-
-@pytest.mark.parametrize(
-    ("texts", "expected"),
-    [
-        (["€100", "€5", "none"], ["none", "€5", "€100"]),
-        (["1,500", "900", "20k"], ["900", "1,500", "20k"]),
-        (["-5%", "0%", "3.5%"], ["-5%", "0%", "3.5%"]),
-        (["Yes", "No"], ["No", "Yes"]),
-        (["Often", "Never", "Sometimes"], ["Never", "Sometimes", "Often"]),
-        (["Master", "Primary", "High school"], ["Primary", "High school", "Master"]),
-        (["<25k", "25-50k", "50-100k", ">100k"], ["<25k", "25-50k", "50-100k", ">100k"]),
-        (["under 18", "18-34", "35 to 64", "65+"], ["under 18", "18-34", "35 to 64", "65+"]),
-        (["$10,000-$35,000", "$35,000-$60,000"], ["$10,000-$35,000", "$35,000-$60,000"]),
-        (["1 of 2: 20%", "1 of 2: 5%"], ["1 of 2: 5%", "1 of 2: 20%"]),
-        (
-            ["Agree", "Strongly agree", "Neither agree nor disagree", "Disagree", "Strongly disagree"],
-            ["Strongly disagree", "Disagree", "Neither agree nor disagree", "Agree", "Strongly agree"],
-        ),
-        (["hoch", "niedrig", "mittel"], ["niedrig", "mittel", "hoch"]),
-        (["a menudo", "nunca", "a veces"], ["nunca", "a veces", "a menudo"]),
-        (["très important", "peu important"], ["peu important", "très important"]),
-        (["b", "A", "No c"], ["No c", "A", "b"]),
-        (["Zone 1a", "Zone 1b"], ["Zone 1a", "Zone 1b"]),
-    ],
-)
-def test_order_of_levels(texts, expected):
-    assert ordered(texts)[0] == expected
-    assert ordered(texts[::-1])[0] == expected
-
-
-def test_a_date_is_no_amount():
-    assert amount("1.2.2020") is None
-    assert amount("no number") is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyreadstat
 
@@ -56,8 +57,9 @@ def read_raw(path: str | Path, header_rows: int = 1) -> pd.DataFrame:
         One column per raw column, every cell text or missing. The index, named "row", is the row a
         spreadsheet would show: in a CSV the header is row 1, in other formats the first person is.
         ``attrs["codes"]`` maps a column with value labels (Stata, SPSS) to {label: code as text};
-        the cells contain the labels. ``attrs["questions"]`` maps a column to its text in the second
-        header row.
+        the cells contain the labels. ``attrs["labels"]`` maps a column with value labels, or with
+        categories (Parquet), to them in their order. ``attrs["questions"]`` maps a column to its text in
+        the second header row.
 
     Raises:
         InputError: if the file is absent, broken, empty, or no table.
@@ -314,7 +316,7 @@ def _table(columns: Mapping[str, Sequence[str | None]], rows: pd.Index) -> pd.Da
         },
         index=rows,
     )
-    table.attrs["codes"], table.attrs["questions"] = {}, {}
+    table.attrs["codes"], table.attrs["labels"], table.attrs["questions"] = {}, {}, {}
     return table
 
 
@@ -333,7 +335,13 @@ def _read_parquet(file: Path, name: str) -> pd.DataFrame:
     columns = {
         column.strip(): [_text(cell) for cell in table[column].to_pylist()] for column in table.column_names
     }
-    return _table(columns, pd.RangeIndex(1, table.num_rows + 1, name="row"))
+    read = _table(columns, pd.RangeIndex(1, table.num_rows + 1, name="row"))
+    read.attrs["labels"] = {
+        column.strip(): [str(_text(cell)) for cell in table[column].chunk(0).dictionary.to_pylist()]
+        for column in table.column_names
+        if pa.types.is_dictionary(table[column].type) and table[column].num_chunks
+    }
+    return read
 
 
 def _read_labelled(file: Path, name: str, ending: str) -> pd.DataFrame:
@@ -358,7 +366,15 @@ def _read_labelled(file: Path, name: str, ending: str) -> pd.DataFrame:
         column.strip(): {str(label): _text(code) for code, label in labels.items()}
         for column, labels in meta.variable_value_labels.items()
     }
+    table.attrs["labels"] = {
+        column.strip(): [str(labels[code]) for code in sorted(labels, key=_number_or_text)]
+        for column, labels in meta.variable_value_labels.items()
+    }
     return table
+
+
+def _number_or_text(code: Any) -> tuple[bool, Any]:
+    return isinstance(code, str), code
 
 
 def _text(cell: Any) -> str | None:

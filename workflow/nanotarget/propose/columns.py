@@ -38,6 +38,7 @@ class Column:
         question: text that a survey platform wrote below the name; "" without one.
         texts: the cells as read, NaN where empty.
         codes: code of each value label (Stata, SPSS).
+        labels: texts of the column in the file's own order, where it keeps one.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Column:
     question: str
     texts: pd.Series
     codes: dict[str, str]
+    labels: Sequence[str] = ()
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -220,6 +222,7 @@ def _described(path: str, header_rows: int, raw: pd.DataFrame) -> RawFile:
             questions.get(name, "").removesuffix(ending).strip(),
             raw[name],
             dict(raw.attrs["codes"].get(name, {})),
+            raw.attrs["labels"].get(name, ()),
         )
         for i, name in enumerate(raw.columns)
         if raw[name].notna().any()

@@ -340,7 +340,8 @@ def _stacked(file: RawFile, wide: Attributes) -> Measured:
         codes = {label: code for column in columns for label, code in column.codes.items()}
         texts = pd.concat([column.texts for column in columns], ignore_index=True)
         question = "" if columns[0].question == columns[0].name else columns[0].question
-        stacked[part] = Column(part, columns[0].position, question, texts, codes)
+        labels = list(dict.fromkeys(label for column in columns for label in column.labels))
+        stacked[part] = Column(part, columns[0].position, question, texts, codes, labels)
     return Measured(person, task, stacked)
 
 
@@ -494,7 +495,7 @@ def _attributes(
 
 
 def _attribute(column: Column, name: str) -> GuessedAttribute:
-    levels, reason = ordered(list(column.counts), column.codes)
+    levels, reason = ordered(list(column.counts), column.labels)
     count = np.array([column.counts[level] for level in levels])
     expected = count.sum() / len(count)
     uneven = chdtrc(len(count) - 1, ((count - expected) ** 2 / expected).sum()) < SIGNIFICANT

@@ -323,20 +323,20 @@ def _answers(column: str | list[str], columns: Sequence[Column], attributes: Att
     names = [one.name for one in columns]
     spelled = {normalised(text): text for one in columns for text in one.counts}
     none = [text for text in spelled.values() if NONE.match(text) or normalised(text) in UNANSWERED]
-    codes = {text: code for one in columns for text, code in one.codes.items()}
+    labels = list(dict.fromkeys(label for one in columns for label in one.labels))
     chosen = [text for text in spelled.values() if text not in none]
     if len(chosen) == profiles:
-        values, sure = in_order_of_profiles(chosen, attributes.family.profiles, codes)
+        values, sure = in_order_of_profiles(chosen, attributes.family.profiles, labels)
         return Choices(column, names, values, none, sure)
     by_task = [[text for text in one.counts if text not in none] for one in columns]
     if len(chosen) == tasks * profiles and all(len(texts) == profiles for texts in by_task):
-        found = [in_order_of_profiles(texts, attributes.family.profiles, codes) for texts in by_task]
+        found = [in_order_of_profiles(texts, attributes.family.profiles, labels) for texts in by_task]
         return Choices(column, names, [texts for texts, _ in found], none, all(sure for _, sure in found))
     return None
 
 
 def in_order_of_profiles(
-    texts: Sequence[str], profiles: Sequence[str], codes: dict[str, str]
+    texts: Sequence[str], profiles: Sequence[str], labels: Sequence[str]
 ) -> tuple[list[str], bool]:
     """Put answers in the order of the profiles that they name; is that order sure?"""
     endings = [next((text for text in texts if _ends(text, profile)), "") for profile in profiles]
@@ -346,7 +346,7 @@ def in_order_of_profiles(
         endings = [next((text for text in texts if _ends(text, value)), "") for value in known]
         if all(endings) and len(set(endings)) == len(texts) == len(known):
             return endings, True
-    values, reason = ordered(list(texts), codes)
+    values, reason = ordered(list(texts), labels)
     return values, reason != ALPHABET
 
 

@@ -53,7 +53,10 @@ def find_numbering(varying: Mapping[str, Column], person: np.ndarray) -> Numberi
         )
     counting = {name: column for name, column in varying.items() if _numbers(column, person)}
     candidates = []
+    answers = [column for column in counting.values() if _answers(column, varying)]
     for task, profile in itertools.permutations(counting.values(), 2):
+        if profile in answers:
+            continue
         n_profiles, by_name = profile.n_values, task.named(TASK_WORDS)
         if n_profiles > MAX_PROFILES or (n_profiles > task.n_values and not by_name):
             continue
@@ -104,6 +107,12 @@ def _numbers(column: Column, person: np.ndarray) -> bool:
     cells = np.bincount(groups(person, column.values))
     usual = int(np.bincount(cells).argmax())
     return bool((cells == usual).mean() >= NEARLY and 2 <= usual <= MAX_TASKS)
+
+
+def _answers(column: Column, varying: Mapping[str, Column]) -> bool:
+    """Is a yes or no rather an answer than the number of a profile: by its name, or as the only one?"""
+    alone = sum(other.binary for other in varying.values()) == 1
+    return column.binary and (column.named(CHOICE_WORDS) or alone)
 
 
 def counts_from_1(column: Column) -> bool:

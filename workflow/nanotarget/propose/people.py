@@ -346,7 +346,8 @@ def _covariate(name: str, columns: Sequence[Column]) -> GuessedCovariate | None:
         return GuessedCovariate(name, name, label, None, limits, missing, reason)
     if not 2 <= len(answers) <= MAX_LEVELS:
         return None
-    levels, why = ordered(list(answers), codes)
+    labels = list(dict.fromkeys(label for column in columns for label in column.labels))
+    levels, why = ordered(list(answers), labels)
     reason = f"{len(levels)} different answers; order {why}"
     return GuessedCovariate(name, name, label, levels, None, missing, reason)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nanotarget.clean.cells import read_ids
+from nanotarget.propose.codebook import attribute_by, covariate_by, find_codebook
 from nanotarget.propose.columns import RawFile, read_file
 from nanotarget.propose.conjoint import GuessedConjoint, find_conjoint
 from nanotarget.propose.people import (
@@ -95,12 +97,13 @@ def propose(paths: Sequence[str]) -> Proposal:
     """Read the data files of a study and guess what they are.
 
     Args:
-        paths: a conjoint survey, an experiment or a list of people to field to; each at most once.
+        paths: a conjoint survey, an experiment or a list of people to field to, a codebook with the levels
+            of attributes in their order; each at most once.
 
     Raises:
         InputError: if a file cannot be read, if it is none of these, or if two are the same.
     """
-    files = _read(paths)
+    book, files = find_codebook(_read(paths))
     surveys = [(file, conjoint) for file in files if (conjoint := find_conjoint(file))]
     _at_most_one([file for file, _ in surveys], "a conjoint survey")
     surveyed, conjoint = surveys[0] if surveys else (None, None)
@@ -108,15 +111,14 @@ def propose(paths: Sequence[str]) -> Proposal:
     experiment, trial, roster = _later([file for file in files if file is not surveyed], surveyed, conjoint)
     names = {normalised(attribute.name) for attribute in conjoint.attributes} if conjoint else set()
     names |= {normalised(outcome.column) for outcome in trial.outcomes} if trial else set()
-    return Proposal(
-        calibration,
-        conjoint,
-        experiment,
-        trial,
-        roster,
-        _panel(calibration, experiment or roster),
-        _covariates(calibration, experiment or roster, names),
-    )
+    known = _covariates(calibration, experiment or roster, names)
+    if book and conjoint:
+        attributes = [attribute_by(book, attribute) for attribute in conjoint.attributes]
+        conjoint = dataclasses.replace(conjoint, attributes=attributes)
+    if book:
+        known = [covariate_by(book, covariate) for covariate in known]
+    panel = _panel(calibration, experiment or roster)
+    return Proposal(calibration, conjoint, experiment, trial, roster, panel, known)
 
 
 def _read(paths: Sequence[str]) -> list[RawFile]:

@@ -197,7 +197,7 @@ def _policy(text: str) -> str | None:
 
 def _arms(column: Column, fielded: bool) -> list[GuessedArm]:
     """Order arms: control first, then as policies are, then as levels are."""
-    levels, _ = ordered(list(column.answers), column.codes)
+    levels, _ = ordered(list(column.answers), column.labels)
     rank = {None: 0, "random": 1, "overall_best": 2, "segment": 3, "nano": 4}
     arms = [GuessedArm(text, column.answers[text], _policy(text) if fielded else None) for text in levels]
     return sorted(arms, key=lambda arm: (not CONTROL.match(arm.value), rank[_policy(arm.value)]))

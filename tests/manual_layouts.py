@@ -137,6 +137,7 @@ PUBLISHED: dict[str, dict[str, list[str]]] = {
         "Sektor*": ["Energi", "Transport"],
     },
 }
+TOOLS = 8
 AFTER = {  # what projoint and the manuals ask beside the tasks
     "honesty": ["Never", "Never", "Never", "Sometimes"],
     "race": ["White", "Black", "Asian", "Other"],
@@ -148,7 +149,7 @@ def draw(seed: int) -> Layout:
     """Draw a layout: every tool in turn."""
     rng = np.random.default_rng([18, seed])
     make = (_design_tool, _projoint, _sawtooth, _conjointly, _cbctools, _mlogit, _labelled, _qualtrics)
-    tool = make[seed % len(make)]
+    tool = make[seed % TOOLS]
     study = list(PUBLISHED.values())[int(rng.integers(len(PUBLISHED)))]
     kept = sorted(rng.permutation(len(study))[: max(2, int(rng.integers(3, 6)))])
     attributes = {name: study[name] for name in (list(study)[i] for i in kept)}

@@ -1,13 +1,16 @@
-"""`init` on layouts drawn at random; docs/proposals.md has the rates."""
+"""`init` on layouts drawn at random and after manuals; docs/proposals.md has the rates."""
 
 import pytest
 
-from layouts import draw, outcome
+import layouts
+import manual_layouts
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_layouts_drawn_at_random(tmp_path, seed):
-    parts = outcome(draw(seed), tmp_path)
-    assert all(right == of for part, (right, of) in parts.items() if part != "order"), parts
-    right, of = parts.get("order", (1, 1))
-    assert right >= of - 1
+@pytest.mark.parametrize(
+    "layout",
+    [*map(layouts.draw, range(4)), *map(manual_layouts.draw, range(manual_layouts.TOOLS))],
+    ids=lambda layout: f"{layout.kind}-{layout.respondent}",
+)
+def test_layouts(tmp_path, layout):
+    parts = layouts.outcome(layout, tmp_path)
+    assert all(right == of for right, of in parts.values()), parts

@@ -4,6 +4,8 @@ RAW = [
     for sample in ("calibration", "experiment", "roster")
     if config[sample]
 ]
+if config["calibration"] and config["calibration"]["shown"]:
+    RAW.append(config["calibration"]["shown"]["file"])
 CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
 if config["calibration"]:
     CLEANED["calibration"] = "<results>/clean/calibration.parquet"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.cells import Cells
+from nanotarget.clean.design_file import read_shown
 from nanotarget.clean.people import People, check_unique
 from nanotarget.clean.positions import profile_numbers, task_numbers
 from nanotarget.petitions.design import Design
@@ -110,27 +111,33 @@ def read_profiles(people: People, config: CalibrationConfig, design: Design) -> 
         config: the section `calibration`.
         design: the petitions.
     """
-    return (_from_wide if config.layout == "wide" else _from_long)(people, config, design)
+    read = {"wide": _from_wide, "task": _from_tasks, "long": _from_long}[config.layout]
+    return read(people, config, design)
 
 
 def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str, list[str]]]:
     """Raw columns of profiles by the config key that names them."""
-    if config.layout == "wide":
-        pattern, rows = config.attribute_columns or "", range(1, len(design.attributes) + 1)
-        if config.attribute_names:
-            shown = [_columns(pattern, config, row=row) for row in rows]
-            wanted = [("calibration.attribute_columns", columns) for columns in shown]
-            named = [_columns(config.attribute_names, config, row=row) for row in rows]
-            wanted += [("calibration.attribute_names", columns) for columns in named]
-        else:
-            shown = [_columns(pattern, config, a.column) for a in design.attributes]
-            wanted = [("calibration.attribute_columns", columns) for columns in shown]
+    wanted: list[tuple[str, list[str]]] = []
+    if config.shown and config.shown.version:
+        version = config.shown.version_shown or config.shown.version
+        wanted.append(("calibration.shown.version_shown", [version]))
+    elif config.attribute_names:
+        rows = range(1, len(design.attributes) + 1)
+        for key, pattern in (
+            ("attribute_columns", config.attribute_columns or ""),
+            ("attribute_names", config.attribute_names),
+        ):
+            wanted += [(f"calibration.{key}", _columns(pattern, config, row=row)) for row in rows]
+    elif config.layout != "long":
+        pattern = config.attribute_columns or ""
+        shown = [_columns(pattern, config, a.column) for a in design.attributes]
+        wanted = [("calibration.attribute_columns", columns) for columns in shown]
     else:
         wanted = [
             (f"design.attributes[{i}] ('{a.name}')", [a.column]) for i, a in enumerate(design.attributes)
         ]
-        numbers = (("task", config.task), ("profile", config.profile))
-        wanted += [(f"calibration.{key}", [column]) for key, column in numbers if column]
+    numbers = (("task", config.task), ("profile", config.profile))
+    wanted += [(f"calibration.{key}", [column]) for key, column in numbers if column]
     return wanted + [
         (f"calibration.outcomes.{outcome.name}.column", _columns(outcome.column, config))
         for outcome in config.outcomes.measured
@@ -138,8 +145,8 @@ def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str
 
 
 def _numbers(config: CalibrationConfig) -> list[tuple[int, int]]:
-    """All (task, profile) of the wide layout."""
-    tasks = range(1, (config.tasks or 0) + 1)
+    """All (task, profile) of a row: of a respondent, or of one task."""
+    tasks = range(1, (config.tasks or 0) + 1) if config.layout == "wide" else range(1, 2)
     return [(task, profile) for task in tasks for profile in range(1, config.profiles + 1)]
 
 
@@ -158,7 +165,7 @@ def _columns(
         return [pattern]
     tasks, profiles = (
         [str(value) for value in values or range(1, n + 1)]
-        for values, n in ((config.task_values, config.tasks or 0), (config.profile_values, config.profiles))
+        for values, n in ((config.task_values, config.tasks or 1), (config.profile_values, config.profiles))
     )
     named = pattern.replace("{attribute}", attribute).replace("{row}", str(row))
     return [named.replace("{task}", tasks[t - 1]).replace("{profile}", profiles[p - 1]) for t, p in numbers]
@@ -179,6 +186,15 @@ def _from_wide(people: People, config: CalibrationConfig, design: Design) -> Pro
     return _with_answers(people, config, design, table)
 
 
+def _from_tasks(people: People, config: CalibrationConfig, design: Design) -> Profiles:
+    """Turn rows of tasks into rows of profiles, profile by profile."""
+    numbers = {"task": _task_numbers(people, config), "profile": 1}
+    row = pd.DataFrame({"person": people.person, "respondent_id": people.ids.ids, **numbers})
+    keep = np.tile(_once(people, row), config.profiles)
+    table = pd.concat([row.assign(profile=p) for p in range(1, config.profiles + 1)], ignore_index=True)
+    return _with_answers(people, config, design, table).at(keep)
+
+
 def _from_long(people: People, config: CalibrationConfig, design: Design) -> Profiles:
     """Take rows of profiles as they are and number tasks and profiles where the file does not."""
     table = pd.DataFrame({"person": people.person, "respondent_id": people.ids.ids})
@@ -190,11 +206,14 @@ def _from_long(people: People, config: CalibrationConfig, design: Design) -> Pro
 def _with_answers(people: People, config: CalibrationConfig, design: Design, table: pd.DataFrame) -> Profiles:
     """Add the levels shown and the answers to numbered profiles."""
     pattern = config.attribute_columns or ""
-    if config.attribute_names:
+    attributes: Sequence[Cells]
+    if config.shown:
+        attributes = read_shown(people, config.shown, design, table)
+    elif config.attribute_names:
         attributes = [_by_row(people, config, a.column) for a in design.attributes]
     else:
         attributes = [
-            people.cells(*_columns(pattern if config.layout == "wide" else a.column, config, a.column))
+            people.cells(*_columns(a.column if config.layout == "long" else pattern, config, a.column))
             for a in design.attributes
         ]
     answers, read = {}, {}
@@ -202,7 +221,7 @@ def _with_answers(people: People, config: CalibrationConfig, design: Design, tab
         cells = people.cells(*_columns(outcome.column, config))
         answers[outcome.name] = cells
         read[outcome.name] = _read_answers(cells, outcome, config, table["profile"])
-    return Profiles(table.assign(**read), attributes, answers)
+    return Profiles(table.assign(**read), list(attributes), answers)
 
 
 def _by_row(people: People, config: CalibrationConfig, attribute: str) -> Cells:
@@ -245,9 +264,9 @@ def attribute_rows(profiles: Profiles, config: CalibrationConfig, design: Design
 def _read_answers(
     cells: Cells, outcome: Response, config: CalibrationConfig, profile: pd.Series
 ) -> np.ndarray:
-    """Read an outcome of each profile; a wide file names the chosen profile of a task instead."""
+    """Read an outcome of each profile; a row of several profiles names the one chosen instead."""
     name = outcome.name
-    if outcome.paired and config.layout == "wide":
+    if outcome.paired and config.layout != "long":
         chosen = _read_chosen(cells, outcome, config)
         missing = chosen < 0
         if outcome.none_is_answer:
@@ -257,7 +276,7 @@ def _read_answers(
 
 
 def _read_chosen(cells: Cells, outcome: Response, config: CalibrationConfig) -> np.ndarray:
-    """Return the index of the profile that each cell of a wide file names, -1 where none was chosen."""
+    """Return the index of the profile that each cell names, -1 where none was chosen."""
     key = f"calibration.outcomes.{outcome.name}.chosen_values"
     values = outcome.names_of_profiles or list(range(1, config.profiles + 1))
     if not isinstance(values[0], list):
@@ -308,8 +327,8 @@ def _profile_numbers(people: People, config: CalibrationConfig, table: pd.DataFr
 
 
 def _consecutive_tasks(people: People, config: CalibrationConfig) -> np.ndarray:
-    """Number tasks where the file does not: consecutive rows of a respondent, `profiles` a task."""
-    profiles, person, ids = config.profiles, people.person, people.ids
+    """Number tasks where the file does not: consecutive rows of a respondent, `profiles` a task if long."""
+    profiles, person, ids = config.profiles if config.layout == "long" else 1, people.person, people.ids
     order = pd.Series(person).groupby(person).cumcount().to_numpy()
     size = np.bincount(person)[person]
     begins = np.append(True, person[1:] != person[:-1])

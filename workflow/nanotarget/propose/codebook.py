@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nanotarget.propose.columns import Column, RawFile
-from nanotarget.propose.conjoint import GuessedAttribute
+from nanotarget.propose.measured import GuessedAttribute
 from nanotarget.propose.people import ID_WORDS, GuessedCovariate
 from nanotarget.study.config import normalised
 

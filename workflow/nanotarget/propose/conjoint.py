@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import chdtrc, fdtrc
 
-from nanotarget.clean.cells import BINARY
-from nanotarget.propose.columns import EMAIL, Column, RawFile, shared_beginning, words
+from nanotarget.propose.columns import EMAIL, Column, RawFile, shared_beginning
 from nanotarget.propose.families import (
-    CHOICE_WORDS,
     MAX_PROFILES,
     Attributes,
     Choices,
     find_attributes,
+    find_beside,
     find_choices,
 )
-from nanotarget.propose.numbering import find_numbering, groups, numbers_rows
-from nanotarget.propose.ordering import ordered
+from nanotarget.propose.measured import (
+    GuessedConjoint,
+    Measured,
+    absent_pairs,
+    describe_attributes,
+    find_answer,
+    find_choice,
+    find_choice_or_none,
+    find_rating,
+    rated,
+)
+from nanotarget.propose.numbering import find_numbering, find_tasks, groups
 from nanotarget.propose.people import (
     ID_WORDS,
-    PLATFORM,
+    PERSON_WORDS,
     TRAIT_WORDS,
     Noted,
     by_platform,
-    free_name,
     respondent_column,
 )
 from nanotarget.propose.trial import arm_column
 from nanotarget.study.config import normalised
-from nanotarget.study.response import RESPONSES, Response
-
-RATING_WORDS = words("rating rate rated support score evaluation likert favor favour scale")
-MAX_ATTRIBUTE_LEVELS = 40
-MIN_FOLLOWED = 5  # times that a level must have been met to say what always goes with it
-MIN_EXPECTED = 20  # a pair of levels that should have occurred so often, and never did, was hardly possible
-SIGNIFICANT = 1e-6  # p value from which a number is taken for an answer rather than for a random level
 
 NONE_CHOSEN = (
     "is choosing none of the profiles an answer? Then the gain counts those who would choose none; "
@@ -50,78 +50,9 @@ NONE_CHOSEN = (
 )
 
 
-@dataclass(frozen=True)
-class GuessedAttribute:
-    """One attribute.
-
-    Attributes:
-        name, column: for people, and in the raw file.
-        levels: in order; `shares` is how often each was shown.
-        uneven: are the shares too different for equal probabilities?
-        reason: how the order was determined.
-    """
-
-    name: str
-    column: str
-    levels: list[str]
-    shares: list[float]
-    uneven: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class GuessedConjoint:
-    """A conjoint survey; each setting of the config with its reason.
-
-    Attributes:
-        settings: keys of the section `calibration` and their reasons, in order: layout, task, ...
-        outcomes: the sections below `outcomes` by the name of the response.
-        attributes: in the file's order.
-        never: pairs of levels that never occurred together, in the form of `design.prohibited`.
-        taken: all columns that belong to the tasks.
-        unused: columns of the tasks that are none of these.
-        first: position of the first answer to a task, in the wide layout; what stands behind was asked later.
-        questions: what the data do not answer.
-    """
-
-    respondent: Noted
-    settings: dict[str, tuple[Any, str]]
-    outcomes: dict[str, tuple[dict[str, Any], str]]
-    attributes: list[GuessedAttribute]
-    never: list[dict[str, list[str]]]
-    taken: frozenset[str]
-    unused: list[Noted]
-    first: float = math.inf
-    questions: list[str] = field(default_factory=list)
-
-    @property
-    def analysed(self) -> type[Response]:
-        """The outcome to analyse: answers to each petition say more than choices between them."""
-        return min((RESPONSES[name] for name in self.outcomes), key=lambda response: response.paired)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured on profiles, one below the other.
-
-    Attributes:
-        person, task: (n,) which of them each profile belongs to.
-        columns: by name; the cells of the profiles.
-    """
-
-    person: np.ndarray
-    task: np.ndarray
-    columns: Mapping[str, Column]
-
-    @property
-    def profiles(self) -> int:
-        """Profiles of the largest task."""
-        return int(np.bincount(self.task).max())
-
-
 def find_conjoint(file: RawFile) -> GuessedConjoint | None:
-    """Find a conjoint survey in a file, long or wide; None if there is none."""
-    return _find_long(file) or _find_wide(file)
+    """Find a conjoint survey in a file: a row a task, a profile or a respondent; None if there is none."""
+    return _find_beside(file) or _find_long(file) or _find_wide(file)
 
 
 # Long: a row is a profile.
@@ -138,12 +69,12 @@ def _find_long(file: RawFile) -> GuessedConjoint | None:
         if name != respondent.column and _varies(column, person)
     }
     shown, settings = _numbered(varying, person)
-    choice, none = _choice(shown) if shown.profiles > 1 else None, 0.0
+    choice, none = find_choice(shown) if shown.profiles > 1 else None, 0.0
     if not choice and shown.profiles > 1 and "task" in settings:
-        choice, none = _choice_or_none(shown)
+        choice, none = find_choice_or_none(shown)
     if not choice and "task" not in settings and looks_like_trial(file, respondent.column):
         return None
-    rating = _rating(shown, choice)
+    rating = find_rating(shown, choice)
     outcomes: dict[str, tuple[dict[str, Any], str]] = {}
     if choice:
         outcomes["choice"] = {"column": choice}, "exactly one profile of a task is chosen"
@@ -151,12 +82,15 @@ def _find_long(file: RawFile) -> GuessedConjoint | None:
         why = f"at most one profile of a task is chosen, and none in {none:.0%} of them"
         outcomes["choice"] = {"column": choice, "none_option": True}, why
     if rating:
-        outcomes["rating"] = _rated(rating, shown.columns[rating])
-    attributes, unused = _attributes(shown, {choice, rating}, {})
+        outcomes["rating"] = rated(rating, shown.columns[rating])
+    questions = [NONE_CHOSEN] if none else []
+    if not outcomes and (answer := find_answer(shown)):
+        outcomes["would_sign"] = {"column": answer}, "yes or no, for none, one or several profiles of a task"
+        questions.append(f"is '{answer}' a yes or no that was given to each profile on its own?")
+    attributes, unused = describe_attributes(shown, {o["column"] for o, _ in outcomes.values()}, {})
     if len(attributes) < 2 or not outcomes:
         return None
     never = absent_pairs(attributes, shown.columns)
-    questions = [NONE_CHOSEN] if none else []
     taken = frozenset(varying)
     return GuessedConjoint(
         respondent, settings, outcomes, attributes, never, taken, unused, questions=questions
@@ -211,10 +145,11 @@ def repeated_respondent(file: RawFile) -> Noted | None:
         alike = different > MAX_PROFILES and len(set(np.bincount(column.values))) == 1
         named = column.named(ID_WORDS) and not column.named(TRAIT_WORDS)
         if named or ((not own or different > MAX_PROFILES) and (runs == different or alike)):
-            candidates.append((named, different, -column.position, column.name))
+            rank = (named and column.named(PERSON_WORDS), named, different, -column.position)
+            candidates.append((rank, column.name))
     if not candidates:
         return None
-    _, different, _, name = max(candidates)
+    (*_, different, _), name = max(candidates)
     return Noted(name, f"{different} values, each in {n / different:.3g} rows on average")
 
 
@@ -234,7 +169,7 @@ def _consecutive(columns: Mapping[str, Column], person: np.ndarray) -> Measured:
     for size in (2, 3, 4):
         if not (np.bincount(person) % size).any():
             shown = Measured(person, groups(person, order // size), columns)
-            if _choice(shown):
+            if find_choice(shown):
                 return shown
     return Measured(person, groups(person, order), columns)
 
@@ -248,42 +183,120 @@ def _find_wide(file: RawFile) -> GuessedConjoint | None:
     if wide is None or respondent is None:
         return None
     shown = _by_name(file, wide) if wide.named_by else _stacked(file, wide)
-    rating = _rating(shown, None)
-    taken = wide.columns
-    answered = [file.columns[name].position for name in taken] if rating else []
-    outcomes: dict[str, tuple[dict[str, Any], str]] = {}
-    questions: list[str] = []
-    choices = find_choices(file, wide)
-    if choices and wide.size[1] > 1:
-        values, why, sure = _chosen_values(file, choices, shown.columns.get(rating or ""))
-        outcomes["choice"] = {"column": choices.column, "chosen_values": values}, why
-        if choices.none:
-            outcomes["choice"][0]["none_of_them"] = choices.none
-        if choices.is_option:
-            outcomes["choice"][0]["none_option"] = True
-            questions.append(NONE_CHOSEN)
-        if not sure:
-            questions.append(f"which answer means the first profile? Here it is '{values[0]}'")
-        taken |= set(choices.names)
-        answered += [file.columns[name].position for name in choices.names]
+    return _named(file, wide, shown, respondent, _wide_settings(wide))
+
+
+def _named(
+    file: RawFile,
+    wide: Attributes,
+    shown: Measured,
+    respondent: Noted,
+    settings: dict[str, tuple[Any, str]],
+) -> GuessedConjoint | None:
+    """Describe a survey with several profiles in a row, whose answers name them; None without attributes."""
+    rating = find_rating(shown, None)
+    answers = find_answers(file, wide, shown.columns.get(rating or ""))
     if rating:
-        outcomes["rating"] = _rated(wide.pattern.replace("{attribute}", rating), shown.columns[rating])
+        pattern = wide.pattern.replace("{attribute}", rating)
+        answers.outcomes["rating"] = rated(pattern, shown.columns[rating])
+        answers.columns.update(wide.columns)
     names = _attribute_names({p: c.question for p, c in shown.columns.items() if p != rating})
-    attributes, unused = _attributes(shown, {rating}, names)
-    if len(attributes) < 2 or not outcomes:
+    attributes, unused = describe_attributes(shown, {rating}, names)
+    if len(attributes) < 2 or not answers.outcomes:
         return None
-    never = absent_pairs(attributes, shown.columns)
     return GuessedConjoint(
         respondent,
-        _wide_settings(wide),
-        outcomes,
+        settings,
+        answers.outcomes,
         attributes,
-        never,
-        frozenset(taken),
+        absent_pairs(attributes, shown.columns),
+        frozenset(wide.columns | answers.columns),
         unused,
-        min(answered),
-        questions,
+        min(file.columns[name].position for name in answers.columns) if not _by_tasks(settings) else math.inf,
+        answers.questions,
     )
+
+
+def _by_tasks(settings: Mapping[str, tuple[Any, str]]) -> bool:
+    """Is a row a task, so that the order of columns does not say what was asked later?"""
+    return settings["layout"][0] == "task"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Outcomes as the config writes them with their reasons, what they leave open, and their columns."""
+
+    outcomes: dict[str, tuple[dict[str, Any], str]]
+    questions: list[str]
+    columns: set[str]
+
+
+def find_answers(
+    file: RawFile, wide: Attributes, rating: Column | None = None, among: Collection[str] | None = None
+) -> Answers:
+    """Find the columns that name the profile chosen in each task.
+
+    Args:
+        file: the file.
+        wide: how tasks and profiles are named.
+        rating: of the profiles, which may tell what the answers mean.
+        among: columns that may be answers; None for all.
+    """
+    found = Answers({}, [], set())
+    choices = find_choices(file, wide, among) if wide.size[1] > 1 else None
+    if choices:
+        values, why, sure = _chosen_values(file, choices, rating)
+        found.outcomes["choice"] = {"column": choices.column, "chosen_values": values}, why
+        if choices.none:
+            found.outcomes["choice"][0]["none_of_them"] = choices.none
+        if choices.is_option:
+            found.outcomes["choice"][0]["none_option"] = True
+            found.questions.append(NONE_CHOSEN)
+        if not sure:
+            found.questions.append(f"which answer means the first profile? Here it is '{values[0]}'")
+        found.columns.update(choices.names)
+    return found
+
+
+# Beside one another: a row is a task.
+
+
+def _find_beside(file: RawFile) -> GuessedConjoint | None:
+    respondent = repeated_respondent(file)
+    if respondent is None:
+        return None
+    person = file.columns[respondent.column].values
+    varying = {
+        name: column
+        for name, column in file.columns.items()
+        if name != respondent.column and _varies(column, person)
+    }
+    beside = find_beside(file, varying)
+    if beside is None or not (find_choices(file, beside, varying) or _rated_beside(file, beside)):
+        return None
+    rest = {name: column for name, column in varying.items() if name not in beside.columns}
+    task = find_tasks(rest, person)
+    settings: dict[str, tuple[Any, str]] = {
+        "layout": ("task", "a row is a task; the names of its columns tell profiles"),
+        **({"task": (task.name, "it tells the rows of a person apart")} if task else {}),
+        "tasks": (int(np.bincount(person).max()), "rows of a person"),
+        "profiles": (beside.size[1], "so many profiles are in the names of columns"),
+        "attribute_columns": (beside.pattern, f"{len(beside.families)} groups of columns have such names"),
+    }
+    if list(beside.family.profiles) != [str(i + 1) for i in range(beside.size[1])]:
+        settings["profile_values"] = (
+            list(beside.family.profiles),
+            "what stands for them in the names of columns",
+        )
+    rows = _stacked(file, beside)
+    shown = Measured(np.tile(person, beside.size[1]), rows.task, rows.columns)
+    found = _named(file, beside, shown, respondent, settings)
+    # what differs between the tasks of a person describes nobody
+    return dataclasses.replace(found, taken=found.taken | set(varying)) if found else None
+
+
+def _rated_beside(file: RawFile, beside: Attributes) -> bool:
+    return find_rating(_stacked(file, beside), None) is not None
 
 
 def _wide_settings(wide: Attributes) -> dict[str, tuple[Any, str]]:
@@ -381,161 +394,3 @@ def _attribute_names(questions: Mapping[str, str]) -> dict[str, str]:
     if len(distinct) < len(names) or any(not 0 < len(name) <= 60 for name in names.values()):
         return {}
     return names
-
-
-# Both layouts.
-
-
-def _choice(shown: Measured) -> str | None:
-    """Find the column that is yes for exactly one profile of nearly every task."""
-    candidates = [
-        ((shown.columns[name].named(CHOICE_WORDS), one), name)
-        for name, chosen in _yes_by_task(shown)
-        if (one := float((chosen == 1).mean())) > 0.95
-    ]
-    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
-
-
-def _choice_or_none(shown: Measured) -> tuple[str | None, float]:
-    """Find the column that is yes for one profile of many tasks and never for two, and how often for none."""
-    candidates = [
-        ((shown.columns[name].named(CHOICE_WORDS), one), name)
-        for name, chosen in _yes_by_task(shown)
-        if (chosen <= 1).mean() > 0.99 and (one := float((chosen == 1).mean())) > 0.3
-    ]
-    if not candidates:
-        return None, 0.0
-    (_, one), name = max(candidates, key=lambda candidate: candidate[0])
-    return name, 1 - one
-
-
-def _yes_by_task(shown: Measured) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield columns of yes and no, and how many profiles of each complete task are yes."""
-    for name, column in shown.columns.items():
-        if column.binary:
-            yes = column.mapped(BINARY)
-            known = ~np.isnan(yes)
-            complete = np.bincount(shown.task[known]) == shown.profiles
-            chosen = np.bincount(shown.task[known], yes[known])[complete]
-            if len(chosen):
-                yield name, chosen
-
-
-def _rating(shown: Measured, choice: str | None) -> str | None:
-    """Find the number in which people differ more than random levels would make them."""
-    chosen = None
-    if choice:
-        chosen = shown.columns[choice].mapped(BINARY)
-    candidates = []
-    for name, column in shown.columns.items():
-        if name == choice or column.numbers is None or not 3 <= len(column.answers) <= 101:
-            continue
-        strength = _between_people(column.numbers, shown.person)
-        if chosen is not None and column.named(RATING_WORDS):  # levels such as a price go with it, too
-            both = ~np.isnan(column.numbers) & ~np.isnan(chosen)
-            strength = max(strength, abs(float(np.corrcoef(column.numbers[both], chosen[both])[0, 1])))
-        if strength > 0.05 or column.named(("rating", "rated", "score", "likert")):
-            candidates.append(((column.named(RATING_WORDS), strength), name))
-    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
-
-
-def _between_people(values: np.ndarray, person: np.ndarray) -> float:
-    """Return the share of variance between people (0 if it may be chance)."""
-    known = ~np.isnan(values)
-    groups, values = pd.factorize(person[known])[0], values[known]
-    size = np.bincount(groups)
-    n, people = len(values), len(size)
-    total = float(((values - values.mean()) ** 2).sum())
-    means = np.bincount(groups, values) / size
-    within = float(((values - means[groups]) ** 2).sum())
-    if people < 2 or n <= people or within <= 0 or total <= within:
-        return 0.0
-    f = (total - within) / (people - 1) / (within / (n - people))
-    return 1 - within / total if fdtrc(people - 1, n - people, f) < SIGNIFICANT else 0.0
-
-
-def _rated(column: str, cells: Column) -> tuple[dict[str, Any], str]:
-    numbers = cells.numbers
-    assert numbers is not None
-    limits = [float(np.nanmin(numbers)), float(np.nanmax(numbers))]
-    reason = "its name says so, or people differ in it more than in random levels; the range is what was seen"
-    return {"column": column, "range": limits}, reason
-
-
-def _attributes(
-    shown: Measured, outcomes: Collection[str | None], names: Mapping[str, str]
-) -> tuple[list[GuessedAttribute], list[Noted]]:
-    """Describe what varies from profile to profile, is no outcome, no number and no function of another."""
-    unused: list[Noted] = []
-    used: set[str] = set()
-    kept: dict[str, Column] = {}
-    for name, column in shown.columns.items():
-        if name in outcomes:
-            continue
-        if PLATFORM.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())):
-            reason = "written by the survey platform"
-        elif not 2 <= len(column.counts) <= MAX_ATTRIBUTE_LEVELS:
-            reason = f"varies between profiles, but {len(column.counts)} values are no levels"
-        elif not (reason := numbers_rows(column, shown.person, shown.task, shown.profiles)):
-            alike = [other for other in kept if kept[other].n_values == column.n_values]
-            twin = next((other for other in alike if _follows(column, kept[other])), None)
-            reason = f"says the same as '{twin}' in other words" if twin else ""
-        if reason:
-            unused.append(Noted(name, reason))
-        else:
-            kept[name] = column
-    for name, column in list(kept.items()):
-        finer = next((other for other in kept if other != name and _follows(column, kept[other])), None)
-        if finer:
-            unused.append(Noted(name, f"follows from '{finer}', as a group of its levels"))
-            del kept[name]
-    return [
-        _attribute(column, free_name(names.get(name, name), used)) for name, column in kept.items()
-    ], unused
-
-
-def _attribute(column: Column, name: str) -> GuessedAttribute:
-    levels, reason = ordered(list(column.counts), column.labels)
-    count = np.array([column.counts[level] for level in levels])
-    expected = count.sum() / len(count)
-    uneven = chdtrc(len(count) - 1, ((count - expected) ** 2 / expected).sum()) < SIGNIFICANT
-    shares = [round(float(n), 4) for n in count / count.sum()]
-    return GuessedAttribute(name, column.name, levels, shares, bool(uneven), reason)
-
-
-def _follows(one: Column, other: Column) -> bool:
-    """Does each value of the other column, met several times, go with one value of this one?"""
-    if one.n_values > other.n_values or min(other.counts.values()) < MIN_FOLLOWED:
-        return False
-    return bool((_table(one, other) > 0).sum() == other.n_values)
-
-
-def _table(one: Column, other: Column) -> np.ndarray:
-    """Count the cells of each pair of values: (n_values of one, n_values of other)."""
-    known = (one.values >= 0) & (other.values >= 0)
-    pairs = one.values[known] * other.n_values + other.values[known]
-    return np.bincount(pairs, minlength=one.n_values * other.n_values).reshape(one.n_values, -1)
-
-
-def absent_pairs(
-    attributes: Sequence[GuessedAttribute], columns: Mapping[str, Column]
-) -> list[dict[str, list[str]]]:
-    """Find pairs of levels that never occurred together although each is frequent.
-
-    Returns:
-        Entries as in `design.prohibited`: levels of one attribute with the same levels of another.
-    """
-    absent: list[dict[str, list[str]]] = []
-    for one, other in itertools.combinations(attributes, 2):
-        rows, across = columns[one.column], columns[other.column]
-        table = _table(rows, across)[np.ix_(rows.indices(one.levels), across.indices(other.levels))]
-        expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(table.sum(), 1)
-        together: dict[tuple[int, ...], list[str]] = {}
-        for level, row in zip(one.levels, (table == 0) & (expected >= MIN_EXPECTED), strict=True):
-            if row.any():
-                together.setdefault(tuple(np.flatnonzero(row)), []).append(level)
-        absent += [
-            {one.name: levels, other.name: [other.levels[j] for j in gone]}
-            for gone, levels in together.items()
-        ]
-    return absent

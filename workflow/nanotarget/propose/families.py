@@ -1,13 +1,14 @@
-"""Columns of a wide conjoint survey, whose names number tasks and profiles: by digits, letters or sides."""
+"""Columns whose names number tasks and profiles, or profiles only: by digits, letters or sides."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from nanotarget.clean.cells import BINARY
 from nanotarget.propose.columns import UNANSWERED, Column, RawFile, shared_beginning, shared_end, words
 from nanotarget.propose.ordering import ALPHABET, ordered
 from nanotarget.study.config import normalised
@@ -47,7 +48,7 @@ class Family:
     Attributes:
         before, between, after: what stands around the two.
         turned: does the profile stand first?
-        tasks, profiles: what stands for each of them, in order.
+        tasks, profiles: what stands for each of them, in order; no tasks where a row is one.
         names: column of each (task, profile), both from 1.
     """
 
@@ -61,7 +62,9 @@ class Family:
 
     @property
     def slots(self) -> str:
-        """The pattern of the two slots and what stands between them."""
+        """The pattern of the two slots and what stands between them, or of the only one."""
+        if not self.tasks:
+            return "{profile}"
         first, second = ("{profile}", "{task}") if self.turned else ("{task}", "{profile}")
         return f"{first}{self.between}{second}"
 
@@ -85,8 +88,8 @@ class Attributes:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Numbers of tasks and profiles."""
-        return len(self.family.tasks), len(self.family.profiles)
+        """Numbers of tasks and profiles in a row."""
+        return len(self.family.tasks) or 1, len(self.family.profiles)
 
     @property
     def family(self) -> Family:
@@ -145,6 +148,37 @@ def find_attributes(file: RawFile) -> Attributes | None:
     if len(group) < 2:
         return None
     return {"before": _named_last, "after": _named_first, "between": _named_between}[fixed](group)
+
+
+def find_beside(file: RawFile, varying: Mapping[str, Column]) -> Attributes | None:
+    """Find the attributes of profiles that stand beside one another in a task's row: p1_price, p2_price.
+
+    Args:
+        file: the file.
+        varying: columns that differ between the rows of a person.
+    """
+    by_parts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for name in varying:
+        for slot in SLOT.finditer(name):
+            by_parts[name[: slot.start()], name[slot.end() :]][slot[0]] = name
+    groups: dict[tuple[str, ...], list[Family]] = defaultdict(list)
+    for (before, after), names in by_parts.items():
+        profiles = _in_order(set(names))
+        if 2 <= len(profiles) <= MAX_PROFILES and _alike([varying[names[p]] for p in profiles]):
+            found = {(1, p): names[profile] for p, profile in enumerate(profiles, 1)}
+            family = Family(before, "", after, False, (), profiles, found)
+            groups["after", after, *profiles].append(family)
+            groups["before", before, *profiles].append(family)
+    (fixed, *_), group = max(groups.items(), key=lambda item: _rank(item[1]), default=(("",), []))
+    if len(group) < 2:
+        return None
+    return (_named_first if fixed == "after" else _named_last)(group)
+
+
+def _alike(columns: Sequence[Column]) -> bool:
+    """Do columns draw from the same texts?"""
+    texts = [set(map(normalised, column.counts)) for column in columns]
+    return len(set.intersection(*texts)) >= 0.5 * len(set.union(*texts)) > 0
 
 
 def _rank(group: Sequence[Family]) -> tuple[int, int]:
@@ -276,10 +310,14 @@ def _by_position(file: RawFile) -> Attributes | None:
     return None
 
 
-def find_choices(file: RawFile, attributes: Attributes) -> Choices | None:
-    """Find the columns, one per task, that say which profile was chosen."""
+def find_choices(
+    file: RawFile, attributes: Attributes, among: Collection[str] | None = None
+) -> Choices | None:
+    """Find the columns, one per task in a row, that say which profile was chosen; among some if given."""
     candidates = []
     for column, names in _series(file, attributes):
+        if among is not None and not set(names) <= set(among):
+            continue
         columns = [file.columns[name] for name in names]
         if found := _answers(column, columns, attributes):
             rank = (columns[0].named(CHOICE_WORDS), isinstance(column, str), found.sure, -columns[0].position)
@@ -288,13 +326,16 @@ def find_choices(file: RawFile, attributes: Attributes) -> Choices | None:
 
 
 def _series(file: RawFile, attributes: Attributes) -> Iterator[tuple[str | list[str], list[str]]]:
-    """Find columns, as many as tasks, that differ in what stands for the task, or in a number, or in nothing.
+    """Find columns, as many as tasks, that differ in what stands for the task, in a number, or in nothing.
 
     Yields:
         As the config names them, and their names in the order of the tasks.
     """
     tasks = attributes.family.tasks
     others = [column for name, column in file.columns.items() if name not in attributes.columns]
+    if not tasks:
+        yield from ((column.name, [column.name]) for column in others)
+        return
     by_parts: dict[tuple[str, str], dict[str, Column]] = defaultdict(dict)
     by_question: dict[str, list[Column]] = defaultdict(list)
     for column in others:
@@ -347,7 +388,7 @@ def in_order_of_profiles(
         if all(endings) and len(set(endings)) == len(texts) == len(known):
             return endings, True
     values, reason = ordered(list(texts), labels)
-    return values, reason != ALPHABET
+    return values, reason != ALPHABET and not set(map(normalised, texts)) <= set(BINARY)
 
 
 def _ends(text: str, value: str) -> bool:

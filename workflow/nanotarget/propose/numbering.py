@@ -72,6 +72,18 @@ def find_numbering(varying: Mapping[str, Column], person: np.ndarray) -> Numberi
     return Numbering(None, None, None, 0, "no column numbers them")
 
 
+def find_tasks(columns: Mapping[str, Column], person: np.ndarray) -> Column | None:
+    """Find the column that tells the rows of a person apart where each row is a task."""
+    telling = [
+        column
+        for column in columns.values()
+        if not column.n_missing
+        and (counts_from_1(column) or column.named(TASK_WORDS))
+        and np.bincount(groups(person, column.values)).max() == 1
+    ]
+    return max(telling, key=lambda column: (column.named(TASK_WORDS), -column.n_values), default=None)
+
+
 def numbers_rows(column: Column, person: np.ndarray, task: np.ndarray, profiles: int) -> str:
     """Say what a column numbers: tasks, profiles or rows; "" if it may be an attribute."""
     values = column.values

@@ -23,6 +23,7 @@ ID_WORDS = words(
     "worker member voter respid respnr customerid subjid subjectid userid personid participantid caseid",
     "intnr lfdn panelist resp uid",
 )
+PERSON_WORDS = ID_WORDS - words("id ids case caseid uuid uid")  # which say whose id it is
 NAME_WORDS = words(
     "name firstname lastname surname email mail recipient ip phone mobile telephone street address latitude",
     "longitude postcode zip",
@@ -49,6 +50,9 @@ TRAIT_WORDS = words(
     "age birth born gender sex female male woman man educ education degree income region state country",
     "county area urban rural residence pid party partisanship ideology ideo left right race ethnicity",
     "religion marital married employment occupation job class owner household language nationality",
+    "hhinc inc faminc salary wage children kids hispanic latino black white asian veteran union citizen",
+    "church homeowner smoker ethnic birthyr birthyear alter geschlecht bildung einkommen edad sexo genero ingreso",
+    "educacion partido sexe diplome revenu eta genere",
 )
 STEPS = (  # exclusions in their usual order
     *(

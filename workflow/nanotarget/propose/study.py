@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from nanotarget.clean.cells import read_ids
 from nanotarget.propose.codebook import attribute_by, covariate_by, find_codebook
 from nanotarget.propose.columns import RawFile, read_file
-from nanotarget.propose.conjoint import GuessedConjoint, find_conjoint
+from nanotarget.propose.conjoint import find_conjoint
+from nanotarget.propose.designed import find_designed
+from nanotarget.propose.doubts import asked_late, derived_outcomes, unanswered_codes
+from nanotarget.propose.measured import GuessedConjoint
 from nanotarget.propose.people import (
     GuessedCovariate,
     GuessedPeople,
@@ -88,6 +91,25 @@ class Proposal:
         return list(dict.fromkeys([*unused, *self.refused]))
 
     @property
+    def doubts(self) -> list[str]:
+        """What makes one doubt that covariates are what they seem."""
+        names = [covariate.column for covariate in self.covariates]
+        found = []
+        for sample in self.samples:
+            found += unanswered_codes(sample.file, [name for name in names if name in sample.file.columns])
+        if self.experiment and self.trial:
+            found += asked_late(self.experiment.file, names, self.trial.arm.column)
+        return list(dict.fromkeys(found))
+
+    @property
+    def doubtful_outcomes(self) -> list[str]:
+        """What makes one doubt that outcomes are what they seem."""
+        if not (self.experiment and self.trial):
+            return []
+        file, names = self.experiment.file, [outcome.column for outcome in self.trial.outcomes]
+        return [*derived_outcomes(file, names), *unanswered_codes(file, names)]
+
+    @property
     def synthetic(self) -> bool:
         """Does a file say that its data are simulated?"""
         return any(sample.file.synthetic for sample in self.samples)
@@ -98,13 +120,16 @@ def propose(paths: Sequence[str]) -> Proposal:
 
     Args:
         paths: a conjoint survey, an experiment or a list of people to field to, a codebook with the levels
-            of attributes in their order; each at most once.
+            of attributes in their order, the design of the survey; each at most once.
 
     Raises:
         InputError: if a file cannot be read, if it is none of these, or if two are the same.
     """
     book, files = find_codebook(_read(paths))
     surveys = [(file, conjoint) for file in files if (conjoint := find_conjoint(file))]
+    if not surveys and (found := find_designed(files)):
+        answers, listing, conjoint = found
+        surveys, files = [(answers, conjoint)], [file for file in files if file is not listing]
     _at_most_one([file for file, _ in surveys], "a conjoint survey")
     surveyed, conjoint = surveys[0] if surveys else (None, None)
     calibration = _survey(surveyed, conjoint) if surveyed and conjoint else None

@@ -12,7 +12,12 @@ import yaml
 from nanotarget.clean.cells import NUMBER
 from nanotarget.propose.study import Proposal
 
-NAMES = frozenset({"name", "column", "columns", "label", "step", "cluster", "blocks"})  # keys of texts
+NAMES = frozenset(  # keys of texts
+    {
+        *("name", "column", "columns", "label", "step", "cluster", "blocks"),
+        *("file", "version", "version_shown", "task", "profile"),
+    }
+)
 TEMPLATE = Path(__file__).with_name("proposal.yaml.j2")
 
 

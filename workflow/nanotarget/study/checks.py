@@ -392,41 +392,54 @@ def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
      "a choice needs at least two profiles a task", "2 or more",
      "correct 'profiles' or analyse a rating")  # fmt: skip
     yield from _layout(calibration)
-    if calibration.layout == "wide":
-        yield from _wide(calibration)
+    if calibration.layout != "long":
+        yield from _patterns(calibration)
     yield from _exclusions(calibration.exclusions, "calibration.exclusions")
 
 
 def _layout(calibration: CalibrationConfig) -> Iterator[Row]:
-    """Refuse what has a meaning in the other layout only."""
-    other = "wide" if calibration.layout == "long" else "long"
-    only: dict[str, dict[str, object]] = {
-        "wide": {
-            "attribute_columns": calibration.attribute_columns,
-            "attribute_names": calibration.attribute_names,
-            "task_values": calibration.task_values,
-            "profile_values": calibration.profile_values,
-            **{
-                f"outcomes.{outcome.name}.chosen_values": outcome.names_of_profiles
-                for outcome in calibration.outcomes.measured
-            },
-        },
-        "long": {"task": calibration.task, "profile": calibration.profile},
+    """Refuse what has a meaning in other layouts only."""
+    named = {
+        f"outcomes.{outcome.name}.chosen_values": outcome.names_of_profiles
+        for outcome in calibration.outcomes.measured
     }
-    for key, value in only[other].items():
+    meant: dict[str, tuple[object, str]] = {
+        "attribute_columns": (calibration.attribute_columns, "task or wide"),
+        "attribute_names": (calibration.attribute_names, "wide"),
+        "task_values": (calibration.task_values, "wide"),
+        "profile_values": (calibration.profile_values, "task or wide"),
+        **{key: (value, "task or wide") for key, value in named.items()},
+        "task": (calibration.task, "long or task"),
+        "profile": (calibration.profile, "long"),
+    }
+    for key, (value, layouts) in meant.items():
+        wrong = value is not None and calibration.layout not in layouts.split(" or ")
         what = f"it has no meaning in the {calibration.layout} layout"
-        expected, remedy = f"'layout: {other}', or no such key", "remove it or correct 'layout'"
-        yield value is not None, f"key calibration.{key}", what, expected, remedy
+        expected, remedy = f"'layout: {layouts}', or no such key", "remove it or correct 'layout'"
+        yield wrong, f"key calibration.{key}", what, expected, remedy
+    for key in ("attribute_columns", "attribute_names"):
+        both = calibration.shown is not None and meant[key][0] is not None
+        what = "the petitions shown stand in a file of their own"
+        yield both, f"key calibration.{key}", what, "either this key or 'shown'", "remove one of them"
 
 
-def _wide(calibration: CalibrationConfig) -> Iterator[Row]:
-    key = "key calibration"
+def _patterns(calibration: CalibrationConfig) -> Iterator[Row]:
+    """Check the patterns of names of columns in the layouts that have several profiles in a row."""
+    key, layout = "key calibration", calibration.layout
+    slots = ("task", "profile") if layout == "wide" else ("profile",)
     what = "the wide layout needs the number of tasks"
-    yield calibration.tasks is None, f"{key}.tasks", what, "a whole number", "add 'tasks:'"
+    yield (
+        layout == "wide" and calibration.tasks is None,
+        f"{key}.tasks",
+        what,
+        "a whole number",
+        "add 'tasks:'",
+    )
     where, pattern = f"{key}.attribute_columns", calibration.attribute_columns
-    expected = "a pattern such as 'task{task}_profile{profile}_{attribute}'"
-    yield pattern is None, where, "the wide layout needs it", expected, "add it"
-    yield _pattern(where, pattern, "task", "profile", "row" if calibration.attribute_names else "attribute")
+    expected = f"a pattern such as '{'_'.join(f'{slot}{{{slot}}}' for slot in slots)}_{{attribute}}'"
+    lacking = pattern is None and calibration.shown is None
+    yield lacking, where, f"the {layout} layout needs it", f"{expected}, or key calibration.shown", "add it"
+    yield _pattern(where, pattern, *slots, "row" if calibration.attribute_names else "attribute")
     yield _pattern(f"{key}.attribute_names", calibration.attribute_names, "task", "row")
     for name, values, n in (
         ("task", calibration.task_values, calibration.tasks),
@@ -436,14 +449,16 @@ def _wide(calibration: CalibrationConfig) -> Iterator[Row]:
          f"{len(values or [])} values for {n} {name}s", f"one value per {name}",
          "correct the list")  # fmt: skip
     for outcome in calibration.outcomes.measured:
-        yield from _wide_outcome(outcome, calibration)
+        yield from _named_outcome(outcome, calibration)
 
 
-def _wide_outcome(outcome: Response, calibration: CalibrationConfig) -> Iterator[Row]:
+def _named_outcome(outcome: Response, calibration: CalibrationConfig) -> Iterator[Row]:
     where, named = f"key calibration.outcomes.{outcome.name}", outcome.names_of_profiles
-    tasks, profiles = calibration.tasks or 0, calibration.profiles
+    wide, profiles = calibration.layout == "wide", calibration.profiles
+    tasks = (calibration.tasks or 0) if wide else 1
     if isinstance(outcome.column, str):
-        yield _pattern(f"{where}.column", outcome.column, *outcome.placeholders)
+        slots = [slot for slot in outcome.placeholders if wide or slot != "task"]
+        yield _pattern(f"{where}.column", outcome.column, *slots)
     else:
         n = tasks if outcome.paired else tasks * profiles
         yield (len(outcome.column) != n, f"{where}.column", f"{len(outcome.column)} columns, not {n}",

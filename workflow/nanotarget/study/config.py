@@ -170,6 +170,25 @@ class ExclusionConfig(Section, title="exclusion"):
     value: Number | None = Field(None, description="For below and above.")
 
 
+class ShownConfig(Section):
+    """A file that lists the petitions shown: a row for each profile of each task of each version."""
+
+    file: File = Field(description="Raw file, relative to the folder Snakemake runs in.")
+    header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
+    version: str | None = Field(
+        None,
+        description="Column of this file with the version of the questionnaire; without it everyone was "
+        "shown the same tasks. Version 0 was shown to everyone.",
+    )
+    version_shown: str | None = Field(
+        None,
+        description="Column of the calibration's file with the version that the respondent saw; the same "
+        "name as `version` if absent.",
+    )
+    task: str = Field(description="Column of this file with the number of the task.")
+    profile: str = Field(description="Column of this file with the number of the profile in its task.")
+
+
 class CalibrationConfig(Section):
     """Where and how the conjoint survey was recorded."""
 
@@ -177,16 +196,18 @@ class CalibrationConfig(Section):
         description="Raw file (CSV of any usual separator and encoding, gzip, Parquet, .dta, .sav), "
         "relative to the folder Snakemake runs in."
     )
-    layout: Literal["long", "wide"] = Field(
-        "long", description="long: one row per profile; wide: one row per respondent."
+    layout: Literal["long", "task", "wide"] = Field(
+        "long",
+        description="long: one row per profile; task: one row per task, with its profiles beside one "
+        "another; wide: one row per respondent.",
     )
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
     respondent: str = Field(description=RESPONDENT)
     task: str | None = Field(
         None,
-        description="Long layout - column that tells the tasks of a respondent apart, by numbers or texts; "
-        "without it every `profiles` consecutive rows of a respondent are a task. The column of the profile, "
-        "too, if its cells hold both numbers, such as 1x2.",
+        description="Long and task layout - column that tells the tasks of a respondent apart, by numbers or "
+        "texts; without it they are in the order of the rows, in the long layout every `profiles` of them. "
+        "The column of the profile, too, if its cells hold both numbers, such as 1x2.",
     )
     profile: str | None = Field(
         None,
@@ -194,7 +215,7 @@ class CalibrationConfig(Section):
     )
     tasks: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None,
-        description="Wide layout - number of tasks; long layout - largest number of tasks a respondent "
+        description="Wide layout - number of tasks; otherwise the largest number of tasks a respondent "
         "can have (unchecked if absent). With 1 task of 1 profile nobody compares petitions: effects on "
         "average are estimated, the stages diagnose and assign are left out.",
     )
@@ -208,13 +229,18 @@ class CalibrationConfig(Section):
     attribute_columns: str | None = Field(
         None,
         description="Wide layout - name of the column of an attribute, with {task}, {profile} and "
-        "{attribute} ({row} with `attribute_names`).",
+        "{attribute} ({row} with `attribute_names`); task layout - with {profile} and {attribute}.",
+    )
+    shown: ShownConfig | None = Field(
+        None, description="A second file with the petitions shown, if this one has the answers only."
     )
     task_values: Distinct[Level] | None = Field(
         None, description="Wide layout - what {task} stands for, task by task (default 1, 2, ...)."
     )
     profile_values: Distinct[Level] | None = Field(
-        None, description="Wide layout - what {profile} stands for, profile by profile (default 1, 2, ...)."
+        None,
+        description="Wide and task layout - what {profile} stands for, profile by profile (default 1, 2, "
+        "...).",
     )
     attribute_names: str | None = Field(
         None,

@@ -347,23 +347,23 @@ class Choice(Response):
     placeholders = ("task",)
 
     column: str | list[str] = Field(
-        description="Long layout - a 0/1 column; wide layout - a pattern with {task}, or a list with the "
-        "column of every task; the cell names the chosen profile."
+        description="Long layout - a 0/1 column; task layout - a column, wide layout - a pattern with "
+        "{task}, or a list with the column of every task, whose cell names the chosen profile."
     )
     chosen_values: list[Level] | list[list[Level]] | None = Field(
         None,
-        description="Wide layout - what the cell holds when the first, second, ... profile was chosen "
-        "(default 1, 2, ...); a list of such lists, one per task, where that depends on the task.",
+        description="Wide and task layout - what the cell holds when the first, second, ... profile was "
+        "chosen (default 1, 2, ...); a list of such lists, one per task, where that depends on the task.",
     )
     none_of_them: list[Level] = Field(
         [],
-        description="Wide layout - answers that choose none of the profiles, such as 'Neither'; without "
-        "`none_option` such a task counts as not answered.",
+        description="Wide and task layout - answers that choose none of the profiles, such as 'Neither'; "
+        "without `none_option` such a task counts as not answered.",
     )
     none_option: bool = Field(
         False,
         description="Whether respondents could choose none of the profiles and that is an answer. Long "
-        "layout - a task without a chosen profile; wide layout - an answer in `none_of_them`.",
+        "layout - a task without a chosen profile; wide and task layout - an answer in `none_of_them`.",
     )
 
     @property

@@ -181,3 +181,26 @@ def test_what_was_written_quoted_is_read_back(tmp_path_factory, rows, separator,
     path = tmp_path_factory.mktemp("raw") / "data.csv"
     path.write_bytes(stream.getvalue().encode(encoding))
     assert_same(read_raw(path), table)
+
+
+def test_a_large_file_is_read_as_a_small_one(tmp_path, monkeypatch):
+    lines = ['id,"a, b",text', '1,"x\ny"," "', '2,"say ""no""",NA', ",,", '3,"",é', "4, padded ,0.50"]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    small = read_raw(path)
+    monkeypatch.setattr("nanotarget.clean.raw.LARGE", 1)
+    called = []
+    monkeypatch.setattr("nanotarget.clean.raw._parse", lambda *given, **_: called.append(given))
+    monkeypatch.setattr("nanotarget.clean.raw._separator", lambda *_: ",")
+    large = read_raw(path)
+    assert not called
+    pd.testing.assert_frame_equal(large, small)
+    assert large.attrs == small.attrs
+
+
+def test_what_is_wrong_in_a_large_file_is_said_as_in_a_small_one(tmp_path, monkeypatch):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b\n1,2\n3\n", encoding="utf-8")
+    monkeypatch.setattr("nanotarget.clean.raw.LARGE", 1)
+    with pytest.raises(InputError, match="it has 1 cells, the header has 2"):
+        read_raw(path)

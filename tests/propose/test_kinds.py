@@ -63,7 +63,7 @@ def test_a_trial_of_clusters_is_no_conjoint(tmp_path, shuffled):
     assert (experiment.randomisation.scheme, experiment.randomisation.cluster) == ("clustered", "village")
     assert [covariate.name for covariate in config.covariates] == ["sex"]
     assert "village" not in [outcome.name for outcome in experiment.outcomes]
-    assert len(questions(text)) == 1
+    assert len(questions(text)) == 2  # whole groups, and a trait that stands behind the arm
 
 
 def test_a_trial_without_ids_is_told_from_a_conjoint(tmp_path):
@@ -190,7 +190,7 @@ def test_init_says_what_is_open_and_quotes_what_is_pasted(tmp_path, monkeypatch,
     assert main() == 0
     said = capsys.readouterr().out
     assert f"nanotarget check '{out}'" in said
-    assert "1 question to decide (line" in said
+    assert "questions to decide (lines" in said
 
 
 def wide_survey(rng, name, choice, values=("Option A", "Option B"), tasks="1234", profiles="12"):

@@ -139,7 +139,8 @@ class Cells:
     def among(self, values: Iterable[object]) -> np.ndarray:
         """Is each text one of these values? An empty cell is none."""
         wanted = set(map(normalised, values))
-        return self.text.map(lambda t: normalised(t) in wanted, na_action="ignore").isin([True]).to_numpy()
+        which, texts = pd.factorize(self.text)
+        return np.array([normalised(text) in wanted for text in texts] + [False])[which]
 
     def index(self, levels: Iterable[object], missing: Iterable[object] = ()) -> np.ndarray:
         """Return the index of each cell's level; -1 where it is empty or `missing`, UNKNOWN where wrong."""
@@ -206,7 +207,8 @@ class Cells:
             "0 or 1 (also No/Yes, False/True, Not selected/Selected)",
             "correct the cells, or the column that the config names",
         )
-        return cells.text.map(lambda t: BINARY.get(normalised(t), np.nan), na_action="ignore").to_numpy(float)
+        which, texts = pd.factorize(cells.text)
+        return np.array([BINARY.get(normalised(text), np.nan) for text in texts] + [np.nan])[which]
 
     @property
     def _neither(self) -> np.ndarray:

@@ -7,9 +7,10 @@ import csv
 import difflib
 import gzip
 import io
+import itertools
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pyreadstat
 
@@ -26,6 +28,7 @@ from nanotarget.study.problems import InputError, Problem, listed, placed
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = "comma, semicolon, tab or |"
 LARGEST = 2_000_000_000  # bytes of an unpacked text
+LARGE = 5_000_000  # letters from which it matters how fast a text is read
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 ENDINGS = f"{', '.join(TEXT_ENDINGS)} (each also with .gz), .parquet, .dta, .sav or .zsav"
 SIGNATURES = {
@@ -148,6 +151,8 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     stated = re.match(r"sep=(.)\r?\n", text)
     text = text[stated.end() - 1 :] if stated else text
     separator = stated[1] if stated else _separator(text, name)
+    if (regular := _read_regular(text, separator, header_rows)) is not None:
+        return regular
     everything = enumerate(_parse(text, separator, name), 1)
     records = [(row, cells) for row, cells in everything if any(map(str.strip, cells))]
     header = [cell.strip() for cell in records[0][1]]
@@ -156,7 +161,7 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     _check_header(header, name)
     data = records[header_rows:]
     for position, (row, cells) in enumerate(data[:2], header_rows + 1):
-        if any('"ImportId"' in cell for cell in cells):
+        if _imported(cells):
             raise _error(
                 name,
                 f"row {row}",
@@ -182,6 +187,48 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
         texts = zip(header, records[1][1], strict=False)
         table.attrs["questions"] = {column: " ".join(text.split()) for column, text in texts if column}
     return table
+
+
+def _read_regular(text: str, separator: str, header_rows: int) -> pd.DataFrame | None:
+    """Read a large CSV of which every row has the cells of the header; None leaves it to `_parse`.
+
+    Arrow finds the same cells in a tenth of the time, but does not say what is wrong and where.
+    """
+    if len(text) < LARGE or header_rows > 1:
+        return None
+    lines = csv.reader(io.StringIO(text[:LARGE], newline=""), delimiter=separator)
+    names, first = (list(map(str.strip, cells)) for cells in itertools.islice(lines, 2))
+    if not all(names) or len(set(names)) < len(names) or _imported(first):
+        return None
+    numbered = [str(i) for i in range(len(names))]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    try:
+        cells = pa_csv.read_csv(
+            pa.py_buffer(text.encode()),
+            pa_csv.ReadOptions(column_names=numbered, skip_rows_after_names=1, use_threads=False),
+            pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True, ignore_empty_lines=False),
+            pa_csv.ConvertOptions(column_types=dict.fromkeys(numbered, kind), null_values=[]),
+        ).unify_dictionaries()
+    except pa.ArrowInvalid:
+        return None
+    columns = {name: _without_blanks(cells.column(i)) for i, name in zip(numbered, names, strict=True)}
+    table = pd.DataFrame(columns, index=pd.RangeIndex(2, len(cells) + 2, name="row"), copy=False)
+    if (empty := table.isna().all(axis=1)).any():
+        table = table[~empty]
+    return None if _imported(table.iloc[:2].to_numpy().ravel().astype(str)) else _with_nothing_told(table)
+
+
+def _without_blanks(cells: pa.ChunkedArray) -> Any:
+    """Return texts as pandas keeps them; blank ones are missing."""
+    coded = cells.combine_chunks()
+    texts = [text if text.strip() else None for text in coded.dictionary.to_pylist()]
+    known = pa.DictionaryArray.from_arrays(coded.indices, pa.array(texts, pa.large_string()))
+    return pd.array(known.cast(pa.large_string()), dtype="str")
+
+
+def _imported(cells: Iterable[str]) -> bool:
+    """Do cells belong to the header that Qualtrics writes?"""
+    return any('"ImportId"' in cell for cell in cells)
 
 
 def _unpacked(content: bytes, name: str) -> bytes:
@@ -316,7 +363,12 @@ def _table(columns: Mapping[str, Sequence[str | None]], rows: pd.Index) -> pd.Da
         },
         index=rows,
     )
-    table.attrs["codes"], table.attrs["labels"], table.attrs["questions"] = {}, {}, {}
+    return _with_nothing_told(table)
+
+
+def _with_nothing_told(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without codes, labels and questions."""
+    table.attrs |= {"codes": {}, "labels": {}, "questions": {}}
     return table
 
 

@@ -14,6 +14,8 @@ from nanotarget.study.config import normalised
 
 MAX_LEVELS = 150  # different texts of a column of levels, even where it mixes those of all attributes
 
+MAX_LINES = 1000
+
 
 @dataclass(frozen=True)
 class Codebook:
@@ -41,6 +43,8 @@ def find_codebook(files: Sequence[RawFile]) -> tuple[Codebook | None, list[RawFi
     """Take the codebook out of some files: a name and a level a line, which columns elsewhere have."""
     for file in files:
         others = [other for other in files if other is not file]
+        if not others or len(file.raw) > MAX_LINES:
+            continue
         texts = [
             set(map(normalised, column.counts))
             for other in others

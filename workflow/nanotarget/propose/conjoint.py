@@ -52,16 +52,15 @@ NONE_CHOSEN = (
 
 def find_conjoint(file: RawFile) -> GuessedConjoint | None:
     """Find a conjoint survey in a file: a row a task, a profile or a respondent; None if there is none."""
-    return _find_beside(file) or _find_long(file) or _find_wide(file)
+    respondent = repeated_respondent(file)
+    found = (_find_beside(file, respondent) or _find_long(file, respondent)) if respondent else None
+    return found or _find_wide(file)
 
 
 # Long: a row is a profile.
 
 
-def _find_long(file: RawFile) -> GuessedConjoint | None:
-    respondent = repeated_respondent(file)
-    if respondent is None:
-        return None
+def _find_long(file: RawFile, respondent: Noted) -> GuessedConjoint | None:
     person = file.columns[respondent.column].values
     varying = {
         name: column
@@ -261,10 +260,7 @@ def find_answers(
 # Beside one another: a row is a task.
 
 
-def _find_beside(file: RawFile) -> GuessedConjoint | None:
-    respondent = repeated_respondent(file)
-    if respondent is None:
-        return None
+def _find_beside(file: RawFile, respondent: Noted) -> GuessedConjoint | None:
     person = file.columns[respondent.column].values
     varying = {
         name: column

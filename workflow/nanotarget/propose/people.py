@@ -51,8 +51,8 @@ TRAIT_WORDS = words(
     "county area urban rural residence pid party partisanship ideology ideo left right race ethnicity",
     "religion marital married employment occupation job class owner household language nationality",
     "hhinc inc faminc salary wage children kids hispanic latino black white asian veteran union citizen",
-    "church homeowner smoker ethnic birthyr birthyear alter geschlecht bildung einkommen edad sexo genero ingreso",
-    "educacion partido sexe diplome revenu eta genere",
+    "church homeowner smoker ethnic birthyr birthyear alter geschlecht bildung einkommen edad sexo genero",
+    "ingreso educacion partido sexe diplome revenu eta genere",
 )
 STEPS = (  # exclusions in their usual order
     *(

@@ -94,7 +94,7 @@ class Proposal:
     def doubts(self) -> list[str]:
         """What makes one doubt that covariates are what they seem."""
         names = [covariate.column for covariate in self.covariates]
-        found = []
+        found: list[str] = []
         for sample in self.samples:
             found += unanswered_codes(sample.file, [name for name in names if name in sample.file.columns])
         if self.experiment and self.trial:

@@ -1,4 +1,4 @@
-"""Doubts that `init` writes into the config: codes for no answer, what stands behind the arm, derived outcomes."""
+"""Doubts that `init` writes into the config: codes for no answer, late traits, derived outcomes."""
 
 import numpy as np
 import pandas as pd

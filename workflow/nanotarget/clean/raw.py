@@ -29,6 +29,7 @@ SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = "comma, semicolon, tab or |"
 LARGEST = 2_000_000_000  # bytes of an unpacked text
 LARGE = 5_000_000  # letters from which it matters how fast a text is read
+HEAD = 1_000_000  # letters that hold the names of columns
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
 ENDINGS = f"{', '.join(TEXT_ENDINGS)} (each also with .gz), .parquet, .dta, .sav or .zsav"
 SIGNATURES = {
@@ -196,7 +197,7 @@ def _read_regular(text: str, separator: str, header_rows: int) -> pd.DataFrame |
     """
     if len(text) < LARGE or header_rows > 1:
         return None
-    lines = csv.reader(io.StringIO(text[:LARGE], newline=""), delimiter=separator)
+    lines = csv.reader(io.StringIO(text[:HEAD], newline=""), delimiter=separator)
     names, first = (list(map(str.strip, cells)) for cells in itertools.islice(lines, 2))
     if not all(names) or len(set(names)) < len(names) or _imported(first):
         return None

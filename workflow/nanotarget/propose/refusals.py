@@ -71,7 +71,8 @@ def _one_each(file: RawFile) -> str:
         return ""
     return (
         f"; if {listed(levels)} are attributes of the one petition that each person saw, it is a factorial "
-        "experiment; how people differ cannot be learned from it: that takes several petitions each"
+        "experiment; how people differ cannot be learned from it: that takes several petitions each. What "
+        "levels do on average can be: write a config with 'tasks: 1' and 'profiles: 1'"
     )
 
 

@@ -151,7 +151,7 @@ def command(options: argparse.Namespace, more: list[str]) -> int:
     if options.command == "init":
         return propose_config(options.files, options.out, options.force)
     if options.command == "example":
-        return write_example(options.out, options.force)
+        return write_example(options.out, options.force, options.raw)
     study = read_study(options.config)
     if options.command == "describe":
         from nanotarget.propose.description import describe
@@ -253,6 +253,11 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     example.add_argument(
         "--out", required=True, type=Path, help="the CSV to write, for example my-export.csv"
     )
+    example.add_argument(
+        "--raw",
+        action="store_true",
+        help="as the Conjoint Survey Design Tool leaves it in Qualtrics, with previews",
+    )
     for command in (init, example):
         command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     described = commands.add_parser("describe", help="say what is in a study, in seconds")
@@ -299,13 +304,19 @@ def asked(lines: Sequence[int]) -> str:
     return f"; {counted(len(lines), 'question')} to decide ({where})"
 
 
-def write_example(out: Path, force: bool) -> int:
+def write_example(out: Path, force: bool, raw: bool) -> int:
     """Write the conjoint survey of the simulated reference study with a quarter of its people.
+
+    Args:
+        out: where to.
+        force: overwrite what is there.
+        raw: as the Conjoint Survey Design Tool leaves it, with attributes in an order of each respondent's.
 
     Raises:
         InputError: if it would overwrite a file.
     """
     from nanotarget.petitions.design import Design
+    from nanotarget.simulate.platform import as_design_tool
     from nanotarget.simulate.simulate import Parameters, calibration_survey, with_fewer
     from nanotarget.study.artefacts import write_csv
 
@@ -313,12 +324,16 @@ def write_example(out: Path, force: bool) -> int:
     study = read_study(ROOT / "config.yaml")
     described = (ROOT / "data" / study.study / "simulation.yaml").read_text(encoding="utf-8")
     parameters = with_fewer(Parameters.model_validate(yaml.safe_load(described)), EXAMPLE_SHARE)
-    if study.design is None:
-        raise ValueError("the reference study has a design")
+    if study.design is None or study.calibration is None:
+        raise ValueError("the reference study has a design and a calibration")
     design = Design.from_config(study.design)
     calibration = calibration_survey(design, study.covariates, parameters).raw
+    n = len(calibration) - 1
+    if raw:
+        config, attributes = study.calibration, study.design.attributes
+        calibration = as_design_tool(calibration, config, attributes, parameters.seed)
     write_csv(calibration, out)
-    sys.stdout.write(f"{out}: {len(calibration) - 1} SIMULATED respondents; no real person answered\n")
+    sys.stdout.write(f"{out}: {n} SIMULATED respondents; no real person answered\n")
     return 0
 
 

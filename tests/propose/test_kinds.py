@@ -317,15 +317,6 @@ def test_a_refusal_says_how_far_the_search_came(tmp_path, answers, found):
         assert part in str(error.value)
 
 
-def test_the_export_of_the_tutorial_is_proposed_as_it_says(tmp_path, project):
-    export, _ = by_position(np.random.default_rng(25), "F", "-")
-    _, text = proposed(export, tmp_path)
-    tutorial = (project / "docs/tutorial.md").read_text(encoding="utf-8")
-    block = tutorial.split("```yaml\n")[1].split("```")[0]
-    lines = [line.split(" # guess")[0] for line in text.splitlines()]
-    assert [line for line in block.splitlines() if line not in lines] == []
-
-
 @pytest.mark.parametrize("none", [False, True])
 def test_choices_among_three_or_none_of_them(tmp_path, none):
     rng = np.random.default_rng(26)

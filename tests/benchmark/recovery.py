@@ -160,12 +160,13 @@ def measure_loss(model, null, new):
 
 @cache
 def code(label):
-    """Return a hash of what a learner, its scores and the worlds are made of, comments not counted."""
+    """Return a hash of the code of a learner and of the worlds, comments not counted."""
+    names = dict.fromkeys(["base", "ridge", *(["trees"] if label in TREES else []), label])
     learners = ROOT / "workflow" / "nanotarget" / "calibrate" / "learners"
-    own = [learners / f"{name}.py" for name in ("base", "ridge" if label == "null" else label)]
-    shared = [*sorted(learners.parents[1].glob("petitions/*.py")), ROOT / "tests" / "worlds.py"]
+    paths = [path for name in names if (path := learners / f"{name}.py").exists()]
+    paths += [ROOT / "tests" / "worlds.py", Path(__file__).with_name("recovery_worlds.py")]
     digest = hashlib.sha256()
-    for path in (*own, *shared, Path(__file__).with_name("recovery_worlds.py")):
+    for path in paths:
         digest.update(ast.dump(ast.parse(path.read_text(encoding="utf-8"))).encode())
     return digest.hexdigest()[:10]
 

@@ -40,7 +40,7 @@ def test_chains_that_have_not_converged_warn_wherever_their_result_is_read(proje
     study = tiny_study()
     study.config["calibrate"] = {
         "learner": "bart",
-        "bart": {"trees": 3, "draws": 20, "burn_in": 0, "chains": 2},
+        "bart": {"trees": 3, "draws": 20, "burn_in": 0, "chains": 1},
     }
     study.config["diagnose"] = {"permutations": 0}
     results = run_tiny(project, tmp_path / "bart", study, "diagnose")

@@ -92,7 +92,9 @@ was written, and `init` tried on it, before any rule was written for it: 30 of 4
 tasks, 32 of 48 sets of attributes and 56 of 126 orders were right. The general rules that followed (orders,
 rows of tasks, a second file) made that 42, 42, 44 and 117; what was still wrong, files of cbcTools, was then
 looked at and mended, so that the rates below are no longer those of files never seen. Generator and rules
-have one author; expect less elsewhere.
+have one author; expect less elsewhere. Of 13 ordered factors looked up afterwards in other people's R
+code, 9 orders were right; wrong were a week that begins on Sunday, "medlow", "relevant" before "irrelevant",
+and "enough, seasonal, insufficient, dry".
 *Order* counts the attributes whose levels have an order.
 
 """

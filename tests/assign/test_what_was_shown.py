@@ -8,6 +8,7 @@ import pytest
 
 from conjoint_surveys import people, survey
 from nanotarget.assign.assign import assign
+from nanotarget.calibrate.imce import imce
 from nanotarget.calibrate.learners import FITTERS, TrainingData, model_from_data
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import HIDDEN, DesignConfig, LearningConfig, PolicyConfig
@@ -23,18 +24,22 @@ def design_of(never_shown="exclude", **of_a):
     return DesignConfig.model_validate({"attributes": attributes, "never_shown": never_shown})
 
 
-def assigned(profiles, config, outcome="rating", learner="ridge"):
-    """Learn, freeze, thaw and assign to the calibration's own people."""
+def learned(profiles, config, outcome="rating", learner="ridge"):
+    """Learn, freeze and thaw; return the model and the calibration's people."""
     covariates = [{"name": "left", "kind": "numeric"}]
     respondents = people(profiles).assign(weight=1.0)
     respondents["left"] = child_rng(3, "left").normal(size=len(respondents))
     settings = {"design": config.model_dump(), "covariates": covariates, "outcome": outcome}
     data = TrainingData.from_settings(profiles, respondents, settings)
     model = FITTERS[learner](data, 1, LearningConfig())
-    again = model_from_data(
-        json.loads(json.dumps(model.settings())), model.arrays(), Design.from_config(config)
-    )
-    return assign(again, respondents, respondents, PolicyConfig(policies=POLICIES), 1)
+    frozen = json.loads(json.dumps(model.settings()))
+    return model_from_data(frozen, model.arrays(), Design.from_config(config)), respondents
+
+
+def assigned(*arguments):
+    """Assign to the calibration's own people."""
+    model, respondents = learned(*arguments)
+    return assign(model, respondents, respondents, PolicyConfig(policies=POLICIES), 1)
 
 
 @pytest.mark.parametrize(("outcome", "learner"), [("rating", "ridge"), ("choice", "hierarchical")])
@@ -61,6 +66,10 @@ def test_what_is_best_hidden_is_hidden_only_if_that_is_an_option(hidden):
     gone = child_rng(4, "hidden").random(len(profiles)) < 0.4
     levels = pd.Series(np.where(gone, HIDDEN, profiles["a"]))
     profiles["a"] = pd.Categorical(levels, [*LEVELS["a"], HIDDEN], ordered=True)
-    table = assigned(profiles.assign(rating=profiles["rating"] + 2 * gone), config)
+    profiles["rating"] += 2 * gone
+    table = assigned(profiles, config)
     chosen = table.loc[table["policy"].isin(["overall_best", "nano", "segment"]), "a"]
     assert (chosen == HIDDEN).all() if hidden == "option" else not (table["a"] == HIDDEN).any()
+    effects = imce(*learned(profiles, config), 0.95, 1)
+    assert (HIDDEN in set(effects["level"])) == (hidden == "option")
+    assert len(effects) == len(table) / len(POLICIES) * (5 + (hidden == "option"))

@@ -109,7 +109,10 @@ def _imce_of(model: Model, respondents: pd.DataFrame, confidence: float, seed: i
         petitions = design.draw(PETITIONS, child_rng(seed, "imce/petitions"))
         variance, level = utilities.utilities_of_all(petitions).var(axis=1), utilities.means()
     offsets = level_offsets(design)
-    reported = np.setdiff1d(np.arange(offsets[-1]), offsets[:-1])
+    # Neither reference levels, nor hiding where no policy may hide.
+    reported = np.concatenate(
+        [start + np.arange(1, len(a.fielded)) for start, a in zip(offsets, design.attributes, strict=False)]
+    )
     estimate = effects(utilities.level_means(), design, response, variance, level)[:, reported]
     drawn = np.empty((min(model.n_draws, DRAWS), *estimate.shape), dtype=np.float32)
     kept = np.unique(np.linspace(0, model.n_draws - 1, len(drawn)).astype(int))
@@ -125,7 +128,7 @@ def _imce_of(model: Model, respondents: pd.DataFrame, confidence: float, seed: i
         column = np.ascontiguousarray(drawn[:, :, j])
         error[:, j] = column.std(axis=0, ddof=1) if len(column) > 1 else np.nan
         low[:, j], high[:, j] = np.quantile(column, [tail, 1 - tail], axis=0)
-    labels = [(a.name, level) for a in design.attributes for level in a.levels[1:]]
+    labels = [(a.name, level) for a in design.attributes for level in a.fielded[1:]]
     n, size = estimate.shape
     return pd.DataFrame(
         {

@@ -175,6 +175,20 @@ def change(path, value):
             "it has no meaning in the long layout",
         ),
         (
+            lambda config: (
+                config["calibration"].update(
+                    layout="wide",
+                    tasks=6,
+                    attribute_columns="task{task}_{profile}_{attribute}",
+                    outcomes={"choice": {"column": "choice{task}", "none_option": True}},
+                    analyse="choice",
+                )
+                or [config["calibration"].pop(key, None) for key in ("task", "profile")]
+            ),
+            "key calibration.outcomes.choice.none_option",
+            "no answer says that none of the profiles was chosen",
+        ),
+        (
             change(["calibration", "exclusions", 0, "values"], []),
             "key calibration.exclusions[0] ('No consent')",
             "the rule 'not_in' needs 'values'",

@@ -10,6 +10,7 @@ SEEDS ?= 10
 TREES ?= 0
 REPLICATIONS ?= 200
 FORESTS ?= 40
+EXPERIMENTS ?= 2000
 MINUTES ?= inf
 LATEX ?= pdflatex
 BIN := .venv/bin
@@ -19,7 +20,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test fuzz benchmark proposals recovery validate validate-surveys docs lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test fuzz benchmark proposals recovery validate validate-surveys validate-designs docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -78,6 +79,11 @@ validate: .venv/ready ## Add replications to the proof of the diagnosis (docs/va
 
 validate-surveys: .venv/ready ## Count clean surveys that the design checks flag (docs/validation_surveys.md; ten minutes)
 	@$(ONE_THREAD) PYTHONPATH=tests:tests/validation $(BIN)/python tests/validation/surveys.py
+
+validate-designs: .venv/ready ## Add to the proof of every estimator in six designs (docs/validation_experiment.md; resumable)
+	@$(ONE_THREAD) PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/design_tables.py \
+		--replications $(EXPERIMENTS) --minutes $(MINUTES)
+	@$(ONE_THREAD) PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/design_tables.py --summary
 
 docs: .venv/ready ## Write the documents that follow from models and rules (docs/config.md, list in README.md)
 	@$(BIN)/python workflow/scripts/docs.py

@@ -411,6 +411,86 @@ def test_clusters_in_blocks(clean):
     assert people["block"].value_counts().to_dict() == {"region: North": 30, "region: South": 30}
 
 
+def test_arms_inside_clusters_of_outcomes(clean):
+    study = tiny_study()
+    study.experiment["school"] = [f"school {i % 12}" for i in range(60)]
+    study.config["experiment"]["randomisation"] = {"outcome_cluster": "school"}
+    people = people_of(study, clean)
+    assert people["outcome_cluster"].tolist() == study.experiment["school"].tolist()
+    assert (people["cluster"] == people.index).all()
+    study.config["experiment"]["identifiers"] += ["school"]
+    assert people_of(study, clean)["outcome_cluster"].str.fullmatch(r"u00\d\d").all()
+
+
+@pytest.mark.parametrize(
+    ("school", "randomisation", "what"),
+    [
+        (["a", "b", ""], {}, "the outcome cluster is missing"),
+        (
+            ["a", "b", "c"],
+            {"scheme": "clustered", "cluster": "household"},
+            "clusters in more than one outcome cluster",
+        ),
+        (["a", "b"], {"scheme": "blocked", "blocks": ["school"]}, "2 blocks inside a single outcome cluster"),
+    ],
+)
+def test_outcome_clusters_that_cannot_be(clean, school, randomisation, what):
+    study = clustered(tiny_study())
+    study.experiment["school"] = np.resize(school, 60)
+    study.config["experiment"]["randomisation"] = {"outcome_cluster": "school"} | randomisation
+    with pytest.raises(InputError) as error:
+        clean(study)
+    assert what in str(error.value)
+
+
+def test_outcomes_are_made_of_columns_by_declared_steps(clean):
+    study = tiny_study()
+    answers = ["Never", "sometimes", "Often"]
+    for k in range(3):
+        study.experiment[f"q{k}"] = np.resize([answers[(k + i) % 3] for i in range(7)], 60)
+    study.experiment.loc[4, "q1"] = ""
+    recode = {"never": 0, "Sometimes": 1, "often": 3}
+    columns = ["q0", "q1", "q2"]
+    study.config["experiment"]["outcomes"] += [
+        {"name": "total", "kind": "count", "columns": columns, "combine": "sum", "recode": recode},
+        {"name": "mean", "kind": "continuous", "columns": columns, "combine": "mean", "recode": recode},
+        {
+            "name": "ever",
+            "kind": "binary",
+            "column": "q0",
+            "recode": {"never": 0, "sometimes": 1, "often": 1},
+        },
+        {
+            "name": "much",
+            "kind": "binary",
+            "columns": columns,
+            "combine": "sum",
+            "recode": recode,
+            "at_least": 4,
+        },
+    ]
+    people = people_of(study, clean)
+    known = {answer.casefold(): number for answer, number in recode.items()}
+    numbers = study.experiment[columns].apply(lambda column: column.str.casefold().map(known))
+    total = numbers.sum(axis=1, skipna=False).to_numpy()
+    assert np.isnan(total[4]) and np.isnan(total).sum() == 1
+    np.testing.assert_array_equal(people["total"], total)
+    np.testing.assert_allclose(people["mean"], total / 3)
+    np.testing.assert_array_equal(people["ever"], numbers["q0"] > 0)
+    np.testing.assert_array_equal(people["much"], np.where(np.isnan(total), np.nan, total >= 4))
+
+
+def test_an_answer_that_is_not_recoded_is_refused(clean):
+    study = tiny_study()
+    study.experiment["q0"] = np.resize(["never", "often", "no idea"], 60)
+    study.config["experiment"]["outcomes"] += [
+        {"name": "mean", "kind": "continuous", "column": "q0", "recode": {"never": 0, "often": 1}}
+    ]
+    with pytest.raises(InputError) as error:
+        clean(study)
+    assert "no idea" in str(error.value) and "'recode'" in str(error.value)
+
+
 def test_no_identifier_names_a_cluster_or_a_block(clean):
     study = clustered(tiny_study(), ["region", "postcode"])
     study.experiment["postcode"] = np.where(study.experiment["region"] == "North", "SW1A 1AA", "EC1A 1BB")

@@ -488,3 +488,131 @@ def test_clusters_of_copies_have_the_error_of_one_copy(table):
     np.testing.assert_allclose(one["estimate"], two["estimate"], rtol=0.01)
     np.testing.assert_allclose(one["std_error"], two["std_error"], rtol=0.01)
     assert two["df"].tolist() == one["df"].tolist()
+
+
+# ------------------------------------------------------------------------------ weights and a model
+
+
+def augmented(*arguments, **more):
+    found = estimate.ipw_effects(trial(*arguments, **more))
+    return found[found["estimator"] == "aipw"].reset_index(drop=True)
+
+
+def by_equations(y, weight, x, z):
+    """Return the mean that a regression weighted by w / p predicts, and its error, by stacked equations."""
+    known = ~np.isnan(y[0])
+    own, k, q = y[1], x.shape[1], z.shape[1]
+    w = weight / weight[own].mean()
+    penalty = PENALTY * (np.arange(k) > 0) / own.sum()
+
+    def equations(theta):
+        g, b, mean = theta[:k], theta[k : k + q], theta[-1]
+        p = 1 / (1 + np.exp(-x @ g))
+        logit = x * (own * w * (known - p))[:, None] - own[:, None] * penalty * g
+        fit = z * (own * known * w / p * (np.where(known, y[0], 0) - z @ b))[:, None]
+        return np.column_stack([logit, fit, weight * (z @ b - mean)])
+
+    theta = optimize.root(lambda t: equations(t).sum(axis=0), np.zeros(k + q + 1), tol=1e-12).x
+    step = 1e-6
+    bread = np.column_stack(
+        [
+            (equations(theta + step * e) - equations(theta - step * e)).sum(axis=0) / (2 * step)
+            for e in np.eye(len(theta))
+        ]
+    )
+    scores = equations(theta)
+    inverse = np.linalg.inv(bread)
+    return theta[-1], (scores @ inverse.T)[:, -1]
+
+
+def test_augmented_means_equal_stacked_equations(table):
+    # Many copies, so that the correction of HC2, of the order of parameters / n, is small.
+    table = pd.concat([weighted(table)] * 12, ignore_index=True)
+    found = augmented(table, ARMS, ["y"], adjust=[AGE, PARTY])
+    z = np.column_stack([table["age"], table["party"] == "blue", table["party"] == "none"]).astype(float)
+    z = np.column_stack([np.ones(len(z)), z - np.average(z, axis=0, weights=table["weight"])])
+    x = np.column_stack([np.ones(len(z)), z[:, 1:] / z[:, 1:].std(axis=0)])
+    y, weight = table["y"].to_numpy(), table["weight"].to_numpy()
+    parts = {arm: by_equations((y, (table["arm"] == arm).to_numpy()), weight, x, z) for arm in ARMS}
+    for row, (later, earlier) in zip(found.to_dict("records"), estimate.pairs(ARMS), strict=True):
+        assert row["estimate"] == pytest.approx(parts[later][0] - parts[earlier][0], rel=1e-5)
+        influence = parts[later][1] - parts[earlier][1]
+        assert row["std_error"] == pytest.approx(np.sqrt(influence @ influence), rel=0.006)
+        assert row["std_error"] > np.sqrt(influence @ influence)
+
+
+def test_augmented_effects_with_nobody_missing_are_those_of_lin(table):
+    table = weighted(table)
+    lin = estimate.effects(trial(table, ARMS, ["full"], adjust=[AGE, PARTY]))
+    lin = lin[lin["estimator"] == "lin"].reset_index(drop=True)
+    found = augmented(table, ARMS, ["full"], adjust=[AGE, PARTY])
+    np.testing.assert_allclose(found["estimate"], lin["estimate"], rtol=1e-9)
+    # Covariates are those of a sample: that adds to the variance, and how much follows from the slopes.
+    assert (found["std_error"] >= lin["std_error"] * (1 - 1e-9)).all()
+    assert (found["std_error"] < lin["std_error"] * 1.2).all()
+
+
+@pytest.mark.parametrize("right", ["logit", "model", "neither"])
+def test_one_of_two_models_suffices(right):
+    """Who is missing and what is answered depend on age and its square; one of both is told half of it."""
+    rng = child_rng(5, f"doubly robust/{right}")
+    truth, n = 1.0, 9_000
+    age = rng.normal(size=n)
+    arm = rng.integers(2, size=n)
+    bent = age**2 - 1
+    of_answers, of_missing = ("bent", "age") if right == "logit" else ("age", "bent")
+    known = {"age": age, "bent": bent}
+    if right == "neither":
+        of_answers = of_missing = "bent"
+    y = truth * arm + (1 + arm) * known[of_answers] + rng.normal(size=n)
+    stays = rng.random(n) < 1 / (1 + np.exp(-0.5 + (0.4 - 1.2 * arm) * known[of_missing]))
+    table = pd.DataFrame(
+        {"arm": np.array(ARMS)[arm], "y": np.where(stays, y, np.nan), "age": age, "weight": 1.0}
+    )
+    row = augmented(table, ARMS[:2], ["y"], adjust=[AGE]).iloc[0]
+    distance = abs(row["estimate"] - truth) / row["std_error"]
+    assert distance > 5 if right == "neither" else distance < 3
+
+
+# --------------------------------------------------------------------------- bounds within cells
+
+
+def test_bounds_within_cells_are_averages_of_bounds():
+    """Two cells whose bounds are those of either alone, weighted by who answers in either arm."""
+    rng = child_rng(9, "cells")
+    n = 4_000
+    half = rng.permutation(n) < n / 2
+    arm = rng.integers(2, size=n)
+    y = 3.0 * half + 0.5 * arm + rng.normal(size=n)
+    stays = rng.random(n) < np.where(arm == 1, 0.95, np.where(half, 0.6, 0.9))
+    table = pd.DataFrame({"arm": np.array(ARMS)[arm], "y": np.where(stays, y, np.nan), "weight": 1.0})
+    table["half"] = pd.Categorical(np.where(half, "one", "other"))
+    found = estimate.lee_bounds(trial(table, ARMS[:2], ["y"], tighten=["half"]))
+    cells = pick(found, trimming="within cells")["estimate"].to_numpy()
+    plain = pick(found, trimming="fraction")["estimate"].to_numpy()
+    parts, shares = [], []
+    for name in ("one", "other"):
+        own = table[table["half"] == name]
+        alone = estimate.lee_bounds(trial(own, ARMS[:2], ["y"]))
+        parts.append(pick(alone, trimming="fraction")["estimate"].to_numpy())
+        shares.append(len(own) * own[own["arm"] == "control"]["y"].notna().mean())
+    np.testing.assert_allclose(cells, np.average(parts, axis=0, weights=shares), rtol=1e-9)
+    # Narrower, because the cell tells who drops out and how people answer; the effect is inside.
+    assert cells[1] - cells[0] < 0.8 * (plain[1] - plain[0])
+    assert cells[0] < 0.5 < cells[1]
+    errors = []
+    for draw in range(60):
+        rng = child_rng(draw, "cells/bootstrap")
+        sample = table.iloc[rng.integers(n, size=n)].reset_index(drop=True)
+        again = estimate.lee_bounds(trial(sample, ARMS[:2], ["y"], tighten=["half"]))
+        errors.append(pick(again, trimming="within cells")["estimate"].to_numpy())
+    claimed = pick(found, trimming="within cells")["std_error"].to_numpy()
+    np.testing.assert_allclose(claimed, np.std(errors, axis=0, ddof=1), rtol=0.3)
+    assert set(pick(found, trimming="within cells")["label"]) == {"exploratory"}
+
+
+def test_small_cells_are_put_together(table):
+    table["rare"] = pd.Categorical(np.where(np.arange(len(table)) < 5, "few", "many"))
+    found = estimate.lee_bounds(trial(table, ARMS, ["y"], tighten=["rare"]))
+    cells, plain = (pick(found, trimming=name)["estimate"] for name in ("within cells", "fraction"))
+    np.testing.assert_allclose(cells, plain, rtol=1e-9)

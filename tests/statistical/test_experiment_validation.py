@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import design_tables
+import designs
 from experiment import ALPHA, WORLDS, analyse, read, run_batch, summarise
+from nanotarget import estimate
 
 REPLICATIONS = 150
 FAR = 4.5  # Monte Carlo errors that chance hardly ever explains
@@ -72,3 +75,24 @@ def test_every_world_says_what_is_true():
         shift = means - np.array(world.means)
         # Differences between arms are what is true; a level that all share is not.
         assert (np.abs(shift - shift[0])[1:] < FAR * np.hypot(spread[0], spread[1:])).all(), name
+
+
+def test_every_estimator_is_asked_in_every_design():
+    assert set(estimate.__all__) - set(designs.NO_ANALYSIS) == set(designs.ANALYSES)
+    assert set(designs.NO_ANALYSIS) <= set(estimate.__all__)
+
+
+def test_what_a_design_refuses_has_its_reason_and_sums_add_up():
+    known = design_tables.supported()
+    assert list(known.columns) == list(designs.DESIGNS)
+    refused = known.apply(lambda cells: cells.str.startswith("refused: "))
+    reasons = known.to_numpy()[refused.to_numpy()]
+    assert len(reasons) and all(len(reason) > len("refused: ") + 5 for reason in reasons)
+    main = ["`dim`", "`lin`", "`ri`", "`ipw`", "`aipw`", "`lee` (fraction)", "`cace`"]
+    assert not refused.loc[main].any(axis=None)
+    assert known.loc["`dim`", ["complete", "clustered within"]].tolist() == ["HC2", "CR2"]
+    rows = designs.batch("clustered within", 0, replications=2)
+    assert rows["n"].eq(2).all() and (rows["covered"] + rows["missed"] <= 2).all()
+    table = design_tables.summarise(rows)
+    assert table["rejected"].between(0, 100).all()
+    assert (table["bias"] * 2 - rows["error"].to_numpy()).abs().max() < 1e-12

@@ -395,6 +395,38 @@ def test_keys_that_contradict_each_other(mutate, where, what):
     assert (where, what) in problems(config)
 
 
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"column": "a", "columns": ["a", "b"], "combine": "sum"}, "both 'column' and 'columns'"),
+        ({"columns": ["a"], "combine": "sum"}, "one column to combine"),
+        ({"columns": ["a", "b"]}, "'columns' without 'combine'"),
+        ({"columns": ["a", "b"], "combine": "mean"}, "a sum or mean is not binary"),
+        ({"combine": "mean"}, "'combine' without 'columns'"),
+        ({"recode": {"no": 0, "yes": 2}}, "'recode' makes other numbers than 0 and 1 of a binary outcome"),
+        ({"recode": {"no": 0, "NO ": 1}}, "answers that cannot be told apart: 'no', 'NO '"),
+    ],
+)
+def test_outcomes_that_cannot_be_made(more, what):
+    config = tiny_study().config
+    config["experiment"]["outcomes"][0] |= more
+    assert what in [found for _, found in problems(config)]
+
+
+@pytest.mark.parametrize(
+    ("covariate", "more", "what"),
+    [
+        (0, {"population_shares": {"a": 0.5}}, "a numeric covariate has no shares of levels"),
+        (1, {"population_mean": 3}, "a categorical covariate has no mean"),
+        (1, {"population_shares": {"nowhere": 0.5}}, "'population_shares' of 'nowhere', which are no levels"),
+    ],
+)
+def test_figures_of_the_population_that_cannot_be(covariate, more, what):
+    config = tiny_study().config
+    config["covariates"][covariate] |= more
+    assert what in [found for _, found in problems(config)]
+
+
 def test_designs_of_the_experiment():
     config = tiny_study().config
     for design in (

@@ -30,6 +30,10 @@ BLOCK_EFFECTS = "regression on block fixed effects"
 # Counts of alike units are drawn instead of labels if there are this many times more units than kinds:
 # a count costs about six labels.
 UNITS_PER_KIND = 6
+WITHIN = (
+    "arms were drawn inside clusters of outcomes: redraws test that nobody responds and take effects for "
+    "constant; of averages that differ between clusters the difference in means says more"
+)
 CHUNK = 2**16  # labels of a block in memory at a time: few enough to stay in the cache of a core
 MAX_SUMS = 2**20  # sums in memory at a time, so that memory does not grow with blocks and draws
 TIE = 1e-9  # statistics nearer than this differ by rounding only
@@ -161,6 +165,8 @@ def randomization_inference(trial: Trial, seed: int, draws: int = 10_000) -> pd.
     tests = pd.DataFrame(rows, columns=["outcome", "contrast", "estimator", *numbers, "n", "note"])
     scheme = trial.scheme.name
     estimand = BLOCK_EFFECTS if "blocked" in scheme else DIFFERENCE
+    if trial.scheme.across:
+        tests["note"] = [f"{note}; {WITHIN}" if note else WITHIN for note in tests["note"]]
     tests = tests.astype(dict.fromkeys(numbers, np.float64))
     tests = tests.assign(scheme=scheme, estimand=estimand, draws=draws)
     parts = [part for _, part in tests.groupby("outcome", sort=False)]

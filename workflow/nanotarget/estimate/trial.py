@@ -68,6 +68,11 @@ class Scheme:
         return self.unit if len(np.unique(self.unit)) < len(self.unit) else None
 
     @property
+    def across(self) -> bool:
+        """Whether outcomes hang together in larger units than were randomised."""
+        return len(np.unique(self.unit)) < len(np.unique(self.cluster))
+
+    @property
     def name(self) -> str:
         """Name the scheme: complete, blocked, clustered, or blocked and clustered."""
         blocked = len(np.unique(self.block)) > 1

@@ -341,3 +341,16 @@ def test_one_petition_each_is_no_conjoint(tmp_path):
     table["gave"] = rng.integers(0, 11, 200)
     with pytest.raises(InputError, match="several petitions each"):
         proposed(table, tmp_path)
+
+
+def test_attributes_that_whole_tasks_lack_are_hidden_by_design(tmp_path):
+    rng = np.random.default_rng(12)
+    table = long_survey(rng)
+    table["rating"] = rng.integers(0, 11, len(table))
+    task = table.index // 2
+    table["brand"] = table["brand"].where(rng.random(task.max() + 1)[task] > 0.3, "")
+    config, text = proposed(table, tmp_path)
+    hidden = {attribute.name: attribute.hidden for attribute in config.design.attributes}
+    assert hidden == {"price": "never", "brand": "allowed", "tag": "never"}
+    share = round(100 * (table["brand"] == "").mean())
+    assert f"hidden: allowed # guess: empty in {share}% of the petitions" in text

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from nanotarget.study.response import RESPONSES, Response
 RATING_WORDS = words("rating rate rated support score evaluation likert favor favour scale")
 ANSWER_WORDS = CHOICE_WORDS | words("sign signed would accept accepted buy approve agree answer response yes")
 MAX_ATTRIBUTE_LEVELS = 40
+HIDDEN_SHARE = 0.05  # of petitions without an attribute: rarer ones look like errors
+WHOLE_TASKS = 0.95  # of them lie in tasks that hide it in all petitions
 MIN_FOLLOWED = 5  # times that a level must have been met to say what always goes with it
 MANY = 2000  # rows that mostly tell that columns have nothing to do with each other
 MIN_EXPECTED = 20  # a pair of levels that should have occurred so often, and never did, was hardly possible
@@ -39,6 +41,7 @@ class GuessedAttribute:
         levels: in order; `shares` is how often each was shown.
         uneven: are the shares too different for equal probabilities?
         reason: how the order was determined.
+        hidden: share of the petitions that seem to hide it; 0 if it seems to be shown in all.
     """
 
     name: str
@@ -47,6 +50,7 @@ class GuessedAttribute:
     shares: list[float]
     uneven: bool
     reason: str
+    hidden: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -211,9 +215,28 @@ def describe_attributes(
         if finer:
             unused.append(Noted(name, f"follows from '{finer}', as a group of its levels"))
             del kept[name]
+    hidden = _hidden(kept, shown)
     return [
-        _attribute(column, free_name(names.get(name, name), used)) for name, column in kept.items()
+        replace(_attribute(column, free_name(names.get(name, name), used)), hidden=hidden[name])
+        for name, column in kept.items()
     ], unused
+
+
+def _hidden(columns: Mapping[str, Column], shown: Measured) -> dict[str, float]:
+    """Return the share of petitions in which each attribute is empty as if it was hidden by design.
+
+    That is often, in all petitions of a task, and where other attributes are there.
+    """
+    empty = {name: column.values < 0 for name, column in columns.items()}
+    recorded = ~np.all(list(empty.values()), axis=0) if empty else np.zeros(0, dtype=bool)
+    task = pd.Series(groups(shown.person, shown.task)[recorded])
+    found = {}
+    for name, gone in empty.items():
+        own = pd.Series(gone[recorded])
+        whole = own.groupby(task.to_numpy()).transform("all")
+        by_design = own.mean() >= HIDDEN_SHARE and whole.sum() >= WHOLE_TASKS * own.sum()
+        found[name] = round(float(own.mean()), 2) if by_design else 0.0
+    return found
 
 
 def _whole_petitions(columns: Mapping[str, Column]) -> list[str]:

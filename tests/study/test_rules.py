@@ -7,6 +7,10 @@ import yaml
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
+from nanotarget.study.artefacts import read_json
+from nanotarget.study.provenance import digest
+from nanotarget.study.replication import RECORD
+
 
 def parameters(project, folder, changes):
     """Rule -> its parameters, of the reference study with some changes."""
@@ -30,6 +34,15 @@ def parameters(project, folder, changes):
 @pytest.fixture(scope="module")
 def before(project, tmp_path_factory):
     return parameters(project, tmp_path_factory.mktemp("before"), {})
+
+
+def test_the_recorded_reference_run_had_these_settings(project, before):
+    """But for the rules whose parameters hold the path of the config or its braces escaped."""
+    recorded = read_json(project / "data/climate_petition" / RECORD)["rules"]
+    known = {rule: sha for rule, sha in recorded.items() if rule not in ("answer", "check", "paper")}
+    assert len(known) > 15
+    other = [rule for rule, sha in known.items() if digest(before[rule]) != sha]
+    assert not other, f"run `make reference` and commit it: {other} have other settings now"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import time
 import pytest
 import yaml
 
+from nanotarget.study.replication import RECORD
 from running import copy_project, snakemake, spare
 
 pytestmark = pytest.mark.workflow
@@ -39,6 +40,11 @@ def quicken(folder):
 def verify(folder):
     command = [sys.executable, "workflow/scripts/verify.py", "config.yaml"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+# What does not depend on what `quicken` changes: it must have the bytes of the recorded reference run.
+ALIKE = ("clean/", "estimate/", "calibrate/amce", "calibrate/marginal_means", "explore/subgroups")
+SPARED = ("estimate/randomization",)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,21 @@ def test_the_readme_lists_every_figure_and_table_that_was_made(two_cores):
     listed = set(re.findall(r"^\| `((?:figures|tables)/\w+)` \|", readme, re.MULTILINE))
     assert len(made) > 25
     assert made <= listed  # other studies have more: arms of a roster, effects among those reached
+
+
+def test_the_recorded_reference_run_is_one_of_this_code(two_cores):
+    """No run of its own: of this one the artefacts that the learner does not touch."""
+    record = json.loads((two_cores / "data/climate_petition" / RECORD).read_text(encoding="utf-8"))
+    own = json.loads((two_cores / REFERENCE_STUDY / "manifest.json").read_text(encoding="utf-8"))
+    again = "stale: run `make reference` and commit data/climate_petition"
+    assert {row["path"]: row["sha256"] for row in own["inputs"]} == record["inputs"], again
+    alike = {row["path"]: row["sha256"] for row in own["artefacts"]}
+    alike = {
+        path: sha for path, sha in alike.items() if path.startswith(ALIKE) and not path.startswith(SPARED)
+    }
+    assert len(alike) > 20
+    assert [path for path, sha in alike.items() if record["artefacts"].get(path) != sha] == [], again
+    assert own["artefacts"] and {row["path"] for row in own["artefacts"]} == set(record["artefacts"]), again
 
 
 def test_no_identifier_and_no_path_of_this_machine_reaches_an_artefact(two_cores):

@@ -60,7 +60,7 @@ def test_the_reference_study_runs_from_raw_data_to_report(two_cores):
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "simulated" in page.lower()
     verdict = json.loads((results / "diagnose/verdict.json").read_text())
-    assert (verdict["overall"], verdict["rule"]) == ("COLLECT MORE", "UNDECIDED")  # by three covariates
+    assert (verdict["overall"], verdict["rule"]) == ("DO NOT DEPLOY", "DOES NOT PAY")  # by three covariates
     assert not list(results.rglob("*.tmp"))
 
 

@@ -49,7 +49,7 @@ def test_the_recorded_reference_run_had_these_settings(project, before):
     ("changes", "touched"),
     [
         ({"calibrate": {"se_type": "HC2"}}, {"conjoint"}),
-        ({"diagnose": {"bootstraps": 60}}, {"diagnostics", "dissuasion"}),
+        ({"diagnose": {"bootstraps": 60}}, {"diagnostics", "dissuasion", "divide"}),
         ({"assign": {"candidates": 7}}, {"uncertainty"}),
         ({"assign": {"permutations": 2}}, {"concentration"}),
         ({"estimate": {"draws": 2000}}, {"deviations", "explorations", "randomization"}),

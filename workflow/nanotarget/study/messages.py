@@ -82,7 +82,7 @@ def _problem(kind: type[Section], error: ErrorDetails, source: str) -> Problem:
     wrong, expected = f"{_shown(value)} does not fit", name
     if name in WANTED:
         expected = WANTED[name] + (" or nothing" if type(None) in typing.get_args(annotation) else "")
-        wrong = f"{_shown(value)} is not {expected}"
+        wrong = f"{_shown(value)} is not {WANTED[name]}"
         if isinstance(value, bool):
             about = f'write "Yes", "No", "on" or "off" in quotes, or YAML reads true or false. {about}'
     elif name == "literal_error":

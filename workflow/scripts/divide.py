@@ -3,8 +3,8 @@
 from nanotarget.calibrate.learners import FITTERS, TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves
 from nanotarget.diagnose import Inputs
-from nanotarget.diagnose.divisions import to_arrays
-from nanotarget.diagnose.redivision import Limits, dividers, redivide
+from nanotarget.diagnose.divisions import LEAST, to_arrays
+from nanotarget.diagnose.redivision import Limits, RidgeDivider, dividers, redivide
 from nanotarget.study import artefacts
 from nanotarget.study.config import FAST_LEARNERS, DiagnoseConfig, LearningConfig
 from nanotarget.study.problems import reporting
@@ -30,7 +30,9 @@ def write_divisions(inputs, output, learning, diagnose):
 
     divisions = {}
     if own.has_information and settings.splits > 1 and learner in FAST_LEARNERS:
-        limits = Limits(calibrate.folds, settings.splits, calibrate.own_answers)
+        cheap = RidgeDivider.applies(fitted) and RidgeDivider.applies(halves)
+        most = settings.splits if cheap else min(settings.splits, LEAST)  # each is as dear as the study's own
+        limits = Limits(calibrate.folds, most, calibrate.own_answers)
         divisions = redivide(*dividers(fitted, halves, fit, own.allowed), data, limits, seed)
     artefacts.write_npz(to_arrays(divisions), output)
 

@@ -11,6 +11,6 @@ anyway, and is reported all at once.
 
 FLOW = (
     *("raw", "cells", "flow", "people", "exclusions", "covariates", "blocks", "positions"),
-    *("shown", "profiles", "outcomes", "contracts", "quality"),
+    *("shown", "design_file", "profiles", "outcomes", "contracts", "quality"),
     *("calibration", "experiment", "roster", "samples", "enough", "groups"),
 )

@@ -20,7 +20,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test fuzz benchmark proposals recovery validate validate-surveys validate-designs docs lint format lock clean help
+.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long fuzz benchmark proposals recovery validate validate-surveys validate-designs docs lint format lock clean help
 
 reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
 	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
@@ -55,6 +55,9 @@ reference: reproduce ## Run CONFIG and record its checksums and numbers as those
 
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
+
+test-long: .venv/ready ## Run the tests that take minutes: learners from raw files to the verdict
+	@$(BIN)/python -m pytest -n 2 -m long --durations 15
 
 fuzz: .venv/ready ## Read 20,000 spoiled inputs of each of five kinds (hours)
 	@NANOTARGET_FUZZ=20000 $(BIN)/python -m pytest -q tests/workflow/test_fuzz.py

@@ -14,6 +14,7 @@ from tiny_study import tiny_study
 pytestmark = pytest.mark.workflow
 
 
+@pytest.mark.long
 def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path):
     study = tiny_study()
     study.config["calibration"]["analyse"] = "choice"
@@ -36,6 +37,7 @@ def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path):
     assert settings["learner"] == learners.index[learners["chosen"]][0]
 
 
+@pytest.mark.long
 def test_chains_that_have_not_converged_warn_wherever_their_result_is_read(project, tmp_path):
     study = tiny_study()
     study.config["calibrate"] = {
@@ -85,6 +87,7 @@ def test_a_panel_uses_peoples_own_answers(project, tmp_path):
     assert verdict["gain"] > 1
 
 
+@pytest.mark.long
 def test_whether_people_would_sign_each_petition_is_an_outcome(project, tmp_path):
     study = tiny_study("wide")
     likes = study.calibration["party"].map({"Left": "Energy", "Right": "Housing", "None": "Transport"})

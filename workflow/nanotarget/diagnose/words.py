@@ -57,6 +57,10 @@ OUT_OF_ORDER = (
     "answers is wrong somewhere; check the design and the scale before anything is fielded."
 )
 ENDS = "ends: {} of answers are at an end of the scale, and a score that ignores the ends gives another gain."
+SPEAKS_FOR_OTHERS = (
+    "What covariates could tell is bounded loosely, but this rule has learned at least half of it and does "
+    "not gain: another rule from the same covariates is not expected to."
+)
 NO_SESOI = (
     "sesoi: no smallest gain that matters is stated (diagnose.sesoi), so no gain can be called too small."
 )
@@ -146,9 +150,14 @@ def in_short(verdict: Mapping[str, Any], number: Callable[[float], str]) -> list
     asked = {text: highs[stage] for stage, text in AT_MOST.items()}
     if not any(high is not None for high in asked.values()):
         asked = {KNOWING_ALL: highs[Diagnostic.HETEROGENEITY]}
+    judged = do_not and binding in (Diagnostic.CROSSOVER, Diagnostic.DIVIDEND)
     for text, high in asked.items():
-        if high is not None:
-            said.append((text, f"{number(max(high, 0.0))} {unit} (one-sided 95% upper bound)."))
+        if high is None:
+            continue
+        answer = f"{number(max(high, 0.0))} {unit} (one-sided 95% upper bound)."
+        if judged and text == AT_MOST[Diagnostic.PREDICTABILITY] and high >= verdict["threshold"]:
+            answer += f" {SPEAKS_FOR_OTHERS}"
+        said.append((text, answer))
     if verdict["gain"] is not None:
         low, high = number(verdict["gain_low"]), number(verdict["gain_high"])
         best = f"{number(verdict['gain'])} {unit} ({low} to {high})."
@@ -230,14 +239,18 @@ def reasons(facts: Facts) -> list[str]:
             _heterogeneity(facts),
             "Predictability, crossover and dividend were not evaluated: there is no covariate to target by.",
         ]
+    return [_heterogeneity(facts), _predictability(facts), _crossover(facts), _dividend(facts)]
+
+
+def _dividend(facts: Facts) -> str:
     gain = facts.gain
-    return [
-        _heterogeneity(facts),
-        _predictability(facts),
-        _crossover(facts),
+    text = (
         f"{facts.opening(Diagnostic.DIVIDEND)}: scored by people's own answers, nano gains "
-        f"{_number(gain.ceiling)} ({_interval(gain)}).",
-    ]
+        f"{_number(gain.ceiling)} ({_interval(gain)})."
+    )
+    others = facts.stages[Diagnostic.PREDICTABILITY].high >= facts.smallest
+    failed = facts.verdicts[Diagnostic.DIVIDEND] == Verdict.FAIL
+    return f"{text} {SPEAKS_FOR_OTHERS}" if failed and others else text
 
 
 def _heterogeneity(facts: Facts) -> str:
@@ -259,7 +272,7 @@ def _predictability(facts: Facts) -> str:
     stage = facts.stages[Diagnostic.PREDICTABILITY]
     predict = "predict" if stage.significant else "are not shown to predict"
     known = np.isfinite(facts.predictable)
-    share = f" (an estimated {share_of(facts.predictable)} of the differences)" if known else ""
+    share = f" (an estimated {share_of(min(facts.predictable, 1))} of the differences)" if known else ""
     return (
         f"{facts.opening(stage.name)}: {facts.known} {predict} who likes what{share}. Perfect use of them "
         f"could gain about {_number(stage.ceiling)}, at most {_number(stage.high)}."

@@ -76,6 +76,19 @@ def test_each_stage_has_its_reason_with_its_verdict_first():
     assert "are not shown to predict who likes what." in unknown[1]
 
 
+def test_a_rule_that_speaks_for_others_says_why_their_loose_bound_does_not_count():
+    loose = {Diagnostic.HETEROGENEITY: HIGH, Diagnostic.PREDICTABILITY: HIGH}
+    assert words.SPEAKS_FOR_OTHERS in words.reasons(facts(0.5, loose))[-1]
+    tight = facts(0.5)  # no rule could gain so much anyway
+    assert not any(words.SPEAKS_FOR_OTHERS in text for text in words.reasons(tight))
+    unlearned = facts(0.5, {**UNLEARNED, Diagnostic.HETEROGENEITY: HIGH, Diagnostic.PREDICTABILITY: UNSEEN})
+    assert not any(words.SPEAKS_FOR_OTHERS in text for text in words.reasons(unlearned))
+
+
+def test_no_share_of_the_differences_is_above_all():
+    assert "(an estimated 100% of the differences)" in words.reasons(facts(predictable=1.06))[1]
+
+
 def test_what_was_not_evaluated_is_said():
     stages = {name: {"evaluated": False} for name in DIAGNOSTICS}
     assert words.reasons(facts(stages=stages, known="")) == [

@@ -12,7 +12,7 @@ rule conjoint:
         design="<results>/calibrate/design.csv",
     log:
         "<logs>/conjoint.log",
-    priority: 2  # before the learners, which refuse a survey with one petition each
+    priority: 3  # before the learners, which refuse a survey with one petition each
     conda:
         "../../environment.yml"
     resources:
@@ -95,6 +95,7 @@ if study.learns:
             "<logs>/learn.log",
         benchmark:
             "<benchmarks>/learn.tsv"
+        priority: 2  # the longest chain begins here: learn, halve, divide
         conda:
             "../../environment.yml"
         resources:

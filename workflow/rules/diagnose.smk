@@ -23,6 +23,7 @@ rule halve:
         "<logs>/halve.log",
     benchmark:
         "<benchmarks>/halve.tsv"
+    priority: 2
     conda:
         "../../environment.yml"
     resources:
@@ -81,7 +82,7 @@ rule divide:
         "<logs>/divide.log",
     benchmark:
         "<benchmarks>/divide.tsv"
-    priority: 1
+    priority: 2
     conda:
         "../../environment.yml"
     resources:

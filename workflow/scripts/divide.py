@@ -30,10 +30,12 @@ def write_divisions(inputs, output, learning, diagnose):
 
     divisions = {}
     if own.has_information and settings.splits > 1 and learner in FAST_LEARNERS:
-        cheap = RidgeDivider.applies(fitted) and RidgeDivider.applies(halves)
-        most = settings.splits if cheap else min(settings.splits, LEAST)  # each is as dear as the study's own
+        halved, folded = dividers(fitted, halves, fit, own.allowed)
+        most = settings.splits
+        if not isinstance(folded, RidgeDivider):  # each is as dear as the study's own
+            most = min(most, LEAST)
         limits = Limits(calibrate.folds, most, calibrate.own_answers)
-        divisions = redivide(*dividers(fitted, halves, fit, own.allowed), data, limits, seed)
+        divisions = redivide(halved, folded, data, limits, seed)
     artefacts.write_npz(to_arrays(divisions), output)
 
 

@@ -134,3 +134,60 @@ def test_what_the_second_file_lacks_is_said_at_once(survey, tmp_path):
     assert "the same version, task and profile more than once" in str(error.value)
     with pytest.raises(InputError, match=r"calibration\.shown\.profile"):
         read(tmp_path, answers(survey), shown=shown | {"profile": "Card"}, **WIDE)
+
+
+NONE_ROWS = {
+    "profiles": 3,
+    "task": "task",
+    "profile": "concept",
+    "outcomes": {"choice": {"column": "chosen", "none_option": True, "none_of_them": [0]}},
+}
+
+
+def menus(none="0"):
+    """Rows as Sawtooth writes them: three concepts a task, and a fourth row that is none of them."""
+    rng = np.random.default_rng(4)
+    n, tasks = 30, 4
+    key = np.repeat(np.arange(n * tasks), 4)
+    concept = np.tile([1, 2, 3, 4], n * tasks)
+    table = {"id": key // tasks, "task": key % tasks + 1, "concept": concept}
+    for name, levels in LEVELS.items():
+        table[name] = np.where(concept == 4, none, rng.choice(levels, len(key)))
+    return pd.DataFrame(table | {"chosen": (concept == rng.integers(1, 5, n * tasks).repeat(4)).astype(int)})
+
+
+@pytest.mark.parametrize("none", ["0", ""])
+def test_a_row_without_levels_stands_for_none(tmp_path, none):
+    table = menus(none)
+    found = read(tmp_path, table, **NONE_ROWS)
+    left_out = read(tmp_path, table[table["concept"] < 4], **NONE_ROWS)
+    pd.testing.assert_frame_equal(found, left_out)
+    assert len(found) == 360 and found.groupby(["respondent_id", "task"])["choice"].sum().min() == 0
+    # Without numbers of concepts rows are counted.
+    counted = read(tmp_path, table.drop(columns="concept"), **{**NONE_ROWS, "profile": None})
+    pd.testing.assert_frame_equal(found, counted)
+
+
+def test_a_task_that_nobody_reached_has_no_row_for_none(tmp_path):
+    table = menus("")
+    gone = table["task"].eq(4) & table["id"].eq(7)
+    table = table.astype({"chosen": object})
+    table.loc[gone, ["price", "brand", "chosen"]] = ""
+    assert len(read(tmp_path, table, **NONE_ROWS)) == 357
+
+
+def test_a_row_for_none_that_is_not_chosen_alone_is_refused(tmp_path):
+    table = menus()
+    first = table["task"].eq(1) & table["id"].eq(0)
+    table.loc[first, "chosen"] = 0
+    table.loc[table["task"].eq(2) & table["id"].eq(0) & table["concept"].isin([1, 4]), "chosen"] = 1
+    table.loc[table["task"].eq(3) & table["id"].eq(0) & table["concept"].eq(3), ["price", "brand"]] = "0"
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, table, **NONE_ROWS)
+    said = [str(problem) for problem in refused.value.problems]
+    assert any(
+        "rows 5, 9" in text and "not exactly one row of a task with a row for none" in text for text in said
+    ), said
+    assert any(
+        "rows 12, 13" in text and "more than one row of a task has no levels" in text for text in said
+    ), said

@@ -11,6 +11,7 @@ import pandas as pd
 from nanotarget.clean import contracts
 from nanotarget.clean.covariates import read_covariates, read_weights
 from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
+from nanotarget.clean.none_rows import without_none_rows
 from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
 from nanotarget.clean.profiles import Profiles, attribute_rows, profile_columns, read_profiles
 from nanotarget.clean.quality import Tasks, calibration_quality
@@ -63,6 +64,7 @@ def read_calibration(
     table = read_table("calibration", config, covariates, profile_columns(config, design), optional)
     everyone = (one_per_row if config.layout == "wide" else one_per_id)(table, config.respondent)
     people = check_left(leave_out_opt_outs(exclude(everyone, config.exclusions), config.opt_out))
+    people = without_none_rows(people, config, design)
     shown = read_profiles(people, config, design)
     answered = shown.at(shown.answered)
     petitions = read_petitions(answered.attributes, design)

@@ -56,6 +56,7 @@ class People:
         steps: so far; the first is everyone in the file.
         compared: for each column that an exclusion compares with a number, the numbers of the people
             who were left, one per person.
+        aside: (n_rows,) rows that are nobody's petition; None without such rows.
     """
 
     table: Table
@@ -63,6 +64,7 @@ class People:
     respondent: str
     steps: tuple[Step, ...]
     compared: Mapping[str, np.ndarray] = field(default_factory=dict)
+    aside: np.ndarray | None = None
 
     @property
     def left(self) -> np.ndarray:
@@ -72,7 +74,8 @@ class People:
     @cached_property
     def rows(self) -> np.ndarray:
         """Positions in the file of the rows of who is left; other properties and `cells` follow them."""
-        return np.flatnonzero(self.left[self.unit])
+        stays = self.left[self.unit]
+        return np.flatnonzero(stays if self.aside is None else stays & ~self.aside)
 
     @cached_property
     def person(self) -> np.ndarray:

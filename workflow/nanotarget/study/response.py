@@ -101,7 +101,7 @@ class Response(Section):
 
     @property
     def none_values(self) -> Sequence[Level]:
-        """Wide layout: answers that choose none of the profiles."""
+        """Answers that choose none of the profiles; long layout: what a row for none has as levels."""
         return ()
 
     @property
@@ -358,12 +358,14 @@ class Choice(Response):
     none_of_them: list[Level] = Field(
         [],
         description="Wide and task layout - answers that choose none of the profiles, such as 'Neither'; "
-        "without `none_option` such a task counts as not answered.",
+        "without `none_option` such a task counts as not answered. Long layout with `none_option` - what "
+        "stands in place of levels in a row for none, such as 0 (empty cells need not be named).",
     )
     none_option: bool = Field(
         False,
         description="Whether respondents could choose none of the profiles and that is an answer. Long "
-        "layout - a task without a chosen profile; wide and task layout - an answer in `none_of_them`.",
+        "layout - a task without a chosen profile, or with a row without levels that is chosen (not counted "
+        "in `profiles`); wide and task layout - an answer in `none_of_them`.",
     )
 
     @property
@@ -378,7 +380,7 @@ class Choice(Response):
 
     @property
     def none_values(self) -> Sequence[Level]:
-        """Wide layout: answers that choose none of the profiles."""
+        """Answers that choose none of the profiles; long layout: what a row for none has as levels."""
         return self.none_of_them
 
     @property

@@ -317,16 +317,21 @@ def test_a_refusal_says_how_far_the_search_came(tmp_path, answers, found):
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize("none", [False, True])
-def test_choices_among_three_or_none_of_them(tmp_path, none):
+@pytest.mark.parametrize(("none", "row"), [(False, None), (True, None), (True, "0"), (True, "")])
+def test_choices_among_three_or_none_of_them(tmp_path, none, row):
     rng = np.random.default_rng(26)
     table = long_survey(rng).iloc[: N * 6].copy()
     table["respondent"] = np.repeat(np.arange(N), 6)
     table["task"], table["profile"] = np.arange(N * 6) // 3 % 2 + 1, np.arange(N * 6) % 3 + 1
     chosen = np.repeat(rng.integers(0 if none else 1, 4, N * 2), 3)
     table["chosen"] = (table["profile"] == chosen).astype(int)
+    if row is not None:  # Sawtooth's way: a fourth row without levels
+        fourth = table[table["profile"] == 3].assign(profile=4, **dict.fromkeys(LEVELS, row))
+        fourth["chosen"] = (chosen[::3] == 0).astype(int)
+        table = pd.concat([table, fourth]).sort_values(["respondent", "task", "profile"])
     config, text = proposed(table.drop(columns="age"), tmp_path)
     assert (config.calibration.profiles, config.calibration.analyse) == (3, "choice")
+    assert [set(map(str, a.levels)) for a in config.design.attributes] == list(map(set, LEVELS.values()))
     assert config.calibration.outcomes.choice.none_option == none
     assert text.count("# DECIDE: is choosing none") == none
     profiles = read_samples(config, check_design(config.design, "")).calibration.profiles

@@ -29,6 +29,7 @@ from nanotarget.propose.measured import (
     find_answer,
     find_choice,
     find_choice_or_none,
+    find_none_rows,
     find_rating,
     rated,
 )
@@ -45,8 +46,11 @@ from nanotarget.propose.trial import arm_column
 from nanotarget.study.config import normalised
 
 NONE_CHOSEN = (
-    "is choosing none of the profiles an answer? Then the gain counts those who would choose none; "
-    "with 'none_option: false' such tasks count as not answered"
+    "is choosing none of the profiles an answer? Then the gain counts those who would choose none; {}"
+)
+NOT_ANSWERED = "with 'none_option: false' such tasks count as not answered"
+NOT_ANSWERED_LONG = (
+    "if not, leave the answers of such tasks empty in the file, without rows that show no profile"
 )
 
 
@@ -68,6 +72,10 @@ def _find_long(file: RawFile, respondent: Noted) -> GuessedConjoint | None:
         if name != respondent.column and _varies(column, person)
     }
     shown, settings = _numbered(varying, person)
+    none_rows, none_text = find_none_rows(shown)
+    if none_rows.any():
+        shown = shown.at(~none_rows)
+        settings["profiles"] = shown.profiles, "rows of a task, without the one for none"
     choice, none = find_choice(shown) if shown.profiles > 1 else None, 0.0
     if not choice and shown.profiles > 1 and "task" in settings:
         choice, none = find_choice_or_none(shown)
@@ -80,9 +88,11 @@ def _find_long(file: RawFile, respondent: Noted) -> GuessedConjoint | None:
     if none:
         why = f"at most one profile of a task is chosen, and none in {none:.0%} of them"
         outcomes["choice"] = {"column": choice, "none_option": True}, why
+        if none_text:
+            outcomes["choice"][0]["none_of_them"] = none_text
     if rating:
         outcomes["rating"] = rated(rating, shown.columns[rating])
-    questions = [NONE_CHOSEN] if none else []
+    questions = [NONE_CHOSEN.format(NOT_ANSWERED_LONG)] if none else []
     if not outcomes and (answer := find_answer(shown)):
         outcomes["would_sign"] = {"column": answer}, "yes or no, for none, one or several profiles of a task"
         questions.append(f"is '{answer}' a yes or no that was given to each profile on its own?")
@@ -250,7 +260,7 @@ def find_answers(
             found.outcomes["choice"][0]["none_of_them"] = choices.none
         if choices.is_option:
             found.outcomes["choice"][0]["none_option"] = True
-            found.questions.append(NONE_CHOSEN)
+            found.questions.append(NONE_CHOSEN.format(NOT_ANSWERED))
         if not sure:
             found.questions.append(f"which answer means the first profile? Here it is '{values[0]}'")
         found.columns.update(choices.names)

@@ -102,6 +102,34 @@ class Measured:
         """Profiles of the largest task."""
         return int(np.bincount(self.task).max())
 
+    def at(self, keep: np.ndarray) -> Measured:
+        """Return the profiles where `keep` is true."""
+        columns = {
+            name: replace(column, texts=column.texts[keep].reset_index(drop=True))
+            for name, column in self.columns.items()
+        }
+        return Measured(self.person[keep], self.task[keep], columns)
+
+
+def find_none_rows(shown: Measured) -> tuple[np.ndarray, list[str]]:
+    """Find rows, one in every task, that show no petition but can be chosen, as Sawtooth writes them.
+
+    Returns:
+        (n,) which rows; and what stands in two or more of their columns, and in these columns nowhere else:
+        a text for none, or nothing.
+    """
+    for text in ("0", "none", ""):
+        empty = [
+            column.values < 0 if not text else column.texts.eq(text).to_numpy()
+            for column in shown.columns.values()
+        ]
+        for rows in empty:
+            by_task = np.bincount(shown.task[rows], minlength=int(shown.task.max()) + 1)
+            alike = sum(np.array_equal(rows, others) for others in empty)
+            if alike >= 2 and by_task.max() == 1 and by_task.mean() > WHOLE_TASKS:
+                return rows, [text] * bool(text)
+    return np.zeros(len(shown.task), dtype=bool), []
+
 
 def find_choice(shown: Measured) -> str | None:
     """Find the column that is yes for exactly one profile of nearly every task."""

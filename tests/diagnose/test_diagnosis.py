@@ -19,6 +19,7 @@ from nanotarget.diagnose.divisions import from_arrays as from_divisions
 from nanotarget.diagnose.divisions import to_arrays as to_divisions
 from nanotarget.diagnose.folds import (
     LINEAR_PART_OF_CHOICE,
+    Change,
     shared_choices,
     shared_noise,
     shared_threshold,
@@ -139,7 +140,7 @@ def test_folds_share_the_noise_of_a_linear_rule_and_the_linear_part_of_a_choice(
         return shared_noise(one.ravel(), other.ravel(), np.ones(one.size), folds)
 
     def choices(one, other):
-        changes = [np.stack(pair)[:, :, None] for pair in zip(one, other, strict=True)]
+        changes = [Change(np.stack(pair)[:, :, None]) for pair in zip(one, other, strict=True)]
         return shared_choices(changes, np.ones(people), folds)
 
     for rule, factor, counted in (
@@ -167,7 +168,8 @@ def test_a_tie_for_all_is_shared_by_all_folds_and_divisions_average_it_out(folds
         scores[s] = noise * np.sign(told.sum(axis=1, keepdims=True) - told)[:, fold]
     naive = (noise**2).sum(axis=1).mean()
     halves = [np.sign(noise[:, half].sum(axis=1)) for half in (slice(0, 60), slice(60, None))]
-    changes = [np.tile(np.array(pair)[:, None, None], (1, people, 1)) for pair in zip(*halves, strict=True)]
+    pairs = zip(*halves, strict=True)
+    changes = [Change(np.tile(np.array(pair)[:, None, None], (1, people, 1))) for pair in pairs]
     for count in (1, many):
         true = scores[:count].mean(axis=0).sum(axis=1).var() / naive
         found = shared_choices(changes, np.ones(people), folds, count) ** 2

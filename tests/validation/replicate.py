@@ -129,9 +129,12 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
     start = time.process_time()
     fitted, halves = (fit(sample.data, learner, folds, seed) for folds in (FOLDS, HALVES))
     settings = DiagnoseConfig(sesoi=regime.sesoi, bootstraps=bootstraps)
-    inputs = Inputs(fitted, halves, settings, seed, LEARNERS[learner].learner, sizes=(1,))
+    divisions = {}
+    inputs = Inputs(
+        fitted, halves, settings, seed, LEARNERS[learner].learner, divisions=divisions, sizes=(1,)
+    )
     divided = divide(inputs, regime.goals)
-    inputs = replace(inputs, divisions=divided.divisions)
+    divisions |= divided.divisions  # what the answers alone say is known from dividing them
     found = diagnosed(inputs, regime.goals, sample.groups)
     seconds = round(time.process_time() - start, 1)
     true = truths(sample, fitted, divided.rules, child_rng(seed, f"validation/{name}/twins"))

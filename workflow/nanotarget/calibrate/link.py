@@ -27,6 +27,7 @@ POINTS = 8  # of the cuts inside a group
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 NODES, LOG_WEIGHTS = _NODES, np.log(_WEIGHTS / _WEIGHTS.sum())
 GRID = np.linspace(-14, 14, 5601)  # latent values in units of the noise; the curve is flat outside
+SPACING = (GRID[-1] - GRID[0]) / (len(GRID) - 1)
 SMALLEST = 1e-300
 STEP, FEW = 4, 100  # a first look is taken at every fourth respondent if these are a hundred
 CONVERGED = (
@@ -108,9 +109,16 @@ class OrdinalLink:
         cuts, units = self.categories.steps(self.cuts)
         return self.categories.lowest + special.ndtr(GRID[:, None] - cuts) @ units
 
+    @cached_property
+    def _rises(self) -> np.ndarray:
+        """What the curve rises between values of `GRID`."""
+        return np.diff(self.curve)
+
     def at(self, latent: np.ndarray) -> np.ndarray:
         """Return expected answers at latent values (error below 1e-5 of the scale)."""
-        return np.interp(latent, GRID, self.curve)
+        place = np.clip((latent - GRID[0]) / SPACING, 0, len(GRID) - 1)
+        left = np.minimum(place.astype(np.intp), len(GRID) - 2)
+        return self.curve[left] + (place - left) * self._rises[left]
 
     def average(self, mean: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
         """Return the expected answer where the latent value, noise included, is normal.

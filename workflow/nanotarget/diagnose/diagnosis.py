@@ -126,8 +126,9 @@ class View:
     @cached_property
     def divisions(self) -> Divisions:
         """What many divisions say; those of the study alone if there are no others."""
-        own = Divisions.of(self.dividend, Dividend(self.halves, *self.inputs.allowed))
-        return self.inputs.divisions.get(self.goal, own)
+        if self.goal in self.inputs.divisions:
+            return self.inputs.divisions[self.goal]
+        return Divisions.of(self.dividend, Dividend(self.halves, *self.inputs.allowed))
 
     @cached_property
     def crossover(self) -> Crossover:

@@ -20,7 +20,7 @@ import numpy as np
 
 from nanotarget.calibrate.learners.base import mean_and_error
 from nanotarget.diagnose.dividend import Dividend
-from nanotarget.diagnose.folds import Rules, shared_choices
+from nanotarget.diagnose.folds import Change, Rules, shared_choices
 from nanotarget.diagnose.rows import Estimate, Sample
 from nanotarget.petitions.design import Design
 
@@ -86,15 +86,13 @@ class Divisions:
         folds: gains of rules of all folds but one.
         halves: gains of rules of a half.
         rules: of the halves; without them rules are taken to be all signal.
-        design: the petitions.
         beside: `changes` of the opposite goal, where its gains are subtracted.
     """
 
     folds: Gains
     halves: Gains
     rules: Sequence[Rules]
-    design: Design
-    beside: Sequence[np.ndarray] = ()
+    beside: Sequence[Change] = ()
 
     @classmethod
     def of(cls, dividend: Dividend, halves: Dividend) -> Divisions:
@@ -104,14 +102,13 @@ class Divisions:
             dividend: of a division into folds.
             halves: of one into halves.
         """
-        rules = [Rules.of(halves.fitted)]
-        return cls(Gains.of(dividend), Gains.of(halves), rules, dividend.fitted.data.design)
+        return cls(Gains.of(dividend), Gains.of(halves), [Rules.of(halves.fitted)])
 
     @classmethod
     def alone(cls, dividend: Dividend) -> Divisions:
         """Return what a division into folds says without halves: its rules are taken for signal."""
         gains = Gains.of(dividend)
-        return cls(gains, gains, [], dividend.fitted.data.design)
+        return cls(gains, gains, [])
 
     def less(self, other: Divisions) -> Divisions:
         """Return by how much the gains of the opposite goal are larger, in the same divisions."""
@@ -135,11 +132,11 @@ class Divisions:
         return shared_choices(self.changes, weight, folds, count)
 
     @cached_property
-    def changes(self) -> list[np.ndarray]:
-        """For each division into halves, what scores weigh answers with (`change_of`)."""
-        own = [change_of(rules, self.design) for rules in self.rules]
+    def changes(self) -> list[Change]:
+        """For each division into halves, what scores weigh answers with."""
+        own = [rules.change for rules in self.rules]
         # A gain of the opposite goal has the opposite weights.
-        return [one + two for one, two in zip(own, self.beside, strict=True)] if self.beside else own
+        return [one.plus(two) for one, two in zip(own, self.beside, strict=True)] if self.beside else own
 
     def dividend(self, sample: Sample) -> Estimate:
         """Return the gain of rules of all folds but one."""
@@ -155,30 +152,14 @@ class Divisions:
         return self.halves.estimate(sample, self.shared_noise(sample.weight, self.halves))
 
 
-def change_of(rules: Rules, design: Design) -> np.ndarray:
-    """Return the (2, n_respondents, total rank) orthonormal functions of nano's petitions less those of best.
-
-    Scores of answers to a petition x weigh them with the product of this and the functions of x.
-    """
-    parts = []
-    for block in design.blocks:
-        basis = block.functions(1)
-        nano, best = (
-            basis[block.cell_of(shown.reshape(-1, shown.shape[-1]))].reshape(*shown.shape[:2], -1)
-            for shown in rules
-        )
-        parts.append(nano - best)
-    return np.concatenate(parts, axis=2)
-
-
 def to_arrays(divisions: Mapping[str, Divisions]) -> dict[str, np.ndarray]:
     """Return what divisions by goal say as arrays for a file."""
     arrays: dict[str, np.ndarray] = {}
     for goal, own in divisions.items():
         for kind, gains in (("folds", own.folds), ("halves", own.halves)):
             arrays |= {f"{goal}.{kind}.{name}": np.asarray(value) for name, value in vars(gains).items()}
-        for name in Rules._fields:
-            arrays[f"{goal}.{name}"] = np.array([getattr(rules, name) for rules in own.rules])
+        arrays[f"{goal}.nano"] = np.array([rules.nano for rules in own.rules])
+        arrays[f"{goal}.best"] = np.array([rules.best for rules in own.rules])
     return arrays
 
 
@@ -190,6 +171,6 @@ def from_arrays(arrays: Mapping[str, np.ndarray], design: Design) -> dict[str, D
             Gains(arrays[f"{kind}.scores"], arrays[f"{kind}.divergent"], int(arrays[f"{kind}.folds"]))
             for kind in (f"{goal}.folds", f"{goal}.halves")
         )
-        rules = zip(*(arrays[f"{goal}.{name}"] for name in Rules._fields), strict=True)
-        divisions[goal] = Divisions(folds, halves, [Rules(*own) for own in rules], design)
+        rules = zip(arrays[f"{goal}.nano"], arrays[f"{goal}.best"], strict=True)
+        divisions[goal] = Divisions(folds, halves, [Rules(nano, best, design) for nano, best in rules])
     return divisions

@@ -25,27 +25,62 @@ smaller by 1 - (1 - 1 / S) / K (exact for linear rules; for choices a little too
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.petitions import policy
+from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import best_petitions
 
 LINEAR_PART_OF_CHOICE = 2 / np.pi
 
 
-class Rules(NamedTuple):
+@dataclass(frozen=True)
+class Change:
+    """What the rules of both halves of a division give instead of overall-best.
+
+    Attributes:
+        values: (2, n_respondents, k) orthonormal functions of nano's petitions less those of overall-best.
+            Scores of answers to a petition x weigh them with the product of this and the functions of x.
+    """
+
+    values: np.ndarray
+
+    @cached_property
+    def square(self) -> np.ndarray:
+        """(n_respondents,) mean square of both."""
+        return np.einsum("hnk,hnk->n", self.values, self.values) / 2
+
+    @cached_property
+    def product(self) -> np.ndarray:
+        """(n_respondents,) product of both."""
+        return np.einsum("nk,nk->n", *self.values)
+
+    def means(self, share: np.ndarray) -> np.ndarray:
+        """Return (2, k) means over respondents with these shares."""
+        return share @ self.values
+
+    def plus(self, other: Change) -> Change:
+        """Return the sum with another change by the same halves."""
+        return Change(self.values + other.values)
+
+
+@dataclass(frozen=True)
+class Rules:
     """Rules learned from both halves of a division, and what they give to everybody.
 
     Attributes:
         nano: (2, n_respondents, n_attributes) petitions of the rules.
         best: (2, n_respondents, n_attributes) the overall-best petition as either half sees it.
+        design: the petitions.
     """
 
     nano: np.ndarray
     best: np.ndarray
+    design: Design
 
     @classmethod
     def of(cls, halves: Crossfit) -> Rules:
@@ -53,7 +88,21 @@ class Rules(NamedTuple):
         people, n = halves.data.respondents, halves.data.n_respondents
         own = [model.utilities(people) for model in halves.models]
         best = [np.tile(best_petitions(common), (n, 1)) for common in halves.common]
-        return cls(np.array([policy.nano(utilities) for utilities in own]), np.array(best))
+        nano = np.array([policy.nano(utilities) for utilities in own])
+        return cls(nano, np.array(best), halves.data.design)
+
+    @cached_property
+    def change(self) -> Change:
+        """What the rules give instead of overall-best."""
+        parts = []
+        for block in self.design.blocks:
+            basis = block.functions(1)
+            nano, best = (
+                basis[block.cell_of(shown.reshape(-1, shown.shape[-1]))].reshape(*shown.shape[:2], -1)
+                for shown in (self.nano, self.best)
+            )
+            parts.append(nano - best)
+        return Change(np.concatenate(parts, axis=2))
 
 
 def shared_threshold(folds: int) -> float:
@@ -80,28 +129,23 @@ def shared_noise(one: np.ndarray, other: np.ndarray, weight: np.ndarray, folds: 
     return _factor(folds, [(total, product(one, other), 1.0)])
 
 
-def shared_choices(
-    changes: Sequence[np.ndarray], weight: np.ndarray, folds: int, divisions: int = 1
-) -> float:
+def shared_choices(changes: Sequence[Change], weight: np.ndarray, folds: int, divisions: int = 1) -> float:
     """Return the factor on a standard error for what folds share, for rules that choose.
 
     What a rule changes for all alike and what it changes for the person are judged apart.
 
     Args:
-        changes: for each division into halves, (2, n, k) functions of what either half's rule gives instead
-            of overall-best (`divisions.change_of`).
+        changes: for each division into halves.
         weight: (n,).
         folds: number of folds K.
         divisions: that scores are averaged over; the error is that of one of them.
     """
     share = weight / weight.sum()
     parts = np.zeros((2, 2))  # for all alike, for the person: mean square, mean product of the halves
-    for pair in changes:
-        mean = np.einsum("n,hnk->hk", share, pair)
-        square = share @ (pair**2).sum(axis=(0, 2)) / 2
-        product = share @ (pair[0] * pair[1]).sum(axis=1)
+    for change in changes:
+        mean = change.means(share)
         alike = (mean**2).sum() / 2, mean[0] @ mean[1]
-        parts += [alike, (square - alike[0], product - alike[1])]
+        parts += [alike, (share @ change.square - alike[0], share @ change.product - alike[1])]
     counted = (shared_threshold(folds), LINEAR_PART_OF_CHOICE)
     return _factor(folds, [(*part, count) for part, count in zip(parts, counted, strict=True)], divisions)
 

@@ -109,12 +109,6 @@ class Refitter:
         return Divided(gains, dividend.divergent, nano, best, rules)
 
 
-def gain(scores: Scores, nano: np.ndarray, best: np.ndarray, worst: bool) -> np.ndarray:
-    """Return the (n_respondents,) scores of nano less overall-best; of the opposite outcome if `worst`."""
-    difference = scores.of(nano).value - scores.of(best).value
-    return -difference if worst else difference
-
-
 @dataclass(frozen=True)
 class RidgeDivider:
     """Divisions by ridge regression of ratings, from moments that all of them share.
@@ -204,6 +198,11 @@ class RidgeDivider:
         products = problem.z[:, j] * problem.z[:, k] * data.weight[:, None]
         return products, moments.gram[:, a, b], moments.cross * data.weight[:, None]
 
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """The normal equations of everybody."""
+        return self._equations(np.arange(self.fitted.data.n_respondents))
+
     def _equations(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the normal equations of some respondents, as `ridge.joint_moments` does."""
         products, gram, cross = (part[members] for part in self._moments)
@@ -221,12 +220,18 @@ class RidgeDivider:
         data = self.fitted.data
         fold_of = fold[data.starts]
         folds = [np.flatnonzero(fold_of == f) for f in range(fold_of.max() + 1)]
-        shares = [self._equations(members) for members in folds]
-        gram, cross = (np.sum(part, axis=0) for part in zip(*shares, strict=True))
+        gram, cross = self._whole
+        of_last = np.zeros_like(gram), np.zeros_like(cross)  # what it learns from: all other folds
         everyone, rules = np.arange(data.n_respondents), []
-        for members, (own_gram, own_cross) in zip(folds, shares, strict=True):
+        for members in folds:
             training = np.delete(everyone, members)
             given = everyone if everybody else members
+            if members is folds[-1]:
+                rules.append(self._rules(*of_last, training, given))
+                continue
+            own_gram, own_cross = self._equations(members)
+            np.add(of_last[0], own_gram, out=of_last[0])
+            np.add(of_last[1], own_cross, out=of_last[1])
             rules.append(self._rules(gram - own_gram, cross - own_cross, training, given))
         return {goal: self._divided(rules, fold_of, goal == "dissuade") for goal in self.goals}
 
@@ -266,11 +271,14 @@ class RidgeDivider:
         rules, n = None, len(fold_of)
         place = np.argsort(np.concatenate([part.given for part in learned]), kind="stable")
         if len(nano) > n:  # everybody under every rule
-            rules = Rules(*(part.reshape(len(learned), n, -1) for part in (nano, best)))
+            rules = Rules(
+                nano.reshape(len(learned), n, -1), best.reshape(len(learned), n, -1), self._layout.design
+            )
             place = fold_of * n + np.arange(n)
         nano, best = nano[place], best[place]
         apart = (nano != best).any(axis=1).astype(float)
-        return Divided(gain(self.scores, nano, best, worst), apart, nano, best, rules)
+        gains = self.scores.gain(nano, best)
+        return Divided(-gains if worst else gains, apart, nano, best, rules)
 
 
 class LearnedTables(NamedTuple):
@@ -351,7 +359,7 @@ def _grown(
             of = [division[goal] for division in divided]
             gains = Gains(np.array([d.gains for d in of]), np.array([d.divergent for d in of]), folds)
             rules = known.get(goal) or [d.rules for d in of if d.rules]
-            found[goal] = Divisions(gains, gains, rules, data.design)
+            found[goal] = Divisions(gains, gains, rules)
         if all(own.reproducible(everybody) for own in found.values()):
             break
     return found

@@ -91,12 +91,18 @@ class Block:
         Args:
             levels: (n, n_attributes) level indices of whole petitions.
         """
-        radix = (
-            np.maximum(self.cells.max(axis=0), levels[:, list(self.attributes)].max(axis=0, initial=0)) + 1
+        table = self._index
+        own = (
+            np.minimum(levels[:, a], size - 1) for a, size in zip(self.attributes, table.shape, strict=True)
         )
-        table = np.full(radix, -1)
+        return table[tuple(own)]
+
+    @cached_property
+    def _index(self) -> np.ndarray:
+        """Cell of each combination of levels; the last of each attribute stands for levels of no cell."""
+        table = np.full(self.cells.max(axis=0) + 2, -1)
         table[tuple(self.cells.T)] = np.arange(len(self.cells))
-        return table[tuple(levels[:, a] for a in self.attributes)]
+        return table
 
     def functions(self, order: int = 1) -> np.ndarray:
         """Return an orthonormal basis of the functions of the block that have order at most `order`.
@@ -107,6 +113,16 @@ class Block:
         Returns:
             (n_cells, rank) values.
         """
+        if order not in self._bases:
+            self._bases[order] = self._basis(order)
+        return self._bases[order]
+
+    @cached_property
+    def _bases(self) -> dict[int, np.ndarray]:
+        """The bases asked for so far, by order."""
+        return {}
+
+    def _basis(self, order: int) -> np.ndarray:
         columns = []
         for size in range(1, min(order, len(self.attributes)) + 1):
             for members in itertools.combinations(range(len(self.attributes)), size):

@@ -116,10 +116,11 @@ class Feature:
         """Return the (n,) feature of a column of the covariate; a missing number is the training mean."""
         if self.missing:
             values = column.isna().to_numpy(dtype=float)
-        elif self.level is None:
-            values = column.fillna(self.centre).to_numpy(dtype=float)
-        else:
+        elif self.level is not None:
             values = (column.astype("object") == self.level).to_numpy(dtype=float)
+        else:
+            values = column.to_numpy(dtype=float, na_value=np.nan)
+            values = np.where(np.isnan(values), self.centre, values)
         standardised = (values - self.centre) / self.scale
         if not self.knots:
             return standardised

@@ -153,9 +153,10 @@ class Utilities(ABC):
         order = np.argsort(respondent, kind="stable")
         starts = np.searchsorted(respondent[order], np.arange(self.n + 1))
         for chunk in self.chunks():
-            spans = [order[starts[i] : starts[i + 1]] for i in chunk.rows]
-            rows = np.concatenate(spans) if spans else np.zeros(0, dtype=int)
-            place = np.repeat(np.arange(len(chunk.rows)), [len(span) for span in spans])
+            counts = starts[chunk.rows + 1] - starts[chunk.rows]
+            place = np.repeat(np.arange(len(chunk.rows)), counts)
+            within = np.arange(len(place)) - (np.cumsum(counts) - counts)[place]
+            rows = order[starts[chunk.rows][place] + within]
             total = np.zeros(len(rows))
             for cell in chunk.layout.cells_of(petitions[rows]).T:
                 total += chunk.cells[cell, place]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -121,13 +122,13 @@ class TrainingData:
         """Number of respondents."""
         return len(self.respondents)
 
-    @property
+    @cached_property
     def weight(self) -> np.ndarray:
         """(n_respondents,) survey weights, scaled to mean 1."""
         weight = self.respondents["weight"].to_numpy(dtype=float)
         return weight / weight.mean()
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         """(n_respondents,) first row of each respondent."""
         return np.searchsorted(self.respondent, np.arange(self.n_respondents))

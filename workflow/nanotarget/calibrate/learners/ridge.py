@@ -24,7 +24,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import LinearOperator, cg
 
 from nanotarget.calibrate.learners.base import DRAWS, AdditiveModel, TrainingData
 from nanotarget.petitions.design import Design
@@ -50,6 +49,7 @@ BESIDE: dict[int, tuple[int, ...]] = {COMMON: (), LINE: (COMMON,), CURVE: (COMMO
 SPARING = (CURVE, PAIR)  # groups that most worlds do without
 SMALLEST_DIAGONAL = 1e-8
 TOLERANCE = 1e-8  # of a solution by conjugate gradients, relative
+MOST_STEPS = 10_000  # of conjugate gradients; far more than systems that are nearly diagonal take
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
 SEARCHABLE = 1_000_000  # petitions among which attributes may interact
@@ -92,11 +92,13 @@ def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.n
 
 def second_moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> Moments:
     """Sum weighted products of rows and responses of each respondent, whose rows begin at `starts`."""
-    ends = np.append(starts[1:], len(rows))
+    counts = np.diff(np.append(starts, len(rows)))
     gram = np.empty((len(starts), rows.shape[1], rows.shape[1]))
     weighted = rows * weight[:, None]
-    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        gram[i] = weighted[start:end].T @ rows[start:end]
+    for count in np.unique(counts):
+        members = np.flatnonzero(counts == count)
+        own = starts[members, None] + np.arange(count)
+        gram[members] = np.swapaxes(weighted[own], 1, 2) @ rows[own]
     cross = np.add.reduceat(weighted * response[:, None], starts)
     return Moments(gram, cross, np.add.reduceat(weight * response**2, starts))
 
@@ -130,10 +132,12 @@ def solve(gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float) -> n
     """Solve penalised normal equations for one (n,) or several (n, k) right-hand sides."""
     if not len(gram):
         return np.zeros_like(right)
-    matrix = gram.copy(order="K")
-    matrix[np.diag_indices(len(gram))] += penalty
-    factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-    return scipy.linalg.cho_solve(factor, right, check_finite=False)
+    matrix = np.array(gram.T, order="F")  # symmetric, and LAPACK's own order
+    matrix.reshape(-1, order="F")[:: len(gram) + 1] += penalty
+    _, solution, failed = scipy.linalg.lapack.dposv(matrix, right, lower=1, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("normal equations are not positive definite")
+    return solution
 
 
 def conjugate_gradients(
@@ -141,26 +145,39 @@ def conjugate_gradients(
 ) -> np.ndarray:
     """Solve penalised normal equations that are nearly diagonal, scaled to a diagonal of ones.
 
+    Systems that differ in their right-hand sides or penalties are solved side by side.
+
     Args:
         gram: (k, k) without the penalties.
-        right: (k,).
-        penalty: positive, (k,) or one for all, not negligible beside the diagonal of `gram`.
-        start: (k,) a guess of the solution.
+        right: (k,), or (k, m) of m systems.
+        penalty: positive, of the shape of `right` or one that it takes in broadcasting, not negligible beside
+            the diagonal of `gram`.
+        start: a guess of the solution, in the shape of `right`.
 
     Raises:
         ArithmeticError: if the iterations do not converge.
     """
-    root = np.sqrt(np.diag(gram) + penalty)
+    root = np.sqrt(np.diag(gram).reshape(-1, *[1] * (right.ndim - 1)) + penalty)
 
     def product(scaled: np.ndarray) -> np.ndarray:
         vector = scaled / root
         return (gram @ vector + penalty * vector) / root
 
-    operator = LinearOperator(gram.shape, product, dtype=np.float64)
-    solution, failed = cg(operator, right / root, start * root, rtol=TOLERANCE)
-    if failed:
-        raise ArithmeticError("conjugate gradients did not converge")
-    return solution / root
+    scaled, solution = right / root, start * root
+    left = scaled - product(solution)
+    direction, length = left, (left**2).sum(axis=0)
+    enough = TOLERANCE**2 * (scaled**2).sum(axis=0)
+    for _ in range(MOST_STEPS):
+        going = length > enough
+        if not going.any():
+            return solution / root
+        image = product(direction)
+        step = np.where(going, length, 0.0) / np.where(going, (direction * image).sum(axis=0), 1.0)
+        solution = solution + step * direction
+        left = left - step * image
+        before, length = length, (left**2).sum(axis=0)
+        direction = left + np.where(going, length, 0.0) / np.where(going, before, 1.0) * direction
+    raise ArithmeticError("conjugate gradients did not converge")
 
 
 def held_out_losses(
@@ -185,13 +202,13 @@ def held_out_losses(
     own_gram = np.asfortranarray(gram[fixed:, fixed:] - across.T @ slope)
     own_cross = cross[fixed:] - across.T @ start
     own = np.zeros((len(own_cross), len(candidates)))
-    last = np.zeros(len(own_cross))
-    for c in np.flatnonzero(np.isfinite(candidates)):
-        if specific:
-            last = conjugate_gradients(own_gram, own_cross, candidates[c], last)
-        else:  # few coefficients, and penalties next to nothing
-            last = solve(own_gram, own_cross, candidates[c])
-        own[:, c] = last
+    finite = np.flatnonzero(np.isfinite(candidates))
+    if specific:
+        right = np.tile(own_cross[:, None], len(finite))
+        own[:, finite] = conjugate_gradients(own_gram, right, candidates[finite], np.zeros_like(right))
+    else:  # few coefficients, and penalties next to nothing
+        for c in finite:
+            own[:, c] = solve(own_gram, own_cross, candidates[c])
     solutions = np.vstack([start[:, None] - slope @ own, own])
     return np.einsum("jc,jc->c", solutions, gram_out @ solutions - 2 * cross_out[:, None])
 

@@ -10,7 +10,7 @@ from nanotarget.diagnose.ceiling import Contest, Shape, ceiling, gain_ceiling, n
 from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import Answers, PairList, Vectors, block_products, difference
 from nanotarget.diagnose.heterogeneity import Heterogeneity
-from nanotarget.diagnose.predictability import whitened
+from nanotarget.diagnose.projection import ALONE, Projection, orthonormal
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import AttributeConfig, DesignConfig
 from worlds import factorial
@@ -132,20 +132,20 @@ def test_a_repeated_pair_of_petitions_is_no_evidence_of_taste():
 
 def test_products_between_people_leave_out_a_person_with_herself():
     rng = np.random.default_rng(3)
-    value, z, weight = rng.normal(size=(7, 5)), rng.normal(size=(7, 2)), rng.uniform(0.5, 2, 7)
+    value, weight = rng.normal(size=(7, 5)), rng.uniform(0.5, 2, 7)
     fold = np.array([0, 0, 0, 1, 1, 1, 1])
     vectors = Vectors(value, np.arange(7), fold, np.ones(7), np.array([2, 3]))
-    for features in (None, z):
-        total, mass = np.zeros(2), 0.0
-        for i, j in itertools.permutations(range(7), 2):
-            if fold[i] == fold[j]:
-                alike = 1.0 if features is None else features[i] @ features[j]
-                own = value[i] * value[j] * alike * weight[i] * weight[j]
-                total += [own[:2].sum(), own[2:].sum()]
-                mass += weight[i] * weight[j]
-        found = vectors.between_people(weight[None], features)[0]
-        assert found == pytest.approx(total / mass, abs=1e-12)
-        assert vectors.covariance(weight[None], features).by_block[0] == pytest.approx(found, abs=1e-12)
+    total, mass = [np.zeros((2, 2)), np.zeros((3, 3))], 0.0
+    for i, j in itertools.permutations(range(7), 2):
+        if fold[i] == fold[j]:
+            for own, span in zip(total, (slice(2), slice(2, 5)), strict=True):
+                own += np.outer(value[i, span], value[j, span]) * weight[i] * weight[j]
+            mass += weight[i] * weight[j]
+    found = vectors.covariance(np.vstack([weight, 3 * weight]))
+    for own, blocks in zip(total, found.blocks, strict=True):
+        assert blocks == pytest.approx(np.stack([own, own]) / mass, abs=1e-12)
+    by_block = [np.trace(own) / mass for own in total]
+    assert vectors.between_people(weight[None])[0] == pytest.approx(by_block, abs=1e-12)
 
 
 def test_functions_of_a_block_are_orthonormal():
@@ -157,33 +157,68 @@ def test_functions_of_a_block_are_orthonormal():
             assert gram == pytest.approx(np.eye(basis.shape[1]), abs=1e-10)
 
 
-def test_whitened_features_are_uncorrelated_and_span_the_same():
+def test_orthonormal_columns_span_the_same():
     rng = np.random.default_rng(4)
     raw = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3))
-    raw = np.column_stack([raw, raw[:, 0] - raw[:, 1], np.full(200, 7.0)])
-    weight = rng.uniform(0.2, 3, 200)
-    z = whitened(raw, weight)
-    assert z.shape[1] == 3
-    assert (z.T * weight / weight.sum()) @ z == pytest.approx(np.eye(3), abs=1e-10)
-    assert weight @ z == pytest.approx(0, abs=1e-9)
+    found = orthonormal(np.column_stack([raw, raw[:, 0] - raw[:, 1]]))
+    assert found.T @ found == pytest.approx(np.eye(3), abs=1e-9)
+    assert found @ (found.T @ raw) == pytest.approx(raw, abs=1e-9)
+
+
+def people(rng, n=60, q=9, p=4):
+    """Draw features with heavy tails, folds, weights, what is known of coordinates, and the size of noise."""
+    features = rng.standard_t(4, size=(n, q)) @ rng.normal(size=(q, q))
+    folds = np.eye(2)[rng.integers(0, 2, n)]
+    folds[:3] = 0.5
+    slopes = rng.normal(size=(q, p)) / 10
+    spread = 0.3 + 0.2 * np.abs(features[:, :1])
+    return (
+        features,
+        folds,
+        rng.uniform(0.3, 3, n),
+        folds @ rng.normal(size=(2, p)) + features @ slopes,
+        spread,
+    )
+
+
+def test_a_projection_is_least_squares_that_leaves_each_person_out():
+    rng = np.random.default_rng(5)
+    features, folds, weight, known, spread = people(rng)
+    values = known + spread * rng.normal(size=known.shape)
+    columns, root = np.hstack([folds, features]), np.sqrt(weight)[:, None]
+    slopes = np.linalg.lstsq(root * columns, root * values, rcond=None)[0][2:]
+    centred = features - folds @ np.linalg.lstsq(root * folds, root * features, rcond=None)[0]
+    explained = (weight @ (centred @ slopes) ** 2).sum()
+    gram = np.linalg.inv((centred * weight[:, None]).T @ centred)
+    for i in range(len(values)):
+        others = np.arange(len(values)) != i
+        fit = np.linalg.lstsq((root * columns)[others], (root * values)[others], rcond=None)[0]
+        noise = values[i] @ (values[i] - columns[i] @ fit)
+        explained -= weight[i] ** 2 * (centred[i] @ gram @ centred[i]) * noise
+    projection = Projection.of(features, weight, folds)
+    assert projection.variance(values)[0] == pytest.approx(explained / weight.sum(), rel=1e-9)
+    covariance = projection.covariance(values, np.array([1, 3]))
+    assert covariance.variance[0] == pytest.approx(explained / weight.sum(), rel=1e-9)
+
+
+def test_people_whom_nobody_resembles_and_too_many_features_are_left_out():
+    rng = np.random.default_rng(6)
+    features, folds, weight, known, _ = people(rng)
+    alone = np.zeros((len(features), 1))
+    alone[7] = 1
+    projection = Projection.of(np.hstack([features, alone]), weight, folds)
+    assert projection.weight[7] == 0
+    assert projection.leverage.max() <= ALONE
+    kept = np.arange(len(features)) != 7
+    without = Projection.of(features[kept], weight[kept], folds[kept])
+    assert projection.variance(known) == pytest.approx(without.variance(known[kept]), rel=1e-6)
+    assert Projection.of(rng.normal(size=(60, 40)), weight, folds) is None
 
 
 def clark(gap, deviation):
     """E max of two independent normals of one deviation, less the larger mean (Clark 1961)."""
     spread = np.sqrt(2) * deviation
     return spread * stats.norm.pdf(gap / spread) - gap * stats.norm.cdf(-gap / spread)
-
-
-def test_covariances_between_people_are_products_of_coordinates():
-    rng = np.random.default_rng(3)
-    value, z, weight = rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), rng.uniform(0.5, 2, 5)
-    vectors = Vectors(value, np.arange(5), np.zeros(5, dtype=int), np.ones(5), np.array([1, 2]))
-    total, mass = np.zeros((2, 2)), 0.0
-    for i, j in itertools.permutations(range(5), 2):
-        total += np.outer(value[i, 1:], value[j, 1:]) * (z[i] @ z[j]) * weight[i] * weight[j]
-        mass += weight[i] * weight[j]
-    found = vectors.covariance(np.vstack([weight, 3 * weight]), z).blocks[1]
-    assert found == pytest.approx(np.stack([total, total]) / mass, abs=1e-12)
 
 
 @pytest.mark.statistical
@@ -355,19 +390,25 @@ def test_covariances_of_part_worths_are_those_over_petitions():
 
 
 @pytest.mark.statistical
-def test_the_error_of_products_between_people_is_their_spread():
-    """Where nothing is in common the estimate is degenerate, and a linear error alone would be too large."""
+@pytest.mark.parametrize("size", [0.0, 1.0])
+def test_what_many_features_explain_is_unbiased_and_so_is_its_error(size):
+    """A third as many features as people, heavy tails, noise that grows with a feature, strong weights."""
     rng = np.random.default_rng(7)
-    for common in (0.0, 0.3):
-        found, errors = [], []
-        for _ in range(300):
-            z = rng.normal(size=(60, 3))
-            value = common * z[:, :1] + rng.normal(size=(60, 4))
-            vectors = Vectors(value, np.arange(60), np.arange(60) % 3, np.ones(60), np.array([4]))
-            found.append(vectors.between_people(np.ones((1, 60)), z)[0, 0])
-            errors.append(vectors.between_people_error(np.ones(60), z))
-        assert np.mean(found) == pytest.approx(4 * common**2, abs=4 * np.std(found) / np.sqrt(300))
-        assert np.mean(errors) == pytest.approx(np.std(found), rel=0.15)
+    features, folds, weight, known, spread = people(rng, 90, 30)
+    known *= size
+    projection = Projection.of(features, weight, folds)
+    kept = projection.weight
+    centred = np.sqrt(kept)[:, None] * known
+    centred -= projection.constants @ (projection.constants.T @ centred)
+    true = (centred**2).sum() / kept.sum()
+    found, errors = np.array(
+        [projection.variance(known + spread * rng.normal(size=known.shape)) for _ in range(400)]
+    ).T
+    assert found.mean() == pytest.approx(true, abs=3 * found.std() / 20)
+    if not size:  # else the error allows for other people, too
+        assert np.sqrt((errors**2).mean()) == pytest.approx(found.std(), rel=0.15)
+    else:
+        assert errors.mean() > found.std()
 
 
 @pytest.mark.statistical

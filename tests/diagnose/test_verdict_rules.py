@@ -10,7 +10,7 @@ from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.quantities import Diagnostic
-from nanotarget.diagnose.rows import Sample, Stage
+from nanotarget.diagnose.rows import Stage
 from nanotarget.diagnose.verdict import Verdict, out_of_order, overall_verdict, rule_verdict, stage_verdicts
 from nanotarget.petitions.utilities import additive_layout
 from nanotarget.study.config import CalibrateConfig
@@ -94,10 +94,8 @@ def predictability(data, seed):
 def test_what_only_a_product_of_covariates_shows_is_seen():
     data, variance = xor(1)
     stage = predictability(data, 1)
-    sample = Sample(data.weight[None], 0.95)
-    free = stage.learner_free(sample.weights).variance[0]
-    covariance, error = stage.joint(data.weight)
-    joint = covariance.variance[0]
+    free = stage.learner_free(data.weight).estimate.value
+    joint, error = stage.joint(data.weight).estimate.pair
     assert joint > 5 * error
     assert abs(joint - variance) < 3 * error  # whole, though a product of numbers sees 41%
     assert abs(free) < joint / 4
@@ -112,6 +110,6 @@ def test_products_of_covariates_show_nothing_where_there_is_nothing():
         names = [c.name for c in data.covariates]
         shuffled[names] = np.random.default_rng(seed).normal(size=(len(shuffled), len(names)))
         stage = predictability(replace(data, respondents=shuffled), seed)
-        covariance, error = stage.joint(data.weight)
-        z.append(covariance.variance[0] / error)
+        joint, error = stage.joint(data.weight).estimate.pair
+        z.append(joint / error)
     assert abs(np.mean(z)) < 2.5 / np.sqrt(len(z))

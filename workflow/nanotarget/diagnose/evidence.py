@@ -8,7 +8,7 @@ products of vectors from independent answers estimate squared lengths without bi
 - of two *tasks of one respondent*: the variance of h, response noise being independent between tasks
   (Haseman & Elston 1972 regress such products on likeness in the same way);
 - of two *respondents*: what is common to all, here the error of the common part that was taken out;
-- of two respondents with covariates z_i and z_j, times z_i'z_j: what is linear in covariates.
+- of two respondents, times what one's covariates tell of the other: what covariates tell (`projection`).
 
 A choice compares two petitions: r is chosen (1/2) or not (-1/2) of the first, and g(x) the difference of
 the two petitions' functions. Functions then have variance 2 instead of 1; `sides` corrects for it. Of a
@@ -32,7 +32,6 @@ from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import level_offsets
 
 PAIRS_AT_ONCE = 200_000  # pairs of answers whose kernels are in memory
-VALUES_AT_ONCE = 4_000_000  # products of features and coordinates that are in memory
 
 
 def difference(sides: Sequence[np.ndarray]) -> np.ndarray:
@@ -159,86 +158,40 @@ class Vectors:
             units = np.flatnonzero(self.fold == f)
             yield units, self.respondent[units]
 
-    def between_people(self, weights: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
+    def of_people(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (n_people, total rank) coordinates, and (n_people, n_folds) shares of rows in each fold."""
+        n = self.respondent.max() + 1
+        value, folds = np.zeros((n, self.value.shape[1])), np.zeros((n, self.fold.max() + 1))
+        np.add.at(value, self.respondent, self.value * self.share[:, None])
+        folds[self.respondent, self.fold] = self.share
+        return value, folds
+
+    def between_people(self, weights: np.ndarray) -> np.ndarray:
         """Average products of different respondents' vectors within folds.
 
         Args:
             weights: (n_samples, n_respondents).
-            features: (n_respondents, q); products of two respondents are multiplied by that of their
-                features.
 
         Returns:
-            (n_samples, n_blocks) estimates of the squared length of E[A], or of E[A features'], by block.
+            (n_samples, n_blocks) estimates of the squared length of E[A], by block.
         """
-        if features is None:
-            features = np.ones((weights.shape[1], 1))
-        total = np.zeros((len(weights), len(self.ranks)))
-        mass = np.zeros(len(weights))
-        for units, who in self.folds():
-            w = weights[:, who] * self.share[units]
-            squares = np.zeros((len(weights), self.value.shape[1]))
-            for column in features[who].T:
-                squares += (w @ (self.value[units] * column[:, None])) ** 2
-            own = self.value[units] ** 2 * (features[who] ** 2).sum(axis=1)[:, None]
-            total += self.by_block(squares - w**2 @ own)
-            mass += w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
-        return np.divide(total, mass[:, None], out=np.zeros_like(total), where=mass[:, None] > 0)
+        return self.covariance(weights).by_block
 
-    def covariance(self, weights: np.ndarray, features: np.ndarray | None = None) -> Covariance:
-        """Return the same by pairs of coordinates of a block; the traces are those of `between_people`."""
-        if features is None:
-            features = np.ones((weights.shape[1], 1))
+    def covariance(self, weights: np.ndarray) -> Covariance:
+        """Return the same by pairs of coordinates of a block."""
         n, ends = len(weights), np.cumsum(self.ranks)
         total = [np.zeros((n, rank, rank)) for rank in self.ranks]
         mass = np.zeros(n)
         for units, who in self.folds():
             w, value = weights[:, who] * self.share[units], self.value[units]
-            squares = w**2
+            squares, sums = w**2, w @ value
             mass += w.sum(axis=1) ** 2 - squares.sum(axis=1)
-            length = (features[who] ** 2).sum(axis=1)
             for own, rank, end in zip(total, self.ranks, ends, strict=True):
-                mine = value[:, end - rank : end]
-                alone = np.einsum("i,ij,ik->ijk", length, mine, mine).reshape(len(who), -1)
-                own -= (squares @ alone).reshape(n, rank, rank)
-            pieces = math.ceil(value.size * features.shape[1] / VALUES_AT_ONCE)
-            for z in np.array_split(features[who], pieces, axis=1):
-                sums = (w @ np.einsum("ij,ik->ijk", z, value).reshape(len(who), -1)).reshape(
-                    n, z.shape[1], -1
-                )
-                for own, rank, end in zip(total, self.ranks, ends, strict=True):
-                    part = sums[:, :, end - rank : end]
-                    own += np.swapaxes(part, 1, 2) @ part
+                mine, part = value[:, end - rank : end], sums[:, end - rank : end]
+                alone = (mine[:, :, None] * mine[:, None, :]).reshape(len(who), -1)
+                own += part[:, :, None] * part[:, None, :] - (squares @ alone).reshape(n, rank, rank)
         share = np.divide(1.0, mass, out=np.zeros(n), where=mass > 0)
         return Covariance(tuple(total)).times(share)
-
-    def between_people_error(self, weight: np.ndarray, features: np.ndarray) -> float:
-        """Return the standard error of the sum over blocks of `between_people`, over respondents.
-
-        Hoeffding's (1948) variance of a U-statistic: its linear part as the respondents' means of products
-        show it, which counts the noise of these means twice, less that noise. A bootstrap counts it twice
-        or more where respondents have little in common.
-
-        Args:
-            weight: (n_respondents,).
-            features: (n_respondents, q).
-        """
-        mass, parts = 0.0, []
-        for units, who in self.folds():
-            w = weight[who] * self.share[units]
-            product = (features[who] @ features[who].T) * (self.value[units] @ self.value[units].T)
-            np.fill_diagonal(product, 0)
-            mass += w.sum() ** 2 - (w**2).sum()
-            parts.append((w, product))
-        if mass <= 0:
-            return np.nan
-        mean = sum(w @ product @ w for w, product in parts) / mass
-        linear = noise = 0.0
-        for w, product in parts:
-            centred = product - mean
-            np.fill_diagonal(centred, 0)
-            linear += 4 * (w**2) @ (centred @ w) ** 2
-            noise += 2 * (w**2) @ centred**2 @ w**2
-        return float(np.sqrt(max(linear - noise, noise)) / mass)
 
 
 @dataclass(frozen=True)

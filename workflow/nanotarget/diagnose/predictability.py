@@ -1,18 +1,17 @@
 """Predictability: can what a policy may use predict who likes what?
 
-Two answers. *Learner-free*: products of two different respondents' answers, times the likeness of their
-covariates, estimate the variance of h that is linear in covariates without bias and without any fit; no
-linear learner can explain more, however large the calibration. With products of two covariates in the
-likeness it is less precise and sees what decides only jointly; that nothing could be predicted is said by
-this upper bound alone. *The learner's*: its predictions d of what a respondent adds are compared with
-held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov, Demirer, Duflo & Fernandez-Val 2018, best
-linear predictor), so that d explains the variance b^2 Var(d). The ceiling is the gain of perfect use of the
-larger of the two.
+Two answers. *Learner-free*: products of two different respondents' answers, times what the covariates of one
+tell of the other, estimate the variance of h that is linear in features of covariates without bias
+(`projection`); no learner that is linear in them can explain more, however large the calibration. With
+functions of two covariates among the features (`joint`) it is less precise and sees what decides only
+jointly; that nothing could be predicted is said by this upper bound alone. *The learner's*: its predictions d
+of what a respondent adds are compared with held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov,
+Demirer, Duflo & Fernandez-Val 2018, best linear predictor), so that d explains the variance b^2 Var(d). The
+ceiling is the gain of perfect use of the larger of the two.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -25,9 +24,10 @@ from nanotarget.diagnose.ceiling import ceiling, gain_ceiling
 from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import Answers, cell_indicators, level_columns
 from nanotarget.diagnose.heterogeneity import SMALLEST, Heterogeneity, Variances
+from nanotarget.diagnose.joint import JointFeatures
+from nanotarget.diagnose.projection import Projection
 from nanotarget.diagnose.quantities import Estimator, Quantity
-from nanotarget.diagnose.rows import ALPHA, LEARNED_ENOUGH, ONE_SIDED, Estimate, Row, Sample, Stage, quantile
-from nanotarget.petitions.encoding import CovariateEncoder
+from nanotarget.diagnose.rows import ALPHA, LEARNED_ENOUGH, ONE_SIDED, Estimate, Row, Sample, Stage
 from nanotarget.study import ties
 from nanotarget.study.seeds import child_rng
 
@@ -49,22 +49,6 @@ class CalibrationBin(NamedTuple):
     conf_high: float
 
 
-def whitened(features: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return uncorrelated features of mean zero and variance 1 with the same span, less rounding errors.
-
-    Args:
-        features: (n_respondents, q).
-        weight: (n_respondents,); respondents with zero are transformed like the others.
-    """
-    share = weight / weight.sum()
-    centred = features - share @ features
-    spread = np.sqrt(share @ centred**2)
-    centred = centred[:, spread > 1e-9] / spread[spread > 1e-9]
-    variance, direction = np.linalg.eigh(centred.T @ (centred * share[:, None]))
-    kept = variance > 1e-6
-    return centred @ (direction[:, kept] / np.sqrt(variance[kept]))
-
-
 def person_specific(eta: np.ndarray, common: np.ndarray, data: TrainingData) -> np.ndarray:
     """Return what a person's utilities add to the common ones, as far as answers compare them.
 
@@ -78,6 +62,42 @@ def person_specific(eta: np.ndarray, common: np.ndarray, data: TrainingData) -> 
     kind = data.response
     own, shared = (kind.less_level(kind.expected(values), data) for values in (eta, common))
     return own - shared
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What features of people explain of what they add.
+
+    Attributes:
+        covariance: of it, one sample.
+        estimate: of its variance; NaN where the features are too many for the people.
+        seen: share that the features describe of what they are for, see `FeatureSet`.
+    """
+
+    covariance: Covariance
+    estimate: Estimate
+    seen: float = 1.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an estimate."""
+        return bool(np.isfinite(self.estimate.std_error))
+
+    def beyond(self, other: Explained) -> Estimate:
+        """Return what is explained beside what other features explain, with an error that is too large."""
+        return replace(self.estimate, value=self.estimate.value - other.estimate.value)
+
+    def samples(self, n: int, name: str) -> Covariance:
+        """Return the covariance and samples of its noise, (n,) together.
+
+        Samples of respondents would cost much: noise of products of answers is alike in all directions.
+
+        Args:
+            name: of the random stream.
+        """
+        if not self.is_known:
+            return self.covariance.times(np.zeros(n))
+        return self.covariance.with_noise(self.estimate.std_error, n, child_rng(0, name))
 
 
 @dataclass(frozen=True)
@@ -105,65 +125,41 @@ class Predictability:
         return self.heterogeneity.answers
 
     @cached_property
-    def features(self) -> np.ndarray:
-        """(n_respondents, q) covariate features, splines included."""
-        data = self.fitted.data
-        return CovariateEncoder.fit(data.respondents, data.covariates, curved=True).encode(data.respondents)
+    def features(self) -> JointFeatures:
+        """Covariates, alone and jointly."""
+        return JointFeatures.of(self.fitted.data.respondents, self.fitted.data.covariates)
+
+    @property
+    def has_covariates(self) -> bool:
+        """Whether a covariate varies."""
+        return self.features.alone.shape[1] > 0
 
     @cached_property
-    def products(self) -> np.ndarray:
-        """(n_respondents, q) the features, and products of those of two covariates.
+    def _people(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates of respondents, and their shares of rows in folds."""
+        return self.heterogeneity.residual_vectors.of_people()
 
-        Of two numbers also the product of the sides of their medians: a product of numbers shows only
-        (2/pi)^2 of what depends on which side both are.
+    def learner_free(self, weight: np.ndarray) -> Explained:
+        """Return what is linear in covariates and their curves.
+
+        Args:
+            weight: (n_respondents,).
         """
-        data = self.fitted.data
-        encoder = CovariateEncoder.fit(data.respondents, data.covariates)
-        lines, of = encoder.encode(data.respondents), [feature.covariate for feature in encoder.features]
-        pairs = [(a, b) for a, b in itertools.combinations(range(len(of)), 2) if of[a] != of[b]]
-        first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
-        number = np.array([feature.level is None and not feature.missing for feature in encoder.features])
-        both = number[first] & number[second]
-        sides = np.where(lines > np.median(lines, axis=0), 1.0, -1.0)
-        of_sides = sides[:, first[both]] * sides[:, second[both]]
-        return np.hstack([self.features, lines[:, first] * lines[:, second], of_sides])
+        return self._explained(weight, self.features.alone)
 
-    def joint(self, weight: np.ndarray) -> tuple[Covariance, float]:
-        """Return the covariance of h linear in covariates and products of two, and its variance's error."""
-        return self._between_people(weight[None], self.products)
+    def joint(self, weight: np.ndarray) -> Explained:
+        """Return what is linear in covariates and functions of two of them."""
+        features, seen = self.features.for_people(int((weight > 0).sum()))
+        return replace(self._explained(weight, features), seen=seen)
 
-    def learner_free(self, weights: np.ndarray) -> Covariance:
-        """Return the covariance of h that is linear in covariates, in samples.
-
-        Bootstrap samples keep their shape, but get the spread of `between_people_error`.
-        """
-        samples, error = self._between_people(weights, self.features)
-        if len(weights) < 3 or not np.isfinite(error):
-            return samples
-        return samples.spread_by(error / max(samples.variance[1:].std(ddof=1), SMALLEST))
-
-    def _between_people(self, weights: np.ndarray, features: np.ndarray) -> tuple[Covariance, float]:
-        """Covariance of h that is linear in features, and the error of its variance.
-
-        Whitened features of n people are a little less alike than new people's would be: the mean of
-        (z_i'z_j)^2 over pairs is below its expectation q by a share of about q / n, and so is the estimate.
-        """
-        vectors = self.heterogeneity.residual_vectors
-        nothing = Covariance.alike(self.answers.design, np.zeros((len(weights), len(self.answers.ranks))))
-        if not features.shape[1]:
-            return nothing, np.nan
-        features = whitened(features, weights[0])
-        likeness = mass = 0.0
-        for units, who in vectors.folds():
-            z, w = features[who], weights[0][who] * vectors.share[units]
-            own = w**2 @ (z**2).sum(axis=1) ** 2
-            likeness += (((z * w[:, None]).T @ z) ** 2).sum() - own
-            mass += w.sum() ** 2 - w @ w
-        if likeness <= 0:
-            return nothing, np.nan
-        correction = mass * features.shape[1] / likeness
-        samples = vectors.covariance(weights, features).times(correction)
-        return samples, vectors.between_people_error(weights[0], features) * correction
+    def _explained(self, weight: np.ndarray, features: np.ndarray) -> Explained:
+        values, folds = self._people
+        projection = Projection.of(features, weight, folds) if features.shape[1] else None
+        if projection is None:
+            nothing = np.zeros((1, len(self.answers.ranks)))
+            return Explained(Covariance.alike(self.answers.design, nothing), Estimate(np.nan))
+        covariance = projection.covariance(values, self.answers.ranks)
+        return Explained(covariance, Estimate(*projection.variance(values)))
 
     def permuted_p(self, weight: np.ndarray, seed: int) -> float:
         """Return the p-value of the learner-free variance when covariates are permuted within folds.
@@ -172,7 +168,10 @@ class Predictability:
             weight: (n_respondents,); only those with a positive one take part.
         """
         vectors = self.heterogeneity.residual_vectors
-        features = whitened(self.features, weight)
+        projection = Projection.of(self.features.alone, weight, self._people[1])
+        if projection is None:
+            return np.nan
+        features = projection.features / np.sqrt(np.maximum(projection.weight, SMALLEST))[:, None]
         rng = child_rng(seed, "diagnose/dealt covariates")
         totals = np.zeros(PERMUTATIONS + 1)
         for members, people in vectors.folds():
@@ -304,43 +303,50 @@ class Predictability:
         """
         slope, error = self.slope(sample.weight)
         estimate = Estimate(slope, error * inflation, max(sample.n - 1, 1)).tested()
-        free, learned = self.learner_free(sample.weights), self.learned(sample.weights)
+        free, joint = self.learner_free(sample.weight), self.joint(sample.weight)
+        learned, n = self.learned(sample.weights), len(sample.weights)
         p = np.nan if sample.seed is None else self.permuted_p(sample.weight, sample.seed)
-        products, error = self.joint(sample.weight)
-        joint = Estimate(float(products.variance[0]), error)
-        is_joint = bool(joint.value - free.variance[0] > quantile(np.inf, ONE_SIDED) * error)
+        added = joint.beyond(free)
+        is_joint = added.interval(ONE_SIDED)[0] > 0
         design, levels, scale = self.answers.design, variances.part_worths, variances.scale
-        known, shape = self._known(sample, variances, free, learned)
+        known, shape = self._known(sample, variances, free.samples(n, "diagnose/covariates"), learned)
         most = ceiling(design, levels, shape, known, scale)
-        if np.isfinite(joint.std_error):
-            # Samples of respondents would cost much: noise of products of answers is alike in all directions.
-            rng = child_rng(0, "diagnose/products")
-            noisy = products.with_noise(joint.std_error, len(levels), rng)
+        if joint.is_known:
+            noisy = joint.samples(n, "diagnose/products")
             of_products = ceiling(design, levels, noisy, noisy.variance, scale)
             high = max(most.high, of_products.high)
-            if is_joint and joint.value > known[0]:
+            if is_joint:
+                whole = noisy.times(1 / joint.seen)
+                high = max(high, ceiling(design, levels, whole, whole.variance, scale).high)
+            if is_joint and joint.estimate.value > known[0]:
                 most, known = of_products, np.maximum(known, noisy.variance)
             most = most._replace(high=high)
+        elif self.has_covariates and above.evaluated:
+            most = most._replace(high=max(most.high, above.high))  # covariates tell no more than there is
         gain, low, high = most
         if above.evaluated:
             gain = min(gain, above.ceiling)
             low = min(low, gain)  # the upper bound stays: what covariates tell is known better than all of it
-        without = Estimate.bootstrapped(free.variance, p)
         headline = sample.row(Quantity.SLOPE, Estimator.CROSSFIT, estimate)
         rows = [
             headline.with_ceiling(gain, low, high),
-            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, without),
-            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS, joint),
+            sample.row(
+                Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, replace(free.estimate, p_value=p)
+            ),
+            sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS, joint.estimate),
             sample.row(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSSFIT, Estimate.bootstrapped(learned)),
         ]
         if above.significant:
             rows.append(_share_row(sample, known, variances.person_by_message))
         is_learned = replace(estimate, df=np.inf).interval(ONE_SIDED)[0] > 0
-        bound = max(explained.interval(ONE_SIDED)[1] for explained in (without, joint))
+        is_seen = joint.is_known or not self.has_covariates
+        bounds = [own.estimate.interval(ONE_SIDED)[1] for own in (free, joint) if own.is_known]
+        bound = max(bounds, default=0.0) / (joint.seen if is_joint else 1)
         return replace(
             Stage.of(*rows),
-            significant=self._found(estimate, Estimate(joint.value - free.variance[0], joint.std_error), p),
-            learned=is_learned and learned[0] >= LEARNED_ENOUGH * bound,
+            significant=self._found(estimate, added, p),
+            learned=is_learned and is_seen and learned[0] >= LEARNED_ENOUGH * bound,
+            evaluated=is_seen or above.evaluated,
         )
 
     @staticmethod

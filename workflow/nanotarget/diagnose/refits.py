@@ -65,7 +65,7 @@ class Refit:
             np.array(
                 [
                     predictability.heterogeneity.variances(one).person_by_message[0],
-                    predictability.learner_free(one).variance[0],
+                    predictability.learner_free(weight).estimate.value,
                     predictability.learned(one)[0],
                 ]
             ),

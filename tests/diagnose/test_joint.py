@@ -30,7 +30,7 @@ def described(features, values):
     return 1 - rest.var() / values.var()
 
 
-@pytest.mark.parametrize("people", [PEOPLE, 150, 60])
+@pytest.mark.parametrize("people", [PEOPLE, 100, 60])
 def test_features_describe_as_much_of_what_two_covariates_decide_as_they_say(covariates, joint, people):
     a, b = covariates[0]["a"].to_numpy(), covariates[0]["b"].to_numpy()
     features, seen = joint.for_people(people)
@@ -42,8 +42,8 @@ def test_features_describe_as_much_of_what_two_covariates_decide_as_they_say(cov
 
 
 def test_finer_features_are_taken_where_people_are_enough(joint):
-    sizes = [joint.for_people(people).features.shape[1] for people in (60, 150, PEOPLE)]
-    assert sizes[0] < sizes[1] <= 150 / FEWEST
+    sizes = [joint.for_people(people).features.shape[1] for people in (60, 100, PEOPLE)]
+    assert sizes[0] < sizes[1] <= 100 / FEWEST
     assert sizes[1] < sizes[2] <= PEOPLE / FEWEST
 
 

@@ -24,7 +24,7 @@ from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.study.config import CovariateConfig
 
 BENDS = 2  # polynomials of how far from its median a number is
-FEWEST = 3  # people a feature of the finer sets; fewer make a bound that is too wide to be of use
+FEWEST = 2  # people a feature of the finer sets; fewer make a bound that is too wide to be of use
 
 
 class FeatureSet(NamedTuple):

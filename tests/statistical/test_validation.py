@@ -59,6 +59,24 @@ def test_a_world_of_two_goals_has_a_row_of_each():
     assert rows[1]["oracle"] > 0.2
 
 
+@pytest.mark.statistical
+def test_in_a_panel_rules_know_own_answers_and_are_valued_by_unseen_tasks_of_the_same_people():
+    (row,) = replicate("R3-panel", "hierarchical", 1, n=500, bootstraps=60, shape=SHAPE)
+    assert row["covariate_oracle"] > row["gain_true"] > 0.1
+    assert abs(row["gain"] - row["gain_true"]) < FAR * row["gain_se"]
+    assert abs(row["slope"] - row["slope_true"]) < FAR * row["slope_se"]
+
+
+def test_what_answers_tell_of_people_is_their_posterior_mean():
+    """Truth is on average what is told of it, so that it has a slope of 1 on that."""
+    sample = draw_sample(REGIMES["R3-panel"], 1, "R3-panel", n=600, shape=SHAPE)
+    told, own = (part.cells - sample.predictable.cells for part in (sample.knowable, sample.utilities))
+    slopes = (told * own).sum(axis=1), (told**2).sum(axis=1)
+    error = np.std(slopes[0] - slopes[1]) / slopes[1].mean() / np.sqrt(600)
+    assert slopes[0].mean() / slopes[1].mean() == pytest.approx(1, abs=FAR * error)
+    assert 0.3 < slopes[1].sum() / (own**2).sum() < 0.9
+
+
 @pytest.mark.parametrize("regime", ["bounded-7", "stars", "slider", "sign", "bounded-t3", "bounded-skewed"])
 def test_true_ratings_are_those_of_simulated_answers(regime):
     """Against 200,000 answers of one person to one petition: four binomial errors."""

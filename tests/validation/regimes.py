@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import linalg, special
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.petitions.design import Design
@@ -82,6 +82,11 @@ def nothing(design, rng):
 def own_tastes(design, rng):
     """People differ very much, and covariates tell nothing about it."""
     return common_only(design, rng, idiosyncratic=HETEROGENEITY)
+
+
+def strong_tastes(design, rng):
+    """The same, and differences are three times as large, so that people's own answers tell much of them."""
+    return common_only(design, rng, idiosyncratic=3 * HETEROGENEITY)
 
 
 def intensity(design, rng):
@@ -254,6 +259,7 @@ class Regime:
         clickers: share of people who answer at random throughout.
         dropout: how much likelier somebody goes on for each unit by which she liked the last task more.
         left: what the first petition of a task adds to its rating before a choice.
+        panel: whether the same people come back, so that rules know their own answers, too.
         goals: that are diagnosed.
     """
 
@@ -275,6 +281,7 @@ class Regime:
     clickers: float = 0.0
     dropout: float | None = None
     left: float = 0.0
+    panel: bool = False
     goals: tuple[str, ...] = ("support",)
 
     @property
@@ -343,6 +350,9 @@ REGIMES = {
     "dropout": Regime(linear, "PPPP", dropout=1.0),
     "clickers": Regime(linear, "PP??", clickers=0.2),
     "left-choice": Regime(linear, "PPPP", outcome="choice", sesoi=CHOICE, left=0.4),
+    "R1-panel": Regime(common_only, "FFFF", panel=True),
+    "R3-panel": Regime(strong_tastes, "PPPP", panel=True),
+    "R6-panel": Regime(linear, "PPPP", panel=True),
 }
 
 
@@ -389,6 +399,11 @@ class Sample:
     def additive(self):
         """Whether variances over petitions are known: answers have no ends, attributes are independent."""
         return self.regime.scale is None and not self.regime.limited
+
+    @cached_property
+    def knowable(self):
+        """What is known of everybody at best: from her covariates and, in a panel, her own answers."""
+        return after_answers(self) if self.regime.panel else self.predictable
 
     @cached_property
     def groups(self):
@@ -454,6 +469,26 @@ def draw_sample(regime, seed, name, n=None, shape=None):
         deployed,
         fading,
     )
+
+
+def after_answers(sample):
+    """Return the mean of everybody's part-worths given her covariates and all that she has answered.
+
+    Bayes' rule with the true parameters: tastes, mean ratings and noise are normal.
+    """
+    data, design, n = sample.data, sample.data.design, sample.data.n_respondents
+    centred = linalg.block_diag(*(np.eye(size) - 1 / size for size in design.shape))
+    covariance = sample.world.idiosyncratic**2 * centred @ centred.T
+    cells = additive_layout(design).cells_of(data.levels)
+    shown = np.zeros((len(cells), len(covariance)))
+    np.put_along_axis(shown, cells, 1.0, axis=1)
+    shown = shown.reshape(n, -1, len(covariance))  # everybody answers as many tasks
+    expected = sample.predictable.utility_of_rows(data.levels, data.respondent)
+    surprise = (data.outcome - expected).reshape(n, -1, 1)
+    noise = np.eye(shown.shape[1]) + sample.regime.baseline**2
+    told = covariance @ np.swapaxes(shown, 1, 2)
+    learned = told @ np.linalg.solve(shown @ told + noise, surprise)
+    return replace(sample.predictable, cells=sample.predictable.cells + learned[:, :, 0])
 
 
 def still_there(data, liking, rng):

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,13 +28,14 @@ from nanotarget.diagnose.rows import table_of
 from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 from regimes import REGIMES, draw_sample
-from truths import truths
+from truths import shares_of_units, truths
 
 ROOT = Path(__file__).parents[2]
 LEARNERS = {
     "ridge": CalibrateConfig(learner="ridge", interactions=False),
     "ridge-pairs": CalibrateConfig(learner="ridge"),
     "hierarchical": CalibrateConfig(learner="hierarchical"),
+    "stagewise": CalibrateConfig(learner="stagewise", interactions=False),
     "boosting": CalibrateConfig(learner="boosting"),
     "bart": CalibrateConfig(learner="bart", bart=BartConfig(trees=30, draws=100, burn_in=100, chains=1)),
 }
@@ -127,12 +129,11 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
     regime = REGIMES[name]
     sample = draw_sample(regime, seed, name, n, shape)
     start = time.process_time()
-    fitted, halves = (fit(sample.data, learner, folds, seed) for folds in (FOLDS, HALVES))
+    fitted, halves = (fit(sample.data, learner, folds, seed, regime.panel) for folds in (FOLDS, HALVES))
     settings = DiagnoseConfig(sesoi=regime.sesoi, bootstraps=bootstraps)
     divisions = {}
-    inputs = Inputs(
-        fitted, halves, settings, seed, LEARNERS[learner].learner, divisions=divisions, sizes=(1,)
-    )
+    known = {"learner": LEARNERS[learner].learner, "own_answers": regime.panel}
+    inputs = Inputs(fitted, halves, settings, seed, **known, divisions=divisions, sizes=(1,))
     divided = divide(inputs, regime.goals)
     divisions |= divided.divisions  # what the answers alone say is known from dividing them
     found = diagnosed(inputs, regime.goals, sample.groups)
@@ -147,10 +148,24 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
     ]
 
 
-def fit(data, learner, folds, seed):
-    """Cross-fit a learner."""
-    settings = LEARNERS[learner]
-    return crossfit(data, lambda part, _: FITTERS[settings.learner](part, seed, settings), folds, seed)
+def fit(data, learner, folds, seed, panel=False):
+    """Cross-fit a learner; in a panel folds are of tasks, and it knows people's answers of the others."""
+    known = "covariates + own answers" if panel else "covariates"
+    settings = LEARNERS[learner].model_copy(update={"information": known})
+    return crossfit(data, lambda part, _: FITTERS[settings.learner](part, seed, settings), folds, seed, panel)
+
+
+class Given(NamedTuple):
+    """What rules give to respondents who have not been seen, or whose answers to some tasks have not.
+
+    Attributes:
+        nano, best: (n_respondents, n_attributes) petitions.
+        share: of each respondent's answers that score them: (n_respondents,), or one for all.
+    """
+
+    nano: np.ndarray
+    best: np.ndarray
+    share: np.ndarray | float = 1.0
 
 
 @dataclass
@@ -159,8 +174,8 @@ class Divided:
 
     Attributes:
         divisions: by goal; none where the study's own stand for them.
-        rules: by goal and number of folds, for each division the petitions (n_respondents, n_attributes) of
-            nano and of overall-best for respondents whom the rules have not seen.
+        rules: by goal and number of folds, the `Given` by each division; in a panel by each fold, which
+            has some of everybody's answers.
     """
 
     divisions: dict
@@ -178,7 +193,7 @@ class Remembering:
         """See `redivision.Divider`."""
         found = self.divider.divide(fold, everybody)
         for goal, own in found.items():
-            self.rules.setdefault((goal, fold.max() + 1), []).append((own.nano, own.best))
+            self.rules.setdefault((goal, fold.max() + 1), []).append(Given(own.nano, own.best))
         return found
 
 
@@ -190,12 +205,21 @@ def divide(inputs, goals):
             for goal in goals:
                 own = Dividend(cross.for_goal(goal)).petitions
                 shown = own[Quantity.NANO], own[Quantity.OVERALL_BEST]
-                rules[goal, len(cross.models)] = [shown]
+                rules[goal, len(cross.models)] = given(cross, *shown)
         return Divided({}, rules)
     both = dividers(fitted, inputs.halves, None, inputs.allowed, goals)
     both = (Remembering(divider, rules) for divider in both)
     limits = Limits(FOLDS, inputs.settings.splits)
     return Divided(redivide(*both, fitted.data, limits, inputs.seed), rules)
+
+
+def given(fitted, nano, best):
+    """Return what a cross-fit gives, from the (n_units, n_attributes) petitions of its units."""
+    if len(nano) == fitted.data.n_respondents:
+        return [Given(nano, best)]
+    share = shares_of_units(fitted)
+    units = [np.flatnonzero(fitted.unit_fold == f) for f in range(len(fitted.models))]
+    return [Given(nano[own], best[own], share[own]) for own in units]
 
 
 def diagnosed(inputs, goals, groups):

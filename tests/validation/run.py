@@ -22,14 +22,20 @@ from replicate import COLUMNS, KEY, code, replicate
 
 FOLDER = Path(__file__).parents[2] / "docs" / "validation"
 FLEXIBLE = ("R1", "R3", "R4", "R6", "R7", "bounded-5", "bounded-6", "bounded-7")  # worlds of these:
-RIVALS = ("hierarchical", "boosting", "bart")
+RIVALS = ("hierarchical", "stagewise", "boosting", "bart")
 DIGITS = "%.6g"
 
 
 def cells(replications, forests):
     """Return (world, learner) -> number of replications."""
-    wanted = {(world, "ridge"): replications for world in REGIMES} | {("R13", "ridge-pairs"): replications}
+    wanted = {(name, learner_of(regime)): replications for name, regime in REGIMES.items()}
+    wanted |= {("R13", "ridge-pairs"): replications}
     return wanted | {(world, learner): forests for world in FLEXIBLE for learner in RIVALS}
+
+
+def learner_of(regime):
+    """Return the default learner of a regime: ridge, or what learns from people's own answers."""
+    return "hierarchical" if regime.panel else "ridge"
 
 
 def path_of(folder, world, learner):

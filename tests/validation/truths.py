@@ -106,8 +106,7 @@ def truths(sample, fitted, rules, rng):
 
     Args:
         fitted: the study's cross-fit, of which slopes are.
-        rules: by goal and number of folds, the petitions of every division that are valued
-            (`replicate.Divided`).
+        rules: by goal and number of folds, the petitions that are valued (`replicate.Divided`).
         rng: for the simulated parts of choices.
     """
     others, weight = people_alike(sample, rng), sample.data.weight
@@ -151,7 +150,7 @@ class Parts:
             if predicted
             else None,
             "G1": ceiling(design, sign * common, stable, scale),
-            "G2": ceiling(design, sign * common, predictable, scale),
+            "G2": None if sample.regime.panel else ceiling(design, sign * common, predictable, scale),
         }
 
 
@@ -200,8 +199,11 @@ def twin_effects(sample, rng):
 def people_alike(sample, rng):
     """Return the preferences of other people with the same covariates: of ratings what they want on average.
 
-    Rules of halves are valued by what they do for others: their own people's tastes have shaped them.
+    Rules of halves are valued by what they do for others: their own people's tastes have shaped them. In a
+    panel that is what is asked for, and tasks that have not been seen are these same people's.
     """
+    if sample.regime.panel:
+        return sample.preferences
     if sample.regime.scale is None and not sample.data.response.paired:
         return sample.responses(sample.predictable)
     return sample.responses(sample.world.utilities(sample.data.respondents, rng))
@@ -217,17 +219,24 @@ def slope_moments(sample, fitted, rng):
     if sample.data.response.paired:
         return slope_moments_of_choices(sample, fitted, rng)
     n = sample.data.n_respondents
-    effects = sample.preferences.effects
+    effects, share = sample.preferences.effects, shares_of_units(fitted)
     own = effects - np.average(effects, axis=0, weights=sample.data.weight)
     product, square = np.zeros(n), np.zeros(n)
     for f, (trained, weight) in enumerate(fitted.training):
-        people = fitted.respondent[fitted.unit_fold == f]
+        units = np.flatnonzero(fitted.unit_fold == f)
+        people, mass = fitted.respondent[units], share[units]
         common = average(trained, weight)
         for chunk in fitted.models[f].utilities(fitted.data.respondents.iloc[people]).chunks():
             part, rows = Tables(chunk.layout, chunk.cells.T - common.cells), people[chunk.rows]
-            product[rows] = own[rows] * part.level_means() @ chances(part.design)
-            square[rows] = variance_over_petitions(part)
+            product[rows] += mass[chunk.rows] * (own[rows] * part.level_means() @ chances(part.design))
+            square[rows] += mass[chunk.rows] * variance_over_petitions(part)
     return product, square
+
+
+def shares_of_units(fitted):
+    """Return the (n_units,) share of a respondent's answers that are of a unit: 1 but in a panel."""
+    rows = np.bincount(fitted.unit)
+    return rows / np.bincount(fitted.data.respondent)[fitted.respondent]
 
 
 def slope_moments_of_choices(sample, fitted, rng):
@@ -273,11 +282,12 @@ def gains(sample, rules, others, goal):
         return -difference if worst else difference
 
     def mean_gain(preferences, folds):
-        return np.mean([gain(preferences, *given) for given in rules[goal, folds]], axis=0)
+        earned = [given.share * gain(preferences, given.nano, given.best) for given in rules[goal, folds]]
+        return np.sum(earned, axis=0) / np.sum([given.share for given in rules[goal, folds]], axis=0)
 
     found = {
         "oracle": gain(sample.preferences, best_petitions(true, worst), best),
-        "covariate oracle": gain(sample.preferences, best_petitions(sample.predictable, worst), best),
+        "covariate oracle": gain(sample.preferences, best_petitions(sample.knowable, worst), best),
         Quantity.CROSS_HALF_GAIN: mean_gain(others, 2),
         Quantity.GAIN: mean_gain(sample.preferences, max(folds for _, folds in rules)),
     }

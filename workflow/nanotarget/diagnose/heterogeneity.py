@@ -343,7 +343,8 @@ class Heterogeneity:
         residual = answers.without_baseline(answers.outcome - additive)
         share = weight / np.bincount(answers.respondent, minlength=len(weight)) / weight.sum()
         starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
-        signs = child_rng(seed, "diagnose/interactions").integers(0, 2, (FLIPS, len(weight))) * 2.0 - 1
+        signs = np.ones((FLIPS + 1, len(weight)))
+        signs[1:] = child_rng(seed, "diagnose/interactions").integers(0, 2, signs[1:].shape) * 2 - 1
         totals, interacting = np.zeros(FLIPS + 1), []
         for a, b in itertools.combinations(range(len(answers.ranks)), 2):
             functions = sum(
@@ -354,8 +355,7 @@ class Heterogeneity:
                 np.reshape(functions, (len(residual), -1)) * (residual * share[answers.respondent])[:, None]
             )
             vectors = np.add.reduceat(rows, starts) / answers.n_sides
-            squares = (np.vstack([np.ones(len(weight)), signs]) @ vectors) ** 2
-            lengths = squares.sum(axis=1) - (vectors**2).sum()
+            lengths = ((signs @ vectors) ** 2).sum(axis=1) - (vectors**2).sum()
             if lengths[0] > STANDS_OUT * lengths[1:].std():
                 interacting.append((a, b))
             totals += lengths

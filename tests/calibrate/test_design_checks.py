@@ -211,6 +211,32 @@ def test_levels_that_never_meet_in_a_task_are_named():
     assert said[-1].startswith(f"task: levels of {JOB} never meet in a task: 'Job' and 'Job'.")
 
 
+def test_minimal_overlap_is_told_from_levels_that_go_together():
+    rng = child_rng(23, "overlap")
+    profiles = survey(NASTY, rng, respondents=300)
+    codes = NASTY.codes(profiles).reshape(-1, 2, 3)
+    sizes = np.array([3, 4])
+    codes[:, 1, :2] = (codes[:, 0, :2] + 1 + rng.integers(0, sizes - 1, (len(codes), 2))) % sizes
+    shown = profiles.assign(**NASTY.frame(codes.reshape(-1, 3)))
+    said = design_checks.unseen_flags(shown, NASTY)
+    assert said[0].startswith(f"task: no two petitions of a task have the same {JOB}, {REASON}. Surveys with")
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(("least", "said"), [(2, "exactly 2 of the 3"), (1, "at most 2 of the 3")])
+def test_petitions_that_never_show_all_attributes_are_told(least, said):
+    attributes = [AttributeConfig(name=n, levels=["x", "y"], hidden="allowed") for n in "abc"]
+    design = Design.from_config(DesignConfig(attributes=attributes))
+    rng = child_rng(24, "k shown")
+    shown = rng.integers(0, 2, (400, 3))
+    order = np.argsort(rng.random((400, 3)), axis=1)
+    shown[order < 3 - rng.integers(least, 3, 400)[:, None]] = 2
+    frame = design.frame(shown).assign(
+        respondent_id="r", task=np.arange(400) // 2, profile=1 + np.arange(400) % 2
+    )
+    assert any(said in flag for flag in design_checks.unseen_flags(frame, design.as_shown(shown)))
+
+
 def rows_of(profiles, rng):
     """An order of attributes for each respondent."""
     order = np.argsort(rng.random((profiles["respondent_id"].nunique(), 3)), axis=1) + 1.0

@@ -165,6 +165,16 @@ def change(path, value):
             "learner 'hierarchical' cannot learn from choices among more than two profiles, or none of them",
         ),
         (
+            lambda config: config.update(
+                samples="panel",
+                calibrate={"learner": "hierarchical", "information": "covariates + own answers"},
+                calibration=config["calibration"] | {"profiles": 3, "analyse": "choice"},
+            ),
+            "key calibrate.information",
+            "a person's own choices among more than two profiles, or none of them, cannot be used yet: the "
+            "only learner of own answers, 'hierarchical', reads ratings and choices between two",
+        ),
+        (
             change(["calibration", "outcomes", "rating", "range"], [10, 0]),
             "key calibration.outcomes.rating.range",
             "the range [10, 0] is empty",

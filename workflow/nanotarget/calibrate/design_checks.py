@@ -173,20 +173,24 @@ def _never_shown(design: Design) -> Iterator[str]:
 
 def _apart(profiles: pd.DataFrame, design: Design) -> Iterator[str]:
     """Name attributes of which a level never meets another, or itself, within a task."""
+    unlike = []
     for a, attribute in enumerate(design.attributes):
         counts, expected = _meetings(profiles, design, a)
         missing = np.argwhere((counts == 0) & (expected > np.log(counts.size * len(design.shape) / 0.001)))
         pairs = sorted({(min(pair), max(pair)) for pair in missing.tolist()})
-        if not pairs:
-            continue
         if pairs == [(k, k) for k in range(len(counts))]:
-            what = f"no two petitions of a task have the same {attribute.name}"
-        else:
+            unlike.append(attribute.name)
+        elif pairs:
             met = [f"'{attribute.visible[i]}' and '{attribute.visible[j]}'" for i, j in pairs]
-            what = f"levels of {attribute.name} never meet in a task: {listed_names(met, 3)}"
+            yield (
+                f"task: levels of {attribute.name} never meet in a task: {listed_names(met, 3)}. Effects are "
+                "averages over the petitions that stood beside it; against others they may differ."
+            )
+    if unlike:
         yield (
-            f"task: {what}. Effects are averages over the petitions that stood beside it; against others "
-            "they may differ."
+            f"task: no two petitions of a task have the same {listed_names(unlike)}. Surveys with minimal "
+            "overlap are drawn so, and nothing has to be declared; effects are averages over petitions that "
+            "differ, and may be others against a petition with the same level."
         )
 
 
@@ -196,11 +200,13 @@ def _hidden(profiles: pd.DataFrame, design: Design) -> Iterator[str]:
     if not able:
         return
     codes = design.codes(profiles)
-    whole = np.all([codes[:, a] < len(design.attributes[a].visible) for a in able], axis=0)
-    if not whole.any():
+    shown = np.sum([codes[:, a] < len(design.attributes[a].visible) for a in able], axis=0)
+    if len(shown) and shown.max() < len(able):
+        many = f"exactly {shown.max()}" if shown.min() == shown.max() else f"at most {shown.max()}"
         yield (
-            "hidden: nobody saw a petition with all attributes, but all are shown in every petition that is "
-            "assigned; what it gains rests on the assumption that attributes add up."
+            f"hidden: nobody saw a petition with all attributes ({many} of the {len(able)} that the design "
+            "can hide), but all are shown in every petition that is assigned; what it gains rests on the "
+            "assumption that attributes add up."
         )
 
 

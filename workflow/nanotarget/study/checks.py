@@ -176,6 +176,7 @@ def _cross_check(study: Study) -> Iterator[Row]:
 def _sections(study: Study) -> list[Row]:
     calibrate, bart = study.calibrate, study.calibrate.bart
     of_pairs = [name for name in calibrate.learners if name not in BEYOND_PAIRS]
+    beyond_pairs = bool(study.calibration and study.calibration.beyond_pairs)
     return [
         (not (study.calibration or study.experiment or study.roster), "top level",
          "there is neither a calibration nor an experiment",
@@ -190,7 +191,12 @@ def _sections(study: Study) -> list[Row]:
          f"learner '{calibrate.learner}' cannot use a person's own answers",
          "learner 'hierarchical' where information is 'covariates + own answers'",
          "choose it, or write 'information: covariates'"),
-        (study.calibration and study.calibration.beyond_pairs and of_pairs, "key calibrate.learner",
+        (beyond_pairs and calibrate.own_answers, "key calibrate.information",
+         "a person's own choices among more than two profiles, or none of them, cannot be used yet: the only "
+         "learner of own answers, 'hierarchical', reads ratings and choices between two",
+         "'covariates' (her choices still help to learn what people like her prefer), or a rating to analyse",
+         f"write 'information: covariates' with learner {' or '.join(BEYOND_PAIRS)}"),
+        (beyond_pairs and not calibrate.own_answers and of_pairs, "key calibrate.learner",
          f"learner {listed(of_pairs)} cannot learn from choices among more than two profiles, "
          "or none of them",
          f"{', '.join(BEYOND_PAIRS[:-1])} or {BEYOND_PAIRS[-1]} (with 'auto' as candidates, too)",

@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from designs import BATCH, DESIGNS, KEYS, ROOT, SUMS, analyse, batch, code, draw
+from nanotarget.estimate.trial import Trial
 from nanotarget.study.seeds import child_rng
 
 FOLDER = ROOT / "docs" / "validation_experiment"
@@ -69,17 +71,75 @@ def label(row: pd.Series) -> str:
     return f"`{row['estimator']}`" + (f" ({more})" if more else "")
 
 
+# What a design adds, and what takes its place where an estimator is not told of it.
+TOLD = {
+    "blocked": ("block", None),
+    "clustered": ("cluster", None),
+    "clustered within": ("outcome_cluster", None),
+    "weighted": ("weight", 1.0),
+}
+# What is left aside on purpose.
+SAMPLE = "weights left aside: it is the sample that is examined"
+ASIDE = {
+    ("attrition, F", "weighted"): SAMPLE,
+    ("attrition, chi-squared", "weighted"): SAMPLE,
+    ("differential attrition", "weighted"): SAMPLE,
+    ("ri", "clustered within"): "redraws people, as they were drawn: tests that nobody responds",
+}
+NUMBERS = {"estimate": ["estimate"], "errors": ["std_error", "conf_low", "conf_high", "p_value"]}
+
+
 def supported() -> pd.DataFrame:
-    """Ask every estimator in every design: (estimators, designs) of its errors, or why it has no numbers."""
+    """Ask every estimator in every design: (estimators, designs) of what it makes of it, or why of nothing.
+
+    What an estimator makes of blocks, clusters or weights is what changes where it is not told of them.
+
+    Raises:
+        ValueError: if nothing changes and nobody says that this is meant.
+    """
     cells: dict[str, dict[str, str]] = {}
     for name, design in DESIGNS.items():
-        for row in analyse(draw(design, child_rng(0, f"designs/{name}")), 0).to_dict("records"):
-            fixed = row["estimator"] in ("logit",) and row["se_type"] in ("model", "HC0")
-            key = label(pd.Series(row | ({} if fixed else {"se_type": ""})))
-            there = pd.notna(row["p_value"]) or pd.notna(row["conf_low"])
-            said = row["se_type"] or "yes"
-            cells.setdefault(key, {})[name] = said if there else f"refused: {row['note']}"
+        trial = draw(design, child_rng(0, f"designs/{name}"))
+        rows = analyse(trial, 0).to_dict("records")
+        untold = analyse(_untold(trial, name), 0).to_dict("records") if name in TOLD else rows
+        same = {(row["estimator"], row["quantity"], _fixed(row)): row for row in untold}
+        for row in rows:
+            other = same[row["estimator"], row["quantity"], _fixed(row)]
+            key = label(pd.Series(row | ({} if _fixed(row) else {"se_type": ""})))
+            cells.setdefault(key, {})[name] = _said(row, other, name)
     return pd.DataFrame(cells).T[list(DESIGNS)]
+
+
+def _fixed(row: dict[str, object]) -> str:
+    """Return errors that are asked for, whatever the design."""
+    return str(row["se_type"]) if row["estimator"] == "logit" and row["se_type"] in ("model", "HC0") else ""
+
+
+def _untold(trial: Trial, name: str) -> Trial:
+    """Take what the design adds out of a trial."""
+    column, instead = TOLD[name]
+    if instead is None:
+        return replace(trial, table=trial.table.drop(columns=column))
+    return trial.with_columns(**{column: instead})
+
+
+def _said(row: dict[str, object], other: dict[str, object], name: str) -> str:
+    """Say by what errors an estimator is, and what the design changes in it; or why it has no numbers."""
+    if pd.isna(row["p_value"]) and pd.isna(row["conf_low"]):
+        return f"refused: {row['note']}"
+    if name not in TOLD:
+        return str(row["se_type"] or "yes")
+    changed = [
+        what
+        for what, columns in NUMBERS.items()
+        if not np.allclose([row[c] for c in columns], [other[c] for c in columns], 1e-6, 0, equal_nan=True)
+    ]
+    aside = ASIDE.get((str(row["estimator"]), name))
+    if bool(changed) == bool(aside):
+        raise ValueError(
+            f"{row['estimator']} in design '{name}': changes {changed}, said to be left aside: {aside}"
+        )
+    return "; ".join(filter(None, [str(row["se_type"]), aside or " and ".join(changed)]))
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

@@ -89,6 +89,7 @@ def test_arms_that_yaml_would_change_are_quoted(tmp_path, arms):
     config, text = proposed(trial(np.random.default_rng(4), arms, by_village=False), tmp_path)
     assert sorted(arm.name for arm in config.experiment.arms) == sorted(arms)
     assert "which arm is the control?" in text
+    assert "write 'randomisation: {outcome_cluster: village}'" in text
 
 
 NUMBERED = {

@@ -90,7 +90,7 @@ def test_what_a_design_refuses_has_its_reason_and_sums_add_up():
     assert len(reasons) and all(len(reason) > len("refused: ") + 5 for reason in reasons)
     main = ["`dim`", "`lin`", "`ri`", "`ipw`", "`aipw`", "`lee` (fraction)", "`cace`"]
     assert not refused.loc[main].any(axis=None)
-    assert known.loc["`dim`", ["complete", "clustered within"]].tolist() == ["HC2", "CR2"]
+    assert known.loc["`dim`", ["complete", "clustered within"]].tolist() == ["HC2", "CR2; errors"]
     rows = designs.batch("clustered within", 0, replications=2)
     assert rows["n"].eq(2).all() and (rows["covered"] + rows["missed"] <= 2).all()
     table = design_tables.summarise(rows)

@@ -34,6 +34,10 @@ POLICIES = {  # what the text of an arm says about the policy behind it
     "segment": re.compile(r"\bsegment", re.I),
     "random": re.compile(r"\brandom", re.I),
 }
+GROUP_WORDS = words(
+    "school class classroom teacher village town municipality county district ward precinct household family",
+    "hospital clinic doctor team firm company site neighborhood neighbourhood cluster interviewer",
+)
 MAX_ARMS = 12
 ORDINAL_POINTS = 7  # a scale with more points counts as continuous
 
@@ -78,6 +82,7 @@ class GuessedTrial:
     Attributes:
         arm: its column; `arms` in order, control first.
         cluster: column whose values each have one arm, or None.
+        together: column of groups, by its name, of which each has people in several arms; or None.
         petition_columns: pattern of the columns with the petition shown, or None.
         outcomes: in the file's order.
         taken: all these columns.
@@ -87,6 +92,7 @@ class GuessedTrial:
     arm: Noted
     arms: list[GuessedArm]
     cluster: Noted | None
+    together: str | None
     petition_columns: tuple[str, str] | None
     outcomes: list[GuessedOutcome]
     taken: frozenset[str]
@@ -104,6 +110,11 @@ class GuessedTrial:
         if self.cluster:
             column = self.cluster.column
             asked.append(f"were whole groups ('{column}') randomised? If people were, remove 'randomisation'")
+        if self.together:
+            asked.append(
+                f"do people of one '{self.together}' answer alike? Arms were drawn inside it; if so, write "
+                f"'randomisation: {{outcome_cluster: {self.together}}}', which standard errors then honour"
+            )
         if not self.outcomes:
             asked.append("which columns are outcomes? No number and no yes or no stands behind the arm")
         return asked
@@ -128,6 +139,7 @@ def find_trial(
     shown = {petition[0].replace("{attribute}", name) for name in attributes} if petition else set()
     cluster = _cluster(file, arm.column, respondent)
     clusters = {cluster.column} if cluster else set()
+    together = None if cluster else _together(file, arm.column, respondent)
     outcomes: list[GuessedOutcome] = []
     unused: list[Noted] = []
     n_people = len(file.raw)
@@ -144,7 +156,7 @@ def find_trial(
             outcomes.append(_outcome(other))
     taken = {arm.column, *shown, *clusters, *(o.column for o in outcomes), *(note.column for note in unused)}
     return GuessedTrial(
-        arm, _arms(column, bool(shown)), cluster, petition, outcomes, frozenset(taken), unused
+        arm, _arms(column, bool(shown)), cluster, together, petition, outcomes, frozenset(taken), unused
     )
 
 
@@ -180,6 +192,21 @@ def _cluster(file: RawFile, arm: str, respondent: str) -> Noted | None:
         return None
     n, _, name = min(candidates)
     return Noted(name, f"all rows of each of the {n} values of '{name}' are in one arm")
+
+
+def _together(file: RawFile, arm: str, respondent: str) -> str | None:
+    """Find the column, named like groups of people, with the fewest values, inside which arms were drawn."""
+    arms = file.columns[arm].values
+    candidates = []
+    for column in file.columns.values():
+        if column.name in (arm, respondent) or column.n_missing or not column.named(GROUP_WORDS):
+            continue
+        several = np.bincount(column.values, minlength=column.n_values) > 1
+        pairs = np.unique(np.column_stack([column.values, arms]), axis=0)[:, 0]
+        mixed = np.bincount(pairs, minlength=column.n_values) > 1
+        if several.sum() >= MIN_CLUSTERS and 2 * mixed.sum() > several.sum():
+            candidates.append((column.n_values, column.position, column.name))
+    return min(candidates)[-1] if candidates else None
 
 
 def _armlike(column: Column) -> tuple[int, str]:

@@ -115,3 +115,7 @@ def test_one_petition_each_is_counted(study, tmp_path):
     assert "30 of them answered about one petition" in text
     assert "no learner, no diagnose and assign: everybody saw one petition" in text
     assert "the study ends with calibrate" in text
+    del study.config["calibration"]["tasks"]
+    text = " ".join(described(study, tmp_path).split())
+    assert "no diagnose and assign: everybody saw one petition (the config has to say so" in text
+    assert "assign random" not in text

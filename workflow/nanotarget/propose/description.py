@@ -20,7 +20,7 @@ from nanotarget.clean.shown import check_design
 from nanotarget.estimate import Trial, effects, pairs, power
 from nanotarget.estimate.equivalence import smallest_detectable
 from nanotarget.petitions.design import Design
-from nanotarget.study.config import RosterConfig, Study
+from nanotarget.study.config import CalibrationConfig, RosterConfig, Study
 from nanotarget.study.preregistration import contrast_name
 from nanotarget.study.problems import counted
 
@@ -60,7 +60,7 @@ def describe(study: Study, source: str) -> str:
     if samples.roster and study.roster:
         lines += ["", *_roster(study, study.roster, samples.roster, samples.calibration)]
     lines += ["", *_covariates(study, samples)]
-    lines += ["", "Will be run", *_plan(study)]
+    lines += ["", "Will be run", *_plan(study, samples.calibration)]
     missing = list(_missing(study))
     lines += ["", "Missing", *(missing or ["  nothing"])]
     return "\n".join(lines) + "\n"
@@ -114,6 +114,11 @@ def _people(flow: pd.DataFrame, sample: str) -> list[str]:
     return lines
 
 
+def _alone(config: CalibrationConfig, calibration: Calibration) -> int:
+    """Count who answered about one petition."""
+    return int((petitions_answered(calibration.profiles, config.analyse) < 2).sum())
+
+
 def _calibration(study: Study, calibration: Calibration) -> list[str]:
     profiles, config = calibration.profiles, study.calibration
     assert config is not None
@@ -124,8 +129,7 @@ def _calibration(study: Study, calibration: Calibration) -> list[str]:
         f"  {len(tasks):,} people answered {fewest}{counted(int(tasks.max()), 'task')} of "
         f"{counted(int(profiles['profile'].max()), 'profile')}: {len(profiles):,} petitions shown"
     ]
-    answered = petitions_answered(profiles, config.analyse)
-    if alone := int((answered < 2).sum()):
+    if alone := _alone(config, calibration):
         them = "average effects only: preferences need two petitions of one person"
         lines += _wrapped(f"{alone:,} of them answered about one petition, so that they tell of {them}")
     for outcome in config.outcomes.measured:
@@ -242,15 +246,21 @@ def _covariates(study: Study, samples: Samples) -> list[str]:
     return [f"Covariates: {len(rows)}", *_table(rows, header)]
 
 
-def _plan(study: Study) -> Iterator[str]:
-    if study.calibration:
-        settings = study.calibrate
-        if not study.learns:
-            yield (
-                f"  calibrate  average effects, standard errors {settings.se_type}; no learner, no diagnose "
-                "and assign: everybody saw one petition"
-            )
-    if study.learns:
+def _plan(study: Study, calibration: Calibration | None) -> Iterator[str]:
+    settings = study.calibrate
+    alone = (
+        study.calibration
+        and calibration
+        and _alone(study.calibration, calibration) == len(calibration.respondents)
+    )
+    if study.calibration and (alone or not study.learns):
+        yield (
+            f"  calibrate  average effects, standard errors {settings.se_type}; no learner, no diagnose "
+            "and assign: everybody saw one petition"
+        )
+        if study.learns:
+            yield "             (the config has to say so: write 'profiles: 1' and 'tasks: 1')"
+    elif study.learns:
         best_of = f"the best of {', '.join(settings.candidates)}"
         learner = best_of if settings.learner == "auto" else settings.learner
         yield (

@@ -59,14 +59,14 @@ class JointFeatures:
     @classmethod
     def of(cls, table: pd.DataFrame, covariates: Sequence[CovariateConfig]) -> JointFeatures:
         """Encode a table of people."""
-        alone = CovariateEncoder.fit(table, covariates, curved=True).encode(table)
-        encoder = CovariateEncoder.fit(table, covariates)
-        names = np.array([f.covariate for f in encoder.features], dtype=object)
-        numeric = np.array([f.level is None and not f.missing for f in encoder.features], dtype=bool)
-        first = np.array([f.level is not None for f in encoder.features], dtype=bool)
-        first &= [k == 0 or names[k] != names[k - 1] for k in range(len(names))]
-        kept = ~first
-        return cls(alone, encoder.encode(table)[:, kept], names[kept], numeric[kept])
+        encoder = CovariateEncoder.fit(table, covariates, curved=True)
+        alone, features = encoder.encode(table), encoder.features
+        names = np.array([feature.covariate for feature in features], dtype=object)
+        level = np.array([feature.level is not None for feature in features], dtype=bool)
+        numeric = ~level & ~np.array([feature.missing for feature in features], dtype=bool)
+        first = np.array([k == 0 or names[k] != names[k - 1] for k in range(len(names))], dtype=bool)
+        kept = ~encoder.curved & ~(level & first)
+        return cls(alone, alone[:, kept], names[kept], numeric[kept])
 
     def for_people(self, n: int) -> FeatureSet:
         """Return the finest set that n people can tell apart, the coarsest if they are few."""

@@ -14,7 +14,7 @@ from nanotarget.calibrate.regression import holm
 from nanotarget.diagnose import Group, Inputs, diagnose
 from nanotarget.diagnose.crossover import Crossover
 from nanotarget.diagnose.dividend import Dividend, learning_curve
-from nanotarget.diagnose.divisions import LEAST, Divisions
+from nanotarget.diagnose.divisions import LEAST, Divisions, Gains
 from nanotarget.diagnose.divisions import from_arrays as from_divisions
 from nanotarget.diagnose.divisions import to_arrays as to_divisions
 from nanotarget.diagnose.folds import (
@@ -381,6 +381,26 @@ def test_divisions_go_on_until_others_would_give_nearly_the_same_and_files_keep_
     gain = divided["support"].dividend(everybody)
     assert abs(other.value - gain.value) < 0.5 * gain.std_error
     assert redivide(*both, data, Limits(4, 3), 1)["support"].folds.scores.shape == (3, 400)
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+def test_the_gain_of_all_lies_on_the_line_through_folds_and_halves(folds):
+    rng, n = np.random.default_rng(3), 200
+    limit, lost = rng.normal(0.5, 1, n), rng.normal(0.1, 0.2, n)
+
+    def gains(own_folds):
+        share = 1 - 1 / own_folds
+        noise = rng.normal(size=(4, n))
+        scores = limit - lost / share + noise - noise.mean(axis=0)
+        return Gains(scores, np.ones((4, n)), own_folds)
+
+    weight = rng.uniform(0.5, 2, n)
+    divisions = Divisions(gains(folds), gains(2), [])
+    found, of_folds = divisions.of_all(Sample.of(weight)), divisions.dividend(Sample.of(weight))
+    assert found.value == pytest.approx(np.average(limit - lost, weights=weight), abs=1e-12)
+    errors = [Estimate.mean(s, weight).std_error for s in (limit - lost, limit - lost / (1 - 1 / folds))]
+    assert found.std_error == pytest.approx(of_folds.std_error * errors[0] / errors[1], rel=1e-9)
+    assert Divisions(gains(2), gains(2), []).of_all(Sample.of(weight)) is None
 
 
 def test_bounds_of_several_gains_decide_as_the_steps_of_holm():

@@ -263,6 +263,8 @@ class View:
         own = rows.pop(place).with_ceiling(np.nan, np.nan, np.nan)
         if len(self.divisions.folds.scores) > 1:
             rows.insert(place, replace(own, quantity=Quantity.GAIN_OF_FIRST_DIVISION))
+        if of_all := self.divisions.of_all(sample):
+            rows.insert(place, sample.row(Quantity.GAIN_OF_ALL, Estimator.EXTRAPOLATED, of_all))
         return [*rows, *self.inputs.refits.of_ridge(sample, shared)]
 
     def _facts(

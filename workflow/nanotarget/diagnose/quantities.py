@@ -117,6 +117,12 @@ class Quantity(StrEnum):
     OVERALL_BEST = "overall_best", D, OUTCOME, "Overall best"
     GAIN = "nano - overall_best", D, OUTCOME, "Nano − Overall best"
     GAIN_OF_RIDGE = "nano - overall_best, ridge", D, OUTCOME, "Nano − Overall best, ridge"
+    GAIN_OF_ALL = (
+        "nano - overall_best, learned from all",
+        D,
+        OUTCOME,
+        "Nano − Overall best, learned from all respondents",
+    )
     GAIN_OF_FIRST_DIVISION = (
         "nano - overall_best, first division",
         D,
@@ -196,4 +202,5 @@ class Estimator(StrEnum):
     INTERACTING_PAIRS = "dr_pairs", "Doubly robust, main effects and pairs that interact"
     SECOND_ORDER = "dr_q2", "Doubly robust, two-way (q = 2)"
     PLUG_IN = "plug_in", "Plug-in (optimistic)"
+    EXTRAPOLATED = "extrapolated", "Extrapolated from folds and halves"
     ORDERS = "dr"

@@ -7,6 +7,7 @@ import pytest
 from scipy import special
 
 import replicate as replications
+import seeds
 import summary
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.calibrate.learners.ridge import fit_null
@@ -221,6 +222,17 @@ def test_tables_compare_what_is_found_with_what_is_true(tmp_path):
     assert "| R6 | 2 | 0.0 (0.0) | 0.0 (0.0) | 50.0 (35.4) | 0.0 (0.0) | 0.0 (0.0) | 0.0 (0.0) |" in mistakes
     dividend = text.partition("### Gain of nano over overall-best (dividend)")[2].partition("###")[0]
     assert "| R6 | 2 | 0.1000 | 0.1100 (0.1000) | 0.1487 | 0.0100 | 14.87 | 50.0 (35.4) |" in dividend
+
+
+def test_other_seeds_are_summed_up_by_verdicts_and_by_how_much_estimates_move(tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "ROWS", tmp_path / "seeds" / "rows.csv")
+    for seed, gain in ((2, 0.3), (1, 0.1)):
+        row = row_of(seed, gain=gain, gain_se=0.2) | {"half": 0.2, "half_se": 0.1}
+        seeds.add({"data": "a survey"} | row | {"overall": "DEPLOY" if gain > 0.2 else "COLLECT MORE"})
+    assert list(seeds.read()["seed"]) == [1, 2]
+    text = seeds.summary(seeds.read())
+    assert "| a survey | 2 | COLLECT MORE 1, DEPLOY 1 | PAYS 2 |" in text
+    assert text.endswith("| 0.200 | 0.71 | 0.200 | 0.00 |")
 
 
 def test_the_page_shows_the_committed_rows():

@@ -263,10 +263,10 @@ class RidgeDivider:
 
     def _divided(self, learned: Sequence[LearnedTables], fold_of: np.ndarray, worst: bool) -> Divided:
         own, common = (np.vstack([part[i] for part in learned]) for i in range(2))
-        nano = best_petitions(Tables(self._layout, own), worst)
-        overall = best_petitions(Tables(self._layout, common), worst).reshape(
-            len(learned), len(self._models), -1
-        )
+        unseen_by = np.concatenate([self._unseen_by[part.given] for part in learned])
+        nano = self._best(own, unseen_by, worst)
+        every_model = np.tile(np.arange(len(self._models)), len(learned))
+        overall = self._best(common, every_model, worst).reshape(len(learned), len(self._models), -1)
         best = np.concatenate([overall[f, self._unseen_by[part.given]] for f, part in enumerate(learned)])
         rules, n = None, len(fold_of)
         place = np.argsort(np.concatenate([part.given for part in learned]), kind="stable")
@@ -279,6 +279,20 @@ class RidgeDivider:
         apart = (nano != best).any(axis=1).astype(float)
         gains = self.scores.gain(nano, best)
         return Divided(-gains if worst else gains, apart, nano, best, rules)
+
+    def _best(self, cells: np.ndarray, model: np.ndarray, worst: bool) -> np.ndarray:
+        """Return the best petitions of (n, n_cells) utilities, of the worst outcome if `worst`.
+
+        Args:
+            model: (n,) which of the study's models has their pairs; pairs tie attributes together, so that
+                those of models without any are searched apart.
+        """
+        petitions = np.empty((len(cells), len(self._layout.design.shape)), dtype=np.int64)
+        paired = np.isin(model, np.flatnonzero(np.abs(self._pairs).sum(axis=1)))
+        for layout, rows in ((self.problem.layout, ~paired), (self._layout, paired)):
+            tables = Tables(layout, cells[rows, : layout.n_cells])
+            petitions[rows] = best_petitions(tables, worst)
+        return petitions
 
 
 class LearnedTables(NamedTuple):

@@ -110,6 +110,7 @@ class Layout:
     head: Sequence[Sequence[str]] = ()  # rows between the names and the data
     design: pd.DataFrame | None = None  # a second file with the petitions shown
     labels: dict[str, dict[int, str]] | None = None  # of the values of an SPSS file
+    book: pd.DataFrame | None = None  # a third file that lists attributes and levels
 
     def made(self, table: pd.DataFrame, respondent: str, **more: Any) -> Layout:
         """Return the layout with its file."""
@@ -123,10 +124,12 @@ class Layout:
         else:
             with path.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([list(self.table), *self.head, *self.table.to_numpy().tolist()])
-        if self.design is None:
-            return [str(path)]
-        self.design.to_csv(folder / "design.csv", index=False)
-        return [str(path), str(folder / "design.csv")]
+        paths = [path]
+        for name, table in (("design.csv", self.design), ("labels.csv", self.book)):
+            if table is not None:
+                table.to_csv(folder / name, index=False)
+                paths.append(folder / name)
+        return [*map(str, paths)]
 
 
 def draw(seed: int) -> Layout:
@@ -281,7 +284,7 @@ def outcome(layout, folder):
     """Say what of a layout a proposal gets right: {part: (right, of)}."""
     config = validate(yaml.safe_load(verified_config(propose(layout.write(folder)), "drawn")), "drawn")
     sample = config.experiment if layout.kind == "trial" else config.calibration
-    parts = {"ids": (int(sample is not None and sample.respondent == layout.respondent), 1)}
+    parts = {"ids": (int(sample is not None and sample.respondent in layout.respondent.split("|")), 1)}
     if layout.kind == "trial":
         right = (
             sample is not None and sample.arm == layout.arm and {a.name for a in sample.arms} == layout.arms

@@ -14,6 +14,7 @@ import yaml
 
 import layouts
 import manual_layouts
+import odd_layouts
 from layouts import rates
 from nanotarget.propose import propose, write_config
 from nanotarget.study.checks import validate
@@ -95,7 +96,26 @@ looked at and mended, so that the rates below are no longer those of files never
 have one author; expect less elsewhere. Of 13 ordered factors looked up afterwards in other people's R
 code, 9 orders were right; wrong were a week that begins on Sunday, "medlow", "relevant" before "irrelevant",
 and "enough, seasonal, insufficient, dry".
-*Order* counts the attributes whose levels have an order.
+`tests/odd_layouts.py` follows further manuals (LimeSurvey, SurveyMonkey, Google Forms, oTree in both forms,
+formr, Gorilla, jsPsych, KoboToolbox, Sawtooth's codes with a file of labels, Qualtrics' loop & merge, REDCap,
+Stata's reshape, SoSci Survey). It was written without a look at the rules, and `init` tried on it before any
+was changed: 28 of 56 ids, 36 of 52 numbers of tasks, 32 of 52 sets of attributes, 72 of 164 orders (19 of its
+28 different ones) and 0 of 4 arms were right. The rates below are after mending: nothing of it is unseen any
+more. What is still wrong is "1 in 1000, 1 in 100, 1 in 10", taken for numbers that rise.
+*Order* counts the attributes whose levels have an order. Where `init` knows none it takes the alphabet and asks
+(`# DECIDE: do the levels of ... have an order?`).
+
+## Time
+
+A long file with four levels an attribute, on one core that other work shared, CPU time and memory:
+
+| rows x columns | before | now |
+|---|---|---|
+| 80,000 x 90 | 24 s, 1.0 GB | 8 s, 0.8 GB |
+| 200,000 x 50 | 12-19 s, 1.1 GB | 8 s, 1.1 GB |
+| 1,000,000 x 50 | no respondents found (99999 was taken for a missing answer) | 36 s, 4.5 GB |
+
+## Rates
 
 """
 
@@ -319,6 +339,7 @@ def drawn():
                 ("at random, visible half", layouts.draw, range(0, 2 * LAYOUTS, 2)),
                 ("at random, other half", layouts.draw, range(1, 2 * LAYOUTS, 2)),
                 ("after manuals", manual_layouts.draw, range(MANUALS)),
+                ("odd ones", odd_layouts.draw, range(4 * odd_layouts.TOOLS)),
             )
         }
     lines = ["| layouts | " + " | ".join(PARTS) + " |", "|---" * (len(PARTS) + 1) + "|"]

@@ -274,7 +274,8 @@ def test_attributes_in_an_order_of_their_own_for_everybody(tmp_path, start, sepa
     assert config.calibration.attribute_names == separator.join([start, "{task}", "{row}"])
     assert config.calibration.outcomes.choice.column == ["Q4.2", "Q4.3", "Q4.4", "Q4.5"]
     assert [covariate.name for covariate in config.covariates] == ["age"]
-    assert "values: [Survey Preview]" in text and len(questions(text)) == 2
+    assert "values: [Survey Preview]" in text and len(questions(text)) == 3
+    assert "have an order? Nothing tells it" in text
     profiles = read_samples(config, check_design(config.design, "")).calibration.profiles
     last = profiles[(profiles["task"] == 4) & (profiles["profile"] == 2)].set_index("respondent_id")
     assert last["price"].astype(str).to_dict() == table.set_index("ResponseId")["x42price"].to_dict()

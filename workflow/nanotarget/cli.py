@@ -281,12 +281,13 @@ def propose_config(files: list[str], out: Path, force: bool) -> int:
     Raises:
         InputError: if a file cannot be understood, or the config would overwrite one.
     """
+    from nanotarget.clean.raw import reading_once
     from nanotarget.propose import propose, questions, study_name, verified_config
     from nanotarget.study.artefacts import write_text
 
     check_new(out, force)
-    proposal = propose(files)
-    text = verified_config(proposal, study_name(out.stem))
+    with reading_once():
+        text = verified_config(propose(files), study_name(out.stem))
     write_text(text, out)
     guesses, quoted = text.count("# guess"), shlex.quote(str(out))
     sys.stdout.write(

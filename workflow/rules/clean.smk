@@ -4,8 +4,9 @@ RAW = [
     for sample in ("calibration", "experiment", "roster")
     if config[sample]
 ]
-if config["calibration"] and config["calibration"]["shown"]:
-    RAW.append(config["calibration"]["shown"]["file"])
+for beside in ("shown", "labels"):
+    if config["calibration"] and config["calibration"][beside]:
+        RAW.append(config["calibration"][beside]["file"])
 CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
 if config["calibration"]:
     CLEANED["calibration"] = "<results>/clean/calibration.parquet"

@@ -10,7 +10,7 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("raw", "cells", "flow", "people", "exclusions", "covariates", "blocks", "positions", "none_rows"),
-    *("shown", "design_file", "profiles", "outcomes", "contracts", "quality"),
+    *("raw", "cells", "labels", "flow", "people", "exclusions", "covariates", "blocks", "positions"),
+    *("none_rows", "shown", "design_file", "profiles", "outcomes", "contracts", "quality"),
     *("calibration", "experiment", "roster", "samples", "enough", "groups"),
 )

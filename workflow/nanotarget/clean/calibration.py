@@ -82,12 +82,11 @@ def read_calibration(
     contracts.calibration_profiles(design, list(shown.answers)).validate(profiles, lazy=True)
     contracts.calibration_respondents(covariates).validate(respondents, lazy=True)
     tasks = Tasks(shown.n_tasks, {name: answered.n_incomplete(name) for name in answered.paired})
+    as_shown = design.as_shown(_codes(profiles, design))
     return Calibration(
         respondents,
         people.flow("calibration", {}),
-        calibration_quality(
-            profiles, respondents, design.as_shown(design.codes(profiles)), people.compared, tasks
-        ),
+        calibration_quality(profiles, respondents, as_shown, people.compared, tasks),
         people.identities(config.exclusions),
         profiles,
         frozenset(everyone.ids.ids.dropna()),
@@ -97,6 +96,15 @@ def read_calibration(
             *_one_petition_each(config, profiles),
         ),
     )
+
+
+def _codes(profiles: pd.DataFrame, design: Design) -> np.ndarray:
+    """Return `Design.codes` of profiles that are categories already, each attribute in one piece of memory.
+
+    Pairs of attributes are counted: of a million petitions that takes a tenth of the time.
+    """
+    codes = [profiles[attribute.name].cat.codes.to_numpy(np.int64) for attribute in design.attributes]
+    return np.array(codes).T
 
 
 def _rows(answered: Profiles, config: CalibrationConfig, design: Design) -> pd.DataFrame | None:

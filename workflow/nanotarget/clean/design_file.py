@@ -9,6 +9,7 @@ import pandas as pd
 
 from nanotarget.clean.cells import Cells, Table, read_ids
 from nanotarget.clean.people import People
+from nanotarget.clean.positions import counted_from_1
 from nanotarget.clean.raw import read_raw
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import ShownConfig
@@ -37,7 +38,9 @@ def read_shown(
         wanted.append(("calibration.shown.version", [config.version]))
     wanted += [(f"design.attributes[{i}] ('{a.name}')", [a.column]) for i, a in enumerate(design.attributes)]
     table.require(wanted)
-    listed = pd.DataFrame({key: table.cells(column).numbers(column) for key, column in keys.items()})
+    listed = pd.DataFrame(
+        {key: counted_from_1(table.cells(column)).numbers(column) for key, column in keys.items()}
+    )
     listed["version"] = read_ids(table.raw[config.version]).to_numpy() if config.version else EVERYBODY
     table.cells(config.task).refuse(
         listed.duplicated(keep=False).to_numpy(),

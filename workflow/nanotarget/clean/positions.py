@@ -18,7 +18,8 @@ BOTH = re.compile(r"\D*(\d+)\D+(\d+)\D*")  # the numbers of task and profile in 
 def task_numbers(people: People, config: CalibrationConfig) -> np.ndarray:
     """Read the number of each row's task, 0 where wrong.
 
-    Any texts may number tasks: 1, 2, ...; 0, 1, ...; "Task 1", "Task 2"; or numbers of the whole file.
+    Any texts may number tasks: 1, 2, ...; 0, 1, ...; 3, 5, ...; "Task 1", "Task 2"; or numbers of the whole
+    file.
     """
     cells = _part(people.cells(str(config.task)), config, 1)
     if (numbers := _of_whole_file(cells, people.person, config.tasks)) is not None:
@@ -54,7 +55,7 @@ def _of_whole_file(cells: Cells, person: np.ndarray, largest: int | None) -> np.
 
 def _positions(cells: Cells, name: str, largest: int | None) -> np.ndarray:
     """Read numbers of tasks or profiles: 1, 2, ...; 0 where wrong."""
-    cells = _counted_from_1(cells, largest)
+    cells = counted_from_1(cells, largest)
     numbers = cells.numbers(name)
     cells.refuse(
         cells.empty,
@@ -74,7 +75,7 @@ def _positions(cells: Cells, name: str, largest: int | None) -> np.ndarray:
     return np.where(broken | large | np.isnan(numbers), 0, numbers).astype(np.int64)
 
 
-def _counted_from_1(cells: Cells, largest: int | None) -> Cells:
+def counted_from_1(cells: Cells, largest: int | None = None) -> Cells:
     """Put 1, 2, ... in the place of 0, 1, ... or of texts without a number, in their natural order."""
     which, texts = pd.factorize(cells.text)
     values = parse_numbers(list(texts))
@@ -83,8 +84,10 @@ def _counted_from_1(cells: Cells, largest: int | None) -> Cells:
     if np.isnan(values).all():
         rank = {text: i for i, text in enumerate(sorted(texts, key=_natural))}
         order = np.array([rank[text] for text in texts])
-    elif np.array_equal(np.sort(values), np.arange(len(values))):
-        order = values.astype(np.int64)
+    elif np.array_equal(np.sort(values), np.arange(len(values))) or (
+        len(values) == largest and len(set(np.diff(np.sort(values)))) == 1
+    ):  # a program that numbers all that it shows begins anywhere and leaves out what was no task
+        order = np.argsort(np.argsort(values))
     else:
         return cells
     read = np.array([*(str(i + 1) for i in order), None], dtype=object)[which]

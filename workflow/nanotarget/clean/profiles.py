@@ -12,6 +12,7 @@ import pandas as pd
 
 from nanotarget.clean.cells import Cells
 from nanotarget.clean.design_file import read_shown
+from nanotarget.clean.labels import labelled, read_labels
 from nanotarget.clean.people import People, check_unique
 from nanotarget.clean.positions import profile_numbers, task_numbers
 from nanotarget.petitions.design import Design
@@ -215,6 +216,12 @@ def _with_answers(people: People, config: CalibrationConfig, design: Design, tab
         attributes = [
             people.cells(*_columns(a.column if config.layout == "long" else pattern, config, a.column))
             for a in design.attributes
+        ]
+    if config.labels:
+        labels = read_labels(config.labels, people.table.problems)
+        attributes = [
+            labelled(cells, a.name, a.column, labels)
+            for cells, a in zip(attributes, design.attributes, strict=True)
         ]
     answers, read = {}, {}
     for outcome in config.outcomes.measured:

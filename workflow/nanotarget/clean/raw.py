@@ -10,8 +10,9 @@ import io
 import itertools
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,31 @@ SIGNATURES = {
 }
 
 
+_KEPT: ContextVar[dict[tuple[str, int], pd.DataFrame] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """Read no file twice in the block: who guesses what a file is then checks the guess on the same file."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def read_raw(path: str | Path, header_rows: int = 1) -> pd.DataFrame:
+    """Read a raw file, or take what `reading_once` keeps of it; see `_read`."""
+    kept = _KEPT.get()
+    if kept is None:
+        return _read(path, header_rows)
+    key = str(path), header_rows
+    if key not in kept:
+        kept[key] = _read(path, header_rows)
+    return kept[key].copy(deep=False)
+
+
+def _read(path: str | Path, header_rows: int) -> pd.DataFrame:
     """Read a raw file as text.
 
     Separator, encoding (UTF-8, UTF-16, Windows-1252) and gzip of a CSV are recognised from its
@@ -318,13 +343,24 @@ def _parse(text: str, separator: str, name: str, limit: int | None = None) -> li
     return records
 
 
+FIRST = 100  # records that tell how they are separated
+
+
+def _first(text: str, separator: str, name: str) -> list[list[str]]:
+    """Return the first records, if possible without a copy of a large text."""
+    with suppress(InputError):  # of the cut
+        if len(text) > HEAD and len(records := _parse(text[:HEAD], separator, name, FIRST)) == FIRST:
+            return records
+    return _parse(text, separator, name, FIRST)
+
+
 def _separator(text: str, name: str) -> str:
     """Return the separator with which most of the first rows are as wide as the header."""
     fits: dict[str, tuple[float, int]] = {}
     failure: InputError | None = None
     for separator in SEPARATORS:
         try:
-            records = [r for r in _parse(text, separator, name, limit=100) if any(map(str.strip, r))]
+            records = [r for r in _first(text, separator, name) if any(map(str.strip, r))]
         except InputError as error:
             failure = failure or error
             continue

@@ -89,7 +89,7 @@ def read_petitions(cells: Sequence[Cells], design: Design) -> np.ndarray:
     for i, (c, a) in enumerate(zip(cells, design.attributes, strict=True)):
         index = c.levels(a.name, a.visible, f"design.attributes[{i}].levels", a.hidden_values)
         codes.append(np.where(_hidden(c, a) & recorded, len(a.visible), index))
-    petitions = np.column_stack(codes)
+    petitions = np.array(codes).T  # an attribute is one piece of memory
     _refuse_prohibited(cells, petitions, design)
     return petitions
 
@@ -220,15 +220,22 @@ def _followers(
     Later attributes come first, as columns that analysts add stand behind those that were drawn.
     """
     followers: set[int] = set()
+    first = np.ascontiguousarray(petitions[:FIRST])
+    likely = {
+        sources: _determined(first, sources, design.shape)
+        for size in (1, 2)
+        for sources in itertools.combinations(free, size)
+    }
     for size in (2, 1):
         for a in reversed(free):
             others = [b for b in free if b not in {a, *followers}]
-            alone = [b for b in others if _follows(petitions, a, (b,), design.shape)]
+            alone = [b for b in others if likely[b,][a] and _follows(petitions, a, (b,), design.shape)]
             if size == 2 and alone:
                 continue
             for sources in itertools.combinations(alone if size == 1 else others, size):
-                declared = any({a, *sources} <= set(group) for group in design.dependent)
-                if not declared and _certain(petitions, a, sources, design):
+                if not likely[sources][a] or any({a, *sources} <= set(group) for group in design.dependent):
+                    continue
+                if _certain(petitions, a, sources, design):
                     followers.add(a)
                     yield a, sources
                     break
@@ -237,13 +244,20 @@ def _followers(
 FIRST = 300  # petitions that nearly always tell that an attribute does not follow from others
 
 
+def _determined(petitions: np.ndarray, sources: tuple[int, ...], shape: Sequence[int]) -> np.ndarray:
+    """Return (n_attributes,) whether each combination of some attributes goes with one level of each."""
+    code = np.ravel_multi_index(tuple(petitions[:, b] for b in sources), [shape[b] for b in sources])
+    order = np.argsort(code, kind="stable")
+    code, rows = code[order], petitions[order]
+    again = code[1:] == code[:-1]
+    determined: np.ndarray = (rows[1:][again] == rows[:-1][again]).all(axis=0)
+    return determined
+
+
 def _follows(petitions: np.ndarray, a: int, sources: tuple[int, ...], shape: Sequence[int]) -> bool:
     """Say whether each combination of some attributes goes with one level of another."""
-    for part in (petitions[:FIRST], petitions):
-        code = np.ravel_multi_index(tuple(part[:, b] for b in sources), [shape[b] for b in sources])
-        if len(np.unique(code * shape[a] + part[:, a])) > len(np.unique(code)):
-            return False
-    return True
+    code = np.ravel_multi_index(tuple(petitions[:, b] for b in sources), [shape[b] for b in sources])
+    return len(np.unique(code * shape[a] + petitions[:, a])) == len(np.unique(code))
 
 
 CERTAIN = 40  # bits of surprise if the attribute were drawn at random
@@ -288,15 +302,18 @@ def check_attributes(cells: Sequence[Cells], petitions: np.ndarray, design: Desi
         design: the petitions.
     """
     levels = [list(map(normalised, attribute.levels)) for attribute in design.attributes]
+    first = petitions[:FIRST]
     for one, other in itertools.combinations(range(len(levels)), 2):
         shared = set(levels[one]) & set(levels[other])
         if len(shared) < max(3, SHARED * max(len(levels[one]), len(levels[other]))):
+            continue
+        alike = [(levels[one].index(level), levels[other].index(level)) for level in shared]
+        if any(((first[:, one] == i) & (first[:, other] == j)).any() for i, j in alike):
             continue
         shape = len(levels[one]), len(levels[other])
         known = (petitions[:, one] >= 0) & (petitions[:, other] >= 0)
         pairs = petitions[known, one] * shape[1] + petitions[known, other]
         table = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
-        alike = [(levels[one].index(level), levels[other].index(level)) for level in shared]
         expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(table.sum(), 1)
         if sum(expected[pair] for pair in alike) >= MIN_AGREED and not any(table[pair] for pair in alike):
             names = " and ".join(f"'{design.attributes[a].name}'" for a in (one, other))

@@ -97,6 +97,8 @@ def _ranges(texts: Sequence[str]) -> list[Span | None]:
 
 def _range(text: str, dotted: bool) -> Span | None:
     value = amount(text, dotted)
+    if longest(tokens(text), vocabulary().endless)[1]:
+        return math.inf, math.inf
     if is_nothing(text) and (value is None or not re.match(r"\D*\bmore than", text, re.IGNORECASE)):
         return 0.0, 0.0
     if match := BETWEEN.search(text):
@@ -148,14 +150,29 @@ def _measures(texts: Sequence[str]) -> list[Span | None]:
     """Read amounts of one kind in different units: "3 days", "1 week"; "500 m", "2 km"."""
     units = [_unit(text) for text in texts]
     known = {unit for unit in units if unit}
-    if len({kind for kind, _ in known}) != 1 or len(known) < 2:
+    timed = {kind for kind, _ in known} == {"time"}
+    times = [_time(text) if timed else None for text in texts]
+    endless = [longest(tokens(text), vocabulary().endless)[1] > 0 for text in texts]
+    several = len(known) + sum(time is not None for time in times) + sum(endless) > 1
+    if len({kind for kind, _ in known}) != 1 or not several:
         return []
     values: list[Span | None] = []
-    for text, unit in zip(texts, units, strict=True):
-        value = _bare(text)
-        size = 0.0 if is_nothing(text) else value * unit[1] if unit and value is not None else None
-        values.append(None if size is None else _bounded(text, size))
+    for text, unit, time, last in zip(texts, units, times, endless, strict=True):
+        value, size = _bare(text), time
+        if is_nothing(text) and not last:
+            size = 0.0
+        elif unit and value is not None:
+            size = value * unit[1]
+        values.append((math.inf, math.inf) if last else None if size is None else _bounded(text, size))
     return values
+
+
+def _time(text: str) -> float | None:
+    """Return the seconds of a time in words: "same day", "tomorrow", "monthly"."""
+    words, known = tokens(text), vocabulary()
+    if end := longest(words, known.moments)[1]:
+        return known.moments[" ".join(words[:end])]
+    return known.units[known.often[words[0]]][1] if words and words[0] in known.often else None
 
 
 def _bounded(text: str, value: float) -> Span:
@@ -175,6 +192,8 @@ def _unit(text: str) -> tuple[str, float] | None:
     words = tokens(text)
     units, numbers = vocabulary().units, vocabulary().numbers
     start, end = longest(words, numbers)
+    if words and re.fullmatch(r"\d+-\d+", "".join(words[:3])):  # "2-3 days"
+        words = words[2:]
     begin = next((i for i, word in enumerate(words) if word[0].isdigit()), start if end else len(words))
     rest = words[max(begin + 1, end) : max(begin + 1, end) + 1]
     return units.get(rest[0]) if rest else None

@@ -7,10 +7,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nanotarget.clean.labels import Labels, entry_of, read_labels
 from nanotarget.propose.columns import Column, RawFile
 from nanotarget.propose.measured import GuessedAttribute
 from nanotarget.propose.people import ID_WORDS, GuessedCovariate
-from nanotarget.study.config import normalised
+from nanotarget.study.config import LabelsConfig, normalised
 
 MAX_LEVELS = 150  # different texts of a column of levels, even where it mixes those of all attributes
 
@@ -37,6 +38,59 @@ class Codebook:
             return None
         levels = self.levels[max(entries)[1]]
         return sorted(texts, key=lambda text: levels.index(normalised(text)))
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A file that says what the codes of levels mean.
+
+    Attributes:
+        settings: the section `calibration.labels`.
+        labels: by attribute and code, as the pipeline reads them.
+    """
+
+    settings: Mapping[str, str]
+    labels: Labels
+
+    def applied(self, file: RawFile) -> RawFile:
+        """Return a file with labels in the columns that are named like an attribute and have its codes."""
+        columns = dict(file.columns)
+        for name, column in file.columns.items():
+            entry = entry_of([name], self.labels)
+            if entry is not None and set(column.counts) <= set(self.labels[entry]):
+                of = self.labels[entry]
+                texts = column.texts.map(of).astype("str")
+                columns[name] = Column(name, column.position, column.question, texts, {}, list(of.values()))
+        return dataclasses.replace(file, columns=columns)
+
+
+def find_codes(files: Sequence[RawFile]) -> tuple[Codes | None, list[RawFile]]:
+    """Take the file that says what codes mean out of some files, and put labels into the others."""
+    for file in files:
+        others = [other for other in files if other is not file]
+        if not others or len(file.raw) > MAX_LINES or len(file.columns) < 3:
+            continue
+        for names, codes, labels in itertools.permutations(file.columns.values(), 3):
+            if not codes.whole or codes.n_missing or _book(names, codes) is None:
+                continue
+            if labels.whole or _book(names, labels) is None:
+                continue
+            columns = {"attribute": names.name, "code": codes.name, "label": labels.name}
+            read = read_labels(LabelsConfig(file=file.path, **columns), [])
+            found = Codes({"file": file.path, **columns}, read)
+            told = [found.applied(other) for other in others]
+            if all(_labelled(entry, told, others) for entry in read):
+                return found, told
+    return None, list(files)
+
+
+def _labelled(entry: str, told: Sequence[RawFile], files: Sequence[RawFile]) -> bool:
+    """Is there a column of an attribute whose codes were read?"""
+    return any(
+        entry_of([name], [entry]) and after.columns[name] is not column
+        for after, before in zip(told, files, strict=True)
+        for name, column in before.columns.items()
+    )
 
 
 def find_codebook(files: Sequence[RawFile]) -> tuple[Codebook | None, list[RawFile]]:

@@ -24,6 +24,7 @@ UNANSWERED = {
     *("refused", "refusal", "no answer", "not answered", "not available", "na", "n/a", "nan", "missing", "."),
     *("-99", "-999", "99999"),
 }
+ANSWERED = {"response", "open-ended response"}  # below the questions of SurveyMonkey
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 MOSTLY = 0.9  # share of cells that makes a column a column of e-mail addresses, dates, ...
 
@@ -199,6 +200,8 @@ def _begins_with_questions(raw: pd.DataFrame) -> bool:
     if len(raw) < 2:
         return False
     first, rest = raw.iloc[0], raw.iloc[1:]
+    if any(normalised(text) in ANSWERED for text in first.dropna()) and first.isna().any():
+        return bool(rest.loc[:, first.isna()].notna().any(axis=None))
     typed = 0
     for column in raw.columns[first.notna().to_numpy()]:
         texts = rest[column].dropna()

@@ -37,6 +37,7 @@ from nanotarget.propose.numbering import find_numbering, find_tasks, groups
 from nanotarget.propose.people import (
     ID_WORDS,
     PERSON_WORDS,
+    SERIAL_WORDS,
     TRAIT_WORDS,
     Noted,
     by_platform,
@@ -146,7 +147,8 @@ def repeated_respondent(file: RawFile) -> Noted | None:
     candidates = []
     for column in file.columns.values():
         different = column.n_values
-        if by_platform(column) or column.n_missing or not 2 <= different <= n / 2 or column.mostly(EMAIL):
+        empty = (column.values < 0).any()  # 99999 may be somebody's number here
+        if by_platform(column) or empty or not 2 <= different <= n / 2 or column.mostly(EMAIL):
             continue
         if column.numbers is not None and not column.whole:
             continue
@@ -154,7 +156,8 @@ def repeated_respondent(file: RawFile) -> Noted | None:
         alike = different > MAX_PROFILES and len(set(np.bincount(column.values))) == 1
         named = column.named(ID_WORDS) and not column.named(TRAIT_WORDS)
         if named or ((not own or different > MAX_PROFILES) and (runs == different or alike)):
-            rank = (named and column.named(PERSON_WORDS), named, different, -column.position)
+            own_number = named and not column.named(SERIAL_WORDS)
+            rank = (named and column.named(PERSON_WORDS), own_number, named, different, -column.position)
             candidates.append((rank, column.name))
     if not candidates:
         return None
@@ -167,9 +170,12 @@ def _varies(column: Column, person: np.ndarray) -> bool:
     known = column.values >= 0
     if not known.any():
         return False
-    pairs = np.unique(person[known] * column.n_values + column.values[known])
-    different = np.bincount(pairs // column.n_values, minlength=int(person.max()) + 1)
-    return bool((different > 1).mean() > 0.02)
+    who, values = person[known], column.values[known]
+    first = np.zeros(int(person.max()) + 1, dtype=np.int64)
+    first[who[::-1]] = values[::-1]
+    different = np.zeros(len(first), dtype=bool)
+    different[who[values != first[who]]] = True
+    return bool(different.mean() > 0.02)
 
 
 def _consecutive(columns: Mapping[str, Column], person: np.ndarray) -> Measured:

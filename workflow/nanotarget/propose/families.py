@@ -137,6 +137,11 @@ def find_attributes(file: RawFile) -> Attributes | None:
         for first, second in itertools.combinations(SLOT.finditer(name), 2):
             parts = (name[: first.start()], name[first.end() : second.start()], name[second.end() :])
             by_parts[parts][first[0], second[0]] = name
+        for digits in re.finditer(
+            r"(?<!\d)\d{2,3}(?!\d)", name
+        ):  # as Stata's reshape writes task and profile
+            parts = (name[: digits.start()], "", name[digits.end() :])
+            by_parts[parts][digits[0][:-1], digits[0][-1]] = name
     families = [family for parts, names in by_parts.items() if (family := _family(parts, names, file))]
     groups: dict[tuple[str, ...], list[Family]] = defaultdict(list)
     for family in families:

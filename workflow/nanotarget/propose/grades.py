@@ -100,7 +100,9 @@ def _parts(text: str) -> tuple[float | None, str]:
     if end and start and " ".join(words[start - 1 : end]) in known.opposites:
         strength, end = PLAIN, start  # a word of what is graded
     rest = [*words[:start], *words[end:]]
-    if strength > 0 and rest and rest[0] in known.negations and " ".join(rest) not in known.opposites:
+    if " ".join(rest) in known.opposites:
+        return strength, " ".join(rest)
+    if strength > 0 and rest and rest[0] in known.negations:
         strength, rest = -strength, rest[1:]
     elif strength > 0 and (inner := [word for word in rest if word not in known.negations]) != rest:
         strength, rest = -strength, inner

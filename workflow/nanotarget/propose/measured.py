@@ -17,7 +17,7 @@ from nanotarget.clean.cells import BINARY
 from nanotarget.propose.columns import Column, words
 from nanotarget.propose.families import CHOICE_WORDS
 from nanotarget.propose.numbering import groups, numbers_rows
-from nanotarget.propose.ordering import ordered
+from nanotarget.propose.ordering import ALPHABET, ordered
 from nanotarget.propose.people import PLATFORM, Noted, free_name
 from nanotarget.study.response import RESPONSES, Response
 
@@ -77,6 +77,11 @@ class GuessedConjoint:
     unused: list[Noted]
     first: float = math.inf
     questions: list[str] = field(default_factory=list)
+
+    @property
+    def unordered(self) -> list[str]:
+        """Attributes whose order nothing tells; of two levels it hardly matters."""
+        return [a.name for a in self.attributes if a.reason == ALPHABET and len(a.levels) > 2]
 
     @property
     def analysed(self) -> type[Response]:
@@ -314,6 +319,8 @@ def absent_pairs(
     absent: list[dict[str, list[str]]] = []
     for one, other in itertools.combinations(attributes, 2):
         rows, across = columns[one.column], columns[other.column]
+        if _table(rows, across, MANY).all():
+            continue
         table = _table(rows, across)[np.ix_(rows.indices(one.levels), across.indices(other.levels))]
         expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(table.sum(), 1)
         together: dict[tuple[int, ...], list[str]] = {}

@@ -23,6 +23,7 @@ ID_WORDS = words(
     "worker member voter respid respnr customerid subjid subjectid userid personid participantid caseid",
     "intnr lfdn panelist resp uid",
 )
+SERIAL_WORDS = words("session index row position page collector")  # numbers of a session, of a file, ...
 PERSON_WORDS = ID_WORDS - words("id ids case caseid uuid uid")  # which say whose id it is
 NAME_WORDS = words(
     "name firstname lastname surname email mail recipient ip phone mobile telephone street address latitude",
@@ -175,7 +176,9 @@ def respondent_column(file: RawFile) -> Noted | None:
     ]
     if not candidates:
         return None
-    named, share, column = max(candidates, key=lambda candidate: (*candidate[:2], -candidate[2].position))
+    named, share, column = max(
+        candidates, key=lambda found: (*found[:2], not found[2].named(SERIAL_WORDS), -found[2].position)
+    )
     reason = "a different value in every row" if share == 1 else "nearly every row has a different value"
     return Noted(column.name, reason + (", and its name says so" if named else ""))
 

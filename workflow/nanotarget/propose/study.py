@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nanotarget.clean.cells import read_ids
-from nanotarget.propose.codebook import attribute_by, covariate_by, find_codebook
+from nanotarget.propose.codebook import attribute_by, covariate_by, find_codebook, find_codes
 from nanotarget.propose.columns import RawFile, read_file
 from nanotarget.propose.conjoint import find_conjoint
 from nanotarget.propose.designed import find_designed
@@ -120,12 +120,14 @@ def propose(paths: Sequence[str]) -> Proposal:
 
     Args:
         paths: a conjoint survey, an experiment or a list of people to field to, a codebook with the levels
-            of attributes in their order, the design of the survey; each at most once.
+            of attributes in their order, or what their codes mean, the design of the survey; each at most
+            once.
 
     Raises:
         InputError: if a file cannot be read, if it is none of these, or if two are the same.
     """
-    book, files = find_codebook(_read(paths))
+    codes, files = find_codes(_read(paths))
+    book, files = find_codebook(files)
     surveys = [(file, conjoint) for file in files if (conjoint := find_conjoint(file))]
     if not surveys and (found := find_designed(files)):
         answers, listing, conjoint = found
@@ -137,6 +139,9 @@ def propose(paths: Sequence[str]) -> Proposal:
     names = {normalised(attribute.name) for attribute in conjoint.attributes} if conjoint else set()
     names |= {normalised(outcome.column) for outcome in trial.outcomes} if trial else set()
     known = _covariates(calibration, experiment or roster, names)
+    if codes and conjoint:
+        told = {"labels": (codes.settings, "it says what each code of an attribute means")}
+        conjoint = dataclasses.replace(conjoint, settings=conjoint.settings | told)
     if book and conjoint:
         attributes = [attribute_by(book, attribute) for attribute in conjoint.attributes]
         conjoint = dataclasses.replace(conjoint, attributes=attributes)

@@ -38,6 +38,7 @@ GROUP_WORDS = words(
     "school class classroom teacher village town municipality county district ward precinct household family",
     "hospital clinic doctor team firm company site neighborhood neighbourhood cluster interviewer",
 )
+DRAWN = re.compile(r"(UR|RG|ZG)\d{2}")  # what SoSci Survey draws from an urn, or at random
 MAX_ARMS = 12
 ORDINAL_POINTS = 7  # a scale with more points counts as continuous
 
@@ -211,7 +212,13 @@ def _together(file: RawFile, arm: str, respondent: str) -> str | None:
 
 def _armlike(column: Column) -> tuple[int, str]:
     """Score how much a column looks like arms, and say why."""
-    name = 3 if column.named(ARM_WORDS) else 2 if column.named(MAYBE_ARM_WORDS) else 0
+    name = (
+        3
+        if column.named(ARM_WORDS) or DRAWN.fullmatch(column.name)
+        else 2
+        if column.named(MAYBE_ARM_WORDS)
+        else 0
+    )
     control = 3 if any(CONTROL.match(text) for text in column.answers) else 0
     policies = 3 if sum(_policy(text) is not None for text in column.answers) >= 2 else 0
     why = ["its name says so"] * bool(name) + ["one of its values is a control"] * bool(control)

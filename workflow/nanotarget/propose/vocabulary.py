@@ -28,6 +28,8 @@ class Vocabulary:
         opposites: the pair and the side (-1, 1) of what is graded, in each pair that has it.
         middles, negations, fillers, nothing, per, less, more, same: see the file.
         numbers: value of a number in words.
+        moments: seconds of a time in words.
+        endless: what has no limit.
         units: kind and size of a unit.
         often: unit of time in words such as "weekly".
     """
@@ -46,6 +48,8 @@ class Vocabulary:
     less: frozenset[str]
     more: frozenset[str]
     same: frozenset[str]
+    moments: Mapping[str, float]
+    endless: frozenset[str]
 
 
 def plain(text: str) -> str:
@@ -76,6 +80,7 @@ def vocabulary() -> Vocabulary:
         opposites=opposites,
         middles=_texts(text for line in declared["middles"] for text in line),
         numbers=_valued(declared["numbers"]),
+        moments=_valued(declared["moments"]),
         units={
             plain(text): (kind, float(size))
             for kind, sizes in declared["units"].items()
@@ -85,7 +90,7 @@ def vocabulary() -> Vocabulary:
         often={plain(text): unit for unit, texts in declared["often"].items() for text in texts},
         **{
             name: _texts(declared[name])
-            for name in ("negations", "fillers", "nothing", "per", "less", "more", "same")
+            for name in ("negations", "fillers", "nothing", "per", "less", "more", "same", "endless")
         },
     )
 

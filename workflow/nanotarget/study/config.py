@@ -189,6 +189,18 @@ class ShownConfig(Section):
     profile: str = Field(description="Column of this file with the number of the profile in its task.")
 
 
+class LabelsConfig(Section):
+    """A file that says what codes of levels mean: a row for each level of each attribute."""
+
+    file: File = Field(description="Raw file, relative to the folder Snakemake runs in.")
+    attribute: str = Field(
+        description="Column of this file with the attribute: its name or column at `design.attributes`, or "
+        "what that ends with."
+    )
+    code: str = Field(description="Column of this file with what the cells of the petitions shown contain.")
+    label: str = Field(description="Column of this file with the level as `design.attributes` has it.")
+
+
 class CalibrationConfig(Section):
     """Where and how the conjoint survey was recorded."""
 
@@ -233,6 +245,9 @@ class CalibrationConfig(Section):
     )
     shown: ShownConfig | None = Field(
         None, description="A second file with the petitions shown, if this one has the answers only."
+    )
+    labels: LabelsConfig | None = Field(
+        None, description="A file that says what the cells of attributes mean, if they contain codes."
     )
     task_values: Distinct[Level] | None = Field(
         None, description="Wide layout - what {task} stands for, task by task (default 1, 2, ...)."

@@ -102,8 +102,8 @@ Stata's reshape, SoSci Survey). It was written without a look at the rules, and 
 was changed: 28 of 56 ids, 36 of 52 numbers of tasks, 32 of 52 sets of attributes, 72 of 164 orders (19 of its
 28 different ones) and 0 of 4 arms were right. The rates below are after mending: nothing of it is unseen any
 more. What is still wrong is "1 in 1000, 1 in 100, 1 in 10", taken for numbers that rise.
-*Order* counts the attributes whose levels have an order. Where `init` knows none it takes the alphabet and asks
-(`# DECIDE: do the levels of ... have an order?`).
+*Order* counts the attributes whose levels have an order. Where `init` knows none it takes the alphabet and
+asks (`# DECIDE: do the levels of ... have an order?`).
 
 ## Time
 

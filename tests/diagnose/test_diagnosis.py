@@ -383,6 +383,10 @@ def test_divisions_go_on_until_others_would_give_nearly_the_same_and_files_keep_
     assert redivide(*both, data, Limits(4, 3), 1)["support"].folds.scores.shape == (3, 400)
 
 
+def test_the_reference_of_the_config_names_the_limit_of_divisions_that_fit_anew():
+    assert f"at most {LEAST}." in DiagnoseConfig.model_fields["splits"].description
+
+
 @pytest.mark.parametrize("folds", [3, 5, 10])
 def test_the_gain_of_all_lies_on_the_line_through_folds_and_halves(folds):
     rng, n = np.random.default_rng(3), 200

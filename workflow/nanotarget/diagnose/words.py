@@ -58,8 +58,8 @@ OUT_OF_ORDER = (
 )
 ENDS = "ends: {} of answers are at an end of the scale, and a score that ignores the ends gives another gain."
 SPEAKS_FOR_OTHERS = (
-    "What covariates could tell is bounded loosely, but this rule has learned at least half of it and does "
-    "not gain: another rule from the same covariates is not expected to."
+    f"What covariates could tell is bounded loosely, but this rule has learned at least {LEARNED_ENOUGH:.0%} "
+    "of it and does not gain: another rule from the same covariates is not expected to."
 )
 NO_SESOI = (
     "sesoi: no smallest gain that matters is stated (diagnose.sesoi), so no gain can be called too small."

@@ -619,7 +619,8 @@ class DiagnoseConfig(RefitConfig):
         le=1000,
         description="Most divisions of respondents into folds, and into halves, over which gains are "
         "averaged; there are fewer as soon as others would give nearly the same estimate (by a tenth of its "
-        "standard error). 1 keeps the calibration's own; so do slow learners (stagewise, boosting, bart).",
+        "standard error). Where each fits the learner anew (choices, hierarchical) there are at most 8. "
+        "1 keeps the calibration's own; so do slow learners (stagewise, boosting, bart).",
     )
     costs: CostsConfig | None = Field(
         None,

@@ -40,7 +40,7 @@ def test_every_entry_has_its_function_and_a_name_of_its_own():
         assert callable(getattr(import_module(exhibit.module), exhibit.name)), exhibit
         assert exhibit.caption and exhibit.caption == " ".join(exhibit.caption.split())
     names = [(exhibit.kind, exhibit.name) for exhibit in catalogue.of_study(fake.sources(), RATINGS, HAS)]
-    assert len(set(names)) == len(names) and (Kind.FIGURE, "amce_choice") in names
+    assert len(set(names)) == len(names) and (Kind.FIGURE, "marginal_means") in names
 
 
 def test_an_exhibit_is_there_when_all_its_sources_are():

@@ -148,11 +148,12 @@ def test_parts_of_the_variance_are_stacked_from_zero_to_one_with_negative_ones_l
     total = 0.13 + 1.2 + 1.4
     assert [round(p.get_width(), 4) for p in bars] == [round(v / total, 4) for v in (0.13, 1.2, 1.4)]
     assert bars[0].get_x() == 0 and bars[-1].get_x() + bars[-1].get_width() == pytest.approx(1)
-    assert "Common message 0%" in said(figure.figure)
+    assert "Common message 0.0%" in said(figure.figure)
     person = figure.data.iloc[0]
     assert person["share"] == pytest.approx(0.13 / total)
     assert person["share_high"] == pytest.approx((0.13 + 1.96 * 0.04) / total)
-    assert points(figure.figure.axes[1]) == pytest.approx([0.03, 0.01, -0.01])
+    # Attributes in the unit of the whole: percent of the variance.
+    assert points(figure.figure.axes[1]) == pytest.approx([3 / total, 1 / total, -1 / total])
 
 
 def test_parts_of_the_variance_differ_without_colour():

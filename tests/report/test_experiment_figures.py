@@ -204,26 +204,42 @@ def test_the_observed_statistic_stands_in_its_distribution(drawn):
     for ax, (_, test) in zip(axes, tests.iterrows(), strict=True):
         assert [line.get_xdata()[0] for line in ax.lines] == [test["statistic"]]
         own = bins[(bins["outcome"] == test["outcome"]) & (bins["contrast"] == test["contrast"])]
-        assert sum(p.get_height() * p.get_width() for p in ax.patches) == pytest.approx(
-            (own["density"] * (own["high"] - own["low"])).sum()
-        )
-        hatched = sum(p.get_height() * p.get_width() for p in ax.patches if p.get_hatch())
+        bars = {hatch: [p for p in ax.patches if bool(p.get_hatch()) == hatch] for hatch in (False, True)}
+        area = {hatch: sum(p.get_height() * p.get_width() for p in own) for hatch, own in bars.items()}
+        assert area[False] == pytest.approx(1) and own["draws"].sum() > 0
         # The tails are the p value but for the bins that the observed statistic and its mirror lie in.
-        assert abs(hatched - test["p_value"]) < 0.1
+        assert abs(area[True] - test["p_value"]) < 0.1
+        assert all(p.get_width() == pytest.approx(estimate.COARSE) for p in ax.patches)
     data = drawn["randomization"].data
     assert len(data) == len(bins) and set(tests["p_value"]) == set(data["p_value"])
 
 
-def test_the_specification_curve_shows_every_specification_of_every_contrast_once(drawn):
+def curves(figure) -> list:
+    """The axes of a specification curve that show estimates; those of the choices have no frame."""
+    return [axes for axes in figure.axes if axes.axison]
+
+
+def heights(axes) -> list[float]:
+    return [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
+
+
+def test_the_specification_curve_shows_every_specification_once_in_order_and_its_choices(drawn):
     table = SOURCES["robustness"]
-    shown = [x for axes in drawn["specifications"].figure.axes for x in points(axes)]
-    assert sorted(shown) == sorted(table["estimate"].dropna())
-    first, last = drawn["specifications"].figure.axes[0], drawn["specifications"].figure.axes[2]
-    assert np.allclose(points(last), sorted(points(last)), atol=1e-12) and len(points(first)) == len(
-        points(last)
-    )
-    labels = [text for text, _ in written(drawn["specifications"].figure)]
-    assert "Difference in means, HC3" in labels and "Mann-Whitney" in labels
+    table = theme.in_units(table[table["scale"] == "difference"], NAMES)
+    figure = drawn["specifications"].figure
+    shown = [y for axes in curves(figure) for y in heights(axes)]
+    assert sorted(shown) == pytest.approx(sorted(table["estimate"].dropna()))
+    for axes in curves(figure):
+        assert heights(axes) == pytest.approx(sorted(heights(axes)))
+    labels = [text for text, _ in written(figure)]
+    assert "HC3 errors" in labels and "Covariate-adjusted (Lin)" in labels
+    below = next(axes for axes in figure.axes if not axes.axison)
+    first = table[(table["outcome"] == "sign") & (table["contrast"] == table["contrast"].iloc[0])]
+    made = sum(len(line.get_xdata()) for line in below.lines)
+    told = [
+        column for column in estimate.CHOICES if table.loc[table["outcome"] == "sign", column].nunique() > 1
+    ]
+    assert made == len(first) * len(told)  # one choice of each kind
 
 
 def test_many_contrasts_are_shown_three_abreast():
@@ -232,8 +248,8 @@ def test_many_contrasts_are_shown_three_abreast():
     many = pd.concat([one.assign(contrast=f"b{k} - a") for k in range(7)])
     figure = estimate.specifications(many, NAMES).figure
     assert faults(figure) == []
-    assert sum(len(points(axes)) for axes in figure.axes) == len(many)
-    assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == 1 + 2
+    assert sum(len(heights(axes)) for axes in curves(figure)) == (many["scale"] == "difference").sum()
+    assert len({round(axes.get_position().x0, 3) for axes in curves(figure)}) == 3
 
 
 def test_bounds_show_both_ends_and_who_is_trimmed(drawn):
@@ -242,18 +258,17 @@ def test_bounds_show_both_ends_and_who_is_trimmed(drawn):
     ends = own.pivot_table(index="contrast", columns="bound", values="estimate", sort=False)
     axes = drawn["bounds"].figure.axes[0]
     boxes = [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if isinstance(p, Rectangle)]
-    assert np.allclose(boxes, ends[["lower", "upper"]])
-    assert points(axes) == list(own["naive"].drop_duplicates())
+    assert np.allclose(boxes, 100 * ends[["lower", "upper"]])  # percentage points
+    assert points(axes) == pytest.approx(list(100 * own["naive"].drop_duplicates()))
     assert "trimmed: –" in said(drawn["bounds"].figure)  # nobody is missing of the other outcome
 
 
 def test_subgroups_show_raw_and_shrunken_estimates_below_each_other(drawn):
     table = SOURCES["subgroups"]
     own = table[(table["outcome"] == "sign") & ~table["suppressed"].astype(bool)]
-    pairs = np.concatenate(
-        [g[["estimate", "shrunken"]].to_numpy().ravel() for _, g in own.groupby("contrast", sort=False)]
-    )
-    assert points(drawn["subgroups"].figure.axes[0]) == list(pairs)
+    axes = drawn["subgroups"].figure.axes
+    for panel, (_, cells) in zip(axes, own.groupby("contrast", sort=False), strict=False):
+        assert points(panel) == pytest.approx(list(100 * cells[["estimate", "shrunken"]].to_numpy().ravel()))
     raw = fake.subgroups().drop(columns=["shrunken", "shrunken_low", "shrunken_high"])
     plain = explore.subgroups(raw, NAMES).figure
     assert "Shrunken" not in said(plain)
@@ -275,15 +290,16 @@ def test_dose_shows_the_groups_in_order_with_their_sizes(drawn):
     ]
     axes = drawn["dose"].figure.axes[0]
     line = next(line for line in axes.lines if line.get_marker() == "o")
-    assert list(line.get_ydata()) == list(own["estimate"])
+    assert list(line.get_ydata()) == pytest.approx(list(100 * own["estimate"]))
     labels = [label.get_text() for label in axes.get_xticklabels()]
-    assert labels == [f"{g}\n{n}" for g, n in zip(own["group"], own["n"].astype(int), strict=True)]
+    groups = own["group"].str.replace(" or more", "+")
+    assert labels == [f"{g}\n{n}" for g, n in zip(groups, own["n"].astype(int), strict=True)]
 
 
 def test_validation_compares_only_what_is_on_one_scale(drawn):
     table = SOURCES["validation"].groupby(["outcome", "quantity"]).first()
     sign, _, support, slope = drawn["validation"].figure.axes
-    assert points(sign) == [table.loc[("sign", "theta"), "estimate"]]
+    assert points(sign) == pytest.approx([100 * table.loc[("sign", "theta"), "estimate"]])
     gain, less, learner = (
         table.loc[("support", q)] for q in ("theta", "theta - dividend", "theta - mean predicted gain")
     )
@@ -299,15 +315,19 @@ def test_targeting_curves_end_at_everybody(drawn):
     assert len(axes) == 6
     own = curve[(curve["outcome"] == "sign") & (curve["contrast"] == curve["contrast"].iloc[0])]
     line = next(line for line in axes[0].lines if len(line.get_xdata()) > 2)
-    assert list(line.get_ydata()) == list(own["estimate"]) and line.get_ydata()[-1] == 0.0
+    assert (
+        list(line.get_ydata()) == pytest.approx(list(100 * own["estimate"])) and line.get_ydata()[-1] == 0.0
+    )
 
 
 def test_dissuasion_shows_both_ends_and_says_that_it_is_never_fielded(drawn):
     table = SOURCES["dissuasion"].set_index(["group", "quantity"])
-    values, gains, gaps, ceilings = drawn["dissuasion"].figure.axes
+    values, support, dissuasion, asymmetry, gaps, ceilings = drawn["dissuasion"].figure.axes
     policies = ["nano", "overall_best", "overall_worst", "nano_worst"]
     assert points(values) == [table.loc[("all", p), "estimate"].item() for p in policies]
-    assert len(points(gains)) == 6 and len(points(gaps)) == 6 and len(points(ceilings)) == 8
+    assert [len(points(axes)) for axes in (support, dissuasion, asymmetry)] == [2, 2, 2]
+    assert len(points(gaps)) == 6 and len(points(ceilings)) == 8
+    assert drawn["dissuasion"].figure.get_size_inches()[1] < 9
     assert said(drawn["dissuasion"].figure).count("never fielded") == 2
 
 

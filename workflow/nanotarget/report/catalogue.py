@@ -212,11 +212,14 @@ CATALOGUE: tuple[Exhibit, ...] = (
     figure(
         "amce",
         "calibrate",
-        "Average marginal component effects (left) and marginal means (right) of the levels of each "
-        "attribute in the calibration survey, with intervals from standard errors as configured. The "
-        "effect compares a level with the reference level of its attribute.",
-        sources=("amce", "marginal_means"),
-        each_rating=True,
+        "Average marginal component effects in the calibration survey, a panel an outcome: by how much a "
+        "level moves the answer compared with the reference level of its attribute (open circles).",
+    ),
+    figure(
+        "marginal_means",
+        "calibrate",
+        "Marginal means in the calibration survey, a panel an outcome: the mean answer to petitions with a "
+        "level. Dashed: what would be seen if nobody preferred anything, where that is known.",
     ),
     figure(
         "imces",

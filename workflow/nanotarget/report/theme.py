@@ -14,7 +14,7 @@ import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,11 +44,15 @@ RULE = "#B8B8B8"
 BAND = "#E8E8E8"
 ALERT = "#A23B00"
 
-TEXT_SIZE = 7.5
+# Of every text the first that has its characters: a sans as journals print it (Source Sans, of the package
+# font-source-sans-pro), what matplotlib brings (Arabic, Hebrew and more), and Japanese, Chinese and Korean.
+FAMILIES = ("Source Sans Pro", "DejaVu Sans", "Noto Sans CJK JP")
+
+TEXT_SIZE = 8.0
 LINE = TEXT_SIZE * 1.3 / 72  # height of a line of text in inches
 
 SETTINGS: Any = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": list(FAMILIES),
     "font.size": TEXT_SIZE,
     "text.parse_math": False,  # a $ in a level is a dollar
     "text.usetex": False,
@@ -223,10 +227,37 @@ class Names:
         """Return the label of an outcome of either sample; unknown ones keep their name."""
         return self.outcomes.get(outcome) or self.ratings.get(outcome) or outcome
 
+    def times(self, outcome: str) -> float:
+        """Return by what numbers of an outcome are multiplied for people: shares become percent."""
+        return 100.0 if outcome in self.binary else 1.0
+
+    def unit_of(self, outcome: str) -> str:
+        """Return the unit of differences in an outcome."""
+        return "percentage points" if outcome in self.binary else "points"
+
     def main(self, diagnostics: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of diagnose/diagnostics.csv on the study's goal and everybody."""
         ours = (diagnostics["goal"] == self.goal) & (diagnostics["group"] == "all")
         return diagnostics[ours].reset_index(drop=True)
+
+
+# Of estimates of one outcome: what is in its unit.
+MEASURED = (
+    "estimate", "std_error", "conf_low", "conf_high", "sesoi", "naive", "itt", "effect_low", "effect_high",
+    "shrunken", "shrunken_low", "shrunken_high", "predicted", "predicted_low", "predicted_high", "ar_low",
+    "ar_high", "bound_low", "bound_high", "mde", "mde_holm", "equivalence_margin",
+)  # fmt: skip
+
+
+def in_units(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return estimates of outcomes in the units in which people read them: percentage points of yes and no.
+
+    Args:
+        table: with the column outcome; its estimates are means, shares or differences of these.
+        names: which outcomes are binary.
+    """
+    times = table["outcome"].map(names.times).astype("float64")
+    return table.assign(**{name: table[name] * times for name in MEASURED if name in table})
 
 
 def decimals(errors: Iterable[float]) -> int:
@@ -320,6 +351,7 @@ def drawing() -> Iterator[None]:
     """Apply the theme while figures are made, whatever the user's matplotlib settings are."""
     import matplotlib
 
+    _register_fonts()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
@@ -327,10 +359,35 @@ def drawing() -> Iterator[None]:
 
 
 @cache
+def _register_fonts() -> None:
+    """Tell matplotlib of the fonts that come with the dependencies, once a process.
+
+    They stand before those of the machine, whose fonts of the same name may have other shapes.
+    """
+    from importlib.resources import files
+
+    from matplotlib.font_manager import fontManager
+
+    for package, file, weights in FONT_FILES:
+        fontManager.addfont(str(files(package) / file))
+        entry = fontManager.ttflist.pop()
+        fontManager.ttflist[:0] = [replace(entry, weight=weight) for weight in weights]
+
+
+# Of the fallback there is one weight: bold texts take it, too.
+FONT_FILES = (
+    ("font_source_sans_pro", "files/SourceSansPro-Regular.ttf", (400,)),
+    ("font_source_sans_pro", "files/SourceSansPro-Bold.ttf", (700,)),
+    ("noto_cjk_sans_jp_regular", "NotoSansCJKjp-Regular.otf", (400, 700)),
+)
+
+
+@cache
 def _font(bold: bool, size: float) -> Any:
     from matplotlib.font_manager import FontProperties
 
-    return FontProperties(family=["DejaVu Sans"], weight="bold" if bold else "normal", size=size)
+    _register_fonts()
+    return FontProperties(family=list(FAMILIES), weight="bold" if bold else "normal", size=size)
 
 
 @cache
@@ -368,15 +425,19 @@ def wrap(text: str, width: float, size: float = TEXT_SIZE, bold: bool = False) -
 
 
 @cache
-def _charmap() -> frozenset[int]:
+def _characters(family: str) -> frozenset[str]:
     from matplotlib.font_manager import findfont, get_font
 
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+    _register_fonts()
+    return frozenset(map(chr, get_font(findfont(family)).get_charmap()))
 
 
 def without_glyph(texts: Iterable[str]) -> list[str]:
-    """Return the characters of texts for which the theme's font has no glyph, sorted."""
-    return sorted({c for text in texts for c in text if ord(c) not in _charmap() and not c.isspace()})
+    """Return the characters of texts for which the theme's fonts have no glyph, sorted."""
+    lacking = {c for text in texts for c in text if not c.isspace()}
+    for family in FAMILIES:
+        lacking -= _characters(family) if lacking else set()
+    return sorted(lacking)
 
 
 def save(figure: Figure, stem: str | Path, description: str = "") -> None:
@@ -384,9 +445,9 @@ def save(figure: Figure, stem: str | Path, description: str = "") -> None:
 
     The SVG holds its alternative text (`described`).
 
-    The font covers Latin, Greek, Cyrillic and more, but no Chinese, Japanese or Korean. A figure
-    with characters that it lacks keeps its SVG text as text, so that the reader's own fonts show
-    it; PDF and PNG show boxes there and the log says so.
+    A figure with characters that all fonts of the theme lack (of Devanagari or Thai, say) keeps its SVG
+    text as text, so that the reader's own fonts show it; PDF and PNG show boxes there. The log says so,
+    and so does the SVG (`boxes`).
     """
     lacking = _lacking(figure)
     if lacking:
@@ -398,24 +459,35 @@ def save(figure: Figure, stem: str | Path, description: str = "") -> None:
     with drawing(), _glyphs(lacking):
         for suffix in FORMATS:
             with replacing(f"{stem}.{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix, metadata=_metadata(suffix, description))
+                figure.savefig(temporary, format=suffix, metadata=_metadata(suffix, description, lacking))
 
 
 def svg(figure: Figure, description: str = "") -> str:
     """Return the SVG that `save` writes, as text."""
     buffer = io.BytesIO()
-    with drawing(), _glyphs(_lacking(figure)):
-        figure.savefig(buffer, format="svg", metadata=_metadata("svg", description))
+    lacking = _lacking(figure)
+    with drawing(), _glyphs(lacking):
+        figure.savefig(buffer, format="svg", metadata=_metadata("svg", description, lacking))
     return buffer.getvalue().decode("utf-8")
 
 
-def _metadata(suffix: str, description: str) -> dict[str, Any]:
-    return METADATA[suffix] | ({"Description": description} if suffix == "svg" and description else {})
+def _metadata(suffix: str, description: str, lacking: Sequence[str]) -> dict[str, Any]:
+    said = {"Description": description, "Coverage": "".join(lacking)} if suffix == "svg" else {}
+    return METADATA[suffix] | {name: text for name, text in said.items() if text}
 
 
 def described(svg: str) -> str:
     """Return the alternative text that `save` left in an SVG, empty if there is none."""
-    found = re.search(r"<dc:description>(.*?)</dc:description>", svg, re.DOTALL)
+    return _said(svg, "description")
+
+
+def boxes(svg: str) -> str:
+    """Return the characters that PDF and PNG beside an SVG show as boxes, empty if there are none."""
+    return _said(svg, "coverage")
+
+
+def _said(svg: str, name: str) -> str:
+    found = re.search(rf"<dc:{name}>(.*?)</dc:{name}>", svg, re.DOTALL)
     return html.unescape(found[1]) if found else ""
 
 

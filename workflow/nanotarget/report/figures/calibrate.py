@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -195,52 +195,80 @@ def imces(table: pd.DataFrame, names: Names) -> Drawn:
     return Drawn(forest([Block(rows, (panel,))], names, keys), table, description)
 
 
-def amce(effects: pd.DataFrame, means: pd.DataFrame, names: Names, outcome: str) -> Drawn:
-    """Draw average marginal component effects beside marginal means, grouped by attribute.
+def amce(effects: pd.DataFrame, names: Names) -> Drawn:
+    """Draw average marginal component effects, a panel an outcome, grouped by attribute.
 
     Args:
         effects: calibrate/amce.csv; of several estimators the last is drawn, which in a restricted
             design is the one that allows for it. What cannot be estimated stays empty.
+        names: labels.
+    """
+    shown = effects[effects["estimator"] == effects["estimator"].iloc[-1]]
+    keys = [
+        Key(f"Estimate with {theme.percent(theme.CALIBRATION_LEVEL)} interval"),
+        Key("Reference level", fill="white"),
+    ]
+    panels = [
+        Panel(f"Effect ({names.unit_of(outcome)})", 0.0, title=names.of(outcome))
+        for outcome in dict.fromkeys(shown["outcome"])
+    ]
+    figure = forest([Block(_levels_of_all(shown, names), panels)], names, keys)
+    described = [f"{names.of(outcome)}: {_strongest(own, names)}" for outcome, own in _each_outcome(shown)]
+    description = f"Average marginal component effects of {len(shown)} levels. {'; '.join(described)}."
+    return Drawn(figure, effects, description)
+
+
+def marginal_means(means: pd.DataFrame, names: Names) -> Drawn:
+    """Draw marginal means, a panel an outcome, grouped by attribute.
+
+    Args:
         means: calibrate/marginal_means.csv.
         names: labels, and the marginal mean without any preference, drawn as a line.
-        outcome: the calibration outcome to draw.
     """
-    effects, means = effects[effects["outcome"] == outcome], means[means["outcome"] == outcome]
-    shown = effects[effects["estimator"] == effects["estimator"].iloc[-1]]
-    found = {(r["attribute"], r["level"]): r for _, r in shown.iterrows()}
-    rows: list[Row] = []
-    for attribute, group in means.groupby("attribute", sort=False):
+    panels = []
+    for outcome in dict.fromkeys(means["outcome"]):
+        mean = names.indifference.get(outcome)
+        reference = None if mean is None else mean * names.times(outcome)
+        axis = "Mean (%)" if outcome in names.binary else "Mean (points)"
+        panels.append(Panel(axis, reference, title=names.of(outcome)))
+    keys = [Key(f"Estimate with {theme.percent(theme.CALIBRATION_LEVEL)} interval")]
+    figure = forest([Block(_levels_of_all(means, names), panels)], names, keys)
+    described = [f"{names.of(outcome)}: {_strongest(own, names)}" for outcome, own in _each_outcome(means)]
+    return Drawn(figure, means, f"Marginal means of {len(means)} levels. {'; '.join(described)}.")
+
+
+def _each_outcome(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for outcome, own in table.groupby("outcome", sort=False):
+        yield str(outcome), own
+
+
+def _levels_of_all(table: pd.DataFrame, names: Names) -> list[Row]:
+    """Return a row a level with a point an outcome, below the names of their attributes."""
+    table = theme.in_units(table, names)
+    outcomes = list(dict.fromkeys(table["outcome"]))
+    places = {o: theme.decimals(own["std_error"]) for o, own in _each_outcome(table)}
+    rows = []
+    for attribute, levels in table.groupby("attribute", sort=False):
         rows.append(Row(str(attribute), head=True))
-        for _, mean in group.iterrows():
-            effect = found[attribute, mean["level"]]
-            reference = effect["estimate"] == 0 and not effect["std_error"] > 0
-            rows.append(
-                Row(
-                    str(mean["level"]),
-                    (Point.of(effect, fill="white" if reference else theme.INK), Point.of(mean)),
-                )
-            )
-    label = names.of(outcome)
-    unit = "share" if outcome in names.binary else "points"
-    panels = (Panel(f"Effect (AMCE), {unit}", 0.0), Panel("Marginal mean", names.indifference.get(outcome)))
-    figure = forest(
-        [Block(rows, panels, label)],
-        names,
-        [
-            Key(f"Estimate with {theme.percent(theme.CALIBRATION_LEVEL)} interval"),
-            Key("Reference level", fill="white"),
-        ],
-    )
-    data = pd.concat(
-        [effects.assign(quantity="amce"), means.assign(quantity="marginal_mean")], ignore_index=True
-    )
-    data.insert(0, "quantity", data.pop("quantity"))
-    spans = means.groupby("attribute", sort=False)["estimate"].agg(lambda m: m.max() - m.min())
-    description = (
-        f"{label}: average marginal component effects and marginal means of {len(means)} levels of "
-        f"{len(spans)} attributes. The attribute that moves it most is {spans.idxmax()} "
-        f"(marginal means {theme.number(spans.max(), 2)} apart)."
-        if len(spans)
-        else f"{label}: no estimates."
-    )
-    return Drawn(figure, data, description)
+        for level, cells in levels.groupby("level", sort=False):
+            found = {row["outcome"]: row for _, row in cells.iterrows()}
+            points = [_level_point(found[o]) if o in found else None for o in outcomes]
+            # Beside several panels there is no room for numbers; the table has them.
+            text = theme.estimate_text(found[outcomes[0]], places[outcomes[0]]) if len(outcomes) == 1 else ""
+            rows.append(Row(str(level), points, text))
+    return rows
+
+
+def _level_point(row: pd.Series) -> Point:
+    """Return the point of a level, open where it is the reference of its attribute."""
+    reference = row["estimate"] == 0 and not row["std_error"] > 0
+    return Point.of(row, fill="white" if reference else theme.INK)
+
+
+def _strongest(table: pd.DataFrame, names: Names) -> str:
+    """Say which attribute moves an outcome most."""
+    shown = theme.in_units(table, names)
+    spans = shown.groupby("attribute", sort=False)["estimate"].agg(lambda e: e.max() - e.min())
+    places = theme.decimals(shown["std_error"])
+    unit = names.unit_of(str(table["outcome"].iloc[0]))
+    return f"most by {spans.idxmax()} (levels {theme.number(spans.max(), places)} {unit} apart)"

@@ -196,18 +196,14 @@ def variance(diagnostics: pd.DataFrame, names: Names) -> Drawn:
             ],
         )
     ]
-    if len(by_attribute):
-        places = theme.decimals(by_attribute["std_error"])
-        rows = [
-            Row(
-                row["quantity"].removeprefix(f"{Quantity.PERSON_BY_MESSAGE}: "),
-                (Point.of(row),),
-                theme.estimate_text(row, places),
-            )
-            for _, row in by_attribute.iterrows()
-        ]
-        axis = Panel(f"Variance (squared {names.unit})", 0.0)
-        blocks.append(Block(rows, (axis,), "Person × message variance by attribute"))
+    if len(by_attribute) and total > 0:
+        rows = []
+        for _, row in table.tail(len(by_attribute)).iterrows():
+            cells = {end: 100 * row[column] for end, column in zip(ENDS, columns, strict=True)}
+            label = row["quantity"].removeprefix(f"{Quantity.PERSON_BY_MESSAGE}: ")
+            rows.append(Row(label, (Point.of(cells),), _share_text(row, columns)))
+        axis = Panel("Share of the variance of the answers (%)", 0.0)
+        blocks.append(Block(rows, (axis,), "Person × message by attribute"))
     level = theme.percent(names.confidence)
     described = ", ".join(f"{PARTS[q][0].lower()} {_share(shares[q])}" for q in parts.index)
     description = (
@@ -217,13 +213,17 @@ def variance(diagnostics: pd.DataFrame, names: Names) -> Drawn:
     return Drawn(forest(blocks, names, [Key(f"Estimate with {level} interval")]), table, description)
 
 
+ENDS = ("estimate", "conf_low", "conf_high")
+
+
 def _share(value: float) -> str:
-    return theme.percent(round(float(value), 3)) if np.isfinite(value) else "–"
+    return f"{theme.number(100 * float(value), 1)}%" if np.isfinite(value) else "–"
 
 
 def _share_text(row: Any, columns: Sequence[str]) -> str:
-    estimate, low, high = (_share(row[column]) for column in columns)
-    return estimate if low == high == "–" else f"{estimate} [{low}, {high}]"
+    estimate, low, high = (100 * float(row[column]) for column in columns)
+    bounds = theme.interval(low, high, 1)
+    return _share(estimate / 100) if bounds == "–" else f"{theme.number(estimate, 1)} {bounds}%"
 
 
 def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> Drawn:
@@ -237,9 +237,15 @@ def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) ->
     slope = _row(names.main(diagnostics), Quantity.SLOPE, Estimator.CROSSFIT)
     said = "" if slope is None else _slope_in_words(slope)
     ends = np.array([table["predicted"].min(), table["predicted"].max()])
+    shown = table[["predicted", "observed", "conf_low", "conf_high"]].to_numpy(float)
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    pad = 0.04 * (high - low) or 0.5
 
     def draw(axes: Any) -> None:
+        axes.set_xlim(low - pad, high + pad)
+        axes.set_ylim(low - pad, high + pad)
         axes.axhline(0, color=theme.RULE, linewidth=0.6, zorder=0)
+        axes.axvline(0, color=theme.RULE, linewidth=0.6, zorder=0)
         axes.plot(ends, ends, color=theme.MUTED, linestyle=DASHED, zorder=1)
         if slope is not None and np.isfinite(slope["estimate"]):
             axes.plot(ends, slope["estimate"] * ends, color=BLUE, zorder=1)
@@ -258,9 +264,18 @@ def calibration(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) ->
         keys,
         x=f"Predicted person-specific part ({names.unit})",
         y=f"Observed person-specific part ({names.unit})",
-        words=[said] if said else [],
+        words=[said, _bin_sizes(table["n"])] if said else [_bin_sizes(table["n"])],
+        height=SQUARE,
     )
     return Drawn(figure, table, f"Observed against predicted person-specific parts. {said}".strip())
+
+
+SQUARE = theme.COLUMN_WIDTH - 0.65  # height of axes that are as wide, beside their labels
+
+
+def _bin_sizes(sizes: pd.Series) -> str:
+    least, most = theme.count(sizes.min()), theme.count(sizes.max())
+    return f"n of a bin: {least if least == most else f'{least} to {most}'}."
 
 
 def _slope_in_words(slope: Any) -> str:
@@ -358,6 +373,7 @@ def switches(table: pd.DataFrame, names: Names) -> Drawn:
             canvas.top = max(canvas.top, start + LINE * len(lines) + CELL_PADDING) + 0.05
         keys = [
             Key(f"{BEST.strip()} and frame: level of the overall-best petition", "", "white", box=True),
+            Key("Without a number: nano gives it to nobody", "", "white", theme.RULE, box=True),
             Key("62%: share to whom nano gives the level (the more, the darker)", "", SKY, box=True),
             Key(
                 "(54%) and bar: share to whom both halves of the calibration give it",
@@ -425,6 +441,8 @@ def _paint_cell(figure: Figure, cell: Cell) -> None:
     start = cell.left + CELL_PADDING
     write_lines(figure, start, cell.top + CELL_PADDING, cell.lines)
     bottom = cell.top + cell.height - CELL_PADDING
+    if not cell.nano > 0 and not cell.both > 0 and not cell.best:
+        return  # nobody gets it: an empty cell says so
     both = "" if np.isnan(cell.both) else f" ({theme.whole_percent(cell.both)})"
     write(figure, start, bottom - 0.04 - LINE / 2, theme.whole_percent(cell.nano) + both, bold=True)
     if cell.both > 0:

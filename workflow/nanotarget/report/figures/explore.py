@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from nanotarget.diagnose.quantities import Quantity
 from nanotarget.report import theme
-from nanotarget.report.figures.estimate import difference_axis
+from nanotarget.report.figures.estimate import ABREAST, difference_axis
 from nanotarget.report.figures.page import (
     DASHED,
     Block,
@@ -32,7 +33,7 @@ PREDICTED = ("predicted", "predicted_low", "predicted_high")
 
 
 def subgroups(table: pd.DataFrame, names: Names) -> Drawn:
-    """Draw effects by subgroup, raw and shrunken, a block an outcome; suppressed cells say so.
+    """Draw effects by subgroup, raw and shrunken, a panel a contrast; suppressed cells say so.
 
     Args:
         table: explore/subgroups.csv.
@@ -40,27 +41,51 @@ def subgroups(table: pd.DataFrame, names: Names) -> Drawn:
     """
     blocks = []
     shrunken = "shrunken" in table and table["shrunken"].notna().any()
-    for outcome, group in table.groupby("outcome", sort=False):
-        places = theme.decimals(group["std_error"])
-        rows = []
-        for (grouping, contrast), cells in group.groupby(["grouping", "contrast"], sort=False):
-            rows.append(Row(f"{theme.difference(str(contrast))}, by {grouping}", head=True))
-            for _, row in cells.iterrows():
-                below = (Point.of(row, SHRUNKEN, marker="s", fill=BLUE, edge=BLUE),) if shrunken else ()
-                rows.append(_cell(str(row["group"]), row, places, second=below))
-        blocks.append(
-            Block(rows, (Panel(difference_axis(str(outcome), names), 0.0),), names.of(str(outcome)))
-        )
+    for outcome, group in theme.in_units(table, names).groupby("outcome", sort=False):
+        for contrasts in _abreast(group, "contrast"):
+            own, rows = group[group["contrast"].isin(contrasts)], []
+            for grouping, cells in own.groupby("grouping", sort=False):
+                rows.append(Row(f"By {grouping}", head=True))
+                rows += _crossed(cells, "group", ("contrast", contrasts), shrunken=shrunken)
+            axis = difference_axis(str(outcome), names)
+            panels = [Panel(axis, 0.0, title=theme.difference(contrast)) for contrast in contrasts]
+            blocks.append(Block(rows, panels, names.of(str(outcome))))
     level = theme.percent(names.level)
     description = (
         "Exploratory differences between arms within subgroups "
         f"({', '.join(str(g) for g in dict.fromkeys(table['grouping']))}), with {level} intervals."
     )
-    keys = [Key(f"Exploratory estimate with {level} interval (numbers on the right)", fill="white")]
+    keys = [Key(f"Exploratory estimate with {level} interval", fill="white")]
     if shrunken:
         keys.append(Key("Shrunken towards the mean of the groups", "s", BLUE, BLUE))
         description += " Below each its estimate shrunken towards the mean of the groups."
     return Drawn(forest(blocks, names, keys), table, description)
+
+
+def _abreast(table: pd.DataFrame, column: str, most: int = ABREAST) -> Iterator[list[str]]:
+    """Yield the values of a column, as many together as have panels side by side."""
+    values = list(dict.fromkeys(table[column]))
+    yield from (values[k : k + most] for k in range(0, len(values), most))
+
+
+def _crossed(
+    table: pd.DataFrame, down: str, across: tuple[str, Sequence[str]], *, shrunken: bool = False
+) -> Iterator[Row]:
+    """Yield a row a value of one column with a point a value of another; suppressed cells are named."""
+    column, values = across
+    for label, cells in table.groupby(down, sort=False):
+        found = {row[column]: row for _, row in cells.iterrows()}
+        shown = [found.get(value) for value in values]
+        points = [None if row is None else Point.of(row, fill="white") for row in shown]
+        below = [
+            Point.of(row, SHRUNKEN, marker="s", fill=BLUE, edge=BLUE)
+            if shrunken and row is not None
+            else None
+            for row in shown
+        ]
+        hidden = "suppressed" in cells and cells["suppressed"].astype("bool").any()
+        text = theme.difference(str(label)) if down == "contrast" else str(label)
+        yield Row(text, points, HIDDEN if hidden else "", second=below if shrunken else ())
 
 
 def _cell(label: str, row: pd.Series, places: int, **more: Any) -> Row:
@@ -86,7 +111,7 @@ def dilution(table: pd.DataFrame, names: Names) -> Drawn:
     }
     blocks, described = [], []
     for (outcome, contrast), group in table.groupby(["outcome", "contrast"], sort=False):
-        effects = group[group["quantity"] != "share divergent"]
+        effects = theme.in_units(group[group["quantity"] != "share divergent"], names)
         places = theme.decimals(effects["std_error"])
         rows = [
             _noted(_cell(labels[row["quantity"], row["group"]], row, places), row)
@@ -122,16 +147,18 @@ def dose(table: pd.DataFrame, names: Names) -> Drawn:
     """
     table = table[table["estimator"] == "dose"].reset_index(drop=True)
     plots, described = [], []
-    for (outcome, contrast), group in table.groupby(["outcome", "contrast"], sort=False):
+    for (outcome, contrast), group in theme.in_units(table, names).groupby(
+        ["outcome", "contrast"], sort=False
+    ):
         points = group[group["quantity"] == "effect"]
         slope = group[group["quantity"] == "effect per attribute"].iloc[0]
-        what = f"{names.of(str(outcome))} ({_unit(str(outcome), names)})"
+        what = f"{names.of(str(outcome))} ({names.unit_of(str(outcome))})"
         said = theme.estimate_text(slope, theme.decimals([slope["std_error"]]))
         if np.isnan(slope["estimate"]):
             said = HIDDEN if slope["suppressed"] else str(slope["note"])
         words = [theme.difference(str(contrast)), f"per attribute: {said}"]
         labels = [
-            (str(row["group"]), "–" if row["suppressed"] else theme.count(row["n"]))
+            (str(row["group"]).replace(" or more", "+"), "–" if row["suppressed"] else theme.count(row["n"]))
             for _, row in points.iterrows()
         ]
         plots.append(Plot(what, _intervals(points), words, labels))
@@ -144,10 +171,6 @@ def dose(table: pd.DataFrame, names: Names) -> Drawn:
         y="Effect of nano's petition instead of the overall-best one",
     )
     return Drawn(figure, table, f"Dose and response. {'; '.join(described)}.")
-
-
-def _unit(outcome: str, names: Names) -> str:
-    return "share" if outcome in names.binary else "points"
 
 
 def _intervals(table: pd.DataFrame) -> Any:
@@ -184,20 +207,20 @@ def validation(table: pd.DataFrame, names: Names) -> Drawn:
     table = table[table["estimator"] == "validation"].reset_index(drop=True)
     blocks, described = [], []
     for (outcome, contrast), group in table.groupby(["outcome", "contrast"], sort=False):
-        found = {row["quantity"]: row for _, row in group.iterrows()}
-        gain, slope = found["theta"], found["lambda"]
+        found = {row["quantity"]: row for _, row in theme.in_units(group, names).iterrows()}
+        gain = found["theta"]
+        slope = group[group["quantity"] == "lambda"].iloc[0]  # a slope has no unit
         comparable = not np.isnan(slope["predicted"])
-        unit = _unit(str(outcome), names)
         what = f"{names.of(str(outcome))}: {theme.difference(str(contrast))}"
         rows = list(_gains(found, comparable))
-        blocks.append(Block(rows, (Panel(f"Gain ({unit})", 0.0),), what))
+        blocks.append(Block(rows, (Panel(f"Gain ({names.unit_of(str(outcome))})", 0.0),), what))
         places = theme.decimals([slope["std_error"]])
         text = HIDDEN if slope["suppressed"] else theme.estimate_text(slope, places)
         label = "Observed gain per unit of predicted gain" + (", 1 is perfect" if comparable else "")
         point = Point.of(slope, marker="D", fill="white")
         panel = Panel("Slope", 1.0 if comparable else 0.0)
         if not np.isnan(slope["estimate"]):
-            blocks.append(Block([Row(label, (point,), text)], (panel,)))
+            blocks.append(Block([Row(label, (point,), text)], (panel,), f"{what}: slope"))
         else:
             reason = HIDDEN if slope["suppressed"] else str(slope["note"]).split(";", maxsplit=1)[0]
             rows.append(Row(f"No slope: {reason}"))
@@ -241,9 +264,10 @@ def targeting(curve: pd.DataFrame, rate: pd.DataFrame, names: Names) -> Drawn:
         rate: explore/rate.csv, for the area under each curve.
         names: labels.
     """
-    areas = {(r["outcome"], r["contrast"]): r for _, r in rate[rate["target"] == "AUTOC"].iterrows()}
+    rate = theme.in_units(rate[rate["target"] == "AUTOC"], names)
+    areas = {(r["outcome"], r["contrast"]): r for _, r in rate.iterrows()}
     sections, described = [], []
-    for outcome, group in curve.groupby("outcome", sort=False):
+    for outcome, group in theme.in_units(curve, names).groupby("outcome", sort=False):
         plots = []
         for contrast, own in group.groupby("contrast", sort=False):
             title = theme.difference(str(contrast))
@@ -254,7 +278,9 @@ def targeting(curve: pd.DataFrame, rate: pd.DataFrame, names: Names) -> Drawn:
             said = theme.estimate_text(area, theme.decimals([area["std_error"]]))
             plots.append(Plot(title, _curve(own), [f"area {said}"]))
             described.append(f"{names.of(str(outcome))}, {title}: area {said}")
-        sections.append((f"{names.of(str(outcome))} ({_unit(str(outcome), names)})", plots))
+        sections.append((f"{names.of(str(outcome))} ({names.unit_of(str(outcome))})", plots))
+    if all(len(plots) == 1 for _, plots in sections):  # a contrast alone: outcomes stand side by side
+        sections = [("", [replace(plot, title=f"{what}, {plot.title}") for what, (plot,) in sections])]
     figure = grid(
         sections,
         names,
@@ -312,29 +338,7 @@ def dissuasion(table: pd.DataFrame, names: Names) -> Drawn:
         names: labels, unit.
     """
     found = table[table["estimate"].notna()]
-    blocks = list(_ends(found, names.unit))
-    for low, high, title, axis in (
-        ("bottom gap", "top gap", "Gaps between the outermost levels and their neighbours", "Gap"),
-        (
-            "ceiling below",
-            "ceiling above",
-            "What an oracle that knows everybody's tastes could gain at either end",
-            "Ceiling",
-        ),
-    ):
-        rows = []
-        for attribute, group in found.assign(attribute=found["attribute"].fillna("")).groupby(
-            "attribute", sort=False
-        ):
-            group = group[group["group"] == "all"].set_index("quantity")
-            if {low, high} <= set(group.index):
-                points = [
-                    (Point.of(group.loc[name], marker=marker, fill=fill),)
-                    for name, (marker, fill) in ((high, ABOVE), (low, BELOW))
-                ]
-                rows.append(Row(str(attribute) or "All attributes", points[0], second=points[1]))
-        if rows:
-            blocks.append(Block(rows, (Panel(f"{axis} ({names.unit})", 0.0),), title))
+    blocks = [*_values(found, names.unit), *_ends(found, names.unit), *_sources(found, names.unit)]
     level = theme.percent(names.confidence)
     keys = [
         Key("Upper end: support", *ABOVE),
@@ -349,31 +353,58 @@ def dissuasion(table: pd.DataFrame, names: Names) -> Drawn:
     return Drawn(forest(blocks, names, keys), table, f"Both ends of the calibration. {'; '.join(said)}.")
 
 
-def _ends(table: pd.DataFrame, unit: str) -> Iterator[Block]:
-    """Yield the block of the values of policies and that of what nano adds at either end, by group."""
+def _values(table: pd.DataFrame, unit: str) -> Iterator[Block]:
+    """Yield the block of the values of policies."""
     everybody = table[table["group"] == "all"].set_index("quantity")
-    places = theme.decimals(table.loc[table["quantity"].isin(ENDS), "std_error"])
     rows = [
         Row(
             WORST.get(policy, theme.POLICIES.get(policy, policy)),
             (Point.of(everybody.loc[policy], marker=marker, fill=fill),),
-            theme.estimate_text(everybody.loc[policy], places),
         )
         for policy, (marker, fill) in POLICIES.items()
         if policy in everybody.index
     ]
     if rows:
         yield Block(rows, (Panel(f"Mean answer ({unit})"),), "Value of the policies, everybody")
+
+
+def _ends(table: pd.DataFrame, unit: str) -> Iterator[Block]:
+    """Yield the block of what nano adds at either end: a row a group, a panel an end."""
     rows = []
     for group, own in table[table["quantity"].isin(ENDS)].groupby("group", sort=False):
-        rows.append(Row("Everybody" if group == "all" else str(group), head=True))
-        for _, row in own.iterrows():
-            label, (marker, fill) = ENDS[row["quantity"]]
-            rows.append(
-                Row(label, (Point.of(row, marker=marker, fill=fill),), theme.estimate_text(row, places))
-            )
+        found = own.set_index("quantity")
+        points = [
+            Point.of(found.loc[quantity], marker=marker, fill=fill) if quantity in found.index else None
+            for quantity, (_, (marker, fill)) in ENDS.items()
+        ]
+        rows.append(Row("Everybody" if group == "all" else str(group), points))
     if rows:
-        yield Block(rows, (Panel(f"Difference ({unit})", 0.0),), "What nano adds at either end")
+        panels = [Panel(f"Difference ({unit})", 0.0, title=label) for label, _ in ENDS.values()]
+        yield Block(rows, panels)
+
+
+SOURCES = (
+    ("bottom gap", "top gap", "Gaps between the outermost levels and their neighbours", "Gap"),
+    ("ceiling below", "ceiling above", "Gain of an oracle that knows everybody's tastes", "Ceiling"),
+)
+
+
+def _sources(table: pd.DataFrame, unit: str) -> Iterator[Block]:
+    """Yield the block of where asymmetry comes from: a row an attribute, a panel a measure."""
+    table = table[table["group"] == "all"].assign(attribute=table["attribute"].fillna(""))
+    found = {(row["attribute"], row["quantity"]): row for _, row in table.iterrows()}
+
+    def points(attribute: str, side: int, style: tuple[str, str]) -> list[Point | None]:
+        cells = [found.get((attribute, ends[side])) for ends in SOURCES]
+        return [None if c is None else Point.of(c, marker=style[0], fill=style[1]) for c in cells]
+
+    rows = [
+        Row(attribute or "All attributes", points(attribute, 1, ABOVE), second=points(attribute, 0, BELOW))
+        for attribute in dict.fromkeys(table["attribute"])
+        if any((attribute, name) in found for ends in SOURCES for name in ends[:2])
+    ]
+    if rows:
+        yield Block(rows, [Panel(f"{axis} ({unit})", 0.0, title=title) for _, _, title, axis in SOURCES])
 
 
 def tail(table: pd.DataFrame, names: Names) -> Drawn:
@@ -383,39 +414,11 @@ def tail(table: pd.DataFrame, names: Names) -> Drawn:
         table: explore/lower_tail.csv.
         names: labels.
     """
-    blocks = []
-    for outcome, group in table.groupby("outcome", sort=False):
-        refused = group["quantity"].str.startswith("share")
-        shares = [
-            _lower(theme.difference(row["contrast"]), group, row) for _, row in group[refused].iterrows()
-        ]
-        title = f"{names.of(str(outcome))}: share refused"
-        if shares:
-            blocks.append(Block(shares, (Panel("Difference in shares", 0.0),), title))
-        rows = []
-        for contrast, found in group[~refused].groupby("contrast", sort=False):
-            rows.append(Row(theme.difference(str(contrast)), head=True))
-            for _, row in found.iterrows():
-                rows.append(_lower(str(row["quantity"]).replace(" %", "%").capitalize(), found, row))
-        if rows:
-            title = f"{names.of(str(outcome))}: lower quantiles"
-            blocks.append(Block(rows, (Panel("Difference in points", 0.0),), title))
-    keys = [Key(f"Exploratory estimate with {theme.percent(names.level)} interval", fill="white")]
     labels = ", ".join(names.of(o) for o in dict.fromkeys(table["outcome"]))
     description = f"Exploratory differences between arms at the lower end of the answers, for: {labels}."
-    return Drawn(forest(blocks, names, keys), table, description)
-
-
-def _lower(label: str, table: pd.DataFrame, row: pd.Series) -> Row:
-    places = theme.decimals(table.loc[table["quantity"] == row["quantity"], "std_error"])
-    return Row(label, (Point.of(row, fill="white"),), theme.estimate_text(row, places))
-
-
-MEASURES = {
-    "gap": ("gap between base and opposed", "Change of the gap"),
-    "variance": ("variance", "Change of the variance"),
-    "share in the": ("shares in the outer fifths of the scale", "Difference in shares"),
-}
+    keys = [Key(f"Exploratory estimate with {theme.percent(names.level)} interval", fill="white")]
+    figure = forest(list(_measured(table, names)), names, keys, columns=MEASURED)
+    return Drawn(figure, table, description)
 
 
 def polarisation(table: pd.DataFrame, names: Names) -> Drawn:
@@ -425,27 +428,38 @@ def polarisation(table: pd.DataFrame, names: Names) -> Drawn:
         table: explore/polarisation.csv.
         names: labels.
     """
-    blocks, described = [], []
-    for outcome, group in table.groupby("outcome", sort=False):
-        for measure, (title, axis) in MEASURES.items():
-            own = group[group["quantity"].str.startswith(measure)]
-            places = theme.decimals(own["std_error"])
-            rows = []
-            for contrast, cells in own.groupby("contrast", sort=False):
-                label = theme.difference(str(contrast))
-                if len(cells) > 1:
-                    rows.append(Row(label, head=True))
-                for _, row in cells.iterrows():
-                    said = label if len(cells) == 1 else str(row["quantity"]).capitalize()
-                    rows.append(_noted(_cell(said, row, places), row))
-                    if measure == "gap":
-                        text = rows[-1].text
-                        described.append(f"{names.of(str(outcome))}, {label}: {text}")
-            if rows:
-                blocks.append(Block(rows, (Panel(axis, 0.0),), f"{names.of(str(outcome))}: {title}"))
+    described = [
+        f"{names.of(row['outcome'])}, {theme.difference(row['contrast'])}: "
+        f"{theme.estimate_text(row, theme.decimals([row['std_error']]))}"
+        for _, row in table[table["quantity"].eq("gap") & table["estimate"].notna()].iterrows()
+    ]
     keys = [Key(f"Exploratory estimate with {theme.percent(names.level)} interval by redraws", fill="white")]
     said = f" Gap between base and opposed: {'; '.join(described)}." if described else ""
-    return Drawn(forest(blocks, names, keys), table, f"Do the arms drive people apart?{said}")
+    figure = forest(list(_measured(table, names)), names, keys, columns=MEASURED)
+    return Drawn(figure, table, f"Do the arms drive people apart?{said}")
+
+
+MEASURED = 4  # measures side by side
+MEASURES = {"gap": "Gap base − opposed"}
+
+
+def _measured(table: pd.DataFrame, names: Names) -> Iterator[Block]:
+    """Yield the blocks of an outcome: a row a contrast, a panel a measure."""
+    shares = table["quantity"].str.startswith("share")
+    numbers = ["estimate", "std_error", "conf_low", "conf_high"]
+    percent = table[shares].assign(**{name: table.loc[shares, name] * 100 for name in numbers})
+    table = pd.concat([percent, theme.in_units(table[~shares], names)]).sort_index()
+    for outcome, group in table.groupby("outcome", sort=False):
+        for quantities in _abreast(group, "quantity", MEASURED):
+            panels = []
+            for quantity in quantities:
+                title = MEASURES.get(quantity, quantity[:1].upper() + quantity[1:].replace(" %", "%"))
+                unit = "percentage points" if quantity.startswith("share") else names.unit_of(str(outcome))
+                unit = "squared points" if quantity == "variance" else unit
+                panels.append(Panel(unit.capitalize(), 0.0, title=title))
+            own = group[group["quantity"].isin(quantities)]
+            rows = list(_crossed(own, "contrast", ("quantity", quantities)))
+            yield Block(rows, panels, names.of(str(outcome)))
 
 
 GAP_CHANGES = {

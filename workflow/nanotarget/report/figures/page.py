@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,14 +108,17 @@ class Row:
 class Panel:
     """The x axis of a column of points.
 
-    `reference` is the line of no effect, `threshold` that of the smallest effect that matters;
-    `shares` makes it an axis that begins at 0% and ends at 100%.
+    `reference` is the line of no effect, `threshold` that of the smallest effect that matters; `band` holds
+    values that are too small to matter; `shares` makes it an axis that begins at 0% and ends at 100%;
+    `title` stands above it.
     """
 
     axis: str
     reference: float | None = None
     threshold: float | None = None
+    band: tuple[float, float] | None = None
     shares: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -273,17 +277,16 @@ def paint_legend(figure: Figure, places: Sequence[tuple[float, float, Key]]) -> 
         write(figure, left + 0.24, top, key.label)
 
 
-def forest(
-    blocks: Sequence[Block], names: Names, keys: Sequence[Key] = (), width: float = theme.PAGE_WIDTH
-) -> Figure:
+def forest(blocks: Sequence[Block], names: Names, keys: Sequence[Key] = (), *, columns: int = 0) -> Figure:
     """Draw stacked forest plots with one label column, aligned panels and a text column.
 
     Args:
         blocks: at least one; blocks may have different panels.
         names: whether to mark the figure as simulated.
         keys: legend entries, at the bottom.
-        width: of the figure in inches; the height follows from the rows.
+        columns: of panels, the same in every block; without it the panels of each block share its width.
     """
+    width = theme.PAGE_WIDTH  # the height follows from the rows
     with theme.drawing():
         rows = [row for block in blocks for row in block.rows]
         labels = max(theme.text_width(row.label, bold=row.head) + (0 if row.head else 0.1) for row in rows)
@@ -293,13 +296,27 @@ def forest(
         right = width - MARGIN - (texts + GAP if texts else 0.05)
 
         canvas = Canvas(width, names)
-        titles: list[tuple[float, list[str]]] = []
+        titles: list[tuple[float, float, list[str]]] = []
         frames: list[tuple[Block, float, list[tuple[float, float, list[str]]], float]] = []
         legend: list[tuple[float, float, Key]] = []
+        named = letters(sum(len(block.panels) for block in blocks))
         for block in blocks:
-            if block.title:
-                lines = theme.wrap(block.title, width - 2 * MARGIN, bold=True)
-                titles.append((canvas.room(LINE * (len(lines) + 0.1)), lines))
+            panel_width = _panel_width(right - left, columns or len(block.panels))
+            above = [panel.title for panel in block.panels]
+            title = block.title
+            if len(above) == 1 and not above[0]:
+                title = f"{next(named)}{title}"
+            else:
+                above = [f"{next(named)}{text}" for text in above]
+            if title:
+                lines = theme.wrap(title, width - 2 * MARGIN, bold=True)
+                titles.append((MARGIN, canvas.room(LINE * (len(lines) + 0.1)), lines))
+            heads = [theme.wrap(text, panel_width, bold=True) if text else [] for text in above]
+            if any(heads):
+                start = canvas.room(LINE * (max(map(len, heads)) + 0.1))
+                titles += [
+                    (left + j * (panel_width + GAP * 1.5), start, lines) for j, lines in enumerate(heads)
+                ]
             places = []
             offset = 0.05
             for k, row in enumerate(block.rows):
@@ -308,7 +325,6 @@ def forest(
                 height = LINE * max(1, len(lines)) + (0.085 if row.second else 0.035)
                 places.append((offset + before, height, lines))
                 offset += before + height
-            panel_width = _panel_width(right - left, len(block.panels))
             axis = max(len(_axis_lines(panel.axis, panel_width)) for panel in block.panels)
             top = canvas.room(offset + 0.05 + AXIS + LINE * (axis - 1))
             frames.append((block, top, places, offset + 0.05))
@@ -317,10 +333,10 @@ def forest(
         legend += draw_legend(canvas, keys)
 
         figure = canvas.figure()
-        for top, lines in titles:
-            write_lines(figure, MARGIN, top, lines, bold=True)
+        for start, top, lines in titles:
+            write_lines(figure, start, top, lines, bold=True)
         for block, top, places, height in frames:
-            panel_width = _panel_width(right - left, len(block.panels))
+            panel_width = _panel_width(right - left, columns or len(block.panels))
             for row, (offset, row_height, lines) in zip(block.rows, places, strict=True):
                 start = top + offset + (row_height - LINE * len(lines)) / 2
                 write_lines(figure, MARGIN if row.head else MARGIN + 0.1, start, lines, bold=row.head)
@@ -333,6 +349,12 @@ def forest(
                 write_lines(figure, start + panel_width / 2, top + height + TICKS, lines, align="center")
         paint_legend(figure, legend)
         return figure
+
+
+def letters(panels: int) -> Iterator[str]:
+    """Yield what stands before the title of each panel: "a ", "b ", ..., nothing where there is one."""
+    for k in range(panels):
+        yield f"{chr(ord('a') + k % 26) * (k // 26 + 1)} " if panels > 1 else ""
 
 
 def _panel_width(width: float, count: int) -> float:
@@ -357,6 +379,9 @@ def _panel(
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     spread: list[float] = [] if panel.reference is None else [panel.reference]
+    if panel.band is not None:
+        axes.axvspan(*panel.band, facecolor=theme.BAND, edgecolor="none", zorder=0)
+        spread += panel.band
     for row, (offset, row_height, _) in zip(rows, places, strict=True):
         if row.band and index == 0:
             axes.add_patch(
@@ -423,12 +448,25 @@ def _mark(axes: Any, point: Point, y: float) -> None:
 
 
 def _fit_ticks(axes: Any) -> None:
-    """Put as many ticks on the x axis as have room for their labels."""
+    """Put as many ticks on the x axis as have room for their labels, also beside those of the next panel."""
     width = axes.get_position().width * axes.figure.get_size_inches()[0]
+    low, high = axes.get_xlim()
     for ticks in range(5, 0, -1):
         axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
-        if sum(theme.text_width(label) + 0.1 for label in tick_labels(axes.xaxis)) <= width:
-            break
+        halves = [theme.text_width(label) / 2 for label in tick_labels(axes.xaxis)]
+        shown = [t for t in axes.get_xticks() if low <= t <= high]
+        places = [(t - low) / (high - low) * width for t in shown]
+        spans = [(at - half, at + half) for at, half in zip(places, halves, strict=True)]
+        apart = all(after[0] >= before[1] + 0.05 for before, after in pairwise(spans))
+        inside = [max(-first, last - width) <= GAP * 0.7 for first, last in spans]
+        if apart and all(inside):
+            return
+    kept, end = [], -np.inf
+    for tick, (first, last), fits in zip(shown, spans, inside, strict=True):
+        if fits and first >= end + 0.05:
+            kept.append(tick)
+            end = last
+    axes.set_xticks(kept)
 
 
 def chart(
@@ -520,6 +558,7 @@ def grid(
         width = _panel_width(room, across)
         texts: list[tuple[float, float, list[str], bool]] = []
         frames: list[tuple[Plot, float, float]] = []
+        named = letters(sum(len(plots) for _, plots in sections))
 
         def place(left: float, lines: list[str], bold: bool = False) -> None:
             texts.append((left, canvas.room(LINE * len(lines)), lines, bold))
@@ -535,7 +574,7 @@ def grid(
                 for k, plot in enumerate(line):
                     canvas.top = start
                     left = MARGIN + k * (width + GAP * 1.5)
-                    place(left, theme.wrap(plot.title, width))
+                    place(left, theme.wrap(f"{next(named)}{plot.title}", width, bold=True), True)
                     for sentence in plot.words:
                         place(left, theme.wrap(sentence, width))
                     bottom = max(bottom, canvas.top)

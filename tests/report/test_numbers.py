@@ -176,12 +176,12 @@ def study(project, tmp_path_factory) -> Path:
     for name, table in fake.tabulated(sources, NAMES).items():
         artefacts.write_text(tables.as_latex(table), folder / "tables" / f"{name}.tex")
     drawn = fake.drawn(fake.drawable(), NAMES)
-    for name in ("flow", "amce_rating"):
+    for name in ("flow", "amce"):
         theme.save(drawn[name].figure, folder / "figures" / name)
     shown = [
         (replace(exhibit, caption=f"Caption of {fake.NASTY}"), "")
         for exhibit in catalogue.of_study(sources, NAMES.ratings, NAMES.has)
-        if exhibit.kind is catalogue.Kind.TABLE or exhibit.name in drawn.keys() & {"flow", "amce_rating"}
+        if exhibit.kind is catalogue.Kind.TABLE or exhibit.name in drawn.keys() & {"flow", "amce"}
     ]
     artefacts.write_text(paper.parts(shown), folder / "paper_parts.tex")
     artefacts.write_text(TEX, folder / "numbers.tex")
@@ -210,7 +210,7 @@ def test_the_paper_holds_together_without_an_engine(study):
     assert not open_environments
     assert set(re.findall(r"\\ntFigure\{([^#}]+)\}", source)) == {
         "figures/flow.pdf",
-        "figures/amce_rating.pdf",
+        "figures/amce.pdf",
     }
     assert all((study / path).is_file() for path in re.findall(r"\\ntFigure\{([^#}]+)\}", source))
     assert len(re.findall(r"\\begin\{longtable\}", source)) == len(fake.tabulated(SOURCES, NAMES))

@@ -36,7 +36,7 @@ NAMES = theme.Names(
 DIAGNOSIS = ("calibration", "ladder", "switches", "abundance", "frontier", "learning_curve")
 CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", *DIAGNOSIS, "petitions")
 PICTURES = [
-    "funnel", "flow", "amce_rating", "variance", "calibration", "ladder", "switches", "abundance", "dividend",
+    "funnel", "flow", "amce", "marginal_means", "variance", "calibration", "ladder", "switches", "abundance", "dividend",
     "frontier", "learning", "petitions", "effects", "subgroups",
 ]  # fmt: skip
 EXPERIMENT = (
@@ -316,7 +316,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for name, figure in drawn.items():
             text = theme.svg(figure.figure, figure.description)
             artefacts.write_text(text, folder / f"{name}.svg.txt")
-            if name in ("amce_rating", "variance", "switches"):
+            if name in ("amce", "variance", "switches"):
                 theme.save(figure.figure, folder / name, figure.description)
             artefacts.write_csv(figure.data, folder / f"{name}.csv")
         for sheet in t.of_kind(t.contents(), t.Sheet):
@@ -343,7 +343,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for folder in (tmp_path / "1", tmp_path / "2")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 14 * 2 + 3 * 3 + 2 * len(of_kind(contents(), Sheet)) + 1
+    assert len(digests[0]) == 15 * 2 + 3 * 3 + 2 * len(of_kind(contents(), Sheet)) + 1
 
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():

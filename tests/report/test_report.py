@@ -36,8 +36,8 @@ NAMES = theme.Names(
 DIAGNOSIS = ("calibration", "ladder", "switches", "abundance", "frontier", "learning_curve")
 CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", *DIAGNOSIS, "petitions")
 PICTURES = [
-    "funnel", "flow", "amce", "marginal_means", "variance", "calibration", "ladder", "switches", "abundance", "dividend",
-    "frontier", "learning", "petitions", "effects", "subgroups",
+    "funnel", "flow", "amce", "marginal_means", "variance", "calibration", "ladder", "switches", "abundance",
+    "dividend", "frontier", "learning", "petitions", "effects", "subgroups",
 ]  # fmt: skip
 EXPERIMENT = (
     "effects", "equivalence", "sentences", "randomization_inference", "attrition", "balance", "power",

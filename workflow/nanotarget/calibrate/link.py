@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 MOST_ANSWERS = 201  # on a scale; more distinct ones, or ones that hardly repeat, are open measurements
 MOST_CATEGORIES = 15  # more distinct answers are grouped, the ends of the scale kept apart
@@ -241,6 +241,8 @@ class Likelihood:
 
     def highest(self, values: np.ndarray) -> np.ndarray:
         """Return the values of the maximum, searched from these."""
+        from scipy import optimize  # costs a third of a second, and few jobs that import this module fit
+
         found = optimize.minimize(
             self.loss,
             values,

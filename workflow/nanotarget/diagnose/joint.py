@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import special
 
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.study.config import CovariateConfig
@@ -104,7 +104,7 @@ class JointFeatures:
     @cached_property
     def _bends(self) -> list[np.ndarray]:
         """`BENDS` Legendre polynomials of how far from the median a number is, by its rank."""
-        far = np.abs(2 * (stats.rankdata(self._numbers, axis=0) - 0.5) / len(self._numbers) - 1)
+        far = np.abs(2 * (pd.DataFrame(self._numbers).rank().to_numpy() - 0.5) / len(self._numbers) - 1)
         return [special.eval_legendre(degree, 2 * far - 1) for degree in range(1, BENDS + 1)]
 
     def _products(self, parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from scipy import special
 
 from nanotarget.calibrate import regression
 from nanotarget.estimate.arms import arm_means, contrasts
@@ -380,4 +380,6 @@ def _imbens_manski(bounds: np.ndarray, errors: np.ndarray, alpha: float) -> floa
         return float(special.ndtr(c + width) - special.ndtr(-c) - (1 - alpha))
 
     # The solution is at most the two-sided critical value.
+    from scipy import optimize  # costs a third of a second
+
     return float(optimize.brentq(coverage_gap, 0, 1 + special.ndtri(1 - alpha / 2), xtol=1e-15))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import Field, create_model
-from scipy import optimize, special
+from scipy import special
 
 from nanotarget.study.fields import Level, Range, Section
 
@@ -595,6 +595,8 @@ class ChoiceAmong(Choice):
         def score(level: float) -> float:
             likelihood = weight @ (some - special.expit(level + inclusive))
             return float(likelihood + 0.5 - special.expit(level + np.log(cls.profiles)))
+
+        from scipy import optimize  # costs a third of a second, and every job imports this module
 
         return float(optimize.brentq(score, -50, 50))
 

@@ -167,7 +167,7 @@ def diagnostics(attributes: dict[str, list[str]] = ATTRIBUTES) -> pd.DataFrame:
         *(
             ("dividend", quantity, estimator, value - 0.1 * k, 0.03)
             for quantity, value in (
-                ("nano", 5.4), ("nano - overall_best", 0.1), ("nano - random", 0.4),
+                ("nano", 5.4), ("overall_best", 5.3), ("nano - overall_best", 0.1), ("nano - random", 0.4),
                 ("overall_best - random", 0.3),
             )
             for k, estimator in enumerate(("dr_q1", "dr_q2", "plug_in"))
@@ -317,6 +317,11 @@ def verdict() -> dict[str, object]:
         "flags": ["Neighbouring tasks resemble each other more than distant ones."],
         "others": [other, other | {"goal": "support", "group": f"support_group: {NASTY}", "text": "No."}],
     }  # fmt: skip
+
+
+def petition() -> dict[str, object]:
+    text = f"Act on energy. {NASTY}"
+    return {"petition_id": 7, "levels": {"Sector": "Energy"}, "text": text, "synthetic": True}
 
 
 def petitions() -> pd.DataFrame:

@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
-from nanotarget.diagnose.words import NEVER_FIELDED, QUESTIONS, in_short
+from nanotarget.diagnose.words import NEVER_FIELDED, QUESTIONS, SEND, in_short
 from nanotarget.report import catalogue, outline, tables, theme
 from nanotarget.report import page as report
+from nanotarget.report.answer import Answer
 from nanotarget.report.origins import Maker, Origin
 from nanotarget.report.page import Contents, Picture, Sheet
 from nanotarget.study import artefacts
@@ -36,20 +37,15 @@ NAMES = theme.Names(
 DIAGNOSIS = ("calibration", "ladder", "switches", "abundance", "frontier", "learning_curve")
 CALIBRATION = ("amce", "marginal_means", "learners", "diagnostics", *DIAGNOSIS, "petitions")
 PICTURES = [
-    "funnel", "flow", "amce", "marginal_means", "variance", "calibration", "ladder", "switches", "abundance",
-    "dividend", "frontier", "learning", "petitions", "effects", "subgroups",
+    "effects", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
+    "learning", "amce", "marginal_means", "subgroups", "petitions", "flow",
 ]  # fmt: skip
 EXPERIMENT = (
     "effects", "equivalence", "sentences", "randomization_inference", "attrition", "balance", "power",
     "subgroups",
 )  # fmt: skip
 STUDY = {"study": "x", "title": fake.NASTY, "synthetic": True, "root_seed": 42}
-RAW = {"path": "data/<raw>.csv", "sha256": "ab" * 32, "bytes": 12}
-ORIGIN = {
-    "packages": {"python": "3.11", "nanotarget": "0.1", "numpy": "2.4"},
-    "inputs": [RAW],
-    "artefacts": [RAW | {"path": "estimate/effects.csv", "rule": "estimate", "script": "estimate.py"}],
-}
+PACKAGES = {"python": "3.11", "nanotarget": "0.1", "numpy": "2.4"}
 NUMBERS = pd.DataFrame({"level": [fake.NASTY, fake.JAPANESE], "estimate": [-0.0123456789, 2.0]})
 SVG = '<svg width="504pt" height="9pt" xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
@@ -80,6 +76,7 @@ def contents(calibration=True, experiment=True, registered=True, names=NAMES, **
         ],
         sources=sources,
         verdict=fake.verdict() if calibration else None,
+        petition=fake.petition() if calibration else None,
     )
 
 
@@ -93,9 +90,9 @@ def shown(exhibit, sources, names) -> report.Shown:
 
 def test_flags_of_a_survey_without_a_verdict_stand_first(project):
     made = dataclasses.replace(contents(), verdict=None, flags=("never: nobody saw <a> with b.",))
-    page = report.render(read_templates(project), STUDY, made, ORIGIN)
+    page = report.render(read_templates(project), STUDY, made, PACKAGES)
     first = page[page.index('id="answer"') : page.index("</section>")]
-    assert "<h3>Warnings</h3>" in first and "nobody saw &lt;a&gt; with b." in first
+    assert "<h3>Warnings</h3>" in first and "Nobody saw &lt;a&gt; with b." in first
 
 
 def of_kind(made: Contents, kind: type) -> list:
@@ -115,7 +112,7 @@ def read_templates(project) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def page(templates) -> str:
-    return report.render(templates, STUDY, contents(), ORIGIN)
+    return report.render(templates, STUDY, contents(), PACKAGES)
 
 
 class Reader(HTMLParser):
@@ -188,15 +185,15 @@ def test_headings_are_in_order_and_the_verdict_comes_first(page):
     assert all(b - a <= 1 for (a, _), (b, _) in itertools.pairwise(headings))
     assert [text for level, text in headings if level == 2] == [
         "Verdict: the answer in short",
-        "Clean: who took part",
-        "Calibrate: what people like in a petition",
-        "Diagnose: can nano-targeting pay?",
-        "Assign: who gets which petition",
         "Estimate: what the experiment found",
+        "Diagnose: can nano-targeting pay?",
+        "Calibrate: what people like in a petition",
         "Explore: what else the data suggest ",
+        "Assign: who gets which petition",
+        "Clean: who took part",
         "Report: where this comes from",
     ]
-    assert page.index("DO NOT DEPLOY") < page.index("Clean: who took part</h2>")
+    assert page.index("DO NOT DEPLOY") < page.index("Estimate: what the experiment found</h2>")
 
 
 def test_every_figure_has_its_alternative_text(page):
@@ -208,7 +205,6 @@ def test_texts_from_data_and_config_are_escaped(page):
     assert fake.NASTY not in page
     text = Reader(page).text
     assert text.count(fake.NASTY) >= 5
-    assert "data/<raw>.csv" in text and "ab" * 32 in text
     assert "br" not in Reader(page).tags and "raw" not in Reader(page).tags
 
 
@@ -224,7 +220,7 @@ def test_explorations_are_marked_and_the_seed_is_named(page):
 def test_simulated_data_have_a_banner_and_real_ones_have_none(page, templates):
     assert 'class="banner"' in page and page.index('class="banner"') < page.index("<h1>")
     names = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    real = report.render(templates, STUDY | {"synthetic": False}, contents(names=names), ORIGIN)
+    real = report.render(templates, STUDY | {"synthetic": False}, contents(names=names), PACKAGES)
     assert 'class="banner"' not in real and theme.SIMULATED not in real
 
 
@@ -240,13 +236,13 @@ def test_simulated_data_have_a_banner_and_real_ones_have_none(page, templates):
 def test_what_a_study_lacks_is_said_in_one_sentence(
     templates, calibration, experiment, registered, sentences
 ):
-    page = report.render(templates, STUDY, contents(calibration, experiment, registered), ORIGIN)
+    page = report.render(templates, STUDY, contents(calibration, experiment, registered), PACKAGES)
     reader = Reader(page)
     for need, sentence in report.LACKING.items():
         assert reader.text.count(sentence) == sentences.get(need, 0)
     assert page.count('class="missing"') == sum(sentences.values())
     assert within(reader) <= set(reader.ids)
-    assert ("Nano-targeting:" in reader.text) == calibration
+    assert (SEND["DO NOT DEPLOY"] in reader.text) == calibration
     assert ((3, "The experiment") in reader.headings) == experiment
 
 
@@ -282,14 +278,13 @@ def test_findings_without_a_registration_are_differences_in_means_on_their_own_s
     )
 
 
-def test_the_assignment_counts_distinct_petitions_and_quotes_the_overall_best():
+def test_the_assignment_counts_distinct_petitions():
     assignment = next(s for s in report.sections(contents()) if s.key == "assign")
     assert assignment.lead == [
         "Random: 40 distinct petitions for 120 people.",
         "Overall best: 1 distinct petition for 120 people.",
         "Nano: 4 distinct petitions for 120 people.",
     ]
-    assert assignment.quote == fake.NASTY
 
 
 def test_a_column_figure_is_shown_narrow():
@@ -322,7 +317,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for sheet in t.of_kind(t.contents(), t.Sheet):
             artefacts.write_text(tables.as_page(sheet.table), folder / f"{sheet.table.name}.html")
             artefacts.write_text(tables.as_latex(sheet.table), folder / f"{sheet.table.name}.tex")
-        page = report.render(t.read_templates(Path()), t.STUDY, t.contents(), t.ORIGIN)
+        page = report.render(t.read_templates(Path()), t.STUDY, t.contents(), t.PACKAGES)
         artefacts.write_text(page, folder / "report.html")
         """
     )
@@ -348,26 +343,29 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():
     empty = pd.DataFrame({"petition_id": [], "text": [], "n_overall_best": []})
-    assert report._assigned(empty) == (["Overall best: 0 distinct petitions for 0 people."], "")
+    assert report._assigned(empty) == ["Overall best: 0 distinct petitions for 0 people."]
 
 
-def test_the_verdict_comes_first_with_funnel_reasons_advice_and_warnings(page):
+def test_the_verdict_comes_first_with_petition_warnings_questions_and_advice(page):
     reader = Reader(page)
     first = reader.text[
-        reader.text.index("Verdict: the answer in short") : reader.text.index("Exclusions are applied")
+        reader.text.index("Verdict: the answer in short") : reader.text.index(
+            "Differences between randomised"
+        )
     ]
     said = fake.verdict()
-    for sentence in [said["text"], *said["reasons"], *said["advice"], *said["flags"]]:
-        assert sentence in first
-    assert reader.images[0]["alt"].startswith("Alt of funnel")
+    for sentence in [*said["reasons"], *said["advice"], *said["flags"], fake.petition()["text"]]:
+        assert first.count(sentence) == 1
+    assert said["text"] not in first  # its numbers stand in the list
     assert [text for level, text in reader.headings if level == 3][:4] == [
-        "The four questions", "Why", "What would change the answer", "Warnings",
+        "Warnings", "In numbers", "Why: the four questions", "What would change the answer",
     ]  # fmt: skip
 
 
 def test_the_diagnosis_goes_through_its_stages_in_order(page):
     headings = [text for level, text in Reader(page).headings if level == 3]
-    assert headings[5:10] == [
+    first = headings.index("1 Heterogeneity: Do tastes for petitions differ between people?")
+    assert headings[first : first + 5] == [
         "1 Heterogeneity: Do tastes for petitions differ between people?",
         "2 Predictability: Can the differences be seen beforehand?",
         "3 Crossover: Do they change which petition is best?",
@@ -375,7 +373,7 @@ def test_the_diagnosis_goes_through_its_stages_in_order(page):
         "The other goal and subgroups ",  # and the mark in a span
     ]
     text = Reader(page).text
-    assert text.count("Verdict: FAIL.") == 3 and text.count("Verdict: INCONCLUSIVE.") == 1
+    assert text.count("Shown to be too small (FAIL).") == 3 and text.count("Not decided (INCONCLUSIVE).") == 1
     order = [text.index(table) for table in (
         "The diagnosis by attribute", "Which covariates and which learner", "How many petitions",
         "Would more respondents help?", "The other goal and subgroups (exploratory)",
@@ -385,9 +383,10 @@ def test_the_diagnosis_goes_through_its_stages_in_order(page):
 
 def test_other_goals_and_subgroups_are_exploratory_and_dissuasion_is_never_fielded(templates):
     made = contents()
-    assert Reader(report.render(templates, STUDY, made, ORIGIN)).text.count(NEVER_FIELDED) == 2
+    assert Reader(report.render(templates, STUDY, made, PACKAGES)).text.count(NEVER_FIELDED) == 2
     others = next(s for s in report.sections(made) if s.key == "diagnose").parts[-1]
     assert others.exploratory and others.lead == [
+        report.OF_MANY,
         "Dissuade, everybody: DO NOT DEPLOY. Dissuasion does not pay either.",
         f"Support, support_group: {fake.NASTY}: DO NOT DEPLOY. No.",
         NEVER_FIELDED,
@@ -404,35 +403,39 @@ def test_a_stage_without_verdict_is_said_not_to_be_evaluated():
     parts = next(
         s for s in report.sections(dataclasses.replace(contents(), verdict=verdict)) if s.key == "diagnose"
     ).parts
-    assert [part.lead[0] for part in parts[:4]] == ["Verdict: INCONCLUSIVE."] + [
-        "Verdict: NOT EVALUATED."
+    assert [part.lead[0] for part in parts[:4]] == ["Not decided (INCONCLUSIVE)."] + [
+        "Not evaluated (NOT EVALUATED)."
     ] * 3
 
 
 def answer(templates, **changes) -> Reader:
     verdict = fake.verdict() | changes
-    return Reader(report.render_answer(templates, fake.NASTY, verdict, picture("funnel")))
+    return Reader(report.render_answer(templates, fake.NASTY, verdict, fake.petition(), fake.diagnostics()))
 
 
 def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_it(templates):
     reader = answer(templates)
     for sentence in (
         "DO NOT DEPLOY",
-        *(answer for _, answer in report.facts(fake.verdict())),
+        "No: send everybody the overall-best petition.",
+        fake.petition()["text"],
+        "It earns 5.3 rating points on average, 0.30 points more than a random petition, tested with people",
+        *(answer for _, answer in in_short(fake.verdict())),
         *fake.verdict()["advice"],
         *fake.verdict()["flags"],
     ):
         assert sentence in reader.text
     assert NEVER_FIELDED not in reader.text
-    assert NEVER_FIELDED in answer(templates, goal="dissuade").text
+    assert fake.verdict()["text"] in answer(templates, share_divergent=0.0).text
+    assert answer(templates, flags=["lag: moods last."]).text.count("Moods last.") == 1
+    against = answer(templates, goal="dissuade").text
+    assert NEVER_FIELDED in against and fake.petition()["text"] not in against
 
 
 def test_the_answer_is_one_page_without_network_or_markup_from_data(templates):
     reader = answer(templates)
     assert not {"link", "iframe", "object", "br"} & set(reader.tags)
-    assert [link.partition(";")[0] for link in reader.links] == ["data:text/csv"]
-    assert [image["alt"] for image in reader.images] == [f"Alt of funnel {fake.NASTY}"]
-    assert base64.b64decode(reader.images[0]["src"].split(",")[1]).decode() == SVG
+    assert reader.links == [] and reader.images == []
     assert reader.text.count(fake.NASTY) >= 2
     assert [level for level, _ in reader.headings] == [1, 2, 3, 3, 3, 3]
 
@@ -442,11 +445,14 @@ def test_the_answer_marks_simulated_data_and_only_those(templates):
     assert "Simulated data" not in answer(templates, synthetic=False).text
 
 
-def test_gains_have_as_many_decimals_as_their_bounds_allow():
-    wide = {stage: {"estimate": 0.4, "low": -1.1, "high": 2.3} for stage in QUESTIONS}
-    assert report.facts(fake.verdict()) == in_short(fake.verdict(), lambda gain: theme.number(gain, 3))
-    coarse = fake.verdict() | {"ceilings": wide}
-    assert report.facts(coarse) == in_short(coarse, lambda gain: theme.number(gain, 1))
+def test_the_strips_of_the_four_questions_share_a_scale_and_stay_on_it():
+    said = Answer.of(fake.verdict())
+    strips = [question.strip for question in said.questions]
+    assert len({(strip.zero, strip.threshold) for strip in strips}) == 1
+    assert all(0 < strip.low <= strip.estimate <= strip.high < 100 for strip in strips)
+    assert strips[0].estimate > strips[0].threshold > strips[1].estimate > strips[1].zero > strips[2].low
+    unknown = fake.verdict() | {"ceilings": {stage: {} for stage in QUESTIONS}}
+    assert {question.strip.high for question in Answer.of(unknown).questions} == {None}
 
 
 def test_every_figure_and_table_carries_its_numbers_and_names_what_made_them(page):
@@ -499,11 +505,12 @@ def test_every_exhibit_stands_in_the_section_that_it_declares_and_only_there():
     }
     for exhibit, item in made.exhibits:
         found = [key for key, items in standing.items() if any(item is other for other in items)]
-        assert found == ([] if exhibit.section == catalogue.VERDICT else [anchors[exhibit.section]])
+        left_out = exhibit.section == catalogue.VERDICT or exhibit.name in outline.ONLY_IN_THE_PAPER
+        assert found == ([] if left_out and isinstance(item, Picture) else [anchors[exhibit.section]])
     places = dict(outline.places())
     assert {exhibit.section for exhibit in catalogue.CATALOGUE} <= {*places, catalogue.VERDICT}
     assert [part.key for part in outline.OUTLINE] == [
-        "clean", "calibrate", "diagnose", "assign", "estimate", "explore",
+        "estimate", "diagnose", "calibrate", "explore", "assign", "clean",
     ]  # fmt: skip
 
 

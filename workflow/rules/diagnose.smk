@@ -189,13 +189,18 @@ rule answer:
     input:
         diagnostics=rules.diagnostics.output.diagnostics,
         verdict=rules.diagnostics.output.verdict,
+        settings=rules.learn.output.settings,
+        arrays=rules.learn.output.arrays,
+        digest=rules.learn.output.digest,
+        population="<results>/clean/calibration_respondents.parquet",
         templates=[
             os.path.relpath(TEMPLATES / "answer.html.j2"),
             *PAGE_PARTS,
         ],
-        library=library("answer.py", "nanotarget.report.figures.diagnose"),
+        library=library("answer.py"),
     output:
-        "<results>/diagnose/answer.html",
+        page="<results>/diagnose/answer.html",
+        petition="<results>/diagnose/petition.json",
     log:
         "<logs>/answer.log",
     conda:
@@ -203,11 +208,8 @@ rule answer:
     resources:
         **LIGHT,
     params:
+        design=config["design"],
         title=literal(config["title"] or config["study"]),
-        makers={
-            "funnel": {"rule": "answer", "script": "workflow/scripts/answer.py"},
-            "diagnostics": maker("diagnostics"),
-        },
     message:
         "Writing the summary for decision-makers"
     script:

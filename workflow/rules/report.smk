@@ -18,6 +18,7 @@ TABLES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.TABLE]
 QUOTED = ["concentration", "uncertainty"]  # by sentences of the page
 SHOWN = {name: TIDY[name] for name in [*sources_of(EXHIBITS), *QUOTED] if name in TIDY}
 VERDICT = {"verdict": rules.diagnostics.output.verdict} if study.learns else {}
+PETITION = {"petition": rules.answer.output.petition} if study.learns else {}
 # A verdict has them among its own.
 FLAGS = (
     {"design_flags": rules.conjoint.output.design_flags}
@@ -115,13 +116,13 @@ rule page:
     input:
         **SHOWN,
         **VERDICT,
+        **PETITION,
         **FLAGS,
         figures=[
             f"<results>/figures/{figure.name}.{suffix}"
             for figure in FIGURES
             for suffix in ("svg", "csv")
         ],
-        files=FILES,
         templates=[
             os.path.relpath(TEMPLATES / "report.html.j2"),
             *PAGE_PARTS,

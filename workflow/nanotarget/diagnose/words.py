@@ -25,7 +25,7 @@ QUESTIONS = {
 # What the verdict of a stage answers to its question.
 ANSWERS = {
     Verdict.PASS: "Yes",
-    Verdict.FAIL: "Shown to be too small",
+    Verdict.FAIL: "Not enough: the gain is shown to be too small",
     Verdict.INCONCLUSIVE: "Not decided",
     Verdict.NOT_EVALUATED: "Not evaluated",
 }
@@ -412,9 +412,7 @@ def _dividend(facts: Facts) -> str:
             f"Scored by people whose answers it did not learn from, nano-targeting gains "
             f"{amounts.gain(gain.ceiling)} (the data allow {amounts.span(gain.low, gain.high)})."
         )
-    others = facts.stages[Diagnostic.PREDICTABILITY].high >= facts.smallest
-    failed = facts.verdicts[Diagnostic.DIVIDEND] == Verdict.FAIL
-    return text + (f" {SPEAKS_FOR_OTHERS}" if failed and others else "") + _beyond(facts, gain)
+    return text + _beyond(facts, gain)
 
 
 def _beyond(facts: Facts, stage: Stage) -> str:

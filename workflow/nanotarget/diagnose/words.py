@@ -81,8 +81,9 @@ OUT_OF_ORDER = (
 )
 ENDS = "ends: {} of answers are at an end of the scale, and a score that ignores the ends gives another gain."
 SPEAKS_FOR_OTHERS = (
-    f"What could be told about people is bounded loosely, but this rule has learned at least "
-    f"{LEARNED_ENOUGH:.0%} of it and does not gain: another rule from the same information is not expected to."
+    "What could be told about people is bounded loosely, but this rule has learned at least "
+    f"{LEARNED_ENOUGH:.0%} of it and does not gain: another rule from the same information is not expected "
+    "to."
 )
 NO_SESOI = (
     "sesoi: no smallest gain that matters is stated (diagnose.sesoi), so no gain can be called too small."

@@ -78,8 +78,10 @@ class Preferences:
         if not self.paired:
             return self.utilities.level_means()
         total = np.zeros(self.utilities.cells.shape)
-        for frequency, weight, means in zip(FREQUENCIES, self.frequency_weights, self.means, strict=True):
+        chance = chances(self.utilities.design)
+        for frequency, weight in zip(FREQUENCIES, self.frequency_weights, strict=True):
             wave = np.exp(1j * frequency * self.utilities.cells)
+            means = np.array([wave[:, span] @ chance[span] for span in self.spans])
             for a, span in enumerate(self.spans):
                 # The attribute has the level in the petition, and is averaged in its opponent.
                 others = np.prod(np.abs(np.delete(means, a, axis=0)) ** 2, axis=0) * means[a].conj()

@@ -298,10 +298,9 @@ def _maximum_of_block(
     for cell, loading in enumerate(np.swapaxes(loadings, 0, 1)):
         own = loading @ points
         utility = own + chosen[:, [cell]]
-        better = utility > top
-        np.copyto(top, utility, where=better)
         if chosen is not valued:
-            np.copyto(value, own + valued[:, [cell]], where=better)
+            np.copyto(value, own + valued[:, [cell]], where=utility > top)
+        np.maximum(top, utility, out=top)
     if chosen is valued:
         value = top
     best = np.take_along_axis(valued, chosen.argmax(axis=1)[:, None], axis=1)[:, 0]

@@ -450,8 +450,15 @@ class Regression:
 
     def utility(self, coefficients: np.ndarray) -> np.ndarray:
         """Return the (n_comparisons,) compared utilities."""
-        tables = Tables(self.layout, self.z @ self.tables(coefficients))
-        return self.data.compared(tables.utility_of_rows(self.data.levels, self.data.respondent))
+        size = self.z.shape[1] * self.singles.shape[1]
+        own = self.z @ coefficients[:size].reshape(self.z.shape[1], -1)
+        utility = np.einsum("ij,ij->i", self.singles, own[self.respondent])
+        if len(self.contrasts) == self.n_attributes:
+            return utility
+        pairs = replace(self.layout, subsets=self.layout.subsets[self.n_attributes :])
+        cells = self.tables(coefficients)[:1, -pairs.n_cells :]  # common to all
+        same = np.zeros(len(self.data.levels), dtype=int)
+        return utility + self.data.compared(Tables(pairs, cells).utility_of_rows(self.data.levels, same))
 
     def kept_features(self, penalties: np.ndarray) -> np.ndarray:
         """(q,) which features have a finite penalty."""

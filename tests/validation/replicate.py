@@ -25,6 +25,7 @@ from nanotarget.diagnose.inputs import Group
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
 from nanotarget.diagnose.redivision import Limits, RidgeDivider, dividers, redivide
 from nanotarget.diagnose.rows import table_of
+from nanotarget.petitions import policy
 from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 from regimes import REGIMES, draw_sample
@@ -54,6 +55,7 @@ ESTIMATES = {
     "gain": (Quantity.GAIN, None),
     "gain1": (Quantity.GAIN, Estimator.FIRST_ORDER),
     "gain2": (Quantity.GAIN, Estimator.SECOND_ORDER),
+    "all": (Quantity.GAIN_OF_ALL, Estimator.EXTRAPOLATED),
 }
 PARTS = {"": "estimate", "_se": "std_error", "_low": "conf_low", "_high": "conf_high"}
 CEILINGS = dict(zip(("G1", "G2", "G3", "dividend_bound"), DIAGNOSTICS, strict=True))
@@ -71,7 +73,11 @@ TRUTHS = {  # columns of what is true, but for that of an estimate, which is nam
     "deployed": "at deployment",
 }
 TRUTHS |= {f"{name}_true": ESTIMATES[name][0] for name in ("person", "baseline", "common", "slope", "free")}
-TRUTHS |= {"half_true": Quantity.CROSS_HALF_GAIN, "gain_true": Quantity.GAIN}
+TRUTHS |= {
+    "half_true": Quantity.CROSS_HALF_GAIN,
+    "gain_true": Quantity.GAIN,
+    "all_true": Quantity.GAIN_OF_ALL,
+}
 KEY = ["world", "learner", "seed", "goal", "group"]
 COLUMNS = [
     *KEY,
@@ -138,7 +144,8 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
     divisions |= divided.divisions  # what the answers alone say is known from dividing them
     found = diagnosed(inputs, regime.goals, sample.groups)
     seconds = round(time.process_time() - start, 1)
-    true = truths(sample, fitted, divided.rules, child_rng(seed, f"validation/{name}/twins"))
+    rules = divided.rules | learned_from_all(sample, learner, seed)
+    true = truths(sample, fitted, rules, child_rng(seed, f"validation/{name}/twins"))
     return [
         {"world": name, "learner": learner, "seed": seed, "goal": goal, "group": group}
         | {"code": code(), "seconds": seconds}
@@ -150,9 +157,27 @@ def replicate(name, learner, seed, n=None, bootstraps=BOOTSTRAPS, shape=None):
 
 def fit(data, learner, folds, seed, panel=False):
     """Cross-fit a learner; in a panel folds are of tasks, and it knows people's answers of the others."""
+    return crossfit(data, lambda part, _: learn(part, learner, seed, panel), folds, seed, panel)
+
+
+def learn(data, learner, seed, panel=False):
+    """Fit a learner, in a panel with people's own answers."""
     known = "covariates + own answers" if panel else "covariates"
     settings = LEARNERS[learner].model_copy(update={"information": known})
-    return crossfit(data, lambda part, _: FITTERS[settings.learner](part, seed, settings), folds, seed, panel)
+    return FITTERS[settings.learner](data, seed, settings)
+
+
+def learned_from_all(sample, learner, seed):
+    """Return what the rules learned from everybody give, by goal and 1, as `Divided.rules`."""
+    data, regime = sample.data, sample.regime
+    utilities = learn(data, learner, seed, regime.panel).utilities(data.respondents)
+    rules = {}
+    for goal in regime.goals:
+        worst = goal == "dissuade"
+        nano = policy.nano(utilities, worst)
+        best = np.broadcast_to(policy.overall_best(utilities, data.weight, worst), nano.shape)
+        rules[goal, 1] = [Given(nano, best)]
+    return rules
 
 
 class Given(NamedTuple):
@@ -174,8 +199,8 @@ class Divided:
 
     Attributes:
         divisions: by goal; none where the study's own stand for them.
-        rules: by goal and number of folds, the `Given` by each division; in a panel by each fold, which
-            has some of everybody's answers.
+        rules: by goal and number of folds (1: learned from everybody), the `Given` by each division; in a
+            panel by each fold, which has some of everybody's answers.
     """
 
     divisions: dict

@@ -31,6 +31,7 @@ ESTIMATES = {
     "The same, first order": ("gain1", "gain_true"),
     "The same, second order": ("gain2", "gain_true"),
     "Gain of the half-sample rules (G3)": ("half", "half_true"),
+    "Gain of the rule that learns from all, extrapolated": ("all", "all_true"),
     "Person x message variance": ("person", "person_true"),
     "Baseline variance": ("baseline", "baseline_true"),
     "Common message variance": ("common", "common_true"),
@@ -60,6 +61,7 @@ KNOWN = {
     "covariate_oracle": "covariate oracle",
     "half_true": "half-sample rules",
     "gain_true": "nano",
+    "all_true": "nano, from all",
     "deployed": "nano at deployment",
 }
 FLAGS = ("order", "ends", "interactions", "lag", "orders", "few")

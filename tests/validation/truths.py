@@ -272,7 +272,7 @@ def gains(sample, rules, others, goal):
 
     Args:
         rules: see `truths`; gains are means over divisions.
-        others: preferences of other people with the same covariates, for the rules of the halves.
+        others: preferences of other people with the same covariates, for the rules of halves and of all.
         goal: support, or dissuade: towards the lowest response; a gain is then what the response falls more.
     """
     true, worst = sample.utilities, goal == "dissuade"
@@ -293,6 +293,8 @@ def gains(sample, rules, others, goal):
         Quantity.CROSS_HALF_GAIN: mean_gain(others, 2),
         Quantity.GAIN: mean_gain(sample.preferences, max(folds for _, folds in rules)),
     }
+    if (goal, 1) in rules:
+        found[Quantity.GAIN_OF_ALL] = mean_gain(others, 1)
     if sample.deployed is not None:
         found["at deployment"] = mean_gain(
             sample.responses(sample.deployed), max(folds for _, folds in rules)

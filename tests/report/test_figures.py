@@ -328,6 +328,8 @@ def test_names_come_from_the_config():
             {"name": "s", "kind": "continuous", "label": "S"},
         ],
         "arms": [{"name": "a"}],
+        "covariates": [],
+        "subgroups": [],
         "alpha": 0.1,
         "confidence": 0.8,
         "goal": "dissuade",

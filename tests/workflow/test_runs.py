@@ -105,6 +105,19 @@ def test_no_identifier_and_no_path_of_this_machine_reaches_an_artefact(two_cores
     assert not found
 
 
+def test_no_name_of_a_raw_column_reaches_a_reader(two_cores):
+    config = yaml.safe_load((two_cores / "config.yaml").read_text(encoding="utf-8"))
+    raw = {covariate["name"] for covariate in config["covariates"]} | {"support_group", "RecipientEmail"}
+    raw |= {rule["column"] for rule in config["calibration"]["exclusions"]}
+    raw = {name for name in raw if "_" in name or not name.islower()} - {"Finished"}
+    assert len(raw) > 5
+    for page in ("report.html", "diagnose/answer.html"):
+        page = (two_cores / REFERENCE_STUDY / page).read_text("utf-8")
+        text = re.sub(r"<(style|script)>.*?</\1>|<[^>]*>", " ", page, flags=re.S)
+        assert {name for name in raw if re.search(rf"\b{name}\b", text)} == set()
+        assert not re.search(r"nano (over|−|-) best", text)
+
+
 def test_a_second_run_has_nothing_to_do(two_cores):
     result = snakemake(two_cores, "--cores", "1", "--dry-run")
     assert "Nothing to be done" in result.stdout + result.stderr

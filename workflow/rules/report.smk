@@ -37,6 +37,8 @@ NAMES = {
     "profiles": study.calibration.alike if study.calibration else 1,
     "outcomes": (config["experiment"] or {}).get("outcomes", []),
     "arms": (config["experiment"] or {}).get("arms", []),
+    "covariates": config["covariates"],
+    "subgroups": config["explore"]["subgroups"],
     "alpha": config["estimate"]["alpha"],
     "confidence": config["diagnose"]["confidence"],
     "goal": config["diagnose"]["goal"],

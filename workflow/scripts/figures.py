@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nanotarget.report import catalogue, theme
 from nanotarget.report.figures import draw
+from nanotarget.report.labels import Labels
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
@@ -11,8 +12,8 @@ from nanotarget.study.record import recording
 
 def draw_figures(sources, folder, settings, wanted):
     """Write the figures of these names into a folder; an SVG holds its alternative text."""
-    names = theme.Names.from_settings(settings)
-    tables = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    names, labels = theme.Names.from_settings(settings), Labels.from_settings(settings)
+    tables = {name: labels.table(artefacts.read_csv(path)) for name, path in sources.items()}
     for exhibit in catalogue.of_study(tables, names.ratings, names.has):
         if exhibit.kind is catalogue.Kind.FIGURE and exhibit.name in wanted:
             drawn = draw(exhibit, tables, names)

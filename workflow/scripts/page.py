@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nanotarget.report import catalogue
+from nanotarget.report.labels import Labels
 from nanotarget.report.origins import Maker, origin
 from nanotarget.report.page import Contents, Picture, Sheet, render
 from nanotarget.report.tables import tabulate
@@ -15,8 +16,8 @@ from nanotarget.study.record import recording
 def write_report(inputs, sources, output, study, params):
     """Fill the template with the exhibits of the study and the verdict."""
     results = Path(output).parent
-    names = Names.from_settings(params["names"])
-    tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    names, labels = Names.from_settings(params["names"]), Labels.from_settings(params["names"])
+    tidy = {name: labels.table(artefacts.read_csv(path)) for name, path in sources.items()}
     paths = {name: Path(path).relative_to(results).as_posix() for name, path in sources.items()}
     makers = {
         Path(path).relative_to(results).as_posix(): Maker(**maker) for path, maker in params["makers"].items()
@@ -34,6 +35,7 @@ def write_report(inputs, sources, output, study, params):
 
     contents = Contents(
         names=names,
+        labels=labels,
         exhibits=[
             (exhibit, shown(exhibit)) for exhibit in catalogue.of_study(tidy, names.ratings, names.has)
         ],

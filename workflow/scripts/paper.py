@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nanotarget.report import catalogue, numbers, paper
+from nanotarget.report.labels import Labels
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
@@ -11,9 +12,9 @@ from nanotarget.study.record import recording
 
 def write_paper(inputs, sources, outputs, title, settings):
     """Write numbers.tex, paper_parts.tex and the skeleton into one folder, from which it compiles."""
-    names = Names.from_settings(settings)
+    names, labels = Names.from_settings(settings), Labels.from_settings(settings)
     verdict = artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None
-    tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    tidy = {name: labels.table(artefacts.read_csv(path)) for name, path in sources.items()}
     quoted = numbers.build(tidy, names, verdict)
     artefacts.write_text(numbers.as_latex(quoted, names, title), outputs.numbers)
     exhibits = catalogue.of_study(tidy, names.ratings, names.has)

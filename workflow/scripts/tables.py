@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nanotarget.report import catalogue
+from nanotarget.report.labels import Labels
 from nanotarget.report.tables import as_latex, as_page, tabulate
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
@@ -12,8 +13,8 @@ from nanotarget.study.record import recording
 
 def write_tables(sources, folder, settings):
     """Write the tables whose sources are there into a folder."""
-    names = Names.from_settings(settings)
-    tidy = {name: artefacts.read_csv(path) for name, path in sources.items()}
+    names, labels = Names.from_settings(settings), Labels.from_settings(settings)
+    tidy = {name: labels.table(artefacts.read_csv(path)) for name, path in sources.items()}
     for exhibit in catalogue.of_study(tidy, names.ratings, names.has):
         if exhibit.kind is catalogue.Kind.TABLE:
             table = tabulate(exhibit, tidy, names)

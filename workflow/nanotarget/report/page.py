@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
@@ -27,6 +27,7 @@ from nanotarget.diagnose.verdict import Verdict
 from nanotarget.report import outline, tables, theme
 from nanotarget.report.answer import Answer, told
 from nanotarget.report.catalogue import VERDICT, Exhibit
+from nanotarget.report.labels import Labels
 from nanotarget.report.origins import Origin
 from nanotarget.report.outline import Part
 from nanotarget.report.tables import Column, Table
@@ -172,6 +173,7 @@ class Contents:
         verdict: diagnose/verdict.json, or None.
         petition: diagnose/petition.json, which comes with a verdict.
         flags: of the survey's design, where there is no verdict that has them.
+        labels: of what the verdict names.
     """
 
     names: Names
@@ -180,6 +182,7 @@ class Contents:
     verdict: Mapping[str, Any] | None
     petition: Mapping[str, Any] | None = None
     flags: Sequence[str] = ()
+    labels: Labels = field(default_factory=Labels)
 
     def at(self, place: str) -> list[tuple[Exhibit, Shown]]:
         """Return the exhibits of a place in the report; of tables only those that have rows."""
@@ -320,7 +323,7 @@ def spoken(contents: Contents) -> dict[str, list[str]]:
         "estimate": [LABELS_MEAN if "registration" in contents.names.has else NO_LABELS],
         "explore": [HIDDEN] if "subgroups" in sources else [],
         Diagnostic.CROSSOVER: [] if verdict is None else _of_halves(verdict),
-        outline.OTHERS: [] if verdict is None else _others(verdict["others"]),
+        outline.OTHERS: [] if verdict is None else _others(verdict["others"], contents.labels),
     }
 
 
@@ -336,12 +339,12 @@ def _of_halves(verdict: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _others(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+def _others(verdicts: Sequence[Mapping[str, Any]], labels: Labels) -> list[str]:
     """A sentence on each verdict on the other goal and on subgroups."""
+    groups = ["everybody" if other["group"] == "all" else labels.group(other["group"]) for other in verdicts]
     sentences = [
-        f"{other['goal'].capitalize()}, {'everybody' if other['group'] == 'all' else other['group']}: "
-        f"{other['overall']}. {other['text']}"
-        for other in verdicts
+        f"{other['goal'].capitalize()}, {group}: {other['overall']}. {other['text']}"
+        for other, group in zip(verdicts, groups, strict=True)
     ]
     if sentences:
         sentences.insert(0, OF_MANY)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanotarget.diagnose.quantities import Estimator, Quantity
+from nanotarget.report.labels import Labels
 from nanotarget.study.artefacts import replacing
-from nanotarget.study.config import ArmConfig, OutcomeConfig
+from nanotarget.study.config import OutcomeConfig
 from nanotarget.study.response import RESPONSES, CalibrationOutcomes
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class Names:
         ratings: calibration outcome -> label.
         outcomes: outcome of the experiment -> label, in config order.
         binary: outcomes of either sample that are 0/1.
-        arms: arms of the experiment in config order.
+        arms: labels of the arms of the experiment in config order, as `Labels` writes them.
         level: of the experiment's intervals (1 - alpha).
         confidence: level of the diagnosis' intervals.
         goal: what the diagnosis speaks of first: support or dissuade.
@@ -195,8 +196,8 @@ class Names:
 
         Args:
             settings: synthetic, has, ratings (calibration.outcomes or None), outcomes and arms (of the
-                experiment, or empty), alpha (estimate), confidence and goal (diagnose), analysed (the
-                calibration outcome) and profiles (a task).
+                experiment, or empty), covariates, subgroups (explore), alpha (estimate), confidence and goal
+                (diagnose), analysed (the calibration outcome) and profiles (a task).
         """
         calibration = CalibrationOutcomes.model_validate(settings["ratings"]) if settings["ratings"] else None
         outcomes = OutcomeConfig.validate_list(settings["outcomes"])
@@ -210,7 +211,7 @@ class Names:
                 {o.name for o in outcomes if o.kind == "binary"}
                 | {kind.name for kind in RESPONSES.values() if kind.binary}
             ),
-            arms=tuple(arm.name for arm in ArmConfig.validate_list(settings["arms"])),
+            arms=tuple(Labels.from_settings(settings).arms.values()),
             level=1 - settings["alpha"],
             confidence=settings["confidence"],
             goal=settings["goal"],

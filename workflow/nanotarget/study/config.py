@@ -293,6 +293,7 @@ class ArmConfig(Section):
     """One arm of the experiment."""
 
     name: Name = Field(description=IN_ARTEFACTS)
+    label: str | None = Field(None, description=LABEL)
     value: Level | None = Field(
         None, description="Text of the arm in the raw file, if it differs from the name."
     )
@@ -469,6 +470,7 @@ class SubgroupConfig(Section):
     """One grouping of respondents by a pre-treatment covariate."""
 
     name: Name = Field(description="Name of the grouping.")
+    label: str | None = Field(None, description=LABEL)
     covariate: str = Field(description="Covariate on the allow-list; a categorical one needs no groups.")
     groups: list[GroupConfig] = Field(
         [], description="Groups of a numeric covariate, from low to high, without overlap."

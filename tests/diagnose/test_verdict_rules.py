@@ -9,8 +9,8 @@ import pytest
 from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose.predictability import Predictability
-from nanotarget.diagnose.quantities import Diagnostic
-from nanotarget.diagnose.rows import Stage
+from nanotarget.diagnose.quantities import Diagnostic, Estimator, Quantity
+from nanotarget.diagnose.rows import Sample, Stage
 from nanotarget.diagnose.verdict import Verdict, out_of_order, overall_verdict, rule_verdict, stage_verdicts
 from nanotarget.petitions.utilities import additive_layout
 from nanotarget.study.config import CalibrateConfig
@@ -99,6 +99,19 @@ def test_what_only_a_product_of_covariates_shows_is_seen():
     assert joint > 5 * error
     assert abs(joint - variance) < 3 * error  # whole, though a product of numbers sees 41%
     assert abs(free) < joint / 4
+
+
+def test_where_people_are_too_few_for_two_covariates_at_a_time_nothing_is_said_of_all_rules():
+    data, _ = xor(1, n=40)
+    stage = predictability(data, 1)
+    again = np.random.default_rng(1).multinomial(40, np.full(40, 1 / 40), 20)
+    sample = Sample(np.vstack([data.weight, again * data.weight]))
+    variances = stage.heterogeneity.variances(sample.weights)
+    above = stage.heterogeneity.fit(sample, variances, np.inf)
+    found = stage.fit(sample, variances, above, 1.0)
+    assert np.isnan(found.value(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS))
+    assert found.evaluated and not found.learned
+    assert found.high >= above.high
 
 
 def test_products_of_covariates_show_nothing_where_there_is_nothing():

@@ -24,6 +24,7 @@ from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.study.config import CovariateConfig
 
 BENDS = 2  # polynomials of how far from its median a number is
+SEEN = 0.8, 0.65, 0.4  # see `FeatureSet`, of the sets from the finest to the coarsest
 FEWEST = 2  # people a feature of the finer sets; fewer make a bound that is too wide to be of use
 
 
@@ -74,10 +75,10 @@ class JointFeatures:
         added = numbers * (numbers - 1) // 2
         least = self.alone.shape[1] + BENDS * numbers + len(self._pairs)
         if least + (1 + BENDS) ** 2 * added <= n / FEWEST:
-            return FeatureSet(np.hstack([self._coarse, self._products([self._side, *self._bends])]), 0.8)
+            return FeatureSet(np.hstack([self._coarse, self._products([self._side, *self._bends])]), SEEN[0])
         if least + added <= n / FEWEST:
-            return FeatureSet(np.hstack([self._coarse, self._products([self._side])]), 0.65)
-        return FeatureSet(self._coarse, 0.4)
+            return FeatureSet(np.hstack([self._coarse, self._products([self._side])]), SEEN[1])
+        return FeatureSet(self._coarse, SEEN[2])
 
     @cached_property
     def _pairs(self) -> np.ndarray:

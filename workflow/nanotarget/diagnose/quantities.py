@@ -188,7 +188,7 @@ class Estimator(StrEnum):
     CONFIG = "config"
     CROSS_TASK = "cross_task", "Across tasks"
     CROSS_PERSON = "cross_person", "Without a learner"
-    CROSS_PERSON_PRODUCTS = "cross_person_products", "Without a learner, products of covariates"
+    CROSS_PERSON_PRODUCTS = "cross_person_products", "Without a learner, two covariates at a time"
     CROSSFIT = "crossfit", "Cross-fitted learner"
     RATIO = "ratio"
     PAIRS_OF_PETITIONS = "pairs"

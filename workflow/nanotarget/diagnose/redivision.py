@@ -360,19 +360,22 @@ def _grown(
     known: Mapping[str, Sequence[Rules]],
 ) -> dict[str, Divisions]:
     """Return divisions of one kind, in the place of both, with the rules of halves unless they are known."""
-    everybody, divided = Sample.of(data.weight), []
+    everybody = Sample.of(data.weight)
+    # Without the petitions of all divisions, which nobody asks for again.
+    divided: dict[str, list[tuple[np.ndarray, np.ndarray, Rules | None]]] = {}
     found: dict[str, Divisions] = {}
     checked = {*CHECKED, limits.most}
     for division in range(1, limits.most + 1):
         fold = assign_folds(data, folds, seed, limits.own_answers, f"diagnose/{folds} folds/{division}")
-        divided.append(divider.divide(fold, not known and division <= MOST_RULES))
+        for goal, new in divider.divide(fold, not known and division <= MOST_RULES).items():
+            divided.setdefault(goal, []).append((new.gains, new.divergent, new.rules))
         if division not in checked:
             continue
         found = {}
-        for goal in divided[0]:
-            of = [division[goal] for division in divided]
-            gains = Gains(np.array([d.gains for d in of]), np.array([d.divergent for d in of]), folds)
-            rules = known.get(goal) or [d.rules for d in of if d.rules]
+        for goal, parts in divided.items():
+            scores, divergent, learned = zip(*parts, strict=True)
+            gains = Gains(np.array(scores), np.array(divergent), folds)
+            rules = known.get(goal) or [rules for rules in learned if rules]
             found[goal] = Divisions(gains, gains, rules)
         if all(own.reproducible(everybody) for own in found.values()):
             break

@@ -20,12 +20,19 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long fuzz benchmark proposals recovery validate validate-surveys validate-designs docs lint format lock clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock clean help
 
-reproduce: .venv/ready ## Set up, then run a study from raw data to report (CONFIG=config.yaml, CORES=all)
-	@$(BIN)/nanotarget all "$(CONFIG)" --cores $(CORES)
-
-check calibrate diagnose assign estimate explore report: .venv/ready ## Run one stage (and what it needs) of CONFIG
+# `nanotarget --help` lists the same targets in the same words (a test holds them together).
+#: all: everything that the data allow
+#: check: config and raw data, in seconds
+#: calibrate: what moves people: AMCEs, marginal means, the learner
+#: diagnose: can nano-targeting pay?
+#: assign: who gets which petition
+#: estimate: what the arms of the experiment did
+#: explore: effects by subgroup
+#: report: figures, tables and the report
+reproduce: all
+all check calibrate diagnose assign estimate explore report: .venv/ready
 	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES)
 
 paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LATEX=xelatex for another engine)
@@ -38,7 +45,8 @@ paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LA
 panel: .venv/ready ## Run the second simulated study, in which the same people come back
 	@$(BIN)/nanotarget all config_panel.yaml --cores $(CORES)
 
-simulate: .venv/ready ## Write the simulated raw data of CONFIG again (same bytes)
+#: simulate: simulated raw data of a study
+simulate: .venv/ready
 	@$(BIN)/nanotarget simulate "$(CONFIG)" --cores $(CORES)
 	@study=$$(sed -n 's/^study: *\([^ ]*\).*/\1/p' "$(CONFIG)"); cd "results/$$study/simulated" && for file in *; do \
 		cmp -s $$file "../../../data/$$study/$$file" || cp $$file "../../../data/$$study/$$file"; done && \
@@ -88,7 +96,10 @@ validate-designs: .venv/ready ## Add to the proof of every estimator in six desi
 		--replications $(EXPERIMENTS) --minutes $(MINUTES)
 	@$(ONE_THREAD) PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/design_tables.py --summary
 
-docs: .venv/ready ## Write the documents that follow from models and rules (docs/config.md, list in README.md)
+pictures: .venv/ready ## Take the pictures in README.md anew from the results of the reference study (needs Chromium)
+	@$(BIN)/python workflow/scripts/pictures.py
+
+docs: .venv/ready ## Write the documents that follow from models and rules (docs/config.md, docs/figures.md, ...)
 	@$(BIN)/python workflow/scripts/docs.py
 
 lint: .venv/ready ## Check format, style, types and workflow
@@ -111,8 +122,12 @@ clean: ## Remove results, logs and caches (not the environment)
 	rm -rf results logs benchmarks .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 help: ## Show this list
-	@grep -hE '^[a-z][a-z ]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
-		awk -F '\t' '{ printf "  make %-62s %s\n", $$1, $$2 }'
+	@echo "Of a study (CONFIG=config.yaml, CORES=all; make alone is make all; or: nanotarget <target> CONFIG):"
+	@sed -nE 's/^#: ([a-z]+): /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
+	@echo "Of the project:"
+	@grep -hE '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
+	@echo "nanotarget --help adds what begins a study: init, example, describe."
 
 # Byte-compiled at once: otherwise every job of the first run pays seconds for its imports.
 .venv/ready: requirements.lock pyproject.toml

@@ -25,6 +25,7 @@ HAS = ("calibration", "experiment", "registration")
 SETTINGS = {
     "synthetic": False, "has": ["experiment"],
     "ratings": None, "analysed": "", "profiles": 1, "outcomes": [], "arms": [],
+    "covariates": [], "subgroups": [],
     "alpha": 0.05, "confidence": 0.95, "goal": "support",
 }  # fmt: skip
 
@@ -113,14 +114,14 @@ def test_a_new_figure_is_drawn_and_stands_on_the_page_and_in_the_paper(project, 
     assert r"\ntFigure{figures/toy.pdf}" in parts and r"\caption{Caption of a toy.}\label{fig:toy}" in parts
 
 
-def test_a_new_figure_is_made_by_a_job_and_listed_in_the_readme(project, monkeypatch, toy):
+def test_a_new_figure_is_made_by_a_job_and_listed(project, monkeypatch, toy):
     monkeypatch.chdir(project)
     docs = script(project, "docs", monkeypatch)
     found = {made.file: made for config in docs.studies("config.yaml") for made in docs.origins(config)}
     assert found["figures/toy.csv"].maker.rule == "figures_of_experiment"
-    readme = docs.written()[Path("README.md")]
+    listed = docs.written()[Path("docs/figures.md")]
     row = "| `figures/toy` | figures_of_experiment, `figures.py` | `clean/flow.csv` | clean, `clean.py` |"
-    assert row in readme.splitlines()
+    assert row in listed.splitlines()
 
 
 def test_a_figure_with_nothing_to_show_holds_its_sentence_and_the_paper_says_it(toy):

@@ -5,6 +5,7 @@ import re
 import pytest
 from test_reference import keys
 
+from nanotarget import cli
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import Study
 from nanotarget.study.problems import InputError
@@ -54,6 +55,25 @@ def test_the_test_command_of_the_readme_is_what_ci_runs(project):
     runs = (project / ".ci/run").read_text("utf-8").splitlines()
     assert "make test" in runs
     assert re.search(r"^make test +#", (project / "README.md").read_text("utf-8"), re.M)
+
+
+def test_make_and_the_command_offer_the_same_targets_in_the_same_words(project):
+    offered = re.findall(r"^#: (\w+): (.*)$", (project / "Makefile").read_text("utf-8"), re.M)
+    assert dict(offered) == cli.TARGETS and [name for name, _ in offered] == list(cli.TARGETS)
+
+
+def test_the_pictures_of_the_readme_are_there_and_small(project):
+    readme = (project / "README.md").read_text("utf-8")
+    shown = re.findall(r"!\[([^]]*)\]\(([^)]*)\)", readme)
+    assert len(shown) == 2 and all("simulated" in text for text, _ in shown)
+    assert all((project / path).stat().st_size < 200_000 for _, path in shown)
+
+
+def test_every_published_data_set_has_its_citation_and_its_way_into_place(project):
+    page = (project / "docs/examples.md").read_text("utf-8")
+    for config in (project / "examples").glob("*.yaml"):
+        assert page.count(f"`{config.stem}`") == 2, config
+    assert page.count("doi:[") >= 8
 
 
 def test_every_artefact_that_the_fielding_page_names_is_made_by_a_rule(project):

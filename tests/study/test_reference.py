@@ -151,5 +151,5 @@ def test_a_new_key_and_a_new_artefact_make_the_pages_stale(project, tmp_path):
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == [
         "docs/config.md",
         "docs/config.schema.json",
-        "README.md",
+        "docs/figures.md",
     ]

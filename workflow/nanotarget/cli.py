@@ -239,7 +239,9 @@ def marked(study: Study) -> str:
 def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; returns its options and those that go to Snakemake."""
     parser = argparse.ArgumentParser(
-        prog="nanotarget", description="Learn, diagnose, assign, estimate, report."
+        prog="nanotarget",
+        description="Learn, diagnose, assign, estimate, report.",
+        epilog="'make help' adds what belongs to the project: tests, verification, documents.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     init = commands.add_parser("init", help="propose a config for data files")

@@ -50,6 +50,7 @@ rule choose:
             else None
         ),
         seed=config["root_seed"],
+        synthetic=config["synthetic"],
     message:
         "Assigning petitions"
     script:
@@ -165,6 +166,7 @@ if config["roster"]:
         params:
             arms=config["roster"]["arms"],
             design=config["design"],
+            synthetic=config["synthetic"],
         message:
             "Writing what the survey platform imports"
         script:

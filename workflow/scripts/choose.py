@@ -10,7 +10,7 @@ from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def write_assignments(inputs, outputs, design, covariates, settings, arms, seed):
+def write_assignments(inputs, outputs, design, covariates, settings, arms, seed, synthetic):
     """Write assignments, the list of petitions, the lookup table and, with an experiment, the audit."""
     design = Design.from_config(DesignConfig.model_validate(design))
     covariates = CovariateConfig.validate_list(covariates)
@@ -25,7 +25,8 @@ def write_assignments(inputs, outputs, design, covariates, settings, arms, seed)
     artefacts.write_parquet(contract(design).validate(table), outputs.assignments)
     artefacts.write_csv(petitions_table(table, design), outputs.petitions)
     if "nano" in settings.policies:
-        artefacts.write_csv(lookup_table(table, roster, covariates, "nano"), outputs.lookup)
+        lookup = lookup_table(table, roster, covariates, "nano")
+        artefacts.write_csv(artefacts.told_simulated(lookup, synthetic), outputs.lookup)
     if arms:
         artefacts.write_csv(
             audit(table, roster, ArmConfig.validate_list(arms), design),
@@ -43,4 +44,5 @@ if __name__ == "__main__":
             snakemake.params.assign,
             snakemake.params.arms,
             snakemake.params.seed,
+            snakemake.params.synthetic,
         )

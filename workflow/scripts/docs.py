@@ -1,6 +1,6 @@
 """Write the parts of the documents that follow from models and rules: `make docs`.
 
-Usage: python workflow/scripts/docs.py            writes docs/*.schema.json, their pages, README.md
+Usage: python workflow/scripts/docs.py            writes docs/*.schema.json, their pages, docs/figures.md
    or: python workflow/scripts/docs.py --check    says which of them are not current (exit code 1 if any)
 """
 
@@ -86,9 +86,9 @@ def written():
     found = {made.file: made for config in studies("config.yaml") for made in origins(config)}
     ordered = sorted(found.values(), key=lambda made: Path(made.file).parent)
     texts[Path("docs") / "numbers.md"] = documentation()
-    readme = Path("README.md")
-    texts[readme] = put_between(
-        readme.read_text(encoding="utf-8"), "figures and tables", list_of_exhibits(ordered)
+    page = Path("docs/figures.md")
+    texts[page] = put_between(
+        page.read_text(encoding="utf-8"), "figures and tables", list_of_exhibits(ordered)
     )
     return texts
 

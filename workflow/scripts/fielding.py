@@ -8,13 +8,13 @@ from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def write_fielding(inputs, output, arms, design):
+def write_fielding(inputs, output, arms, design, synthetic):
     """Write the export, safe to open in a spreadsheet."""
     drawn = artefacts.read_csv(inputs.arms, dtype="str")
     assignments = artefacts.read_parquet(inputs.assignments)
     design = Design.from_config(DesignConfig.model_validate(design))
     table = fielding_table(drawn, assignments, RosterArmConfig.validate_list(arms), design)
-    artefacts.write_csv(without_formulas(table), output)
+    artefacts.write_csv(artefacts.told_simulated(without_formulas(table), synthetic), output)
 
 
 if __name__ == "__main__":
@@ -24,4 +24,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             snakemake.params.arms,
             snakemake.params.design,
+            snakemake.params.synthetic,
         )

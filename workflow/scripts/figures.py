@@ -18,7 +18,8 @@ def draw_figures(sources, folder, settings, wanted):
         if exhibit.kind is catalogue.Kind.FIGURE and exhibit.name in wanted:
             drawn = draw(exhibit, tables, names)
             theme.save(drawn.figure, folder / exhibit.name, drawn.description)
-            artefacts.write_csv(drawn.data, folder / f"{exhibit.name}.csv")
+            data = artefacts.told_simulated(drawn.data, names.synthetic)
+            artefacts.write_csv(data, folder / f"{exhibit.name}.csv")
 
 
 if __name__ == "__main__":

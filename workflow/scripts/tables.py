@@ -18,7 +18,8 @@ def write_tables(sources, folder, settings):
     for exhibit in catalogue.of_study(tidy, names.ratings, names.has):
         if exhibit.kind is catalogue.Kind.TABLE:
             table = tabulate(exhibit, tidy, names)
-            artefacts.write_csv(table.data, folder / f"{table.name}.csv")
+            data = artefacts.told_simulated(table.data, names.synthetic)
+            artefacts.write_csv(data, folder / f"{table.name}.csv")
             artefacts.write_text(as_latex(table), folder / f"{table.name}.tex")
             artefacts.write_text(as_page(table), folder / f"{table.name}.html")
 

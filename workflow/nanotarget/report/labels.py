@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from nanotarget.study.config import ArmConfig, CovariateConfig, SubgroupConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARM_COLUMNS = ("arm", "trimmed_arm")
 SEPARATOR = " - "  # between the arms of a contrast

@@ -61,6 +61,14 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     write_text(csv_text(table), path)
 
 
+def told_simulated(table: pd.DataFrame, synthetic: bool) -> pd.DataFrame:
+    """Say in a table that people pass on that its data are simulated: a last column `simulated`, always true.
+
+    It is a column and no comment: most readers of CSV do not skip comments, and rows that are copied keep it.
+    """
+    return table.assign(simulated=True) if synthetic else table
+
+
 def read_csv(path: str | Path | io.StringIO, **options: Any) -> pd.DataFrame:
     """Read a CSV artefact (or its text) back; only the empty string is missing, so a level 'NA' survives."""
     return pd.read_csv(path, keep_default_na=False, na_values=[""], **options)

@@ -48,7 +48,7 @@ RESERVED = frozenset(
     }
 )
 # Columns of assign/fielding.csv beside those of the attributes.
-FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text")
+FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text", "simulated")
 MARGIN = 0.01  # by which published shares may exceed 1 together, as they are rounded
 # Learners of choices among more than two profiles, or none of them.
 BEYOND_PAIRS = ("ridge", "stagewise", "boosting", "bart")

@@ -28,7 +28,8 @@ from nanotarget.diagnose.covariance import Covariance
 SMALLEST = 1e-6  # variance of a direction of standardised features, below which it is rounding or a copy
 MOST = 0.6  # features a person, above which their variance cannot be told from noise
 ALONE = 0.99  # leverage of who is left out: nobody else shows what such a person's features do
-PAIRS_AT_ONCE = 4_000_000  # pairs of people that are in memory
+MOST_ROWS = 5_000  # people for whom the noise of all pairs is added up; evenly spread ones of more
+PAIRS_AT_ONCE = 1_000_000  # pairs of people that are in memory
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,20 @@ class Projection:
         Args:
             values: (n, p) coordinates.
         """
-        scaled, total = np.sqrt(self.weight)[:, None] * values, self.weight.sum()
-        share, noise = np.empty(len(values)), 0.0
-        pieces = math.ceil(len(values) ** 2 / PAIRS_AT_ONCE)
-        for rows in np.array_split(np.arange(len(values)), pieces):
+        scaled, total, n = np.sqrt(self.weight)[:, None] * values, self.weight.sum(), len(values)
+        columns, ratio = np.hstack([self.features, self.constants]), self._ratio[:, None]
+        fitted = self.features @ (self.features.T @ scaled)
+        fitted += (ratio * (columns @ (columns.T @ scaled)) + columns @ (columns.T @ (ratio * scaled))) / 2
+        share = (scaled * (fitted - ratio * scaled)).sum(axis=1)
+        noise, some = 0.0, np.unique(np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(int))
+        for rows in np.array_split(some, math.ceil(len(some) * n / PAIRS_AT_ONCE)):
             near = self.features[rows] @ self.features.T
-            mean = (self._ratio[rows, None] + self._ratio) / 2
-            kernel = near + mean * (near + self.constants[rows] @ self.constants.T)
+            kernel = near + self.constants[rows] @ self.constants.T
+            kernel *= (self._ratio[rows, None] + self._ratio) / 2
+            kernel += near
             kernel[np.arange(len(rows)), rows] = 0
             kernel *= scaled[rows] @ scaled.T
-            share[rows] = kernel.sum(axis=1)
-            noise += 2 * np.einsum("ij,ij->", kernel, kernel)
+            noise += 2 * np.einsum("ij,ij->", kernel, kernel) * n / len(some)
         theta = share.sum() / total
         linear = 4 * ((share - self.weight * theta) ** 2).sum()
         return float(theta), float(np.sqrt(max(linear - noise, noise)) / total)

@@ -8,12 +8,11 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 import report_tables as fake
-from nanotarget.report import catalogue, theme
+from nanotarget.report import catalogue, paper, theme
 from nanotarget.report.catalogue import Kind
 from nanotarget.report.figures import explore
 from nanotarget.report.figures.page import Drawn, sentence
@@ -26,7 +25,7 @@ SETTINGS = {
     "synthetic": False, "has": ["experiment"],
     "ratings": None, "analysed": "", "profiles": 1, "outcomes": [], "arms": [],
     "covariates": [], "subgroups": [],
-    "alpha": 0.05, "confidence": 0.95, "goal": "support",
+    "alpha": 0.05, "confidence": 0.95, "goal": "support", "errors": "CR1",
 }  # fmt: skip
 
 
@@ -107,11 +106,21 @@ def test_a_new_figure_is_drawn_and_stands_on_the_page_and_in_the_paper(project, 
     groups = page[page.index('id="groups"') : page.index('id="provenance"')]
     assert "Caption of a toy." in groups and 'alt="Alternative text of a toy."' in groups
 
-    outputs = SimpleNamespace(**{name: results / f"{name}.tex" for name in ("numbers", "parts", "paper")})
-    given = {"template": templates / "paper.tex"}
-    script(project, "paper", monkeypatch).write_paper(given, sources, outputs, "x", SETTINGS)
-    parts = outputs.parts.read_text("utf-8")
-    assert r"\ntFigure{figures/toy.pdf}" in parts and r"\caption{Caption of a toy.}\label{fig:toy}" in parts
+    shown = paper.float_of(paper.Shown(toy, toy.legend({"flow": fake.flow()}, theme.Names(False))))
+    assert r"\ntFigure{figures/toy.pdf}" in shown and r"\caption{Caption of a toy.}\label{fig:toy}" in shown
+
+
+def test_the_legend_says_how_many_people_and_which_errors():
+    names = theme.Names(False, {"rating": "Rating"}, {"sign": "Signed"}, frozenset({"sign"}), errors="CR2")
+    by_name = {e.name: e for e in catalogue.CATALOGUE if e.kind is Kind.FIGURE}
+    legend = by_name["amce"].legend(fake.sources(), names)
+    assert legend.endswith(
+        "n = 500 petitions of 150 respondents. CR2 standard errors, clustered by respondent."
+    )
+    legend = by_name["effects"].legend(fake.sources(), names)
+    assert "Signed 500" in legend and "Standard errors: HC2." in legend
+    assert "Equivalence within ±5 percentage points, Signed:" in legend
+    assert by_name["flow"].legend(fake.sources(), names) == by_name["flow"].caption
 
 
 def test_a_new_figure_is_made_by_a_job_and_listed(project, monkeypatch, toy):
@@ -125,13 +134,14 @@ def test_a_new_figure_is_made_by_a_job_and_listed(project, monkeypatch, toy):
 
 
 def test_a_figure_with_nothing_to_show_holds_its_sentence_and_the_paper_says_it(toy):
-    from nanotarget.report import figures, paper
+    from nanotarget.report import figures
 
+    toy = replace(toy, paper=catalogue.Place.APPENDIX)
     silent = replace(toy, silence=catalogue.no_rows("Nothing.", sample="nobody"))
     names = theme.Names(False)
     drawn = figures.draw(silent, {"flow": fake.flow()}, names)
     assert drawn.description == "Nothing." and len(drawn.data) == len(fake.flow())
-    said = paper.parts([(silent, "Nothing."), (toy, "")])
+    said = paper.floats([paper.Shown(silent, "", "Nothing."), paper.Shown(toy, "")], catalogue.Place.APPENDIX)
     assert said.count("Nothing.") == 1 and re.findall(r"\\ntFigure\{(.*)\}", said) == ["figures/toy.pdf"]
 
 

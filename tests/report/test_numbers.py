@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 import report_tables as fake
 from nanotarget.report import catalogue, numbers, paper, tables, theme
-from nanotarget.study import artefacts
+from nanotarget.study import artefacts, preregistration
+from nanotarget.study.config import Study
 
 NAMES = theme.Names(
     True,
@@ -47,25 +49,24 @@ def test_every_line_defines_one_macro_of_letters():
 
 
 def test_numbers_are_the_cells_of_the_tables():
-    effects = cells("effects")
-    row = next(
-        i
-        for i, (contrast, estimator) in enumerate(zip(effects["Contrast"], effects["Estimator"], strict=True))
-        if (contrast, estimator) == ("nano − best", "Difference in means")
-    )
+    effects = fake.tabulated(SOURCES, NAMES)["effects_by_outcome"]
+    start = list(effects.groups).index("nano − best")
+    own = dict(zip(effects.columns[0].cells[start:], effects.columns[1].cells[start:], strict=True))
     for prefix in ("Main", "EffectNanoAgainstBestOnSign"):
-        assert FOUND[f"{prefix}Estimate"].text == effects["Estimate"][row]
-        assert FOUND[f"{prefix}Interval"].text == effects["95% interval"][row]
-        assert FOUND[f"{prefix}P"].text == effects["p"][row]
-        assert FOUND[f"{prefix}Holm"].text == effects["p, adjusted"][row]
+        found = {
+            field: FOUND[f"{prefix}{field}"].text for field in ("Estimate", "Interval", "P", "Holm", "N")
+        }
+        assert found["Estimate"] == own["Difference in means"] and found["N"] == "194"
+        first = effects.columns[1].cells[start : start + 7]
+        assert [found["Interval"], found["P"], found["Holm"]] == first[2:5]
     diagnosis = cells("diagnostics")
     heterogeneity = diagnosis["Quantity"].index("Person × message variance (decides)")
     assert FOUND["StageHeterogeneityCeiling"].text == diagnosis["Ceiling on the gain"][heterogeneity]
     assert FOUND["DiagnosisPersonByMessageEstimate"].text == diagnosis["Estimate"][heterogeneity]
     assert FOUND["StageHeterogeneityVerdict"].text == "INCONCLUSIVE"
-    bounds = cells("lee_bounds")["Bounds"][2]
-    ends = FOUND["LeeLowerNanoAgainstBestOnSignEstimate"], FOUND["LeeUpperNanoAgainstBestOnSignEstimate"]
-    assert bounds == f"[{ends[0].text}, {ends[1].text}]"
+    bounds = cells("lee_bounds")["Bounds"][5]
+    ends = (FOUND[f"Lee{end}NanoAgainstBestOnSupportEstimate"].text for end in ("Lower", "Upper"))
+    assert bounds == f"[{', '.join(ends)}]"
 
 
 def test_every_row_is_its_own():
@@ -77,7 +78,8 @@ def test_every_row_is_its_own():
                 key = (table["outcome"] == outcome) & (table["contrast"] == contrast)
                 value = table[key & (table["estimator"] == estimator)]["estimate"].iloc[0]
                 text = FOUND[f"{kind}{later}Against{earlier}On{word}Estimate"].text
-                assert float(text.replace("−", "-")) == pytest.approx(value, abs=0.0005)
+                times = NAMES.times(outcome)  # percentage points of yes and no
+                assert float(text.replace("−", "-")) == pytest.approx(value * times, abs=0.0005 * times)
 
 
 def test_people_are_counted_from_the_flow():
@@ -168,24 +170,45 @@ def test_the_list_of_macros_is_current_and_complete(project):
     assert {macro[2:] for macro in defined(TEX)} - set(FOUND) <= documented
 
 
+def skeleton(project, config: dict, exhibits=(), names=NAMES, registration=None) -> str:
+    """The paper of a config as it is written."""
+    template = project / "workflow/nanotarget/report/templates/paper.tex.j2"
+    facts = paper.Facts(Study.model_validate(config), registration, names, "ridge", ["numpy 2.0"])
+    return paper.skeleton(template.read_text("utf-8"), facts, exhibits)
+
+
 @pytest.fixture(scope="module")
-def study(project, tmp_path_factory) -> Path:
+def reference(project) -> dict:
+    """The config of the reference study, with texts that LaTeX would read as commands."""
+    config = yaml.safe_load((project / "config.yaml").read_text("utf-8"))
+    config["covariates"][0]["label"] = fake.NASTY
+    config["calibration"]["exclusions"][0]["step"] = fake.NASTY
+    config["design"]["prohibited"] = []
+    return config
+
+
+@pytest.fixture(scope="module")
+def study(project, tmp_path_factory, reference) -> Path:
     """A folder with all that a paper needs, of nasty and of good tables."""
     folder = tmp_path_factory.mktemp("paper")
-    sources = SOURCES
-    for name, table in fake.tabulated(sources, NAMES).items():
-        artefacts.write_text(tables.as_latex(table), folder / "tables" / f"{name}.tex")
-    drawn = fake.drawn(fake.drawable(), NAMES)
-    for name in ("flow", "amce"):
-        theme.save(drawn[name].figure, folder / "figures" / name)
     shown = [
-        (replace(exhibit, caption=f"Caption of {fake.NASTY}"), "")
-        for exhibit in catalogue.of_study(sources, NAMES.ratings, NAMES.has)
-        if exhibit.kind is catalogue.Kind.TABLE or exhibit.name in drawn.keys() & {"flow", "amce"}
+        paper.Shown(exhibit, f"Caption of {fake.NASTY}")
+        for exhibit in catalogue.of_study(SOURCES, NAMES.ratings, NAMES.has)
+        if exhibit.paper and (exhibit.kind is catalogue.Kind.TABLE or exhibit.name in ("amce", "effects"))
     ]
-    artefacts.write_text(paper.parts(shown), folder / "paper_parts.tex")
+    made = fake.tabulated(SOURCES, NAMES)
+    for exhibit in (s.exhibit for s in shown if s.exhibit.kind is catalogue.Kind.TABLE):
+        artefacts.write_text(tables.as_float(made[exhibit.name]), folder / "tables" / f"{exhibit.name}.tex")
+    abstract = paper.abstract_table(list(FOUND.values()), NAMES)
+    artefacts.write_text(tables.as_float(abstract), folder / "tables" / "abstract.tex")
+    drawn = fake.drawn(fake.drawable(), NAMES)
+    for name in ("amce", "effects"):
+        theme.save(drawn[name].figure, folder / "figures" / name)
     artefacts.write_text(TEX, folder / "numbers.tex")
-    shutil.copy(project / "workflow/nanotarget/report/templates/paper.tex", folder)
+    registration = preregistration.read(str(project / "data/climate_petition/preregistration.yaml"))
+    text = skeleton(project, reference, shown, registration=registration)
+    artefacts.write_text(text, folder / "paper.tex")
+    shutil.copy(project / "workflow/nanotarget/report/templates/references.bib", folder)
     return folder
 
 
@@ -198,7 +221,8 @@ def whole(folder: Path, name: str = "paper.tex") -> str:
 def test_the_paper_holds_together_without_an_engine(study):
     source = whole(study)
     used = set(re.findall(r"\\(nt[A-Za-z]+)", source))
-    assert used <= set(defined(TEX)) | {"ntFigure", "ntFigureBox"}
+    arms = {macro for macro in used if "ControlOnShare" in macro or "OnShare" in macro}
+    assert used - arms <= set(defined(TEX)) | {"ntFigure", "ntFigureBox"}
     bare = re.sub(r"\\[\\{}]", "", source)
     assert bare.count("{") == bare.count("}")
     open_environments = []
@@ -208,14 +232,45 @@ def test_the_paper_holds_together_without_an_engine(study):
         else:
             assert open_environments.pop() == name
     assert not open_environments
-    assert set(re.findall(r"\\ntFigure\{([^#}]+)\}", source)) == {
-        "figures/flow.pdf",
-        "figures/amce.pdf",
-    }
-    assert all((study / path).is_file() for path in re.findall(r"\\ntFigure\{([^#}]+)\}", source))
-    assert len(re.findall(r"\\begin\{longtable\}", source)) == len(fake.tabulated(SOURCES, NAMES))
+    figures = set(re.findall(r"\\ntFigure\{([^#}]+)\}", source))
+    assert figures == {"figures/amce.pdf", "figures/effects.pdf"}
+    assert all((study / path).is_file() for path in figures)
     labels = re.findall(r"\\label\{([^}]*)\}", source)
-    assert len(labels) == len(set(labels))
+    assert len(labels) == len(set(labels)) and set(re.findall(r"\\ref\{([^}]*)\}", source)) <= set(labels)
+    entries = re.findall(r"@\w+\{(\w+),", (study / "references.bib").read_text("utf-8"))
+    cited = {key for keys in re.findall(r"\\cite\w+\{([^}]*)\}", source) for key in keys.split(",")}
+    assert cited <= set(entries) and len(entries) == len(set(entries))
+
+
+def test_methods_follow_from_config_and_registration(study):
+    text = " ".join((study / "paper.tex").read_text("utf-8").split())
+    assert "28,125 petitions" in text and "6 tasks of 2 petitions" in text
+    assert tables.latex(fake.NASTY) in text and "ridge regression" in text
+    assert "H1: A petition that is chosen for the person gets more signatures" in text
+    assert "Planned were 3,113 people." in text and "CR1 standard errors" in text
+    assert "5 percentage points" in text and "others than those of the calibration" in text
+    assert "<<" not in text and "<%" not in text
+
+
+def test_a_study_without_an_experiment_or_a_calibration_has_a_paper_of_what_it_has(project, reference):
+    no_arms = replace(NAMES, outcomes={}, arms=())
+    alone = skeleton(project, {k: v for k, v in reference.items() if k not in ("experiment",)} | {
+        "preregistration": None, "estimate": {}, "explore": {}}, names=no_arms)  # fmt: skip
+    assert r"\subsection{Experiment}" not in alone and r"\subsection{Diagnosis}" in alone
+    assert "Against" not in alone
+    keys = ("study", "title", "synthetic", "root_seed", "experiment", "covariates", "design", "estimate")
+    fielded = skeleton(project, {key: reference[key] for key in keys} | {"samples": "new"})
+    assert r"\subsection{Diagnosis}" not in fielded and r"\ntVerdictOverall" not in fielded
+
+
+def test_the_abstract_has_one_table_of_its_numbers():
+    table = paper.abstract_table(list(FOUND.values()), NAMES)
+    shown = {column.label: column.cells for column in table.columns}
+    rows = dict(zip(shown["Number"], shown["Value"], strict=True))
+    assert rows["People of the experiment"] == "3,113"
+    assert rows["nano − best, Signed <b>it</b> & 50%"] == FOUND["EffectNanoAgainstBestOnSignEstimate"].text
+    assert all(macro in FOUND or f"{macro}Estimate" in FOUND for macro in table.data["macro"])
+    assert "Simulated data" in " ".join(table.notes)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -228,7 +283,10 @@ def test_the_paper_compiles_and_nothing_sticks_out(study, engine, tmp_path):
         "paper.tex",
     ]
     environment = {**os.environ, "max_print_line": "1000", "openout_any": "a"}
-    for _ in range(2):
+    shutil.copy(study / "references.bib", tmp_path)
+    for run_of in range(3):
+        if run_of == 1:  # what is cited is known after the first run
+            subprocess.run(["bibtex", "paper"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
         run = subprocess.run(command, cwd=study, env=environment, capture_output=True, timeout=120)
         log = (tmp_path / "paper.log").read_text("utf-8", errors="replace")
         assert run.returncode == 0, log[-3000:]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
+import zipfile
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 
 import report_tables as fake
 from nanotarget.diagnose.words import NEVER_FIELDED
-from nanotarget.report import tables, theme
+from nanotarget.report import catalogue, tables, theme
+from nanotarget.report.catalogue import Kind
 from nanotarget.report.tables import assign, calibrate, clean, diagnose, estimate, parts
 
 NAMES = theme.Names(
@@ -22,6 +27,7 @@ NAMES = theme.Names(
 )
 SOURCES = fake.sources()
 MADE = fake.tabulated(SOURCES, NAMES)
+FLOATS = [exhibit.name for exhibit in catalogue.CATALOGUE if exhibit.kind is Kind.TABLE and exhibit.paper]
 
 
 class Cells(HTMLParser):
@@ -89,7 +95,28 @@ def unlatex(text: str) -> str:
 
 def latex_rows(source: str) -> list[list[str]]:
     """The cells of each row of a longtable, as printed."""
-    body = source.split("\\endhead\n")[1].split("\\bottomrule")[0]
+    return body_rows(source.split("\\endhead\n")[1])
+
+
+def float_rows(source: str) -> list[list[str]]:
+    """The cells of each row of a float, which is upright, as printed."""
+    assert source.count(r"\begin{table}") == 1 and "landscape" not in source
+    return body_rows(source.split("\\midrule\n")[1])
+
+
+WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+
+
+def docx_rows(content: bytes) -> list[list[str]]:
+    """The cells of each row of a Word table, the head first."""
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        parts_of = {name: ElementTree.fromstring(package.read(name)) for name in package.namelist()}
+    rows = parts_of["word/document.xml"].iter(f"{WORD}tr")
+    return [["".join(cell.itertext()) for cell in row.iter(f"{WORD}tc")] for row in rows]
+
+
+def body_rows(source: str) -> list[list[str]]:
+    body = source.split("\\bottomrule")[0]
     rows = []
     for line in body.splitlines():
         if line == r"\addlinespace":
@@ -106,11 +133,12 @@ def latex_rows(source: str) -> list[list[str]]:
 
 def test_a_table_for_every_source():
     assert list(MADE) == [
-        "flow", "participants", "design", "amce", "learners", "diagnostics", "diagnostics_attributes",
-        "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit", "outcomes", "effects",
+        "flow", "participants", "design", "amce", "amce_by_outcome", "learners", "funnel", "diagnostics",
+        "diagnostics_attributes", "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit",
+        "outcomes_by_arm", "effects_by_outcome", "outcomes", "effects",
         "equivalence", "power", "multiplicity", "corrections", "randomization_inference", "scales", "omnibus",
-        "robustness", "attrition", "differential_attrition", "lee_bounds", "ipw", "balance", "cace", "checks",
-        "deviations", "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation",
+        "robustness", "attrition", "differential_attrition", "lee_bounds", "ipw", "sample", "balance", "cace",
+        "checks", "deviations", "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation",
         "gap", "validation", "gate", "projection", "rate", "dissuasion", "fairness",
     ]  # fmt: skip
     assert list(fake.tabulated({"flow": fake.flow()}, NAMES)) == ["flow"]
@@ -130,6 +158,8 @@ def test_html_and_latex_hold_the_same_cells_verbatim(name):
     assert page.rows[0] == [column.label for column in table.columns]
     assert page.rows[1:] == expected
     assert latex_rows(tables.as_latex(table)) == expected
+    if name in FLOATS:
+        assert float_rows(tables.as_float(table)) == docx_rows(tables.as_docx(table))[1:] == expected
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -164,7 +194,8 @@ def test_intervals_and_no_stars(name):
     if "conf_low" in table.data:
         level = "90%" if name == "equivalence" else "95%"
         labels = [column.label for column in table.columns]
-        assert f"{level} interval" in labels or f"In brackets {level} intervals." in table.notes
+        noted = f"{level} interval" in " ".join(table.notes)
+        assert f"{level} interval" in labels or noted or name in ("amce_by_outcome", "funnel")
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -423,3 +454,53 @@ def test_the_audit_says_what_follows_if_other_petitions_were_fielded():
     assert assign.audit(differing, NAMES).notes == [assign.DISAGREED]
     assert assign.audit(differing.assign(share_agree=0.95), NAMES).notes == []
     assert assign.audit(differing.assign(share_agree=float("nan")), NAMES).notes == []
+
+
+def test_effects_stand_by_outcome_with_errors_intervals_and_the_people_of_both_arms():
+    table = MADE["effects_by_outcome"]
+    shown = cells(table)
+    assert list(shown) == ["", "Signed <b>it</b>, percentage points", "Support, points"]
+    assert list(dict.fromkeys(table.groups)) == ["best − control", "nano − control", "nano − best"]
+    first = [[column.cells[i] for column in table.columns] for i in range(14)]
+    assert [row[0] for row in first if table.groups[first.index(row)]][:7] == [
+        "Difference in means", "Standard error", "Interval", "p", "p, Holm", "p, redrawn", "Status",
+    ]  # fmt: skip
+    sign = fake.effects().iloc[0]
+    assert first[0][1] == f"{100 * sign['estimate']:.1f}" and first[1][1] == "(5.0)"
+    people = shown["Signed <b>it</b>, percentage points"][shown[""].index("Respondents in the two arms")]
+    assert people == "194"  # twice 97, not the 500 of all arms
+    pd.testing.assert_frame_equal(table.data, fake.effects())
+
+
+def test_outcomes_by_arm_have_n_mean_deviation_median_and_shares():
+    table = MADE["outcomes_by_arm"]
+    rows = {(g, label): i for i, (g, label) in enumerate(zip(table.groups, cells(table)[""], strict=True))}
+    assert list(cells(table)) == ["", "control", "best", "nano", "All"]
+    support = [rows["Support", label] for label in ("n", "Mean", "Standard deviation", "Median")]
+    assert [table.columns[1].cells[i] for i in support] == ["97", "0.400", "0.490", "0.000"]
+    assert table.columns[1].cells[rows["Signed <b>it</b>", "Yes"]] == "40.0%"
+
+
+def test_the_sample_stands_by_arm_with_the_population_and_how_far_arms_are_apart():
+    shown = cells(MADE["sample"])
+    assert list(shown)[2:6] == ["All", "control", "best", "nano"] and list(shown)[-1] == "Largest d"
+    assert not any(label.startswith(estimate.APART) for label in shown)
+
+
+def test_amce_by_outcome_have_errors_in_brackets_and_say_how_many_people():
+    both = pd.concat([fake.amce("sign"), fake.amce()], ignore_index=True)
+    table = calibrate.amce_by_outcome(both, NAMES)
+    shown = cells(table)
+    assert list(shown) == ["Level", "Signed <b>it</b>, percentage points", "Rating, points"]
+    assert shown["Rating, points"][:2] == ["reference", "−0.013 (0.050)"]
+    assert shown["Signed <b>it</b>, percentage points"][1] == "−1.3 (5.0)"
+    assert "n = 500 petitions of 150 respondents." in table.notes[0]
+
+
+def test_a_word_table_has_the_same_bytes_each_time_and_no_day():
+    once, again = (tables.as_docx(MADE["sample"]) for _ in range(2))
+    assert hashlib.sha256(once).digest() == hashlib.sha256(again).digest()
+    with zipfile.ZipFile(io.BytesIO(once)) as package:
+        assert {info.date_time for info in package.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    nasty = tables.Listing({"a": "A"})(pd.DataFrame({"a": ["x\x00<y>"]}), NAMES)
+    assert docx_rows(tables.as_docx(nasty)) == [["A"], ["x <y>"]]

@@ -42,6 +42,7 @@ NAMES = {
     "alpha": config["estimate"]["alpha"],
     "confidence": config["diagnose"]["confidence"],
     "goal": config["diagnose"]["goal"],
+    "errors": config["calibrate"]["se_type"],
 }
 STUDY = {
     key: config[key]
@@ -96,7 +97,7 @@ rule tables:
         [
             f"<results>/tables/{table.name}.{suffix}"
             for table in TABLES
-            for suffix in ("csv", "tex", "html")
+            for suffix in ("csv", "tex", "html", *(["docx"] if table.paper else []))
         ],
     log:
         "<logs>/tables.log",
@@ -152,7 +153,8 @@ rule page:
         "../scripts/page.py"
 
 
-# Numbers as macros, and a skeleton that shows them with all figures and tables (`make paper` compiles it).
+# Numbers as macros, the table of the abstract, and a skeleton that shows what the catalogue puts into a paper
+# (`make paper` compiles it).
 rule paper:
     input:
         **SHOWN,
@@ -161,12 +163,18 @@ rule paper:
             *(f"<results>/figures/{figure.name}.pdf" for figure in FIGURES),
             *(f"<results>/tables/{table.name}.tex" for table in TABLES),
         ],
-        template=os.path.relpath(TEMPLATES / "paper.tex"),
+        template=os.path.relpath(TEMPLATES / "paper.tex.j2"),
+        references=os.path.relpath(TEMPLATES / "references.bib"),
+        registration=config["preregistration"] or [],
         library=library("paper.py"),
     output:
         numbers="<results>/numbers.tex",
-        parts="<results>/paper_parts.tex",
         paper="<results>/paper.tex",
+        references="<results>/references.bib",
+        csv="<results>/tables/abstract.csv",
+        tex="<results>/tables/abstract.tex",
+        html="<results>/tables/abstract.html",
+        docx="<results>/tables/abstract.docx",
     log:
         "<logs>/paper.log",
     conda:
@@ -177,7 +185,7 @@ rule paper:
         runtime=5,
     params:
         names=NAMES,
-        title=literal(config["title"] or config["study"]),
+        study=config,
     message:
         "Writing numbers and skeleton of the paper"
     script:

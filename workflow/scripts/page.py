@@ -7,7 +7,7 @@ from nanotarget.report.labels import Labels
 from nanotarget.report.origins import Maker, origin
 from nanotarget.report.page import Contents, Picture, Sheet, render
 from nanotarget.report.tables import tabulate
-from nanotarget.report.theme import Names, described
+from nanotarget.report.theme import Names, described, told_of_boxes
 from nanotarget.study import artefacts, provenance
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
@@ -31,7 +31,8 @@ def write_report(inputs, sources, output, study, params):
             return Sheet(tabulate(exhibit, tidy, names), made_from)
         stem = results / exhibit.kind / exhibit.name
         svg, data = (stem.with_suffix(suffix).read_text("utf-8") for suffix in (".svg", ".csv"))
-        return Picture(svg, described(svg), exhibit.caption, data, made_from)
+        legend = f"{exhibit.legend(tidy, names)} {told_of_boxes(svg)}".strip()
+        return Picture(svg, described(svg), legend, data, made_from)
 
     contents = Contents(
         names=names,

@@ -1,10 +1,10 @@
-"""Write every table of a study: CSV, LaTeX and HTML."""
+"""Write every table of a study: CSV, LaTeX and HTML; those of the paper as floats, and for Word, too."""
 
 from pathlib import Path
 
 from nanotarget.report import catalogue
 from nanotarget.report.labels import Labels
-from nanotarget.report.tables import as_latex, as_page, tabulate
+from nanotarget.report.tables import as_docx, as_float, as_latex, as_page, tabulate
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
@@ -20,8 +20,11 @@ def write_tables(sources, folder, settings):
             table = tabulate(exhibit, tidy, names)
             data = artefacts.told_simulated(table.data, names.synthetic)
             artefacts.write_csv(data, folder / f"{table.name}.csv")
-            artefacts.write_text(as_latex(table), folder / f"{table.name}.tex")
+            write = as_float if exhibit.paper else as_latex
+            artefacts.write_text(write(table), folder / f"{table.name}.tex")
             artefacts.write_text(as_page(table), folder / f"{table.name}.html")
+            if exhibit.paper:
+                artefacts.write_bytes(as_docx(table), folder / f"{table.name}.docx")
 
 
 if __name__ == "__main__":

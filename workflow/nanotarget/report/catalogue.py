@@ -29,8 +29,19 @@ class Kind(StrEnum):
     TABLE = "tables"
 
 
+class Place(StrEnum):
+    """Where the skeleton of the paper shows an exhibit."""
+
+    MAIN = "main text"
+    APPENDIX = "appendix"
+
+
 # What an exhibit says instead of showing anything: of the labels and its tables a sentence, or nothing.
 Silence = Callable[..., str]
+
+
+# Of the labels and its tables what an exhibit's legend adds to its caption.
+Details = Callable[..., str]
 
 
 def no_rows(sentence: str, **values: Collection[str] | str) -> Silence:
@@ -62,6 +73,9 @@ class Exhibit:
         sources: stems of the tidy tables that it draws from, in the order of the function's arguments; by
             default that of its name. A study without one of them does not have the exhibit.
         silence: when it says nothing, and the sentence that stands in its place.
+        details: what its legend adds to the caption, of the labels and its tables: how many people, which
+            errors.
+        paper: where the skeleton of the paper shows it; elsewhere a co-author can take its file from.
         needs: what a study must have for it beside its sources: calibration, experiment or registration.
         each_rating: there is one for each calibration outcome, whose name follows its own.
         folded: the report shows it folded up, because it repeats a figure's numbers or gives background.
@@ -74,6 +88,8 @@ class Exhibit:
     caption: str
     sources: tuple[str, ...] = ()
     silence: Silence | None = None
+    details: Details | None = None
+    paper: Place | None = None
     needs: str = ""
     each_rating: bool = False
     folded: bool = False
@@ -100,6 +116,11 @@ class Exhibit:
     def sentence(self, tables: Mapping[str, pd.DataFrame], names: Names) -> str:
         """Return what is said in its place, empty if it has something to show."""
         return self.silence(names, *self._own(tables)) if self.silence else ""
+
+    def legend(self, tables: Mapping[str, pd.DataFrame], names: Names) -> str:
+        """Return the caption with what it says of this study."""
+        details = self.details(names, *self._own(tables)) if self.details else ""
+        return f"{self.caption} {details}".strip()
 
     def _own(self, tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
         return [tables[source] for source in self.sources]
@@ -186,6 +207,55 @@ def _no_dissuasion(names: Names, found: pd.DataFrame) -> str:
     return "" if found["estimate"].notna().any() else "Nothing to show: the study has no table of dissuasion."
 
 
+def _profiles(names: Names, table: pd.DataFrame) -> str:
+    """Say how many petitions of how many respondents were rated, and which errors estimates have."""
+    whole = table.groupby("outcome", sort=False)[["n", "n_clusters"]].max()
+    sizes = {
+        names.of(str(outcome)): f"{n:,.0f} petitions of {people:,.0f} respondents"
+        for outcome, n, people in whole.itertuples(name=None)
+    }
+    alike = len(set(sizes.values())) == 1
+    said = next(iter(sizes.values())) if alike else "; ".join(f"{k} {size}" for k, size in sizes.items())
+    return f"n = {said}. {names.errors} standard errors, clustered by respondent." if sizes else ""
+
+
+def _levels(names: Names, table: pd.DataFrame) -> str:
+    """Say the same of marginal means, whose n are those of a level."""
+    whole = (
+        table.groupby(["outcome", "attribute"], sort=False)["n"].sum().groupby("outcome", sort=False).max()
+    )
+    sizes = "; ".join(f"{names.of(str(outcome))} {n:,.0f}" for outcome, n in whole.items())
+    return (
+        f"n (petitions): {sizes}. {names.errors} standard errors, clustered by respondent." if sizes else ""
+    )
+
+
+def _compared(names: Names, table: pd.DataFrame, equivalence: pd.DataFrame) -> str:
+    """Say how many respondents there are, which errors, and what the equivalence tests say."""
+    sizes = table.groupby("outcome", sort=False)["n"].max()
+    errors = ", ".join(dict.fromkeys(table["se_type"].astype("str")))
+    said = [
+        f"n = {'; '.join(f'{names.of(str(o))} {n:,.0f}' for o, n in sizes.items())}.",
+        f"Standard errors: {errors}.",
+    ]
+    tests = equivalence[equivalence["estimator"] == "tost"]
+    for outcome, own in tests.groupby("outcome", sort=False):
+        bound = own["sesoi"].iloc[0] * names.times(str(outcome))
+        verdicts = "; ".join(
+            f"{contrast.replace(' - ', ' − ')} {verdict}"
+            for contrast, verdict in zip(own["contrast"], own["verdict"], strict=True)
+        )
+        within = f"±{bound:g} {names.unit_of(str(outcome))}"
+        said.append(f"Equivalence within {within}, {names.of(str(outcome))}: {verdicts}.")
+    return " ".join(said)
+
+
+def _subgroup_sizes(names: Names, table: pd.DataFrame) -> str:
+    """Say how many respondents the groups have at least and at most."""
+    sizes = table["n"].dropna()
+    return f"n of a group and contrast: {sizes.min():,.0f} to {sizes.max():,.0f}." if len(sizes) else ""
+
+
 CATALOGUE: tuple[Exhibit, ...] = (
     figure(
         "flow",
@@ -200,6 +270,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "to who was left by the ones before), randomised, and by arm who received the petition, whose "
         "outcomes are missing and who was analysed. Nobody who answered is left out of the analysis.",
         silence=no_rows("No participants: the experiment's table of participants is empty."),
+        paper=Place.MAIN,
     ),
     figure(
         "design",
@@ -208,18 +279,23 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "frame holds a petition drawn from the design, in the words that a respondent could have seen; "
         "filled circles mark its levels.",
         silence=no_rows("No design: the study has no petitions of attributes and levels."),
+        paper=Place.APPENDIX,
     ),
     figure(
         "amce",
         "calibrate",
         "Average marginal component effects in the calibration survey, a panel an outcome: by how much a "
         "level moves the answer compared with the reference level of its attribute (open circles).",
+        details=_profiles,
+        paper=Place.MAIN,
     ),
     figure(
         "marginal_means",
         "calibrate",
         "Marginal means in the calibration survey, a panel an outcome: the mean answer to petitions with a "
         "level. Dashed: what would be seen if nobody preferred anything, where that is known.",
+        details=_levels,
+        paper=Place.APPENDIX,
     ),
     figure(
         "imces",
@@ -241,6 +317,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "possible, with one-sided 95% bounds. A stage fails when its upper bound stays below the "
         "smallest gain that matters (dotted line). Grey: gains that are not ruled out.",
         sources=("diagnostics",),
+        paper=Place.MAIN,
     ),
     figure(
         "variance",
@@ -251,6 +328,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "variance by attribute.",
         sources=("diagnostics",),
         silence=_no_variance,
+        paper=Place.APPENDIX,
     ),
     figure(
         "calibration",
@@ -260,6 +338,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "flatter slope means that the learner overstates differences between people.",
         sources=("calibration", "diagnostics"),
         silence=no_rows(NO_PREDICTION),
+        paper=Place.APPENDIX,
     ),
     figure(
         "ladder",
@@ -277,6 +356,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "share to whom models of both halves of the calibration give it. A star and a frame mark the "
         "level of the overall-best petition.",
         silence=_no_switches,
+        paper=Place.APPENDIX,
     ),
     figure(
         "abundance",
@@ -303,6 +383,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "one-sided 95% bounds; the line is the gain of nano, which has a petition for each person.",
         sources=("frontier", "diagnostics"),
         silence=flat("gain", "A flat frontier: further petitions gain nothing over one.", NO_PREDICTION),
+        paper=Place.APPENDIX,
     ),
     figure(
         "learning",
@@ -332,25 +413,28 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "exclude larger ones.",
         sources=("effects", "equivalence"),
         silence=no_rows(NO_EFFECTS),
+        details=_compared,
+        paper=Place.MAIN,
     ),
     figure(
         "randomization",
         "estimate/chance",
         "What the difference between two arms would be, in standard errors, if nobody responded "
         "differently to them: redraws of the arms as they were drawn. Hatched: redraws at least as "
-        "extreme as what was observed (red line); their share is the p value. Outcomes of few values, such "
-        "as yes and no, can differ by few amounts: their redraws stand in spikes.",
+        "extreme as what was observed (red line); their share is the p value.",
         sources=("randomization_distribution", "randomization_inference"),
         silence=no_rows("No randomisation distribution: no contrast can be tested by redrawing the arms."),
+        paper=Place.APPENDIX,
     ),
     figure(
         "specifications",
         "estimate/scales",
         "Specification curve: every contrast under every way to estimate it that was fixed beforehand, "
-        "in the order of the estimates of the last contrast. Estimates of one block are on one scale. "
-        "Without pre-registration every specification is exploratory.",
+        "in the order of the estimates, and below which choices each one makes. Other scales are "
+        "in the table. Without pre-registration every specification is exploratory.",
         sources=("robustness",),
         silence=no_rows(NO_EFFECTS),
+        paper=Place.APPENDIX,
     ),
     figure(
         "bounds",
@@ -361,6 +445,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "answer in the other one; they trim the share named on the left.",
         sources=("lee_bounds",),
         silence=no_rows("No bounds: the experiment has no outcomes.", trimming="fraction"),
+        paper=Place.APPENDIX,
     ),
     figure(
         "subgroups",
@@ -369,6 +454,8 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "for multiple comparisons, and below each the estimate shrunken towards the mean of the groups, "
         "which is less led astray by small groups. Cells with too few people are suppressed.",
         silence=no_rows("Nothing to show: the config names no subgroups."),
+        details=_subgroup_sizes,
+        paper=Place.MAIN,
     ),
     figure(
         "tail",
@@ -387,6 +474,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "scale, with intervals by redrawing the arms (for the gap within the groups). Right of zero the "
         "first arm has the wider gap, the larger variance, the fuller end.",
         silence=no_rows("Nothing to show: the experiment has no outcomes."),
+        paper=Place.APPENDIX,
     ),
     figure(
         "gap",
@@ -403,6 +491,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "the one that the experiment observed. The slope says by how much the gain is larger where the "
         "learner promises a unit more; 1 is perfect, 0 means that the promises tell nobody apart.",
         silence=no_rows(NOT_COMPARED, estimator="validation"),
+        paper=Place.APPENDIX,
     ),
     figure(
         "dilution",
@@ -421,6 +510,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "too few people are suppressed.",
         sources=("validation",),
         silence=_of_divergent("dose"),
+        paper=Place.APPENDIX,
     ),
     figure(
         "targeting",
@@ -439,6 +529,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "where it comes from: gaps between the outermost levels and their neighbours, and what could be "
         "gained if tastes were known. A petition that dissuades is never fielded.",
         silence=_no_dissuasion,
+        paper=Place.APPENDIX,
     ),
     background("flow", "clean", "Participant flow"),
     background("participants", "clean", "Participants of the experiment"),
@@ -455,7 +546,21 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "Effects of the attributes and marginal means",
         sources=("amce", "marginal_means"),
     ),
+    background(
+        "amce_by_outcome",
+        "calibrate",
+        "Average marginal component effects",
+        sources=("amce",),
+        paper=Place.APPENDIX,
+    ),
     background("learners", "calibrate", "Learners, out of sample"),
+    background(
+        "funnel",
+        "diagnose/heterogeneity",
+        "The gain that each stage of the diagnosis leaves possible",
+        sources=("diagnostics",),
+        paper=Place.MAIN,
+    ),
     background("diagnostics", "diagnose/heterogeneity", "Can nano-targeting pay?"),
     background(
         "diagnostics_attributes",
@@ -474,8 +579,29 @@ CATALOGUE: tuple[Exhibit, ...] = (
     ),
     table("audit", "assign", "Petitions fielded and recomputed"),
     background("arm_balance", "assign", "Balance of the roster's arms"),
-    table("outcomes", "estimate", "Outcomes by arm", silence=no_rows(NO_EFFECTS)),
-    table("effects", "estimate", "Effects of the experiment", sources=("effects", "randomization_inference")),
+    table(
+        "outcomes_by_arm",
+        "estimate",
+        "Outcomes by arm",
+        sources=("outcomes",),
+        silence=no_rows(NO_EFFECTS),
+        paper=Place.MAIN,
+    ),
+    table(
+        "effects_by_outcome",
+        "estimate",
+        "Effects of the experiment",
+        sources=("effects", "randomization_inference", "outcomes"),
+        silence=no_rows(NO_EFFECTS),
+        paper=Place.MAIN,
+    ),
+    background("outcomes", "estimate", "Outcomes by arm and answer", silence=no_rows(NO_EFFECTS)),
+    background(
+        "effects",
+        "estimate",
+        "Effects of the experiment, a row an estimate",
+        sources=("effects", "randomization_inference"),
+    ),
     table("equivalence", "estimate/size", "Equivalence tests", sources=("equivalence", "sentences")),
     background("power", "estimate/size", "Smallest detectable effects"),
     background("multiplicity", "estimate/size", "Tests and their families", sources=("effects",)),
@@ -493,6 +619,13 @@ CATALOGUE: tuple[Exhibit, ...] = (
     background("differential_attrition", "estimate/missing", "Are the same people missing in all arms?"),
     background("lee_bounds", "estimate/missing", "Bounds on effects under attrition (Lee)"),
     background("ipw", "estimate/missing", "Effects weighted for attrition"),
+    table(
+        "sample",
+        "estimate/delivery",
+        "Characteristics of the sample by arm",
+        sources=("balance",),
+        paper=Place.MAIN,
+    ),
     background("balance", "estimate/delivery", "Sample and balance of the arms"),
     background("cace", "estimate/delivery", "Effects on those reached"),
     background("checks", "estimate/delivery", "Effects without those who failed a check"),

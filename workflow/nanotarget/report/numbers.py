@@ -22,6 +22,7 @@ from nanotarget.estimate import pairs
 from nanotarget.report import theme
 from nanotarget.report.tables import SIMULATED_NOTE, latex
 from nanotarget.report.tables.diagnose import ceilings, headlines
+from nanotarget.report.tables.estimate import of_contrast
 from nanotarget.report.tables.parts import decimals, estimates, share
 from nanotarget.report.theme import Names
 from nanotarget.study.preregistration import contrast_name
@@ -157,6 +158,7 @@ def build(
     Returns:
         Numbers with different macros, in an order that depends on `names` alone.
     """
+    sources = _as_read(sources, names)
     found = [
         *_people(sources, names),
         *_verdict(verdict),
@@ -174,6 +176,29 @@ def build(
         Number(macro, number.text, number.meaning, number.why)
         for macro, number in zip(macros, found, strict=True)
     ]
+
+
+# Artefacts by outcome whose estimates are differences in means or shares.
+DIFFERENCES = (
+    "effects", "randomization_inference", "equivalence", "ipw", "lee_bounds", "cace", "mobilisation",
+    "polarisation", "validation",
+)  # fmt: skip
+UNITLESS = ("share divergent", "lambda", "lambda - 1")  # quantities among them that are not
+
+
+def _as_read(sources: Mapping[str, pd.DataFrame], names: Names) -> dict[str, pd.DataFrame]:
+    """Return tables in the units of the paper's tables, with the respondents of the two arms as n."""
+    read = dict(sources)
+    for name in DIFFERENCES:
+        table = read.get(name)
+        if table is None:
+            continue
+        if name in ("effects", "equivalence") and "outcomes" in read:
+            table = of_contrast(table, read["outcomes"])
+        whole = theme.in_units(table, names)
+        bare = table["quantity"].isin(UNITLESS) if "quantity" in table else pd.Series(False, table.index)
+        read[name] = whole.where(~bare, table)
+    return read
 
 
 def distinct(words: Sequence[str]) -> list[str]:
@@ -512,7 +537,8 @@ def documentation() -> str:
         "`results/<study>/numbers.tex` defines a LaTeX macro for every number that a paper quotes; "
         "`results/<study>/paper.tex` shows how they are used. This page is generated (`make docs`).",
         "",
-        "- Numbers are the cells of the tables: rounded once, by the size of their errors.",
+        "- Numbers are the cells of the paper's tables: rounded once, by the size of their errors; "
+        "differences in outcomes of yes and no in percentage points.",
         "- Which macros exist depends on the arms and outcomes of the config alone. A missing number prints "
         "`\\ntMissing`, and the comment beside its definition says why.",
         "- Numbers of simulated data carry `\\ntSynthetic`, a raised s; `\\ntSyntheticNote` explains it.",

@@ -173,6 +173,7 @@ class Names:
         goal: what the diagnosis speaks of first: support or dissuade.
         analysed: calibration outcome that the diagnosis is about.
         unit: of it, in words.
+        errors: kind of standard errors of AMCEs and marginal means.
         indifference: calibration outcome -> its mean if nobody prefers anything, where that is known.
         has: which of calibration, experiment and registration the study has.
     """
@@ -187,6 +188,7 @@ class Names:
     goal: str = "support"
     analysed: str = ""
     unit: str = ""
+    errors: str = ""
     indifference: Mapping[str, float] = field(default_factory=dict)
     has: frozenset[str] = frozenset({"calibration", "experiment", "registration", "preferences"})
 
@@ -197,7 +199,7 @@ class Names:
         Args:
             settings: synthetic, has, ratings (calibration.outcomes or None), outcomes and arms (of the
                 experiment, or empty), covariates, subgroups (explore), alpha (estimate), confidence and goal
-                (diagnose), analysed (the calibration outcome) and profiles (a task).
+                (diagnose), analysed (the calibration outcome), profiles (a task) and errors (of AMCEs).
         """
         calibration = CalibrationOutcomes.model_validate(settings["ratings"]) if settings["ratings"] else None
         outcomes = OutcomeConfig.validate_list(settings["outcomes"])
@@ -217,6 +219,7 @@ class Names:
             goal=settings["goal"],
             analysed=settings["analysed"],
             unit=RESPONSES[settings["analysed"]].unit if settings["analysed"] else "",
+            errors=settings["errors"],
             indifference={
                 kind.name: mean
                 for kind in RESPONSES.values()
@@ -485,6 +488,17 @@ def described(svg: str) -> str:
 def boxes(svg: str) -> str:
     """Return the characters that PDF and PNG beside an SVG show as boxes, empty if there are none."""
     return _said(svg, "coverage")
+
+
+def told_of_boxes(svg: str) -> str:
+    """Return the sentence that warns of the characters that PDF and PNG show as boxes, or nothing."""
+    lacking = boxes(svg)
+    return (
+        f"The PDF and PNG of this figure show boxes for {lacking}, of which no font here has the shape; the "
+        "SVG and this page use your own fonts."
+        if lacking
+        else ""
+    )
 
 
 def _said(svg: str, name: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from nanotarget.report import theme
 from nanotarget.report.catalogue import Exhibit
 from nanotarget.report.tables.parts import Column, Estimates, Listing, Table
-from nanotarget.report.tables.writing import as_html, as_latex, as_page, latex
+from nanotarget.report.tables.writing import as_docx, as_float, as_html, as_latex, as_page, latex
 from nanotarget.report.theme import Names
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "Estimates",
     "Listing",
     "Table",
+    "as_docx",
+    "as_float",
     "as_html",
     "as_latex",
     "as_page",

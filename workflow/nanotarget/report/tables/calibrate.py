@@ -42,6 +42,48 @@ def amce(table: pd.DataFrame, means: pd.DataFrame, names: Names) -> Table:
     return Table(columns, data, groups, notes)
 
 
+def amce_by_outcome(table: pd.DataFrame, names: Names) -> Table:
+    """Average marginal component effects with outcomes side by side, a group an attribute.
+
+    Args:
+        table: calibrate/amce.csv; of several estimators the last is shown, which in a restricted design is
+            the one that allows for it.
+        names: labels.
+    """
+    last = table[table["estimator"].eq(table["estimator"].iloc[-1] if len(table) else "")]
+    shown = theme.in_units(last, names)
+    outcomes = list(dict.fromkeys(shown["outcome"]))
+    places = {o: theme.decimals(shown.loc[shown["outcome"] == o, "std_error"]) for o in outcomes}
+    found = {(row["outcome"], row["attribute"], row["level"]): row for row in shown.to_dict("records")}
+    levels = shown[["attribute", "level"]].astype("str").drop_duplicates(ignore_index=True)
+
+    def cell(outcome: str, attribute: str, level: str) -> str:
+        row = found.get((outcome, attribute, level))
+        if row is None or (row["estimate"] == 0 and not row["std_error"] > 0):
+            return "" if row is None else "reference"
+        digits = places[outcome]
+        return f"{theme.number(row['estimate'], digits)} ({theme.number(row['std_error'], digits)})"
+
+    columns = [Column("Level", [*levels["level"]], wide=True)]
+    for outcome in outcomes:
+        cells = [cell(outcome, *key) for key in levels.itertuples(index=False, name=None)]
+        columns.append(Column(f"{names.of(outcome)}, {names.unit_of(outcome)}", cells, numeric=True))
+    notes = [f"In brackets {names.errors} standard errors, clustered by respondent. {_sizes(shown, names)}"]
+    return Table(columns, last, [*levels["attribute"]], notes if len(shown) else [])
+
+
+def _sizes(table: pd.DataFrame, names: Names) -> str:
+    """Say how many profiles of how many respondents there are, by outcome where that differs."""
+    said = {
+        names.of(str(outcome)): f"{theme.count(own['n'].max())} petitions of "
+        f"{theme.count(own['n_clusters'].max())} respondents"
+        for outcome, own in table.groupby("outcome", sort=False)
+    }
+    if len(set(said.values())) == 1:
+        return f"n = {next(iter(said.values()))}."
+    return f"n: {'; '.join(f'{outcome} {size}' for outcome, size in said.items())}."
+
+
 LEARNERS: Shown = {
     "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
     "improvement": "Improvement", "std_error": "SE", "n": "n", "rhat": "R-hat",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic, Estimator, Quantity
-from nanotarget.diagnose.words import NEVER_FIELDED
+from nanotarget.diagnose.words import NEVER_FIELDED, QUESTIONS
 from nanotarget.report import theme
 from nanotarget.report.tables.parts import (
     UNADJUSTED,
@@ -77,6 +77,25 @@ def diagnostics(table: pd.DataFrame, names: Names) -> Table:
         *([NEVER_FIELDED] if names.goal == "dissuade" else []),
     ]
     return Table(columns, ours, groups, notes)
+
+
+def funnel(table: pd.DataFrame, names: Names) -> Table:
+    """What each stage of the diagnosis leaves possible, and its verdict (diagnose/diagnostics.csv)."""
+    ours = names.main(table)
+    ours = ours[ours["diagnostic"].isin(DIAGNOSTICS) & ours["verdict"].fillna("").ne("")]
+    ours = ours.drop_duplicates("diagnostic").reset_index(drop=True)
+    stages = [stage.capitalize() for stage in texts(ours, "diagnostic")]
+    questions = [QUESTIONS[Diagnostic(stage)] for stage in texts(ours, "diagnostic")]
+    columns = [
+        Column("Stage", stages),
+        Column("Question", questions, wide=True),
+        *ceilings(ours),
+        Column("Verdict", texts(ours, "verdict")),
+    ]
+    smallest = table.loc[table["quantity"] == Quantity.SMALLEST_GAIN, "estimate"].dropna()
+    notes = [f"Gains over the overall-best petition, in {names.unit}."] if len(ours) else []
+    notes += [f"The smallest gain that matters is {value:g}." for value in smallest[:1] if len(ours)]
+    return Table(columns, ours, notes=notes)
 
 
 def headlines(table: pd.DataFrame, names: Names) -> pd.DataFrame:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,6 +57,154 @@ def effects(table: pd.DataFrame, redrawn: pd.DataFrame, names: Names) -> Table:
     estimated, tested = (dict.fromkeys(texts(rows, "estimand")) for rows in (table, redrawn))
     apart = f"Estimated: {', '.join(estimated)}; redrawn: {', '.join(tested)}."
     return _effects([apart] * (list(estimated) != list(tested)))(merged, names)
+
+
+def of_contrast(table: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Return estimates with the respondents of the two arms of their contrast as n, not those of all arms.
+
+    Args:
+        table: with outcome and contrast.
+        outcomes: estimate/outcomes.csv.
+    """
+    whole = outcomes[outcomes["value"].isna()]
+    n = {(o, arm): k for o, arm, k in zip(whole["outcome"], whole["arm"], whole["n"], strict=True)}
+    pairs = [contrast.split(" - ") for contrast in texts(table, "contrast")]
+    both = [
+        sum(n.get((outcome, arm), np.nan) for arm in pair)
+        for outcome, pair in zip(texts(table, "outcome"), pairs, strict=True)
+    ]
+    return table.assign(n=both)
+
+
+STATUS = "Confirmatory, secondary and exploratory: as registered; without registration all is exploratory."
+
+
+def effects_by_outcome(
+    table: pd.DataFrame, redrawn: pd.DataFrame, outcomes: pd.DataFrame, names: Names
+) -> Table:
+    """Effects of the experiment with outcomes side by side, a group a contrast.
+
+    Args:
+        table: estimate/effects.csv.
+        redrawn: estimate/randomization_inference.csv.
+        outcomes: estimate/outcomes.csv, for the respondents of the two arms.
+        names: labels.
+    """
+    shown = theme.in_units(of_contrast(table, outcomes), names)
+    labels = list(dict.fromkeys(shown["outcome"]))
+    places = {o: theme.decimals(shown.loc[shown["outcome"] == o, "std_error"]) for o in labels}
+    tests = redrawn[["outcome", "contrast", "p_value"]].assign(estimator="dim")
+    keys = ["outcome", "contrast", "estimator"]
+    redraws = {tuple(row[key] for key in keys): row["p_value"] for row in tests.to_dict("records")}
+    rows: list[tuple[str, str, list[str]]] = []
+    for contrast, estimates in shown.groupby("contrast", sort=False):
+        group = theme.difference(str(contrast))
+        for estimator, own in estimates.groupby("estimator", sort=False):
+            found = {row["outcome"]: row for row in own.to_dict("records")}
+            for o in found:
+                found[o]["p_redrawn"] = redraws.get((o, contrast, estimator), np.nan)
+            label = theme.ESTIMATORS.get(str(estimator), str(estimator))
+            lines = _lines(places, ("p_value", "p_adjusted", "p_redrawn"))
+            if estimator == estimates["estimator"].iloc[-1]:
+                lines["Respondents in the two arms"] = lambda row: theme.count(row["n"])
+            for line, write in lines.items():
+                cells = [write(found[o]) if o in found else "" for o in labels]
+                if any(cells):
+                    rows.append((group, label if line == "estimate" else line, cells))
+    columns = [Column("", [row[1] for row in rows], wide=True)]
+    for j, outcome in enumerate(labels):
+        label = f"{names.of(outcome)}, {names.unit_of(outcome)}"
+        columns.append(Column(label, [row[2][j] for row in rows], numeric=True))
+    errors = ", ".join(dict.fromkeys(texts(table, "se_type")))
+    level = theme.percent(names.level)
+    notes = [
+        f"Differences between arms; in round brackets standard errors ({errors}), in square brackets {level} "
+        "intervals. p, Holm: adjusted for the number of tests in the family. p, redrawn: by randomisation "
+        "inference, of no difference for anybody.",
+        STATUS,
+    ]
+    return Table(columns, table, [row[0] for row in rows], notes)
+
+
+P_LABELS = {"p_value": "p", "p_adjusted": "p, Holm", "p_redrawn": "p, redrawn"}
+Lines = dict[str, Callable[[Mapping[str, Any]], str]]
+
+
+def _lines(places: Mapping[str, int], tests: Sequence[str]) -> Lines:
+    """Return the lines of an estimate: label -> what writes the cell."""
+
+    def error(row: Mapping[str, Any]) -> str:
+        return f"({theme.number(row['std_error'], places[row['outcome']])})"
+
+    lines: Lines = {
+        "estimate": lambda row: theme.number(row["estimate"], places[row["outcome"]]),
+        "Standard error": error,
+        "Interval": lambda row: theme.interval(row["conf_low"], row["conf_high"], places[row["outcome"]]),
+    }
+    for name in tests:
+        lines[P_LABELS[name]] = partial(_p_cell, name)
+    lines["Status"] = _status
+    return lines
+
+
+def _p_cell(name: str, row: Mapping[str, Any]) -> str:
+    return "" if pd.isna(row[name]) else theme.p_value(row[name])
+
+
+def _status(row: Mapping[str, Any]) -> str:
+    deviation = row.get("deviation")
+    return (
+        f"{row['label']} (deviates: {deviation})"
+        if isinstance(deviation, str) and deviation
+        else row["label"]
+    )
+
+
+def outcomes_by_arm(table: pd.DataFrame, names: Names) -> Table:
+    """What people of every arm answered (estimate/outcomes.csv), arms side by side, a group an outcome."""
+    arms = [arm for arm in (*names.arms, ALL_ARMS) if arm in set(table["arm"])]
+    rows: list[tuple[str, str, list[str]]] = []
+    for outcome, own in table.groupby("outcome", sort=False):
+        group, binary = names.of(str(outcome)), outcome in names.binary
+        whole = {row["arm"]: row for row in own[own["value"].isna()].to_dict("records")}
+        places = theme.decimals(row["sd"] / row["n"] ** 0.5 for row in whole.values() if row["n"])
+        statistics = {"Mean": "mean", "Standard deviation": "sd", "Median": "median"}
+        rows.append((group, "n", [theme.count(whole[arm]["n"]) if arm in whole else "" for arm in arms]))
+        for label, column in {} if binary else statistics.items():
+            cells = [theme.number(whole[arm][column], places) if arm in whole else "" for arm in arms]
+            rows.append((group, label, cells))
+        answers = own[own["value"].notna()]
+        for value, cells in answers.groupby("value", sort=False):
+            shares = dict(zip(cells["arm"], cells["share"], strict=True))
+            written = [f"{theme.number(100 * shares[arm], 1)}%" if arm in shares else "" for arm in arms]
+            name = {0.0: "No", 1.0: "Yes"}.get(float(value), "") if binary else f"Answered {value:g}"
+            rows.append((group, name, written))
+    columns = [Column("", [row[1] for row in rows])]
+    for j, arm in enumerate(arms):
+        label = "All" if arm == ALL_ARMS else arm
+        columns.append(Column(label, [row[2][j] for row in rows], numeric=True))
+    notes = ["Answers as they are, with survey weights if there are any; nothing is compared or adjusted."]
+    return Table(columns, table, [row[0] for row in rows], notes)
+
+
+ALL_ARMS = "(all)"
+
+
+def sample(table: pd.DataFrame, names: Names) -> Table:
+    """Characteristics of the sample by arm, beside the population's where they are given.
+
+    Args:
+        table: estimate/balance.csv.
+        names: the arms in their order.
+    """
+    made = balance(table, names)
+    apart = [column for column in made.columns if column.label.startswith(APART)]
+    largest = table.assign(level=table["level"].fillna("")).groupby(["covariate", "level"], sort=False)
+    sizes = [theme.number(value, 2) for value in largest["std_diff"].agg(lambda d: d.abs().max())]
+    columns = [column for column in made.columns if column not in apart]
+    if len(made):
+        columns.append(Column("Largest d", ["", *sizes], numeric=True))
+    return replace(made, columns=columns)
 
 
 def outcomes(table: pd.DataFrame, names: Names) -> Table:
@@ -316,7 +466,7 @@ def balance(table: pd.DataFrame, names: Names) -> Table:
     }
     for contrast in dict.fromkeys(texts(table, "contrast")):
         cells = [theme.number(apart[(*key, contrast)], 2) for key in keys]
-        columns.append(Column(f"d, {theme.difference(contrast)}", ["", *cells], numeric=True))
+        columns.append(Column(f"{APART}{theme.difference(contrast)}", ["", *cells], numeric=True))
     population = dict(
         zip(zip(table["covariate"], table["level"], strict=True), table["population"], strict=True)
     )
@@ -330,6 +480,7 @@ def balance(table: pd.DataFrame, names: Names) -> Table:
     return Table(columns, table, notes=notes)
 
 
+APART = "d, "  # how labels of columns of standardised differences begin
 ArmNumbers = dict[tuple[str, str, str], float]
 
 

@@ -42,7 +42,32 @@ NAMES = {
     "alpha": config["estimate"]["alpha"],
     "confidence": config["diagnose"]["confidence"],
     "goal": config["diagnose"]["goal"],
-    "errors": config["calibrate"]["se_type"],
+}
+# What legends and notes say, but no figure draws.
+TOLD = NAMES | {"errors": config["calibrate"]["se_type"]}
+# What the methods of a paper say.
+WRITTEN = {
+    "calibrate": ("learner", "information", "folds", "se_type"),
+    "diagnose": ("confidence",),
+    "estimate": ("alpha", "adjust", "sesoi"),
+}
+PAPER = {
+    key: config[key]
+    for key in (
+        "study",
+        "title",
+        "synthetic",
+        "root_seed",
+        "samples",
+        "preregistration",
+        "design",
+        "covariates",
+        "calibration",
+        "experiment",
+    )
+} | {
+    section: {key: config[section][key] for key in keys}
+    for section, keys in WRITTEN.items()
 }
 STUDY = {
     key: config[key]
@@ -108,7 +133,7 @@ rule tables:
         mem_mb=1000,
         runtime=5,
     params:
-        names=NAMES,
+        names=TOLD,
     message:
         "Writing tables"
     script:
@@ -142,7 +167,7 @@ rule page:
         mem_mb=1000,
         runtime=5,
     params:
-        names=NAMES,
+        names=TOLD,
         study=STUDY,
         makers={
             str(file): maker(made.name) for made in makers() for file in made.output
@@ -184,8 +209,8 @@ rule paper:
         mem_mb=1000,
         runtime=5,
     params:
-        names=NAMES,
-        study=config,
+        names=TOLD,
+        study=PAPER,
     message:
         "Writing numbers and skeleton of the paper"
     script:

@@ -24,7 +24,7 @@ def write_paper(inputs, sources, outputs, study, settings):
     quoted = numbers.build(tidy, names, verdict)
     artefacts.write_text(numbers.as_latex(quoted, names, study.title or study.study), outputs["numbers"])
     abstract = paper.abstract_table(quoted, names)
-    artefacts.write_csv(abstract.data, outputs["csv"])
+    artefacts.write_csv(artefacts.told_simulated(abstract.data, names.synthetic), outputs["csv"])
     artefacts.write_text(as_float(abstract), outputs["tex"])
     artefacts.write_text(as_page(abstract), outputs["html"])
     artefacts.write_bytes(as_docx(abstract), outputs["docx"])

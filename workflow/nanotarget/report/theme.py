@@ -199,7 +199,8 @@ class Names:
         Args:
             settings: synthetic, has, ratings (calibration.outcomes or None), outcomes and arms (of the
                 experiment, or empty), covariates, subgroups (explore), alpha (estimate), confidence and goal
-                (diagnose), analysed (the calibration outcome), profiles (a task) and errors (of AMCEs).
+                (diagnose), analysed (the calibration outcome), profiles (a task) and, but for figures, errors
+                (of AMCEs).
         """
         calibration = CalibrationOutcomes.model_validate(settings["ratings"]) if settings["ratings"] else None
         outcomes = OutcomeConfig.validate_list(settings["outcomes"])
@@ -219,7 +220,7 @@ class Names:
             goal=settings["goal"],
             analysed=settings["analysed"],
             unit=RESPONSES[settings["analysed"]].unit if settings["analysed"] else "",
-            errors=settings["errors"],
+            errors=settings.get("errors", ""),
             indifference={
                 kind.name: mean
                 for kind in RESPONSES.values()

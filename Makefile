@@ -36,11 +36,7 @@ all check calibrate diagnose assign estimate explore report: .venv/ready
 	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES)
 
 paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LATEX=xelatex for another engine)
-	@study=$$(sed -n 's/^study: *\([^ ]*\).*/\1/p' "$(CONFIG)"); out="$(CURDIR)/papers/$$study"; mkdir -p "$$out"; \
-		cd "results/$$study" && command -v "$(LATEX)" >/dev/null || \
-		{ echo "No LaTeX engine '$(LATEX)' here; install one or say which: make paper LATEX=xelatex" >&2; exit 1; }; \
-		for pass in 1 2; do $(LATEX) -interaction=nonstopmode -halt-on-error -output-directory "$$out" paper.tex \
-		>/dev/null || { grep -a -A 3 '^!' "$$out/paper.log" >&2; exit 1; }; done; echo "papers/$$study/paper.pdf"
+	@$(BIN)/python workflow/scripts/typeset.py "$(CONFIG)" "$(LATEX)"
 
 panel: .venv/ready ## Run the second simulated study, in which the same people come back
 	@$(BIN)/nanotarget all config_panel.yaml --cores $(CORES)

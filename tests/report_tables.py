@@ -607,7 +607,7 @@ def drawn(found: dict[str, pd.DataFrame], names: theme.Names) -> dict[str, figur
     """Draw every figure of the catalogue that some sources can feed."""
     return {
         exhibit.name: figures.draw(exhibit, found, names)
-        for exhibit in catalogue.of_study(found, names.ratings, names.has)
+        for exhibit in catalogue.of_study(found, names.has)
         if exhibit.kind is catalogue.Kind.FIGURE
     }
 
@@ -616,6 +616,6 @@ def tabulated(found: dict[str, pd.DataFrame], names: theme.Names) -> dict[str, t
     """Make every table of the catalogue that some sources can feed."""
     return {
         exhibit.name: tables.tabulate(exhibit, found, names)
-        for exhibit in catalogue.of_study(found, names.ratings, names.has)
+        for exhibit in catalogue.of_study(found, names.has)
         if exhibit.kind is catalogue.Kind.TABLE
     }

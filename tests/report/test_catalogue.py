@@ -19,7 +19,6 @@ from nanotarget.report.figures.page import Drawn, sentence
 from nanotarget.report.origins import Maker, Origin, list_of_exhibits
 from nanotarget.study import artefacts
 
-RATINGS = ("choice", "rating")
 HAS = ("calibration", "experiment", "registration")
 SETTINGS = {
     "synthetic": False, "has": ["experiment"],
@@ -39,16 +38,16 @@ def test_every_entry_has_its_function_and_a_name_of_its_own():
     for exhibit in catalogue.CATALOGUE:
         assert callable(getattr(import_module(exhibit.module), exhibit.name)), exhibit
         assert exhibit.caption and exhibit.caption == " ".join(exhibit.caption.split())
-    names = [(exhibit.kind, exhibit.name) for exhibit in catalogue.of_study(fake.sources(), RATINGS, HAS)]
+    names = [(exhibit.kind, exhibit.name) for exhibit in catalogue.of_study(fake.sources(), HAS)]
     assert len(set(names)) == len(names) and (Kind.FIGURE, "marginal_means") in names
 
 
 def test_an_exhibit_is_there_when_all_its_sources_are():
-    names = [exhibit.name for exhibit in catalogue.of_study({"ladder", "flow"}, RATINGS, HAS)]
+    names = [exhibit.name for exhibit in catalogue.of_study({"ladder", "flow"}, HAS)]
     assert names == ["flow", "flow", "ladder"]  # the figure of the ladder asks for the diagnosis too
-    assert catalogue.of_study((), RATINGS, HAS) == []
-    assert [exhibit.name for exhibit in catalogue.of_study({"deviations"}, RATINGS, HAS)] == ["deviations"]
-    assert catalogue.of_study({"deviations"}, RATINGS, ("experiment",)) == []
+    assert catalogue.of_study((), HAS) == []
+    assert [exhibit.name for exhibit in catalogue.of_study({"deviations"}, HAS)] == ["deviations"]
+    assert catalogue.of_study({"deviations"}, ("experiment",)) == []
 
 
 def test_figures_are_divided_and_none_is_lost():

@@ -260,7 +260,7 @@ def test_bounds_show_both_ends_and_who_is_trimmed(drawn):
     boxes = [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if isinstance(p, Rectangle)]
     assert np.allclose(boxes, 100 * ends[["lower", "upper"]])  # percentage points
     assert points(axes) == pytest.approx(list(100 * own["naive"].drop_duplicates()))
-    assert "trimmed: –" in said(drawn["bounds"].figure)  # nobody is missing of the other outcome
+    assert "trims –" in said(drawn["bounds"].figure)  # nobody is missing of the other outcome
 
 
 def test_subgroups_show_raw_and_shrunken_estimates_below_each_other(drawn):

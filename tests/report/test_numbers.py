@@ -193,7 +193,7 @@ def study(project, tmp_path_factory, reference) -> Path:
     folder = tmp_path_factory.mktemp("paper")
     shown = [
         paper.Shown(exhibit, f"Caption of {fake.NASTY}")
-        for exhibit in catalogue.of_study(SOURCES, NAMES.ratings, NAMES.has)
+        for exhibit in catalogue.of_study(SOURCES, NAMES.has)
         if exhibit.paper and (exhibit.kind is catalogue.Kind.TABLE or exhibit.name in ("amce", "effects"))
     ]
     made = fake.tabulated(SOURCES, NAMES)

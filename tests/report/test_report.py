@@ -71,8 +71,7 @@ def contents(calibration=True, experiment=True, registered=True, names=NAMES, **
     return Contents(
         names=names,
         exhibits=[
-            (exhibit, shown(exhibit, sources, names))
-            for exhibit in catalogue.of_study(sources, names.ratings, names.has)
+            (exhibit, shown(exhibit, sources, names)) for exhibit in catalogue.of_study(sources, names.has)
         ],
         sources=sources,
         verdict=fake.verdict() if calibration else None,

@@ -8,11 +8,10 @@ TIDY = {
     for file in made.output
     if file.endswith(".csv")
 }
-RATINGS = [*(config["calibration"] or {}).get("outcomes", ())]
 HAS = [part for part in ("calibration", "experiment") if config[part]]
 HAS += ["registration"] if config["preregistration"] else []
 HAS += ["preferences"] if study.learns else []
-EXHIBITS = of_study(TIDY, RATINGS, HAS)
+EXHIBITS = of_study(TIDY, HAS)
 FIGURES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.FIGURE]
 TABLES = [exhibit for exhibit in EXHIBITS if exhibit.kind is Kind.TABLE]
 QUOTED = ["concentration", "uncertainty"]  # by sentences of the page

@@ -14,7 +14,7 @@ def draw_figures(sources, folder, settings, wanted):
     """Write the figures of these names into a folder; an SVG holds its alternative text."""
     names, labels = theme.Names.from_settings(settings), Labels.from_settings(settings)
     tables = {name: labels.table(artefacts.read_csv(path)) for name, path in sources.items()}
-    for exhibit in catalogue.of_study(tables, names.ratings, names.has):
+    for exhibit in catalogue.of_study(tables, names.has):
         if exhibit.kind is catalogue.Kind.FIGURE and exhibit.name in wanted:
             drawn = draw(exhibit, tables, names)
             theme.save(drawn.figure, folder / exhibit.name, drawn.description)

@@ -37,9 +37,7 @@ def write_report(inputs, sources, output, study, params):
     contents = Contents(
         names=names,
         labels=labels,
-        exhibits=[
-            (exhibit, shown(exhibit)) for exhibit in catalogue.of_study(tidy, names.ratings, names.has)
-        ],
+        exhibits=[(exhibit, shown(exhibit)) for exhibit in catalogue.of_study(tidy, names.has)],
         sources=tidy,
         verdict=artefacts.read_json(inputs["verdict"]) if "verdict" in inputs else None,
         petition=artefacts.read_json(inputs["petition"]) if "petition" in inputs else None,

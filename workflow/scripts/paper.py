@@ -31,7 +31,7 @@ def write_paper(inputs, sources, outputs, study, settings):
 
     shown = [
         paper.Shown(exhibit, exhibit.legend(tidy, names), exhibit.sentence(tidy, names))
-        for exhibit in catalogue.of_study(tidy, names.ratings, names.has)
+        for exhibit in catalogue.of_study(tidy, names.has)
         if exhibit.paper
     ]
     learners = tidy.get("learners")

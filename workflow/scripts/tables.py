@@ -15,7 +15,7 @@ def write_tables(sources, folder, settings):
     """Write the tables whose sources are there into a folder."""
     names, labels = Names.from_settings(settings), Labels.from_settings(settings)
     tidy = {name: labels.table(artefacts.read_csv(path)) for name, path in sources.items()}
-    for exhibit in catalogue.of_study(tidy, names.ratings, names.has):
+    for exhibit in catalogue.of_study(tidy, names.has):
         if exhibit.kind is catalogue.Kind.TABLE:
             table = tabulate(exhibit, tidy, names)
             data = artefacts.told_simulated(table.data, names.synthetic)

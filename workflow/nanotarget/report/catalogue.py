@@ -7,8 +7,8 @@ so that rules can read the catalogue without pandas and matplotlib.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -77,9 +77,7 @@ class Exhibit:
             errors.
         paper: where the skeleton of the paper shows it; elsewhere a co-author can take its file from.
         needs: what a study must have for it beside its sources: calibration, experiment or registration.
-        each_rating: there is one for each calibration outcome, whose name follows its own.
         folded: the report shows it folded up, because it repeats a figure's numbers or gives background.
-        outcome: of an exhibit of which there are several: the calibration outcome that it shows.
     """
 
     kind: Kind
@@ -91,9 +89,7 @@ class Exhibit:
     details: Details | None = None
     paper: Place | None = None
     needs: str = ""
-    each_rating: bool = False
     folded: bool = False
-    outcome: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", self.sources or (self.name,))
@@ -110,8 +106,7 @@ class Exhibit:
 
     def make(self, tables: Mapping[str, pd.DataFrame], names: Names) -> Any:
         """Call its function with the tables, by stem, and the labels."""
-        function = getattr(import_module(self.module), self.name.removesuffix(f"_{self.outcome}"))
-        return function(*self._own(tables), names, *filter(None, [self.outcome]))
+        return getattr(import_module(self.module), self.name)(*self._own(tables), names)
 
     def sentence(self, tables: Mapping[str, pd.DataFrame], names: Names) -> str:
         """Return what is said in its place, empty if it has something to show."""
@@ -442,7 +437,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "What missing answers can do to the effects: bounds on the effect among those who would answer "
         "in either arm (boxes), its interval (lines), and the difference among those who answered "
         "(points). The bounds assume that whoever answers in the arm with fewer answers would also "
-        "answer in the other one; they trim the share named on the left.",
+        "answer in the other one; they trim the share named on the right.",
         sources=("lee_bounds",),
         silence=no_rows("No bounds: the experiment has no outcomes.", trimming="fraction"),
         paper=Place.APPENDIX,
@@ -651,28 +646,18 @@ CATALOGUE: tuple[Exhibit, ...] = (
 )
 
 
-def of_study(available: Collection[str], ratings: Iterable[str], has: Collection[str]) -> list[Exhibit]:
+def of_study(available: Collection[str], has: Collection[str]) -> list[Exhibit]:
     """Return the exhibits of a study in the order of the report.
 
     Args:
         available: stems of the tidy tables that the study makes.
-        ratings: its calibration outcomes.
         has: which of calibration, experiment and registration it has.
     """
     return [
         exhibit
-        for declared in CATALOGUE
-        if set(declared.sources) <= set(available) and declared.needs in ("", *has)
-        for exhibit in _each(declared, ratings)
+        for exhibit in CATALOGUE
+        if set(exhibit.sources) <= set(available) and exhibit.needs in ("", *has)
     ]
-
-
-def _each(exhibit: Exhibit, ratings: Iterable[str]) -> Iterator[Exhibit]:
-    """Yield an exhibit, or of one that each outcome has its own one of each."""
-    if not exhibit.each_rating:
-        yield exhibit
-    for outcome in ratings if exhibit.each_rating else ():
-        yield replace(exhibit, name=f"{exhibit.name}_{outcome}", outcome=outcome)
 
 
 def sources_of(exhibits: Iterable[Exhibit]) -> list[str]:

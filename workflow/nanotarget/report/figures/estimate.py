@@ -211,7 +211,7 @@ def specifications(table: pd.DataFrame, names: Names) -> Drawn:
             contrasts = list(dict.fromkeys(own["contrast"]))
             for some in (contrasts[k : k + ABREAST] for k in range(0, len(contrasts), ABREAST)):
                 heads = [theme.wrap(f"{next(named)}{theme.difference(c)}", width, bold=True) for c in some]
-                start = canvas.room(LINE * (max(map(len, heads)) + 0.2))
+                start = canvas.room(LINE * (max(map(len, heads)) + 0.5))
                 top = canvas.room(CURVE + LINE * (len(choices) + 0.4) + GAP)
                 axis = theme.wrap(difference_axis(outcome, names), left - MARGIN - GAP)
                 texts.append((MARGIN, top + CURVE / 2 - LINE, axis, False))
@@ -325,13 +325,13 @@ def bounds(table: pd.DataFrame, names: Names) -> Drawn:
             )
             point = Point.of(first, ("naive", "effect_low", "effect_high"))
             box = [] if np.isnan(ends["lower"]) else [Bar(ends["lower"], ends["upper"], SKY)]
-            rows.append(Row(f"{label}; trimmed: {trim}", (point,), found, bars=box))
+            rows.append(Row(label, (point,), f"{found}, trims {trim}", bars=box))
             described.append(f"{names.of(str(outcome))}, {label} {found}")
         panel = Panel(difference_axis(str(outcome), names), 0.0)
         blocks.append(Block(rows, (panel,), names.of(str(outcome))))
     keys = [
         Key("Difference among those who answered"),
-        Key("Lower to upper bound (numbers on the right)", "", SKY, box=True),
+        Key("Lower to upper bound (right: and who is trimmed)", "", SKY, box=True),
         Key(f"{theme.percent(names.level)} interval of the effect", "", line="-"),
     ]
     description = f"Bounds on effects among those who would answer in either arm. {'; '.join(described)}."

@@ -319,10 +319,10 @@ def bounds(table: pd.DataFrame, names: Names) -> Drawn:
             first = both.iloc[0]
             label = theme.difference(str(contrast))
             found = theme.interval(ends["lower"], ends["upper"], places)
-            trimmed = first["trimmed_arm"]
-            trim = (
-                f"{theme.percent(round(first['trim_share'], 4))} of {trimmed}" if pd.notna(trimmed) else "–"
-            )
+            trim = "–"
+            if pd.notna(first["trimmed_arm"]):
+                which = "first" if str(contrast).startswith(f"{first['trimmed_arm']} - ") else "second"
+                trim = f"{theme.percent(round(first['trim_share'], 4))} of the {which}"
             point = Point.of(first, ("naive", "effect_low", "effect_high"))
             box = [] if np.isnan(ends["lower"]) else [Bar(ends["lower"], ends["upper"], SKY)]
             rows.append(Row(label, (point,), f"{found}, trims {trim}", bars=box))
@@ -331,7 +331,7 @@ def bounds(table: pd.DataFrame, names: Names) -> Drawn:
         blocks.append(Block(rows, (panel,), names.of(str(outcome))))
     keys = [
         Key("Difference among those who answered"),
-        Key("Lower to upper bound (right: and who is trimmed)", "", SKY, box=True),
+        Key("Lower to upper bound (right: and the share trimmed of which arm)", "", SKY, box=True),
         Key(f"{theme.percent(names.level)} interval of the effect", "", line="-"),
     ]
     description = f"Bounds on effects among those who would answer in either arm. {'; '.join(described)}."

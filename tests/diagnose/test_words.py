@@ -318,6 +318,28 @@ CURIOUS = (
 )  # fmt: skip
 
 
+# Ceilings of the published examples and the reference study (docs/diagnosis.md): G1, G2, G3, gain.
+EXAMPLES = {
+    "bs2013": (Choice.unit_in_text(), 0.02, ((0.129, 0.113, 0.153), (0.021, 0.010, 0.044),
+                                             (0.012, -0.006, 0.031), (0.005, -0.014, 0.023))),
+    "sw2022": (Choice.unit_in_text(), 0.02, ((0.306, 0.266, 0.357), (0.042, 0.0, 0.118),
+                                             (0.002, -0.033, 0.037), (-0.023, -0.058, 0.013))),
+    "immigration": (Choice.unit_in_text(), 0.02, ((0.060, 0.048, 0.079), (0.0, 0.0, 0.006),
+                                                  (-0.003, -0.008, 0.002), (-0.007, -0.030, 0.016))),
+    "reference": (UNIT, 0.3, ((0.244, 0.031, 1.377), (0.185, 0.0, 1.455),
+                              (0.004, -0.074, 0.081), (-0.006, -0.098, 0.086))),
+}  # fmt: skip
+
+
+def example(name):
+    unit, smallest, ceilings = EXAMPLES[name]
+    stages = {
+        stage: {"ceiling": ceiling, "low": low, "high": high}
+        for stage, (ceiling, low, high) in zip(DIAGNOSTICS, ceilings, strict=True)
+    }
+    return replace(facts(smallest, stages), unit=unit)
+
+
 def as_number(text):
     return float(text.replace(words.MINUS, "-"))
 
@@ -333,23 +355,26 @@ def contradictions(case):
     whole = " ".join([answer["text"], *answer["reasons"], *said.values()])
     found = []
     number = rf"({words.MINUS}?[0-9.]*[0-9])"
-    estimates = [
-        as_number(x) for x in re.findall(rf"it gains {number}|estimated {number} ", whole) for x in x if x
-    ]
+    unit = re.escape(case.amounts.unit_of_gain)
+    threshold = as_number(case.amounts.threshold())
+    gains = re.findall(rf"it gains {number}|estimated {number} {unit}", whole)
+    estimates = [as_number(x) for pair in gains for x in pair if x]
     at_most = [as_number(x) for x in re.findall(rf"[Aa]t most {number}", " ".join(said.values()))]
     if any(estimate > bound for estimate in estimates for bound in at_most):
         found.append("an estimate above what is said to be possible at most")
     inside = re.findall(rf"{number} \(the data allow {number} to {number}\)", whole)
     if any(not as_number(low) <= as_number(x) <= as_number(high) for x, low, high in inside):
         found.append("an estimate outside of its interval")
-    for estimate, high in re.findall(rf"about {number}(?: rating points)?, at most {number}", whole):
+    for estimate, high in re.findall(rf"about {number}(?: {unit})?, at most {number}", whole):
         if as_number(estimate) > as_number(high):
             found.append("a ceiling above its own bound")
     spans = re.findall(
-        rf"it gains {number} rating points over it \(the data allow {number} to {number}\)", answer["text"]
+        rf"it gains {number} {unit} over it \(the data allow {number} to {number}\)", answer["text"]
     )
+    if case.divergent > 0 and len(spans) != 1:
+        found.append("no gain with what the data allow")
     for _, low, high in spans:
-        pays, fails = as_number(low) > case.smallest, as_number(high) < case.smallest
+        pays, fails = as_number(low) > threshold, as_number(high) < threshold
         if ("pays." in answer["text"]) != pays or ("is below" in answer["text"]) != fails:
             found.append("a verdict against its interval")
     if case.divergent == 0 and (spans or "allow 0 to 0" in whole or "At most 0 " in whole):
@@ -370,6 +395,21 @@ def contradictions(case):
 def test_nothing_said_of_the_verdicts_of_any_world_contradicts_anything_else(file):
     cases = list(cases_of(file))
     assert cases and {text: None for case in cases for text in contradictions(case)} == {}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nothing_said_of_the_examples_contradicts_anything_else(name):
+    assert contradictions(example(name)) == []
+
+
+def test_a_contradiction_would_be_found(monkeypatch):
+    case = example("bs2013")
+    monkeypatch.setattr(words, "_at_most", lambda *_: [("How much?", "At most 0.4 percentage points.")])
+    assert contradictions(case) == ["an estimate above what is said to be possible at most"]
+    monkeypatch.undo()
+    monkeypatch.setattr(words, "_no_gain", lambda _: "Nothing, at -119% of 0.")
+    monkeypatch.setattr(words.Amounts, "span", lambda *_: "0.1 to 0.2")
+    assert len(contradictions(case)) == 2 and len(contradictions(replace(case, divergent=0.0))) == 1
 
 
 @pytest.mark.parametrize("case", CURIOUS)

@@ -57,8 +57,46 @@ def validated(kind: type[S], raw: Mapping[str, Any], source: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        details = sorted(error.errors(include_url=False), key=lambda e: [str(step) for step in e["loc"]])
+        found = _of_one_alternative(kind, error.errors(include_url=False))
+        details = sorted(found, key=lambda e: [str(step) for step in e["loc"]])
         raise InputError(dict.fromkeys(_problem(kind, detail, source) for detail in details)) from None
+
+
+def _of_one_alternative(kind: type[Section], errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Yield errors with the path that people wrote; of a text or a list only what is said of what is there.
+
+    pydantic tries each alternative, names it in the path, and says of all that they do not fit.
+    """
+    told: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for error in errors:
+        loc = error["loc"]
+        error["loc"] = _without_alternatives(kind, loc)
+        if error["loc"] == loc:
+            yield error
+        else:
+            same = next((i for i, step in enumerate(error["loc"]) if step != loc[i]), len(error["loc"]))
+            told.setdefault(loc[:same], []).append(error)
+    for place, tried in told.items():
+        deeper = [error for error in tried if len(error["loc"]) > len(place)]
+        if deeper or len({error["type"] for error in tried}) == 1:
+            yield from deeper or tried
+        else:
+            wanted = " or ".join(dict.fromkeys(WANTED.get(error["type"], "another value") for error in tried))
+            tried[0] |= {"type": "several_types", "ctx": {"wanted": wanted}}
+            yield tried[0]
+
+
+def _without_alternatives(kind: type[Section], path: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Return a path without the names of alternatives that pydantic puts into it."""
+    kept: list[str | int] = []
+    for step in path:
+        parts = _parts(_place(kind, kept)[0]) if kept else [kind]
+        named = isinstance(step, int) or any(
+            typing.get_origin(part) is dict or (isinstance(part, type) and issubclass(part, Section))
+            for part in parts
+        )
+        kept += [step] if named or step == "[key]" else []
+    return tuple(kept)
 
 
 def key_of(path: Sequence[str | int]) -> str:
@@ -80,7 +118,9 @@ def _problem(kind: type[Section], error: ErrorDetails, source: str) -> Problem:
         remedy = f"add '{path[-1]}:' there"
         return Problem(source, _key(path[:-1]), f"the key '{path[-1]}' is missing", about, remedy)
     wrong, expected = f"{_shown(value)} does not fit", name
-    if name in WANTED:
+    if name == "several_types":
+        wrong, expected = f"{_shown(value)} is not {details['wanted']}", str(details["wanted"])
+    elif name in WANTED:
         expected = WANTED[name] + (" or nothing" if type(None) in typing.get_args(annotation) else "")
         wrong = f"{_shown(value)} is not {WANTED[name]}"
         if isinstance(value, bool):

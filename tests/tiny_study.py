@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,12 @@ class TinyStudy:
 
 
 def tiny_study(layout: str = "long") -> TinyStudy:
-    """Make the study with the calibration in the long or in the wide layout."""
+    """Return a copy of the study with the calibration in the long or in the wide layout."""
+    return copy.deepcopy(_made(layout))
+
+
+@cache
+def _made(layout: str) -> TinyStudy:
     rng = np.random.default_rng(7)
     long = _calibration(rng)
     experiment = _experiment(rng)

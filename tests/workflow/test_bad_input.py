@@ -1161,8 +1161,531 @@ ROSTER_CASES = [
         ("2 problems found", "'placebo' is no arm", "'old' is no number"),
     ),
 ]
+
+
+def attribute(i: int, **changes: object) -> Callable[[TinyStudy], object]:
+    return lambda study: study.config["design"]["attributes"][i].update(changes)
+
+
+def outcome(**settings: object) -> Callable[[TinyStudy], object]:
+    """Replace the second outcome of the experiment."""
+    return setting("experiment", "outcomes", 1, value={"name": "support", **settings})
+
+
+def covariate(**settings: object) -> Callable[[TinyStudy], object]:
+    return lambda study: study.config["covariates"].append({"kind": "numeric", **settings})
+
+
+def grouped(*groups: dict[str, object], covariate: str = "age") -> Callable[[TinyStudy], object]:
+    """Let the config have a grouping."""
+    settings = {"name": "g", "covariate": covariate, **({"groups": [*groups]} if groups else {})}
+    return setting("explore", "subgroups", value=[settings])
+
+
+def drawn(**settings: object) -> Callable[[TinyStudy], object]:
+    return setting("experiment", "randomisation", value=settings)
+
+
+def raw(make: Callable[[TinyStudy], bytes]) -> Callable[[TinyStudy], object]:
+    return content(CALIBRATION, make)
+
+
+def ids(sample: str, name: Callable[[str], str]) -> Callable[[TinyStudy], object]:
+    return change(sample, lambda table: table.assign(id=table["id"].map(name)))
+
+
+YOUNG, OLD = {"name": "young", "max": 40}, {"name": "old", "min": 41}
+# (name, mutation, place and what the message says): keys that contradict each other.
+CONTRADICTIONS: list[tuple[str, Callable[[TinyStudy], object], str, str]] = [
+    ("blank level", attribute(0, levels=["Energy", " "]), "levels[1]", "shows nothing"),
+    ("invisible level", attribute(0, levels=["Energy", "\u200b"]), "levels[1]", "can be seen"),
+    (
+        "levels that differ in what nobody sees",
+        attribute(0, levels=["Energy", "Energy\u200b"]),
+        "attributes[0]",
+        "cannot be told apart",
+    ),
+    (
+        "levels in two scripts",
+        attribute(0, levels=["Energy", "\u0415nergy"]),
+        "attributes[0]",
+        "letters that look alike",
+    ),
+    ("blank name of an arm", setting("experiment", "arms", 0, "name", value=" "), "arms[0].name", "nothing"),
+    ("blank column", setting("calibration", "task", value=" "), "calibration.task", "shows nothing"),
+    ("empty column", setting("calibration", "task", value=""), "calibration.task", "at least 1 letter"),
+    ("derived from itself", attribute(0, derived_from=["Sector"]), "attributes[0]", "derived from itself"),
+    ("derived from nothing known", attribute(0, derived_from=["Sec"]), "attributes[0]", "unknown attribute"),
+    (
+        "derived in a circle",
+        also(attribute(0, derived_from=["Job"]), attribute(1, derived_from=["Sector"])),
+        "attributes[0]",
+        "which is derived itself",
+    ),
+    (
+        "hidden value that is a level",
+        attribute(0, hidden="allowed", hidden_values=["Energy"]),
+        "attributes[0]",
+        "a level and hidden at once",
+    ),
+    (
+        "hidden values of what is never hidden",
+        attribute(0, hidden_values=["-"]),
+        "attributes[0]",
+        "never hidden",
+    ),
+    (
+        "too few probabilities",
+        attribute(0, probabilities=[0.5, 0.5]),
+        "attributes[0]",
+        "2 probabilities for 3",
+    ),
+    ("two attributes of one column", attribute(1, column="sector"), "design.attributes", "have the column"),
+    (
+        "dependence of nothing known",
+        setting("design", "dependent", value=[["Sector", "Jobs"]]),
+        "design.dependent[0]",
+        "unknown attribute 'Jobs'",
+    ),
+    (
+        "an outcome that was not measured",
+        setting("calibration", "analyse", value="would_sign"),
+        "calibration.analyse",
+        "no outcome 'would_sign'",
+    ),
+    (
+        "range of one number",
+        setting("calibration", "outcomes", "rating", "range", value=[5, 5]),
+        "rating.range",
+        "is empty",
+    ),
+    (
+        "pattern in the long layout",
+        setting("calibration", "attribute_columns", value="{attribute}"),
+        "calibration.attribute_columns",
+        "no meaning in the long layout",
+    ),
+    (
+        "exclusion without values",
+        setting("calibration", "exclusions", 0, value={"step": "x", "rule": "in", "column": "consent"}),
+        "exclusions[0]",
+        "needs 'values'",
+    ),
+    (
+        "exclusion without its number",
+        setting("calibration", "exclusions", 0, value={"step": "x", "rule": "below", "column": "seconds"}),
+        "exclusions[0]",
+        "needs 'value'",
+    ),
+    (
+        "exclusion with what it does not use",
+        setting(
+            "calibration",
+            "exclusions",
+            0,
+            value={"step": "x", "rule": "missing", "column": "seconds", "value": 2},
+        ),
+        "exclusions[0]",
+        "does not use",
+    ),
+    (
+        "two steps of one name",
+        setting("calibration", "exclusions", 1, "step", value="no consent"),
+        "calibration.exclusions",
+        "is there twice",
+    ),
+    (
+        "two arms of one text",
+        setting("experiment", "arms", 1, "value", value="Control"),
+        "experiment.arms",
+        "is there twice",
+    ),
+    (
+        "two outcomes of one name",
+        setting("experiment", "outcomes", 1, "name", value="sign"),
+        "experiment.outcomes",
+        "is there twice",
+    ),
+    ("ordinal without categories", outcome(kind="ordinal"), "outcomes[1]", "lowest and highest category"),
+    ("ordinal with halves", outcome(kind="ordinal", range=[0, 2.5]), "outcomes[1]", "two whole numbers"),
+    (
+        "ordinal with a million categories",
+        outcome(kind="ordinal", range=[0, 1000000]),
+        "outcomes[1]",
+        "at most 101 categories",
+    ),
+    ("binary with a range", outcome(kind="binary", range=[0, 5]), "outcomes[1]", "has no range"),
+    (
+        "threshold of what is not binary",
+        outcome(kind="continuous", at_least=5),
+        "outcomes[1]",
+        "kind: binary",
+    ),
+    (
+        "threshold that nobody reaches",
+        outcome(kind="binary", range=[0, 10], at_least=50),
+        "outcomes[1]",
+        "everybody is at least 50, or nobody is",
+    ),
+    ("combination of nothing", outcome(kind="continuous", combine="sum"), "outcomes[1]", "without 'columns'"),
+    (
+        "columns uncombined",
+        outcome(kind="continuous", columns=["sign", "support"]),
+        "outcomes[1]",
+        "without 'combine'",
+    ),
+    (
+        "column and columns",
+        outcome(kind="continuous", column="support", columns=["sign", "support"], combine="sum"),
+        "outcomes[1]",
+        "both 'column' and 'columns'",
+    ),
+    ("count from below zero", outcome(kind="count", range=[-5, 10]), "outcomes[1]", "never below 0"),
+    (
+        "pattern without attribute",
+        setting("experiment", "petition_columns", value="shown"),
+        "experiment.petition_columns",
+        "lacks '{attribute}'",
+    ),
+    ("blocked by nothing", drawn(scheme="blocked"), "experiment.randomisation", "needs its blocks"),
+    ("clustered by nothing", drawn(scheme="clustered"), "experiment.randomisation", "what a cluster is"),
+    (
+        "cluster of a complete randomisation",
+        drawn(scheme="complete", cluster="party"),
+        "experiment.randomisation",
+        "only clustered",
+    ),
+    (
+        "errors clustered twice",
+        drawn(scheme="clustered", cluster="party", outcome_cluster="party"),
+        "outcome_cluster",
+        "it is the cluster",
+    ),
+    ("blocks of arms", drawn(scheme="blocked", blocks=["arm"]), "randomisation.blocks", "column of the arm"),
+    ("blocks of people", drawn(scheme="blocked", blocks=["id"]), "randomisation.blocks", "of the respondent"),
+    ("blocks of answers", drawn(scheme="blocked", blocks=["sign"]), "randomisation.blocks", "is an outcome"),
+    (
+        "reached by nothing",
+        setting("estimate", "robustness", value=["cace"]),
+        "estimate.robustness",
+        "experiment.delivered",
+    ),
+    ("adjusted for nothing known", setting("estimate", "adjust", value=["agee"]), "estimate.adjust", "agee"),
+    (
+        "adjusted twice",
+        setting("estimate", "adjust", value=["age", "age"]),
+        "estimate.adjust",
+        "listed twice",
+    ),
+    (
+        "tightened by a number",
+        setting("estimate", "tighten", value=["age"]),
+        "estimate.tighten",
+        "categorical",
+    ),
+    (
+        "effect of nothing known",
+        setting("estimate", "sesoi", value={"x": 1}),
+        "estimate.sesoi",
+        "outcome 'x'",
+    ),
+    (
+        "ordinal model of nothing ordinal",
+        setting("estimate", "robustness", value=["ordinal"]),
+        "estimate.robustness",
+        "outcome of kind 'ordinal'",
+    ),
+    (
+        "base of nothing known",
+        setting("explore", "base", value={"grouping": "x", "group": "y"}),
+        "explore.base",
+        "unknown grouping",
+    ),
+    (
+        "comparable with nothing known",
+        setting("explore", "comparable", value=["x"]),
+        "explore.comparable",
+        "'x'",
+    ),
+    (
+        "rung of nothing known",
+        setting("diagnose", "ladder", value=[{"name": "a", "covariates": ["x"]}]),
+        "diagnose.ladder[0]",
+        "may not be used",
+    ),
+    (
+        "two rungs of one name",
+        setting(
+            "diagnose",
+            "ladder",
+            value=[{"name": "a", "covariates": ["age"]}, {"name": "a", "covariates": ["party"]}],
+        ),
+        "diagnose.ladder",
+        "is there twice",
+    ),
+    (
+        "costs without a value",
+        setting("diagnose", "costs", value={"message": 1}),
+        "diagnose.costs",
+        "'value'",
+    ),
+    ("two groups of one name", grouped(YOUNG, OLD | {"name": "Young"}), "subgroups[0]", "is there twice"),
+    ("groups that overlap", grouped(YOUNG, OLD | {"min": 30}), "subgroups[0]", "overlap"),
+    ("one group", grouped(YOUNG), "subgroups[0]", "at least two groups"),
+    ("a group upside down", grouped(YOUNG, OLD | {"min": 60, "max": 50}), "subgroups[0]", "out of order"),
+    ("groups of categories", grouped(YOUNG, OLD, covariate="party"), "subgroups[0]", "by its levels"),
+    ("groups of nothing known", grouped(covariate="agee"), "subgroups[0]", "unknown covariate 'agee'"),
+    ("one column read twice", covariate(name="age2", column="age"), "covariates", "is read twice"),
+    ("arm as covariate", covariate(name="group", column="arm"), "covariates[2]", "the arm cannot be"),
+    (
+        "outcome as covariate",
+        covariate(name="signed", column="sign"),
+        "covariates[2]",
+        "an outcome cannot be",
+    ),
+    ("identifier as covariate", covariate(name="mail", column="email"), "covariates[2]", "direct identifier"),
+    (
+        "identifier as weight",
+        setting("experiment", "weight", value="email"),
+        "experiment.weight",
+        "direct identifier",
+    ),
+    ("range of categories", setting("covariates", 1, "range", value=[0, 1]), "covariates[1]", "has no range"),
+    ("levels of numbers", setting("covariates", 0, "levels", value=["a", "b"]), "covariates[0]", "no levels"),
+    (
+        "shares above one",
+        setting("covariates", 1, "population_shares", value={"Left": 0.9, "Right": 0.9}),
+        "covariates[1]",
+        "add up to 1.8",
+    ),
+    (
+        "shares of nothing known",
+        setting("covariates", 1, "population_shares", value={"Lefft": 0.9}),
+        "covariates[1]",
+        "which are no levels",
+    ),
+    ("mean of categories", setting("covariates", 1, "population_mean", value=3), "covariates[1]", "no mean"),
+    (
+        "mean out of range",
+        setting("covariates", 0, "population_mean", value=300),
+        "covariates[0]",
+        "outside the range",
+    ),
+]
+# (name, mutation, what the message says): files and cells.
+MESSES: list[tuple[str, Callable[[TinyStudy], object], str]] = [
+    ("JSON named .csv", raw(lambda s: s.calibration.to_json(orient="records").encode()), "content is JSON"),
+    (
+        "lines of JSON named .csv",
+        raw(lambda s: s.calibration.to_json(orient="records", lines=True).encode()),
+        "content is JSON",
+    ),
+    ("RTF named .csv", raw(lambda s: rb"{\rtf1\ansi id,task}"), "a text with formats"),
+    ("pickle named .csv", raw(lambda s: b"\x80\x04\x95abc."), "a pickle of Python"),
+    ("Arrow named .csv", raw(lambda s: b"ARROW1\0\0abc"), "an Arrow file"),
+    ("HDF5 named .csv", raw(lambda s: b"\x89HDF\r\n\x1a\nabc"), "an HDF5 file"),
+    ("file of R named .csv", raw(lambda s: gzip.compress(b"RDX3\nX\n")), "a file of R"),
+    ("pointer of Git LFS", raw(lambda s: b"version https://git-lfs.github.com/spec/v1\n"), "was not fetched"),
+    (
+        "CSV named .sav",
+        also(use_file("c.sav"), content("c.sav", lambda s: csv(s.calibration))),
+        "no complete .sav file",
+    ),
+    (
+        "CSV named .dta",
+        also(use_file("c.dta"), content("c.dta", lambda s: csv(s.calibration))),
+        "no complete .dta file",
+    ),
+    (
+        "CSV named .parquet",
+        also(use_file("c.parquet"), content("c.parquet", lambda s: csv(s.calibration))),
+        "no complete Parquet file",
+    ),
+    ("UTF-32", raw(lambda s: csv(s.calibration).decode().encode("utf-32")), "it is a binary file"),
+    (
+        "UTF-16 without its mark",
+        raw(lambda s: csv(s.calibration).decode().encode("utf-16-le")),
+        "binary file",
+    ),
+    ("EBCDIC", raw(lambda s: csv(s.calibration).decode().encode("cp500")), "a letter is neither UTF-8"),
+    (
+        "title above the names",
+        raw(lambda s: b"My study" + b"," * 14 + b"\n" + csv(s.calibration)),
+        "remove what stands above the names",
+    ),
+    (
+        "names twice",
+        raw(lambda s: csv(s.calibration) + csv(s.calibration)),
+        "row 182: the names of the columns",
+    ),
+    (
+        "line of a program at the end",
+        raw(lambda s: csv(s.calibration) + b"180 rows\n"),
+        "row 182: it has 1 cells",
+    ),
+    (
+        "rows in one pair of quotes",
+        raw(
+            lambda s: b"\n".join(
+                b'"' + line.replace(b'"', b'""') + b'"' for line in csv(s.calibration).splitlines()
+            )
+        ),
+        "only one column",
+    ),
+    ("columns and rows exchanged", raw(lambda s: s.calibration.T.to_csv(header=False).encode()), "same name"),
+    ("a link to nothing", use_file("link.csv"), "does not exist"),
+    ("no-break space in a level", put("calibration", 3, "sector", "Trans\u00a0port"), "U+00A0"),
+    ("soft hyphen in a level", put("calibration", 3, "sector", "Trans\u00adport"), "U+00AD"),
+    ("mark of direction in a level", put("calibration", 3, "sector", "Transport\u200f"), "U+200F"),
+    ("byte order mark in a level", put("calibration", 3, "sector", "\ufeffTransport"), "U+FEFF"),
+    ("level of ten thousand letters", put("calibration", 3, "sector", "x" * 10_000), "xx...' is no level"),
+    ("line break in a level", put("calibration", 3, "sector", "Ener\ngy"), "did you mean 'Energy'"),
+    ("minus sign of typographers", put("calibration", 3, "rating", "\u22125"), "is no number"),
+    ("per cent", put("calibration", 3, "rating", "7%"), "'7%' is no number"),
+    ("NA for a number", change("calibration", lambda t: t.assign(rating="NA")), "'NA' is no number"),
+    ("date for an age", put("experiment", 3, "age", "1980-01-02"), "'1980-01-02' is no number"),
+    ("formula for an age", put("experiment", 3, "age", "=A1"), "'=A1' is no number"),
+    ("fault of a spreadsheet", put("experiment", 3, "age", "#N/A"), "'#N/A' is no number"),
+    ("a number beyond all", put("experiment", 3, "age", "1e400"), "'1e400' is no number"),
+    ("five hundred digits", put("experiment", 3, "age", "9" * 500), "is no number"),
+    ("infinite weight", put("experiment", 3, "w", "inf"), "'inf' is no number"),
+    ("weight that is no number", put("experiment", 3, "w", "nan"), "'nan' is no number"),
+    (
+        "ids that a spreadsheet shortened",
+        ids("experiment", lambda i: f"{1.2e11 + int(i[1:]) * 1e9:.2E}"),
+        "digits are lost",
+    ),
+    ("ids of a narrow column", put("experiment", 3, "id", "########"), "what a spreadsheet made of an id"),
+    ("ids of a broken formula", put("experiment", 3, "id", "#REF!"), "what a spreadsheet made of an id"),
+    ("ids that differ in spaces", put("experiment", 4, "id", " e9 "), "more than one row for 1 respondent"),
+    (
+        "everybody gave the same rating",
+        change("calibration", lambda t: t.assign(rating="5")),
+        "the same in every row",
+    ),
+    (
+        "a covariate that nobody has",
+        change("calibration", lambda t: t.assign(age="")),
+        "the covariate 'age' is empty for everybody",
+    ),
+    (
+        "one level in all petitions",
+        change("calibration", lambda t: t.assign(sector="Energy")),
+        "numbers tasks",
+    ),
+    (
+        "all refused personalisation",
+        change("calibration", lambda t: t.assign(personal="No")),
+        "nobody is left",
+    ),
+    ("no arm at all", change("experiment", lambda t: t.assign(arm="")), "the arm is missing"),
+    (
+        "an outcome that never counts",
+        also(
+            change("experiment", lambda t: t.assign(seen="no")),
+            setting("experiment", "outcomes", 1, "observed_if", value={"column": "seen", "values": ["yes"]}),
+        ),
+        "and observed_if, if there is one",
+    ),
+    (
+        "condition in no column",
+        setting("experiment", "outcomes", 1, "observed_if", value={"column": "seeen", "values": ["yes"]}),
+        "column 'seeen': the file has no such column",
+    ),
+    ("weights of texts", change("experiment", lambda t: t.assign(w="heavy")), "'heavy' is no number"),
+    ("numbers of tasks in letters and numbers", put("calibration", 3, "task", "x1"), "'x1' is no number"),
+    (
+        "labels in no file",
+        setting(
+            "calibration", "labels", value={"file": "l.csv", "attribute": "a", "code": "c", "label": "l"}
+        ),
+        "l.csv: whole file: the file does not",
+    ),
+    (
+        "labels in no column",
+        setting(
+            "calibration",
+            "labels",
+            value={"file": CALIBRATION, "attribute": "a", "code": "task", "label": "job"},
+        ),
+        "key calibration.labels.attribute",
+    ),
+    (
+        "petitions in no file",
+        setting("calibration", "shown", value={"file": "d.csv", "task": "task", "profile": "profile"}),
+        "d.csv: whole file: the file does not exist",
+    ),
+]
+EATEN = Case(
+    "people taken for a header",
+    setting("calibration", "header_rows", value=3),
+    (f"{CALIBRATION}: row 2", "takes it for a part of the header", "set 'header_rows: 1'"),
+)
+WIDE_KINDS: list[tuple[str, Callable[[TinyStudy], object], str, str]] = [
+    (
+        "pattern without profile",
+        setting("calibration", "attribute_columns", value="t{task}_{attribute}"),
+        "attribute_columns",
+        "lacks '{profile}'",
+    ),
+    (
+        "pattern with a conversion",
+        setting("calibration", "attribute_columns", value="t{task}_p{profile!r}_{attribute}"),
+        "attribute_columns",
+        "lacks '{profile}'",
+    ),
+    (
+        "no number of tasks",
+        lambda s: s.config["calibration"].pop("tasks"),
+        "calibration.tasks",
+        "number of tasks",
+    ),
+    (
+        "too few names of tasks",
+        setting("calibration", "task_values", value=["a"]),
+        "task_values",
+        "1 values for 3",
+    ),
+    (
+        "too many names of profiles",
+        setting("calibration", "profile_values", value=["a", "b", "c"]),
+        "profile_values",
+        "3 values for 2",
+    ),
+    (
+        "too many answers",
+        setting("calibration", "outcomes", "choice", "chosen_values", value=["A", "B", "C"]),
+        "chosen_values",
+        "3 values for 2 profiles",
+    ),
+    (
+        "two profiles of one answer",
+        setting("calibration", "outcomes", "choice", "chosen_values", value=["A", "a"]),
+        "chosen_values",
+        "cannot be told apart",
+    ),
+    (
+        "an answer that is none and one",
+        setting("calibration", "outcomes", "choice", "none_of_them", value=["A"]),
+        "none_of_them",
+        "chooses a profile and none",
+    ),
+    (
+        "none without an answer",
+        setting("calibration", "outcomes", "choice", "none_option", value=True),
+        "none_option",
+        "no answer says",
+    ),
+]
+
+KIND_CASES = [
+    *(Case(name, mutate, (CONFIG, place, says)) for name, mutate, place, says in CONTRADICTIONS),
+    *(Case(name, mutate, (CONFIG, place, says), "wide") for name, mutate, place, says in WIDE_KINDS),
+    *(Case(name, mutate, (says,)) for name, mutate, says in MESSES),
+    EATEN,
+]
 ROSTER_CASES = [dataclasses.replace(c, mutate=also(await_fielding, c.mutate)) for c in ROSTER_CASES]
-CASES = CONFIG_CASES + HARD_CASES + FILE_CASES + CELL_CASES + ROSTER_CASES
+CASES = CONFIG_CASES + HARD_CASES + FILE_CASES + CELL_CASES + ROSTER_CASES + KIND_CASES
 
 
 def run_here(

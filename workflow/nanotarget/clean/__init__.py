@@ -10,7 +10,18 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("raw", "cells", "labels", "flow", "people", "exclusions", "covariates", "blocks", "positions"),
+    *(
+        "guarded",
+        "raw",
+        "cells",
+        "labels",
+        "flow",
+        "people",
+        "exclusions",
+        "covariates",
+        "blocks",
+        "positions",
+    ),
     *("none_rows", "shown", "design_file", "profiles", "outcomes", "contracts", "quality"),
     *("calibration", "experiment", "roster", "samples", "enough", "groups"),
 )

@@ -25,6 +25,16 @@ def insufficient(data: DataConfig, samples: Samples) -> Iterator[Problem]:
         analysed = data.calibration.analyse
         if not samples.calibration.profiles[analysed].notna().any():
             yield _empty(file, analysed, "calibration.analyse")
+        elif samples.calibration.profiles[analysed].nunique() == 1:
+            what = f"the outcome '{analysed}' is the same in every row that is left"
+            remedy = "correct key calibration.analyse or the file: nothing can be learned from it"
+            yield Problem(file, f"outcome '{analysed}'", what, "answers that differ", remedy)
+        for covariate in data.covariates:
+            if covariate.target and not people[covariate.name].notna().any():
+                what = f"the covariate '{covariate.name}' is empty for everybody who is left"
+                remedy = "remove it from the covariates, or export the data again"
+                column = covariate.column or covariate.name
+                yield Problem(file, f"column '{column}'", what, "values", remedy)
         yield from _dominated(file, data.calibration.weight, people)
     if data.experiment and samples.experiment:
         file, people = data.experiment.file, samples.experiment.respondents

@@ -26,6 +26,10 @@ from nanotarget.study.problems import InputError, Problem, counted
 SampleConfig = CalibrationConfig | ExperimentConfig | RosterConfig
 
 
+# 1.23E+11, ####, #REF!: of a number with many digits, of a narrow column, of a formula.
+BY_SPREADSHEET = r"\s*(\d([.,]\d+)?E\+\d+|#+|#(REF|VALUE|NUM|DIV/0|NULL)!|#NAME\?|#N/A)\s*"
+
+
 @dataclass(frozen=True)
 class Sample:
     """A sample read and cleaned.
@@ -131,6 +135,13 @@ def one_per_id(table: Table, respondent: str) -> People:
 
 
 def _everyone(table: Table, respondent: str, unit: np.ndarray) -> People:
+    ids = table.cells(respondent)
+    ids.refuse_texts(
+        ids.text.str.fullmatch(BY_SPREADSHEET).fillna(False).to_numpy(bool),
+        "what a spreadsheet made of an id: digits are lost",
+        "ids as the survey platform wrote them",
+        "export the data again, and open or save them in no spreadsheet, or as text there",
+    )
     everyone = np.ones(unit.max() + 1, dtype=bool)
     return People(table, unit, respondent, (Step("In the raw file", "", everyone, everyone),))
 

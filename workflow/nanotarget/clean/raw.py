@@ -24,14 +24,17 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pyreadstat
 
+from nanotarget.clean.guarded import Texts, UnreadableError, guarded
 from nanotarget.study.problems import InputError, Problem, listed, placed
 
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = "comma, semicolon, tab or |"
 LARGEST = 2_000_000_000  # bytes of an unpacked text
+MOST_CELLS = 500_000_000  # of a Parquet file, which may say more than it holds
 LARGE = 5_000_000  # letters from which it matters how fast a text is read
 HEAD = 1_000_000  # letters that hold the names of columns
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt")
+PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 ENDINGS = f"{', '.join(TEXT_ENDINGS)} (each also with .gz), .parquet, .dta, .sav or .zsav"
 SIGNATURES = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
@@ -44,6 +47,14 @@ SIGNATURES = {
     b"\xff\xd8\xff": "a picture",
     b"SQLite": "a database",
     b"\x1f\x8b": "a doubly compressed file",
+    b"\x89HDF": "an HDF5 file",
+    b"ARROW1": "an Arrow file",
+    b"\x80\x04": "a pickle of Python, which is never read",
+    b"\x80\x05": "a pickle of Python, which is never read",
+    b"RDX": "a file of R",
+    b"X\n\x00": "a file of R",
+    b"{\\rtf": "a text with formats (RTF)",
+    b"version https://git-lfs": "the pointer of Git LFS to a file that was not fetched",
 }
 
 
@@ -106,10 +117,8 @@ def _read(path: str | Path, header_rows: int) -> pd.DataFrame:
     try:
         if ending in TEXT_ENDINGS:
             table = _read_csv(file.read_bytes(), name, header_rows)
-        elif ending == ".parquet":
-            table = _read_parquet(file, name)
-        elif ending in (".dta", ".sav", ".zsav"):
-            table = _read_labelled(file, name, ending)
+        elif ending in (".parquet", ".dta", ".sav", ".zsav"):
+            table = _read_binary(file, name, ending)
         else:
             raise _error(
                 name,
@@ -174,9 +183,10 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     if not text.strip():
         raise _empty(name)
     # Excel's own line about the separator; an empty row in its place keeps the numbers of rows.
-    stated = re.match(r"sep=(.)\r?\n", text)
+    stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
     text = text[stated.end() - 1 :] if stated else text
-    separator = stated[1] if stated else _separator(text, name)
+    names = text.lstrip().split("\n", 1)[0]
+    separator = stated[1] if stated and stated[1] in names else _separator(text, name)
     if (regular := _read_regular(text, separator, header_rows)) is not None:
         return regular
     everything = enumerate(_parse(text, separator, name), 1)
@@ -186,6 +196,31 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
         header.pop()
     _check_header(header, name)
     data = records[header_rows:]
+    if len(header) == 1 and data and all(len(cells) > 1 for _, cells in data[:FIRST]):
+        raise _error(
+            name,
+            f"row {records[0][0]}",
+            f"it holds {listed(header)} alone, the rows below have more columns",
+            "the names of the columns in the first row",
+            "remove what stands above the names",
+        )
+    if eaten := _data_in_header([cells for _, cells in records[1:header_rows]], [cells for _, cells in data]):
+        raise _error(
+            name,
+            f"row {records[eaten][0]}",
+            f"it holds data like the rows below, but 'header_rows: {header_rows}' takes it for a part of the "
+            "header",
+            f"{header_rows} rows above the data",
+            f"set 'header_rows: {eaten}' for this file",
+        )
+    if joined := [row for row, cells in data if list(map(str.strip, cells[: len(header)])) == header]:
+        raise _error(
+            name,
+            placed(joined),
+            "the names of the columns are there again",
+            "names in the first row only",
+            "remove these rows; files were probably put one below the other",
+        )
     for position, (row, cells) in enumerate(data[:2], header_rows + 1):
         if _imported(cells):
             raise _error(
@@ -213,6 +248,26 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
         texts = zip(header, records[1][1], strict=False)
         table.attrs["questions"] = {column: " ".join(text.split()) for column, text in texts if column}
     return table
+
+
+def _data_in_header(taken: Sequence[Sequence[str]], data: Sequence[Sequence[str]]) -> int:
+    """Return which row that is taken for a part of the header is one of data, from 1; 0 without one.
+
+    It has a number in every column, but a few that are empty, in which the rows of data have numbers only.
+    """
+    if not taken or not data:
+        return 0
+    numeric = [
+        i
+        for i in range(min(map(len, (*taken, *data[:FIRST]))))
+        if (cells := [row[i].strip() for row in data[:FIRST] if row[i].strip()])
+        and all(map(PLAIN_NUMBER.fullmatch, cells))
+    ]
+    for position, row in enumerate(taken, 1):
+        cells = [row[i].strip() for i in numeric if row[i].strip()]
+        if cells and all(map(PLAIN_NUMBER.fullmatch, cells)):
+            return position
+    return 0
 
 
 def _read_regular(text: str, separator: str, header_rows: int) -> pd.DataFrame | None:
@@ -289,6 +344,14 @@ def _decode(content: bytes, name: str) -> str:
         raise _error(
             name, "whole file", "it is a binary file, not text", "a CSV file", "export the data as CSV"
         )
+    if re.match(r"\s*[\[{]\s*[{\[\"]", text):
+        raise _error(
+            name,
+            "whole file",
+            "its content is JSON, not a table",
+            "a CSV file",
+            "export the data as CSV",
+        )
     if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
         raise _error(
             name,
@@ -324,6 +387,7 @@ def _decode_letters(content: bytes, name: str) -> str:
 
 
 def _parse(text: str, separator: str, name: str, limit: int | None = None) -> list[list[str]]:
+    csv.field_size_limit(LARGEST)  # a cell may hold a long text
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     records: list[list[str]] = []
     known: dict[str, str] = {}  # equal cells share one text in memory
@@ -409,57 +473,59 @@ def _with_nothing_told(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _read_parquet(file: Path, name: str) -> pd.DataFrame:
+def _read_binary(file: Path, name: str, ending: str) -> pd.DataFrame:
+    """Read a file whose reader is a program of C."""
     try:
-        table = pq.read_table(file)
-    except Exception as error:  # a damaged file may fail anywhere in its reader
+        found = guarded(_parquet if ending == ".parquet" else _labelled, file)
+    except UnreadableError as error:
+        kind = "Parquet" if ending == ".parquet" else ending
         raise _error(
             name,
             "whole file",
-            f"it is no complete Parquet file ({str(error)[:200].split(chr(10))[0]})",
-            "a Parquet file",
+            f"it is no complete {kind} file ({error})",
+            f"a file that was written as {kind} and not changed since",
             "copy or export the file again",
         ) from None
-    _check_header([column.strip() for column in table.column_names], name)
-    columns = {
-        column.strip(): [_text(cell) for cell in table[column].to_pylist()] for column in table.column_names
-    }
-    read = _table(columns, pd.RangeIndex(1, table.num_rows + 1, name="row"))
-    read.attrs["labels"] = {
-        column.strip(): [str(_text(cell)) for cell in table[column].chunk(0).dictionary.to_pylist()]
-        for column in table.column_names
-        if pa.types.is_dictionary(table[column].type) and table[column].num_chunks
-    }
-    return read
-
-
-def _read_labelled(file: Path, name: str, ending: str) -> pd.DataFrame:
-    read = pyreadstat.read_dta if ending == ".dta" else pyreadstat.read_sav
-    try:
-        data, meta = read(str(file), apply_value_formats=True, formats_as_category=False)
-        columns = [column.strip() for column in data]
-    except Exception as error:  # a damaged file may fail anywhere in its reader
-        raise _error(
-            name,
-            "whole file",
-            f"it is no complete {ending} file ({error})",
-            "a Stata or SPSS file",
-            "copy or export the file again",
-        ) from None
-    _check_header(columns, name)
+    _check_header([column.strip() for column in found.columns], name)
+    rows = len(next(iter(found.columns.values()), ()))
     table = _table(
-        {column.strip(): [_text(cell) for cell in data[column]] for column in data},
-        pd.RangeIndex(1, len(data) + 1, name="row"),
+        {column.strip(): cells for column, cells in found.columns.items()},
+        pd.RangeIndex(1, rows + 1, name="row"),
     )
-    table.attrs["codes"] = {
-        column.strip(): {str(label): _text(code) for code, label in labels.items()}
-        for column, labels in meta.variable_value_labels.items()
-    }
-    table.attrs["labels"] = {
-        column.strip(): [str(labels[code]) for code in sorted(labels, key=_number_or_text)]
-        for column, labels in meta.variable_value_labels.items()
-    }
+    table.attrs["codes"] = {column.strip(): dict(codes) for column, codes in found.codes.items()}
+    table.attrs["labels"] = {column.strip(): list(labels) for column, labels in found.labels.items()}
     return table
+
+
+def _parquet(file: Path) -> Texts:
+    about = pq.ParquetFile(file).metadata
+    if about.num_rows * about.num_columns > MOST_CELLS:
+        raise ValueError(f"it has more than {MOST_CELLS:,} cells")
+    table = pq.read_table(file, use_threads=False)
+    labels = {
+        column: [str(_text(cell)) for cell in cells.chunk(0).dictionary.to_pylist()]
+        for column, cells in zip(table.column_names, table.columns, strict=True)
+        if pa.types.is_dictionary(cells.type) and cells.num_chunks
+    }
+    if twice := {column for column in table.column_names if table.column_names.count(column) > 1}:
+        raise ValueError(f"columns with the same name: {listed(sorted(twice))}")
+    return Texts(
+        {name: [_text(cell) for cell in table[name].to_pylist()] for name in table.column_names}, {}, labels
+    )
+
+
+def _labelled(file: Path) -> Texts:
+    read = pyreadstat.read_dta if file.suffix.lower() == ".dta" else pyreadstat.read_sav
+    data, meta = read(str(file), apply_value_formats=True, formats_as_category=False)
+    given = meta.variable_value_labels.items()
+    return Texts(
+        {column: [_text(cell) for cell in data[column]] for column in data},
+        {column: {str(label): _text(code) for code, label in labels.items()} for column, labels in given},
+        {
+            column: [str(labels[code]) for code in sorted(labels, key=_number_or_text)]
+            for column, labels in given
+        },
+    )
 
 
 def _number_or_text(code: Any) -> tuple[bool, Any]:

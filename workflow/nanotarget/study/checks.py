@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ RESERVED = frozenset(
 )
 # Columns of assign/fielding.csv beside those of the attributes.
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text", "simulated")
+MOST_CATEGORIES = 100  # of an ordinal outcome, beyond the first
 MARGIN = 0.01  # by which published shares may exceed 1 together, as they are rounded
 # Learners of choices among more than two profiles, or none of them.
 BEYOND_PAIRS = ("ridge", "stagewise", "boosting", "bart")
@@ -144,9 +146,19 @@ def unknown(
         yield name not in known, key, f"unknown {noun} '{name}'", expected, remedy
 
 
+# Small letters of other scripts that look like Latin ones, or whose capitals do.
+ALIKE = str.maketrans("аеорсухіјѕһвкмнтɡοαρτικυνχ", "aeopcyxijshbkmhtgoaptikuvx")
+
+
+def _as_seen(value: object) -> str:
+    """Return a text as people compare it: without what they do not see, letters that look alike as one."""
+    seen = (letter for letter in normalised(value) if unicodedata.category(letter) != "Cf")
+    return "".join(seen).translate(ALIKE)
+
+
 def repeated(values: Sequence[object]) -> list[str]:
     """Return the values that cannot be told apart from another one of them."""
-    compared = [normalised(value) for value in values]
+    compared = [_as_seen(value) for value in values]
     return [str(value) for value, text in zip(values, compared, strict=True) if compared.count(text) > 1]
 
 
@@ -244,7 +256,13 @@ def _names(study: Study) -> Iterator[Row]:
 def _indistinct(where: str, levels: Sequence[Level] | None) -> Row:
     same = repeated(levels or [])
     what = f"levels that cannot be told apart: {listed(same)}"
-    return same, where, what, "levels that differ in more than case and spaces", "rename or remove one"
+    return (
+        same,
+        where,
+        what,
+        "levels that differ in more than case, spaces and letters that look alike",
+        "rename or remove one",
+    )
 
 
 def _empty(where: str, limits: Sequence[float] | None) -> Row:
@@ -318,19 +336,31 @@ def _prohibited(design: DesignConfig) -> Iterator[Row]:
 def _covariates(study: Study) -> Iterator[Row]:
     names = [covariate.name for covariate in study.covariates]
     yield from twice("key covariates", "covariate", names, "remove or rename one")
+    read = [(covariate.column or covariate.name, covariate.kind) for covariate in study.covariates]
+    for column, kind in dict.fromkeys(both for both in read if read.count(both) > 1):
+        what = f"the column '{column}' is read twice as {kind}"
+        yield True, "key covariates", what, "every column once", "remove one of them"
     samples = (study.calibration, study.experiment, study.roster)
-    respondents = {sample.respondent for sample in samples if sample}
+    taken = {sample.respondent: "the respondent's id" for sample in samples if sample}
+    if study.experiment:
+        taken |= {column: "an outcome" for o in study.experiment.outcomes for column in o.raw_columns}
+        taken[study.experiment.arm] = "the arm"
     for i, covariate in enumerate(study.covariates):
-        yield from _covariate(covariate, respondents, f"key covariates[{i}] ('{covariate.name}')")
+        yield from _covariate(covariate, taken, f"key covariates[{i}] ('{covariate.name}')")
 
 
-def _covariate(covariate: CovariateConfig, respondents: set[str], where: str) -> Iterator[Row]:
+def _covariate(covariate: CovariateConfig, taken: Mapping[str, str], where: str) -> Iterator[Row]:
     categorical, levels = covariate.kind == "categorical", covariate.levels or []
     known = {normalised(level) for level in levels}
     both = [value for value in covariate.missing_values if normalised(value) in known]
+    other = taken.get(covariate.column or covariate.name)
+    mean, limits = covariate.population_mean, covariate.range
     yield from at(where,
-        ((covariate.column or covariate.name) in respondents, "the respondent's id cannot be a covariate",
-         "a variable that does not identify a person", "remove it from the covariates"),
+        (other, f"{other} cannot be a covariate", "what describes people before the treatment",
+         "remove it from the covariates"),
+        (mean is not None and limits and not limits[0] <= mean <= limits[1],
+         f"'population_mean' is {mean}, outside the range", f"a number in the range {limits}",
+         "correct one of them"),
         (categorical and not levels, "a categorical covariate needs its levels", "a list 'levels'", "add it"),
         (categorical and covariate.range, "a categorical covariate has no range", "levels only",
          "remove 'range'"),
@@ -476,6 +506,11 @@ def _named_outcome(outcome: Response, calibration: CalibrationConfig) -> Iterato
     if named is None:
         return
     by_task = [values for values in named if isinstance(values, list)]
+    for values in by_task or [[value for value in named if not isinstance(value, list)]]:
+        yield _indistinct(f"{where}.chosen_values", values)
+        both = [str(v) for v in outcome.none_values if normalised(v) in map(normalised, values)]
+        yield (both, f"{where}.none_of_them", f"{listed(both)} chooses a profile and none of them",
+         "answers that are not in chosen_values", "remove it from one of the two")  # fmt: skip
     yield (by_task and len(by_task) != tasks, f"{where}.chosen_values",
      f"{len(by_task)} lists for {tasks} tasks", "one list per task", "correct the list")  # fmt: skip
     wrong = [len(values) for values in by_task or (named,) if len(values) != profiles]
@@ -551,6 +586,12 @@ def _outcome(outcome: OutcomeConfig, where: str) -> Iterator[Row]:
          "remove 'range'"),
         (kind == "ordinal" and not whole, "an ordinal outcome needs its lowest and highest category",
          "a 'range' of two whole numbers, such as [1, 5]", "add it, or write kind: continuous"),
+        (kind == "ordinal" and limits and limits[1] - limits[0] > MOST_CATEGORIES,
+         f"an ordinal outcome has at most {MOST_CATEGORIES + 1} categories", "a smaller range",
+         "correct 'range', or write kind: continuous"),
+        (binary and limits and not limits[0] < (outcome.at_least or 0) <= limits[1],
+         f"within the range {limits} everybody is at least {outcome.at_least}, or nobody is",
+         "a threshold inside the range", "correct 'at_least' or 'range'"),
         (kind == "count" and limits and limits[0] < 0, "a count is never below 0", "a range from 0 on",
          "correct 'range' or 'kind'"),
         (outcome.columns and outcome.column, "both 'column' and 'columns'", "one of them", "remove one"),
@@ -592,6 +633,10 @@ def _randomisation(experiment: ExperimentConfig) -> Iterator[Row]:
         raw = getattr(experiment, column)
         what = f"'{raw}' is the column of the {column}"
         yield raw in columns, f"{key}.{name}", what, expected, "name another column"
+    for outcome in experiment.outcomes:
+        what = f"'{outcome.name}' is an outcome"
+        asked = set(outcome.raw_columns) & {*drawn.blocks, drawn.cluster}
+        yield asked, f"{key}.blocks", what, expected, "name another column"
 
 
 def _robustness(study: Study, experiment: ExperimentConfig) -> Iterator[Row]:
@@ -710,6 +755,7 @@ def _groups(grouping: SubgroupConfig, kind: str, where: str) -> Iterator[Row]:
     ordered = all(low <= high for low, high in bounds)
     apart = all(a[1] < b[0] for a, b in itertools.pairwise(bounds))
     numeric = kind == "numeric"
+    yield from twice(where, "group", [group.name for group in grouping.groups])
     yield from at(where,
         (numeric and len(bounds) < 2, "a numeric covariate needs at least two groups",
          "groups with min and max", "add them"),

@@ -12,6 +12,7 @@ from pydantic import Field
 from nanotarget.study.fields import (
     NAME,
     Alpha,
+    Column,
     Confidence,
     Distinct,
     File,
@@ -58,7 +59,7 @@ class AttributeConfig(Section):
     """One dimension of a petition."""
 
     name: Name = Field(description="Name of the attribute, any text; it is data and never evaluated.")
-    column: str | None = Field(
+    column: Column | None = Field(
         None, description="Name used in the raw files, if it differs from the attribute's name."
     )
     levels: Levels = Field(description="The values of the attribute in order; the first is the reference.")
@@ -67,7 +68,7 @@ class AttributeConfig(Section):
         description="Probability with which each level was drawn, in the order of the levels; "
         "uniform if absent.",
     )
-    derived_from: Distinct[str] = Field(
+    derived_from: Distinct[Column] = Field(
         [],
         description="Attributes that this one follows from, such as a price group from the price. It has no "
         "effect of its own beside theirs; petitions have only the combinations that were shown.",
@@ -125,11 +126,11 @@ class CovariateConfig(Section):
     """One pre-treatment respondent variable on the allow-list."""
 
     name: Name = Field(description=IN_ARTEFACTS)
-    label: str | None = Field(None, description=LABEL)
+    label: Column | None = Field(None, description=LABEL)
     kind: Literal["numeric", "categorical"] = Field(
         description="numeric: a number; categorical: one of the levels."
     )
-    column: str | None = Field(None, description="Name in the raw files, if it differs.")
+    column: Column | None = Field(None, description="Name in the raw files, if it differs.")
     levels: Levels | None = Field(
         None, description="The values of a categorical covariate; the first is the reference."
     )
@@ -153,7 +154,7 @@ class CovariateConfig(Section):
 class ColumnValues(Section, title="rows"):
     """Rows in which a column holds one of some values."""
 
-    column: str = Field(description=RAW_COLUMN)
+    column: Column = Field(description=RAW_COLUMN)
     values: Values = Field(description="Values that count.")
 
 
@@ -165,7 +166,7 @@ class ExclusionConfig(Section, title="exclusion"):
         description="in / not_in: the value is (not) one of `values`; below / above: the number is below / "
         "above `value`; missing: the cell is empty; duplicate: the value occurred in an earlier row."
     )
-    column: str = Field(description=RAW_COLUMN)
+    column: Column = Field(description=RAW_COLUMN)
     values: list[Level] = Field([], description="For in and not_in.")
     value: Number | None = Field(None, description="For below and above.")
 
@@ -175,30 +176,32 @@ class ShownConfig(Section):
 
     file: File = Field(description="Raw file, relative to the folder Snakemake runs in.")
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
-    version: str | None = Field(
+    version: Column | None = Field(
         None,
         description="Column of this file with the version of the questionnaire; without it everyone was "
         "shown the same tasks. Version 0 was shown to everyone.",
     )
-    version_shown: str | None = Field(
+    version_shown: Column | None = Field(
         None,
         description="Column of the calibration's file with the version that the respondent saw; the same "
         "name as `version` if absent.",
     )
-    task: str = Field(description="Column of this file with the number of the task.")
-    profile: str = Field(description="Column of this file with the number of the profile in its task.")
+    task: Column = Field(description="Column of this file with the number of the task.")
+    profile: Column = Field(description="Column of this file with the number of the profile in its task.")
 
 
 class LabelsConfig(Section):
     """A file that says what codes of levels mean: a row for each level of each attribute."""
 
     file: File = Field(description="Raw file, relative to the folder Snakemake runs in.")
-    attribute: str = Field(
+    attribute: Column = Field(
         description="Column of this file with the attribute: its name or column at `design.attributes`, or "
         "what that ends with."
     )
-    code: str = Field(description="Column of this file with what the cells of the petitions shown contain.")
-    label: str = Field(description="Column of this file with the level as `design.attributes` has it.")
+    code: Column = Field(
+        description="Column of this file with what the cells of the petitions shown contain."
+    )
+    label: Column = Field(description="Column of this file with the level as `design.attributes` has it.")
 
 
 class CalibrationConfig(Section):
@@ -214,14 +217,14 @@ class CalibrationConfig(Section):
         "another; wide: one row per respondent.",
     )
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
-    respondent: str = Field(description=RESPONDENT)
-    task: str | None = Field(
+    respondent: Column = Field(description=RESPONDENT)
+    task: Column | None = Field(
         None,
         description="Long and task layout - column that tells the tasks of a respondent apart, by numbers or "
         "texts; without it they are in the order of the rows, in the long layout every `profiles` of them. "
         "The column of the profile, too, if its cells hold both numbers, such as 1x2.",
     )
-    profile: str | None = Field(
+    profile: Column | None = Field(
         None,
         description="Long layout - column that tells the profiles of a task apart, by numbers or texts.",
     )
@@ -238,7 +241,7 @@ class CalibrationConfig(Section):
         description="Profiles shown in a task. From choices among more than 2, or none of them, all learners "
         "but hierarchical learn.",
     )
-    attribute_columns: str | None = Field(
+    attribute_columns: Column | None = Field(
         None,
         description="Wide layout - name of the column of an attribute, with {task}, {profile} and "
         "{attribute} ({row} with `attribute_names`); task layout - with {profile} and {attribute}.",
@@ -257,7 +260,7 @@ class CalibrationConfig(Section):
         description="Wide and task layout - what {profile} stands for, profile by profile (default 1, 2, "
         "...).",
     )
-    attribute_names: str | None = Field(
+    attribute_names: Column | None = Field(
         None,
         description="Wide layout - name of the column that holds the name of the attribute in a row of the "
         "table shown, with {task} and {row}, where the order of attributes was drawn for each respondent.",
@@ -266,10 +269,10 @@ class CalibrationConfig(Section):
     analyse: Kind = Field(
         description="The outcome from which the learner learns and in whose units the diagnosis speaks."
     )
-    weight: str | None = Field(None, description=WEIGHT)
+    weight: Column | None = Field(None, description=WEIGHT)
     opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
-    identifiers: list[str] = Field([], description=IDENTIFIERS)
+    identifiers: list[Column] = Field([], description=IDENTIFIERS)
 
     @property
     def alike(self) -> int:
@@ -307,9 +310,9 @@ class OutcomeConfig(Section):
     """One outcome of the experiment."""
 
     name: Name = Field(description=IN_ARTEFACTS)
-    label: str | None = Field(None, description=LABEL)
-    column: str | None = Field(None, description="Name in the raw file, if it differs.")
-    columns: Distinct[str] = Field(
+    label: Column | None = Field(None, description=LABEL)
+    column: Column | None = Field(None, description="Name in the raw file, if it differs.")
+    columns: Distinct[Column] = Field(
         [],
         description="Several columns of the raw file, of which `combine` makes the outcome, instead of one.",
     )
@@ -351,17 +354,17 @@ class RandomisationConfig(Section):
         description="complete: among all people; blocked: within each block; clustered: whole clusters, "
         "within each block if there are blocks.",
     )
-    blocks: Distinct[str] = Field(
+    blocks: Distinct[Column] = Field(
         [],
         description="Columns of the raw file whose combinations are the blocks; "
         "an empty cell is a value of its own.",
     )
-    cluster: str | None = Field(
+    cluster: Column | None = Field(
         None,
         description="Column of the raw file that names the cluster; all people of a cluster are in one arm "
         "and in one block.",
     )
-    outcome_cluster: str | None = Field(
+    outcome_cluster: Column | None = Field(
         None,
         description="Column of the raw file that names groups inside which arms were drawn, but whose "
         "outcomes hang together (pupils of a school, people of a household): standard errors are clustered "
@@ -374,8 +377,8 @@ class ExperimentConfig(Section):
 
     file: File = Field(description="Raw file, one row per respondent; same formats as the calibration.")
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
-    respondent: str = Field(description=RESPONDENT)
-    arm: str = Field(description="Column with the arm a respondent was randomised to.")
+    respondent: Column = Field(description=RESPONDENT)
+    arm: Column = Field(description="Column with the arm a respondent was randomised to.")
     randomisation: RandomisationConfig = Field(
         RandomisationConfig(),
         description="How the arms were drawn. Standard errors and randomisation inference follow it.",
@@ -385,7 +388,7 @@ class ExperimentConfig(Section):
         description="The arms in order; the first is the reference, every later one is compared with "
         "every earlier one.",
     )
-    petition_columns: str | None = Field(
+    petition_columns: Column | None = Field(
         None,
         description="Name of the column with the petition shown, with {attribute}; "
         "empty cells in an arm without petition.",
@@ -398,7 +401,7 @@ class ExperimentConfig(Section):
     outcomes: list[OutcomeConfig] = Field(
         [], description="Outcomes in order of importance. A missing value is attrition."
     )
-    weight: str | None = Field(None, description=WEIGHT)
+    weight: Column | None = Field(None, description=WEIGHT)
     opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
     post_checks: list[ExclusionConfig] = Field(
@@ -406,7 +409,7 @@ class ExperimentConfig(Section):
         description="Who fails a check made after the treatment, written like exclusions. They stay in every "
         "confirmatory estimate, as leaving may depend on the arm; only robustness leaves them out.",
     )
-    identifiers: list[str] = Field([], description=IDENTIFIERS)
+    identifiers: list[Column] = Field([], description=IDENTIFIERS)
 
 
 class RosterArmConfig(Section):
@@ -433,7 +436,7 @@ class RosterConfig(Section):
         "same formats as the calibration."
     )
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
-    respondent: str = Field(description=RESPONDENT)
+    respondent: Column = Field(description=RESPONDENT)
     arms: list[RosterArmConfig] = Field(
         min_length=2, description="The arms in order; the first is the reference."
     )
@@ -442,7 +445,7 @@ class RosterConfig(Section):
         description="complete: arms are drawn among all people; blocked: within each combination of the "
         "covariates in `blocks`.",
     )
-    blocks: Distinct[str] = Field(
+    blocks: Distinct[Column] = Field(
         [],
         description="Categorical covariates whose combinations are the blocks; "
         "a missing value is a level of its own.",
@@ -455,7 +458,7 @@ class RosterConfig(Section):
     )
     opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
-    identifiers: list[str] = Field([], description=IDENTIFIERS)
+    identifiers: list[Column] = Field([], description=IDENTIFIERS)
 
 
 class GroupConfig(Section):
@@ -470,8 +473,8 @@ class SubgroupConfig(Section):
     """One grouping of respondents by a pre-treatment covariate."""
 
     name: Name = Field(description="Name of the grouping.")
-    label: str | None = Field(None, description=LABEL)
-    covariate: str = Field(description="Covariate on the allow-list; a categorical one needs no groups.")
+    label: Column | None = Field(None, description=LABEL)
+    covariate: Column = Field(description="Covariate on the allow-list; a categorical one needs no groups.")
     groups: list[GroupConfig] = Field(
         [], description="Groups of a numeric covariate, from low to high, without overlap."
     )
@@ -557,7 +560,7 @@ class RungConfig(Section):
     """A set of covariates of the ladder."""
 
     name: Name = Field(description="Name of the set.")
-    covariates: Distinct[str] = Field(min_length=1, description="Names of covariates on the allow-list.")
+    covariates: Distinct[Column] = Field(min_length=1, description="Names of covariates on the allow-list.")
 
 
 class CostsConfig(Section):
@@ -682,7 +685,7 @@ class EstimateConfig(Section):
     """How the experiment is analysed."""
 
     alpha: Alpha = Field(0.05, description="Two-sided level of tests; intervals have level 1 - alpha.")
-    adjust: list[str] = Field(
+    adjust: Distinct[Column] = Field(
         [], description="Covariates of the Lin (2013) adjustment; must be on the allow-list."
     )
     sesoi: dict[str, Positive] = Field(
@@ -698,7 +701,7 @@ class EstimateConfig(Section):
         "lee: bounds under attrition; ipw: weights against attrition; aipw: weights and a model of the "
         "answers, right if either is; cace: effect among those reached.",
     )
-    tighten: Distinct[str] = Field(
+    tighten: Distinct[Column] = Field(
         [],
         description="Categorical covariates within whose combinations Lee's bounds are computed, too, and "
         "averaged: they become narrower where covariates tell who drops out or how people answer.",
@@ -711,9 +714,9 @@ class EstimateConfig(Section):
 class BaseConfig(Section):
     """The group of a grouping whose support is there already, to be mobilised."""
 
-    grouping: str = Field(description="Name of a grouping in `subgroups`, by pre-treatment support.")
-    group: str = Field(description="Name of one of its groups.")
-    opposed: str | None = Field(
+    grouping: Column = Field(description="Name of a grouping in `subgroups`, by pre-treatment support.")
+    group: Column = Field(description="Name of one of its groups.")
+    opposed: Column | None = Field(
         None,
         description="Name of the group at the other end; whether an arm widens the gap between the two is "
         "looked at.",
@@ -729,7 +732,7 @@ class ExploreConfig(Section):
         description="The group whose support is there already and only has to be mobilised; "
         "it is compared with all others.",
     )
-    comparable: Distinct[str] = Field(
+    comparable: Distinct[Column] = Field(
         [],
         description="Outcomes of the experiment that are measured on the scale of the analysed calibration "
         "outcome; their gains are compared with the predicted ones.",

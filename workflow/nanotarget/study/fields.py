@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Any, Self, TypeVar
 
@@ -65,10 +66,19 @@ class _Distinct:
         return handler(schema) | {"uniqueItems": True}
 
 
+def _visible(text: str) -> str:
+    """Refuse a text of spaces and letters that nobody sees: it looks like an empty cell."""
+    if all(unicodedata.category(letter)[0] in "ZC" for letter in text):
+        raise PydanticCustomError("blank", "nothing to see")
+    return text
+
+
 def _level(value: Any) -> Any:
     kind = isinstance(value, str | int | float) and not isinstance(value, bool)
     if not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise PydanticCustomError("level_type", "neither text nor a number")
+    if isinstance(value, str):
+        _visible(value)
     if len(str(value)) > LONGEST_LEVEL:
         raise PydanticCustomError("string_too_long", "too long", {"max_length": LONGEST_LEVEL})
     return value
@@ -93,7 +103,8 @@ def _file(name: str) -> str:
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
 SHA256 = r"^[0-9a-f]{64}$"
 Digest = Annotated[str, Field(pattern=SHA256)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_visible)]
+Column = Annotated[str, Field(min_length=1), AfterValidator(_visible)]
 PathName = Annotated[str, AfterValidator(_path)]
 File = Annotated[str, AfterValidator(_file)]
 Level = Annotated[str | int | float, BeforeValidator(_level), WithJsonSchema({"type": ["string", "number"]})]

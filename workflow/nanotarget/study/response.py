@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, create_model
 from scipy import special
 
-from nanotarget.study.fields import Level, Range, Section
+from nanotarget.study.fields import Column, Level, Range, Section
 
 # A logit averaged over a normal utility of variance v is close to a logit with slope
 # 1 / sqrt(1 + LOGIT_NORMAL v) (Zeger, Liang & Albert 1988).
@@ -79,7 +79,7 @@ class Response(Section):
     binary: ClassVar[bool] = False
     placeholders: ClassVar[tuple[str, ...]] = ("task", "profile")
 
-    column: str | list[str] = Field(
+    column: Column | list[Column] = Field(
         description="Long layout - a column; wide layout - a pattern with {task} and {profile}, or a list "
         "with the column of every profile of every task, in their order."
     )
@@ -346,7 +346,7 @@ class Choice(Response):
     binary = True
     placeholders = ("task",)
 
-    column: str | list[str] = Field(
+    column: Column | list[Column] = Field(
         description="Long layout - a 0/1 column; task layout - a column, wide layout - a pattern with "
         "{task}, or a list with the column of every task, whose cell names the chosen profile."
     )

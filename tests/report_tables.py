@@ -104,6 +104,29 @@ def amce(outcome: str = "rating", estimator: str = "main_effects") -> pd.DataFra
     return table
 
 
+def groups() -> pd.DataFrame:
+    means = marginal_means().assign(quantity="marginal_mean", reference="")
+    effects = amce().dropna(subset="std_error").assign(quantity="amce")
+    effects["reference"] = effects["attribute"].map({a: levels[0] for a, levels in ATTRIBUTES.items()})
+    own = pd.concat([means, effects], ignore_index=True)
+    difference = own.assign(estimate=0.1, conf_low=-0.1, conf_high=0.3, group=NASTY, minus="left")
+    for column in ("p_holm", "p_bh", "p_bonferroni"):
+        difference[column] = 0.5
+    parts = [own.assign(group=group, minus="") for group in ("left", NASTY)]
+    return pd.concat([*parts, difference], ignore_index=True).assign(grouping="side", suppressed=False)
+
+
+def group_tests() -> pd.DataFrame:
+    rows = [
+        ("(all levels)", "classical F", 2.5, 5, 900.0, 0.03),
+        ("(all levels)", "robust F", 2.4, 5, 140.0, 0.04),
+        *[(attribute, "robust F", 1.2, 1, 140.0, 0.3) for attribute in ATTRIBUTES],
+    ]
+    columns = ["item", "test", "statistic", "df1", "df2", "p_value"]
+    table = pd.DataFrame(rows, columns=columns).assign(outcome="rating", grouping="side", n=1200, note="")
+    return table.assign(p_adjusted=table["p_value"].where(table["item"] != "(all levels)"))
+
+
 def effects() -> pd.DataFrame:
     rows = [
         {"outcome": outcome, "estimator": estimator, "se_type": "HC2", "contrast": contrast}
@@ -553,6 +576,8 @@ def sources() -> dict[str, pd.DataFrame]:
         "flow": flow(),
         "amce": amce(),
         "marginal_means": marginal_means(),
+        "groups": groups(),
+        "group_tests": group_tests(),
         "learners": learners(),
         "diagnostics": diagnostics(),
         "calibration": calibration(),

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from nanotarget.calibrate import conjoint
+from nanotarget.calibrate import by_group, conjoint
+from nanotarget.calibrate.conjoint import Analysis
 from nanotarget.calibrate.design_checks import Survey, design_checks
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.ridge import Regression, _newton
@@ -153,6 +154,75 @@ def test_effects_and_means_in_groups_equal_cregg(reference, project, name, group
             part = golden[golden["BY"] == group]
             count += compare_cregg(found, part, f"{kind} cregg {name} {group}")
         assert count == numbers
+
+
+GROUPED = [
+    ("conjoint_candidates_sw2022", "female", ["female", "male"]),
+    ("conjoint_candidates_sw2022", "pid", ["Democrat", "Independent", "Republican (GOP)"]),
+    ("conjoint_climate_bs2013", "female", ["female", "male"]),
+    ("conjoint_climate_bs2013", "ideology3", ["left 0-3", "centre 4-6", "right 7-10"]),
+    ("conjoint_immigration_hhy2014", "ethnocentrism", ["above median", "at or below"]),
+]
+
+
+@pytest.mark.parametrize(("name", "grouping", "order"), GROUPED)
+def test_differences_between_groups_and_their_joint_test_equal_cregg(
+    reference, project, name, grouping, order
+):
+    """cregg's errors are those of CR0 times sqrt(G / (G - 1)): of effects with the respondents of all groups,
+
+    which are in one model, of means with those of each group.
+    """
+    profiles, design, raw = study(reference, project, name)
+    rows = groupings(name, raw)[grouping]
+    code = np.full(len(profiles), -1)
+    for g, group in enumerate(order):
+        code[rows[group]] = g
+    grouped = by_group.Grouping(grouping, order, code, np.zeros(len(order), dtype=bool))
+    analysis = Analysis("choice", "CR0", null=0.5)
+    found = by_group.in_groups(profiles, design, grouped, analysis)
+    ids = profiles["respondent_id"].where(profiles["choice"].notna())
+    people = {group: ids[code == g].nunique() for g, group in enumerate(order)}
+    people[""] = ids[code >= 0].nunique()
+    variance = (
+        found.set_index(["quantity", "group", "minus", "attribute", "level", "reference"])["std_error"] ** 2
+    )
+
+    def errors(row):
+        if row.quantity == "amce":
+            return row.std_error * np.sqrt(people[""] / (people[""] - 1))
+        own = [
+            variance[row.quantity, group, "", row.attribute, row.level, ""]
+            * people[group]
+            / (people[group] - 1)
+            for group in (row.group, row.minus)
+        ]
+        return np.sqrt(sum(own))
+
+    compared = found[found["minus"].eq(order[0])].copy()
+    compared["std_error"] = [errors(row) for row in compared.itertuples()]
+    compared["BY"] = compared["group"] + " - " + compared["minus"]
+    against = compared["attribute"].map({a.name: a.levels[0] for a in design.attributes})
+    compared = compared[compared["reference"].eq("") | compared["reference"].eq(against)]
+    for kind, quantity in (("amcediff", "amce"), ("mmdiff", "marginal_mean")):
+        golden = table(reference / "golden" / f"{name}__{kind}_by_{grouping}_cregg_choice.csv")
+        golden = golden.rename(columns={"feature": "attribute", "std.error": "std_error"})
+        golden = golden[golden["std_error"].notna()]
+        golden["estimate"] = golden["estimate"].where(
+            golden["estimate"].abs() > 1e-12, 0.0
+        )  # R's rounding error
+        own = compared[compared["quantity"] == quantity]
+        keys = ("BY", "attribute", "level")
+        both = own.merge(golden, on=list(keys), suffixes=("", "_golden"), validate="1:1")
+        assert len(both) == len(golden) == len(own)
+        for column in ("estimate", "std_error"):
+            np.testing.assert_allclose(both[column], both[f"{column}_golden"], rtol=RELATIVE, err_msg=column)
+    golden = table(reference / "golden" / f"{name}__anova_by_{grouping}_cregg_choice.csv").iloc[-1]
+    classical, robust = by_group.group_tests(profiles, design, grouped, analysis).to_dict("records")[:2]
+    theirs = golden[["F", "Df", "Resid. Df", "Pr(>F)"]].astype(float)
+    ours = [classical[c] for c in ("statistic", "df1", "df2", "p_value")]
+    np.testing.assert_allclose(ours, theirs, rtol=RELATIVE)
+    assert robust["test"] == "robust F" and 0 <= robust["p_value"] <= 1
 
 
 def test_restricted_design_equals_cjoint(reference, project):

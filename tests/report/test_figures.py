@@ -35,7 +35,7 @@ DIAGNOSIS = [
     "funnel", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
     "learning",
 ]  # fmt: skip
-FIGURES = ["flow", "amce", "marginal_means", *DIAGNOSIS, "petitions", "effects", "subgroups"]
+FIGURES = ["flow", "amce", "marginal_means", "groups", *DIAGNOSIS, "petitions", "effects", "subgroups"]
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,39 @@ rule conjoint:
         "../scripts/conjoint.py"
 
 
+COMPARED = []
+if config["calibrate"]["groups"]:
+
+    rule compare_groups:
+        input:
+            profiles="<results>/clean/calibration.parquet",
+            respondents="<results>/clean/calibration_respondents.parquet",
+            library=library("compare_groups.py"),
+        output:
+            groups="<results>/calibrate/groups.csv",
+            group_tests="<results>/calibrate/group_tests.csv",
+        log:
+            "<logs>/compare_groups.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            **MEDIUM,
+        params:
+            design=config["design"],
+            covariates=config["covariates"],
+            outcomes=list(config["calibration"]["outcomes"]),
+            profiles_a_task=study.calibration.alike,
+            groups=config["calibrate"]["groups"],
+            se_type=config["calibrate"]["se_type"],
+            min_cell=config["privacy"]["min_cell"],
+        message:
+            "Comparing groups of respondents by what they like"
+        script:
+            "../scripts/compare_groups.py"
+
+    COMPARED = [rules.compare_groups.output]
+
+
 LEARNED = []
 if study.learns:
     LEARNERS = study.calibrate.learners
@@ -142,6 +175,7 @@ if study.learns:
 rule calibrate:
     input:
         rules.conjoint.output,
+        COMPARED,
         LEARNED,
     message:
         "Calibration is complete"

@@ -5,6 +5,7 @@ Attributes and levels enter as codes; their texts only label rows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,22 @@ from nanotarget.study.config import HIDDEN
 
 AMCE_COLUMNS = ("outcome", "attribute", "level", *ESTIMATE_COLUMNS, "n_clusters", "estimator", "support")
 MARGINAL_MEAN_COLUMNS = ("outcome", "attribute", "level", *ESTIMATE_COLUMNS, "n_clusters")
+
+
+class Analysis(NamedTuple):
+    """How an outcome of the survey is analysed.
+
+    Attributes:
+        outcome: its name (`RESPONSES`).
+        se_type: type of the standard errors, see `regression.fit`.
+        alpha: intervals have level 1 - alpha.
+        null: marginal mean that is tested, e.g. the share of choices a profile gets by chance.
+    """
+
+    outcome: str
+    se_type: SeType
+    alpha: float = 0.05
+    null: float = 0.0
 
 
 def dummies(codes: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, list[slice]]:
@@ -139,6 +156,56 @@ def _fit(x: np.ndarray, used: pd.DataFrame, outcome: str, se_type: SeType) -> re
     )
 
 
+def fit(x: np.ndarray, rows: pd.DataFrame, analysis: Analysis) -> regression.Fit:
+    """Regress the outcome of some profiles on (n, k) columns, with their weights, by respondent."""
+    return _fit(x, rows, analysis.outcome, analysis.se_type)
+
+
+def level_contrasts(profiles: pd.DataFrame, design: Design, analysis: Analysis) -> pd.DataFrame:
+    """Estimate the AMCE of each level against every earlier level of its attribute (main effects).
+
+    Against the first level these are the estimates of `amce`.
+
+    Args:
+        profiles: `contracts.calibration_profiles`; rows without the outcome are left out.
+        design: the study's design.
+        analysis: how the outcome is analysed.
+
+    Returns:
+        attribute, level, reference, ESTIMATE_COLUMNS, n_clusters; a row a pair of levels.
+    """
+    used = profiles[profiles[analysis.outcome].notna()]
+    tables = []
+    for part in _parts(used, design):
+        codes = part.design.codes(part.rows)
+        levels, slices = dummies(codes, part.design.shape)
+        model = fit(with_constant(levels), part.rows, analysis)
+        for a, columns in enumerate(slices):
+            attribute = part.design.attributes[a]
+            if attribute.name not in part.reported:
+                continue
+            pairs = list(itertools.combinations(range(len(attribute.levels)), 2))
+            indicators = np.vstack([np.zeros(len(model.coef)), np.eye(len(model.coef))[1:][columns]])
+            rows = np.array([indicators[later] - indicators[earlier] for earlier, later in pairs])
+            found = regression.contrast(model, rows, analysis.alpha)
+            unseen = np.setdiff1d(np.arange(len(attribute.levels)), codes[:, a])
+            found.loc[np.isin(pairs, unseen).any(axis=1)] = np.nan
+            tables.append(
+                found.assign(
+                    attribute=attribute.name,
+                    level=[attribute.levels[later] for _, later in pairs],
+                    reference=[attribute.levels[earlier] for earlier, _ in pairs],
+                    n=model.n,
+                    n_clusters=pd.array([model.n_clusters] * len(found), dtype="Int64"),
+                )
+            )
+    table = pd.concat(tables)
+    table = table.iloc[np.argsort(table["attribute"].map(design.names.index), kind="stable")]
+    shown = reported_levels(table, design) & reported_levels(table.assign(level=table["reference"]), design)
+    kept = ["attribute", "level", "reference", *ESTIMATE_COLUMNS, "n_clusters"]
+    return table.loc[shown.to_numpy(), kept].reset_index(drop=True)
+
+
 def _levels_table(
     design: Design, estimates: pd.DataFrame, model: regression.Fit, support: np.ndarray
 ) -> pd.DataFrame:
@@ -247,7 +314,8 @@ def marginal_means(
 
     Returns:
         One row per attribute and level; `n` is the number of profiles with the level and
-        `n_clusters` of respondents who saw one.
+        `n_clusters` of respondents who saw one. CR1 counts these, as a regression of these profiles alone
+        does; a regression on all levels together counts all respondents: its errors are a little smaller.
     """
     used = profiles[profiles[outcome].notna()]
     codes = design.codes(used)

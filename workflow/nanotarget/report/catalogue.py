@@ -293,6 +293,15 @@ CATALOGUE: tuple[Exhibit, ...] = (
         paper=Place.APPENDIX,
     ),
     figure(
+        "groups",
+        "calibrate/groups",
+        "What groups like: marginal means of every level in two groups, and beside them by how much they "
+        "differ, with intervals. Groups are compared by means because differences of effects depend on the "
+        "level that effects are counted from (Leeper, Hobolt and Tilley 2020).",
+        sources=("groups", "group_tests"),
+        silence=no_rows("Nothing to compare: fewer than two groups."),
+    ),
+    figure(
         "imces",
         "calibrate",
         "How the effects of levels that the learner predicts are spread over the respondents of the "
@@ -548,6 +557,12 @@ CATALOGUE: tuple[Exhibit, ...] = (
         sources=("amce",),
         paper=Place.APPENDIX,
     ),
+    background(
+        "groups",
+        "calibrate/groups",
+        "Marginal means and effects by group, and their differences",
+    ),
+    table("group_tests", "calibrate/groups", "Do groups like different levels?"),
     background("learners", "calibrate", "Learners, out of sample"),
     background(
         "funnel",

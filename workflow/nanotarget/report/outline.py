@@ -118,6 +118,7 @@ OUTLINE = (
             "Effects compare a level with the reference level of its attribute, averaged over all else.",
         ),
         needs=("calibration",),
+        parts=(Part("groups", "Do groups of people like different levels?"),),
     ),
     Part(
         "explore",

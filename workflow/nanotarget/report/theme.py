@@ -124,6 +124,8 @@ POLICIES = {
 
 
 QUANTITIES = {q.value: q.label for q in Quantity} | {
+    "marginal_mean": "Marginal means",
+    "amce": "Effects (AMCE)",
     "share better off": "Share that nano makes better off",
     "effect / share divergent": "Effect divided by the share whose petitions differ",
     "theta": "Gain at the mean prediction (theta)",

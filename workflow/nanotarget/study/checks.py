@@ -18,6 +18,7 @@ from nanotarget.study.config import (
     DesignConfig,
     ExclusionConfig,
     ExperimentConfig,
+    GroupingConfig,
     OutcomeConfig,
     RosterArmConfig,
     RosterConfig,
@@ -181,6 +182,7 @@ def _cross_check(study: Study) -> Iterator[Row]:
         yield from _experiment(study, study.experiment)
     if study.roster:
         yield from _roster(study, study.roster)
+    yield from _groupings(study, study.calibrate.groups, "calibrate.groups")
     yield from _ladder(study)
     yield from _explore(study)
 
@@ -713,16 +715,21 @@ def _ladder(study: Study) -> Iterator[Row]:
          "correct the names, or take them out")  # fmt: skip
 
 
+def _groupings(study: Study, groupings: Sequence[SubgroupConfig], key: str) -> Iterator[Row]:
+    yield from twice(f"key {key}", "grouping", [grouping.name for grouping in groupings])
+    kinds = {covariate.name: covariate.kind for covariate in study.covariates}
+    remedy = "add it to the covariates or correct the name"
+    for i, grouping in enumerate(groupings):
+        where = f"key {key}[{i}] ('{grouping.name}')"
+        yield from unknown(where, "covariate", [grouping.covariate], sorted(kinds), remedy)
+        if kind := kinds.get(grouping.covariate):
+            yield from _groups(grouping, kind, where)
+
+
 def _explore(study: Study) -> Iterator[Row]:
     groupings = {grouping.name: grouping for grouping in study.explore.subgroups}
-    yield from twice("key explore.subgroups", "grouping", [g.name for g in study.explore.subgroups])
+    yield from _groupings(study, study.explore.subgroups, "explore.subgroups")
     covariates = {covariate.name: covariate for covariate in study.covariates}
-    remedy = "add it to the covariates or correct the name"
-    for i, grouping in enumerate(study.explore.subgroups):
-        where = f"key explore.subgroups[{i}] ('{grouping.name}')"
-        yield from unknown(where, "covariate", [grouping.covariate], sorted(covariates), remedy)
-        if grouping.covariate in covariates:
-            yield from _groups(grouping, covariates[grouping.covariate].kind, where)
     if study.experiment:
         outcomes = [outcome.name for outcome in study.experiment.outcomes]
         yield from unknown("key explore.comparable", "outcome", study.explore.comparable, outcomes)
@@ -756,8 +763,12 @@ def _groups(grouping: SubgroupConfig, kind: str, where: str) -> Iterator[Row]:
     apart = all(a[1] < b[0] for a, b in itertools.pairwise(bounds))
     numeric = kind == "numeric"
     yield from twice(where, "group", [group.name for group in grouping.groups])
+    quantiles = isinstance(grouping, GroupingConfig) and grouping.quantiles is not None
     yield from at(where,
-        (numeric and len(bounds) < 2, "a numeric covariate needs at least two groups",
+        (quantiles and not numeric, "only a numeric covariate has quantiles", "no 'quantiles'",
+         "remove 'quantiles': a categorical covariate is grouped by its levels"),
+        (quantiles and bounds, "'groups' and 'quantiles' say two things", "one of them", "remove one"),
+        (numeric and not quantiles and len(bounds) < 2, "a numeric covariate needs at least two groups",
          "groups with min and max", "add them"),
         (numeric and not (ordered and apart), "the groups overlap or are out of order",
          "groups from low to high, each beginning above the end of the one before", "correct min and max"),

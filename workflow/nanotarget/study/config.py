@@ -480,6 +480,17 @@ class SubgroupConfig(Section):
     )
 
 
+class GroupingConfig(SubgroupConfig):
+    """One grouping of the respondents of the calibration."""
+
+    quantiles: int | None = Field(
+        None,
+        ge=2,
+        le=10,
+        description="Instead of `groups` of a numeric covariate - so many groups of about one size.",
+    )
+
+
 class BartConfig(Section):
     """Settings of the learner `bart`; the defaults are those of cjbart, in two chains."""
 
@@ -553,6 +564,10 @@ class CalibrateConfig(LearningConfig):
         "CR1",
         description="Standard errors of AMCEs and marginal means, clustered by respondent (CR1 is Stata's) "
         "or not (HC2).",
+    )
+    groups: list[GroupingConfig] = Field(
+        [],
+        description="Groupings by which marginal means and effects are estimated, compared and tested.",
     )
 
 

@@ -272,3 +272,64 @@ def _strongest(table: pd.DataFrame, names: Names) -> str:
     places = theme.decimals(shown["std_error"])
     unit = names.unit_of(str(table["outcome"].iloc[0]))
     return f"most by {spans.idxmax()} (levels {theme.number(spans.max(), places)} {unit} apart)"
+
+
+def groups(table: pd.DataFrame, tests: pd.DataFrame, names: Names) -> Drawn:
+    """Draw marginal means of two groups and their difference, a block for each comparison.
+
+    Args:
+        table: calibrate/groups.csv; the outcome analysed is drawn, groups are compared with the first one.
+        tests: calibrate/group_tests.csv.
+        names: labels.
+    """
+    outcome = names.analysed or str(table["outcome"].iloc[0])
+    means = table[(table["outcome"] == outcome) & (table["quantity"] == "marginal_mean")]
+    means = theme.in_units(means.fillna({"minus": ""}), names)
+    indifference = names.indifference.get(outcome)
+    reference = None if indifference is None else indifference * names.times(outcome)
+    axis = "Mean (%)" if outcome in names.binary else "Mean (points)"
+    panels = Panel(axis, reference), Panel(f"Difference ({names.unit_of(outcome)})", 0.0)
+    blocks, data = [], []
+    for grouping, own in means.groupby("grouping", sort=False):
+        first = str(own["group"].iloc[0])
+        test = tests[(tests["outcome"] == outcome) & (tests["grouping"] == grouping)]
+        joint = test[test["test"].eq("robust F")].iloc[0]
+        p = theme.p_value(float(joint["p_value"]))
+        said = f" (all groups alike: p {'' if p.startswith('<') else '= '}{p})" if joint["df1"] else ""
+        for group in own.loc[own["minus"] == first, "group"].unique():
+            rows, part = _compared(own, first, str(group))
+            keys = (Key(first), Key(str(group), "s", "white"))
+            blocks.append(Block(rows, panels, f"{grouping}: {group} and {first}{said}", keys))
+            data.append(part)
+    figure = forest(blocks, names, [Key(f"Estimate with {theme.percent(theme.CALIBRATION_LEVEL)} interval")])
+    shown = pd.concat(data, ignore_index=True)
+    return Drawn(figure, shown, _describe_groups(names, outcome, shown))
+
+
+def _compared(means: pd.DataFrame, first: str, group: str) -> tuple[list[Row], pd.DataFrame]:
+    """Return a line a level, with both means and the difference; and what of the table it shows."""
+    sides = [("", first), ("", group), (first, group)]
+    parts = [means[(means["minus"] == minus) & (means["group"] == own)] for minus, own in sides]
+    found = [part.set_index(["attribute", "level"]) for part in parts]
+    rows: list[Row] = []
+    for attribute, levels in parts[0].groupby("attribute", sort=False):
+        rows.append(Row(str(attribute), head=True))
+        for level in levels["level"]:
+            one, other, difference = (part.loc[(attribute, level)] for part in found)
+            points = Point.of(one), Point.of(difference)
+            rows.append(Row(str(level), points, second=(Point.of(other, marker="s", fill="white"), None)))
+    return rows, pd.concat(parts, ignore_index=True)
+
+
+def _describe_groups(names: Names, outcome: str, shown: pd.DataFrame) -> str:
+    label = names.of(outcome)
+    differences = shown[(shown["minus"] != "") & shown["estimate"].notna()]
+    if differences.empty:
+        return f"{label}: groups of respondents, too small to be published."
+    widest = differences.loc[differences["estimate"].abs().idxmax()]
+    places = theme.decimals(differences["std_error"])
+    return (
+        f"{label}: marginal means of levels in groups of respondents and {len(differences)} differences. The "
+        f"largest is {theme.number(widest['estimate'], places)} {names.unit_of(outcome)} for "
+        f"{widest['attribute']}: {widest['level']} ({widest['group']} less {widest['minus']})."
+    )

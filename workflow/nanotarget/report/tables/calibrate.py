@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from nanotarget.report import theme
-from nanotarget.report.tables.parts import Column, Listing, Shown, Table, counts, estimates, share, texts
+from nanotarget.report.tables.parts import (
+    Column,
+    Estimates,
+    Listing,
+    Shown,
+    Table,
+    counts,
+    estimates,
+    headings,
+    share,
+    texts,
+)
 from nanotarget.report.theme import Names
 
 
@@ -82,6 +95,50 @@ def _sizes(table: pd.DataFrame, names: Names) -> str:
     if len(set(said.values())) == 1:
         return f"n = {next(iter(said.values()))}."
     return f"n: {'; '.join(f'{outcome} {size}' for outcome, size in said.items())}."
+
+
+# Of effects, those against the first level of an attribute; the file has those against any other, too.
+def groups(table: pd.DataFrame, names: Names) -> Table:
+    """Marginal means and effects by group and their differences (calibrate/groups.csv)."""
+    table = table.fillna({"minus": "", "reference": ""})
+    first = table[table["reference"] != ""].groupby("attribute", sort=False)["reference"].first()
+    main = table["reference"].eq("") | table["reference"].eq(table["attribute"].map(first))
+    rows = table[main].reset_index(drop=True)
+    sides = [
+        f"{group} - {minus}" if minus else group
+        for group, minus in zip(texts(rows, "group"), texts(rows, "minus"), strict=True)
+    ]
+    made = GROUPED(rows.assign(compared=sides), names)
+    return replace(made, data=table)
+
+
+GROUPED = Estimates(
+    {"attribute": "Attribute", "level": "Level", "compared": "Group"},
+    {"p_holm": "p (Holm)", "p_bh": "p (BH)", "n": "Profiles"},
+    group=("outcome", "grouping", "quantity"),
+    notes=[
+        "Effects are against the attribute's first level; the data have any two levels against each other. P "
+        "values of differences are adjusted over the levels of all attributes and pairs of groups."
+    ],
+    level=lambda names: theme.CALIBRATION_LEVEL,
+)
+
+
+GROUP_TESTS: Shown = {
+    "item": "Levels of", "test": "Test", "statistic": "F", "df1": "df", "df2": "Residual df",
+    "p_value": "p", "p_adjusted": "p (Holm)",
+}  # fmt: skip
+
+
+def group_tests(table: pd.DataFrame, names: Names) -> Table:
+    """Joint tests that groups like the same levels (calibrate/group_tests.csv)."""
+    headed = table.assign(heading=headings(table, ["outcome", "grouping"], names))
+    notes = [
+        "The robust test, clustered by respondent, is the one to report; the classical one takes every "
+        "profile for a draw of its own."
+    ]
+    made = Listing(GROUP_TESTS, "heading", notes)(headed, names)
+    return replace(made, data=table)
 
 
 LEARNERS: Shown = {

@@ -21,7 +21,7 @@ UNADJUSTED = "Exploratory: not adjusted for multiple comparisons."
 SUPPRESSED = "Suppressed: too few people to publish, or needed to hide a cell that has too few."
 P_VALUES = (
     "p_value", "p_adjusted", "p_fisher", "chi2_p", "wald_p", "rate_p", "interaction_p", "parallel_p",
-    "p_greater", "p_less", "p_redrawn", "p_mid", *CORRECTED,
+    "p_greater", "p_less", "p_redrawn", "p_mid", "p_holm", "p_bh", "p_bonferroni", *CORRECTED,
 )  # fmt: skip
 # Numbers in units of the estimate beside them, and shares.
 IN_UNITS = (

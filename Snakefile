@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 # Snakemake looks for modules in the folder of this file first, which a study may share. Jobs look in none.
 sys.path[:] = [folder for folder in sys.path if folder not in ("", workflow.basedir)]
@@ -20,6 +21,7 @@ from nanotarget.study.config import (
     part_of,
 )
 from nanotarget.study.problems import InputError
+from nanotarget.study.record import refuse_unforced
 
 min_version("9.27")
 
@@ -39,6 +41,8 @@ try:
         update_config(settings, read_settings(file, file))
     update_config(settings, workflow.config_settings.config)
     study = validate(settings, os.path.basename(CONFIG_FILES[0]))
+    if workflow.is_main_process:
+        refuse_unforced(Path("results") / study.study, CONFIG_FILES[0], sys.argv)
 except InputError as error:
     raise WorkflowError(error.message()) from None
 # Rules hand scripts these sections, complete with defaults; a script makes models of them again.

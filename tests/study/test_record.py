@@ -12,7 +12,7 @@ from snakemake.iocontainers import Namedlist
 from nanotarget.study import record
 from nanotarget.study.artefacts import write_json, write_text
 from nanotarget.study.problems import InputError
-from nanotarget.study.record import changed, claim, recording, refuse_changed
+from nanotarget.study.record import changed, claim, recording, refuse_changed, refuse_unforced
 
 RESULTS = Path("results/x")
 CLEAN, EFFECTS, RAW = "results/x/clean.csv", "results/x/effects.csv", "raw.csv"
@@ -60,6 +60,21 @@ def test_what_a_newer_job_wrote_is_no_change_and_code_is_left_to_snakemake():
     work("clean", Namedlist([RAW]), CLEAN, "cleaner")
     write_text("other code", "code.py")
     assert changed(RESULTS) == {}
+
+
+def test_plain_snakemake_is_told_what_to_type(monkeypatch):
+    run = ["/env/bin/snakemake", "--cores", "1"]
+    refuse_unforced(RESULTS, "my study.yaml", run)
+    write_text("9.99", EFFECTS)
+    with pytest.raises(InputError, match="changed since rule effects made it") as error:
+        refuse_unforced(RESULTS, "my study.yaml", run)
+    assert "type: nanotarget all 'my study.yaml'   (or add to your command: --forcerun effects)" in str(
+        error.value
+    )
+    for told in ([*run, "--forcerun", "effects"], [*run, "--forceall"], [*run, "--lint"], ["pytest"]):
+        refuse_unforced(RESULTS, "my study.yaml", told)
+    monkeypatch.setenv(record.COMPARED, "1")
+    refuse_unforced(RESULTS, "my study.yaml", run)
 
 
 def test_other_studies_and_files_that_are_gone_are_not_asked_for():

@@ -21,7 +21,7 @@ from nanotarget.study.checks import read_study, unstated
 from nanotarget.study.config import Study
 from nanotarget.study.problems import SHOWN, InputError, Problem, counted, listed, refused
 from nanotarget.study.provenance import MANIFEST
-from nanotarget.study.record import changed, claim
+from nanotarget.study.record import COMPARED, changed, claim
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
@@ -75,7 +75,7 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
         command += forced(Path("results") / study.study, more)
         command += ["--configfile", str(options.config), *more]
         shown = {} if more else {SHOWN: "bars" if sys.stderr.isatty() else "lines"}
-        env = os.environ | {"PYTHONSAFEPATH": "1"} | writable_cache() | shown
+        env = os.environ | {"PYTHONSAFEPATH": "1", COMPARED: "1"} | writable_cache() | shown
         return obeyed(subprocess.Popen(command, env=env, pass_fds=[lock.fileno()]))
 
 

@@ -210,7 +210,7 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
             f"row {records[eaten][0]}",
             f"it holds data like the rows below, but 'header_rows: {header_rows}' takes it for a part of the "
             "header",
-            f"{header_rows} rows above the data",
+            "rows without data above the data",
             f"set 'header_rows: {eaten}' for this file",
         )
     if joined := [row for row, cells in data if list(map(str.strip, cells[: len(header)])) == header]:

@@ -7,7 +7,9 @@ made; raw data whose time was kept pass as unchanged.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -20,6 +22,18 @@ from nanotarget.study.problems import InputError, Problem, raise_if_any
 from nanotarget.study.provenance import MANIFEST
 
 RECORD = Path(".snakemake") / "nanotarget.jsonl"
+COMPARED = "NANOTARGET_COMPARED"  # set where a command has compared before it starts Snakemake
+FORCED = {"-R", "--forcerun"}
+EXEMPT = {  # they run nothing, or everything again
+    "--lint",
+    "--unlock",
+    "--list-rules",
+    "-l",
+    "--list-target-rules",
+    "--lt",
+    "-F",
+    "--forceall",
+}
 NAMES = Path(".snakemake") / "nanotarget.json"  # of studies -> their configs
 
 
@@ -59,20 +73,64 @@ def changed(results: Path) -> dict[str, list[str]]:
     Returns:
         What was changed, in a sentence, with the rules that are therefore to run again.
     """
+    again: dict[str, list[str]] = {}
+    for change in _changes(results):
+        rules = again.setdefault(f"{change.file}: {change.since}; {change.after}", [])
+        rules += [change.rule] if change.rule not in rules else []
+    return again
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that differs from the record, what is said of it, the rule to run again, whether times tell."""
+
+    file: str
+    since: str
+    after: str
+    rule: str
+    seen: bool
+
+
+def _changes(results: Path) -> Iterator[Change]:
     made = _made(results)
     checksum = cache(sha256)
-    again: dict[str, list[str]] = {}
     for output, job in made.items():
         if results not in Path(output).parents or not Path(output).is_file():
             continue
         if checksum(output) != job.outputs[output]:
-            what = f"{output}: changed since rule {job.rule} made it; it and what follows is made again"
-            again[what] = [job.rule]
+            since = f"changed since rule {job.rule} made it"
+            yield Change(output, since, "it and what follows is made again", job.rule, False)
         for file, known in job.inputs.items():
             if file not in made and Path(file).is_file() and checksum(file) != known:
-                what = f"{file}: changed since results were made from it; they are made again"
-                again.setdefault(what, []).append(job.rule)
-    return again
+                newer = Path(file).stat().st_mtime > Path(output).stat().st_mtime
+                since = "changed since results were made from it"
+                yield Change(file, since, "they are made again", job.rule, newer)
+
+
+def refuse_unforced(results: Path, config: str, arguments: Sequence[str]) -> None:
+    """Refuse to go on from what was changed where Snakemake itself was started, which does not see it.
+
+    Args:
+        results: folder of the study's results.
+        config: the study's config.
+        arguments: of Snakemake; it may be told to make what was changed again, or to run nothing.
+
+    Raises:
+        InputError: with what was changed, and what to type.
+    """
+    if "snakemake" not in arguments[0] or os.environ.get(COMPARED) or EXEMPT & set(arguments):
+        return
+    unseen = [change for change in _changes(results) if not change.seen]
+    rules = sorted({change.rule for change in unseen})
+    if FORCED & set(arguments) and set(rules) <= set(arguments):
+        return
+    more = f"--forcerun {' '.join(rules)}"
+    remedy = f"type: nanotarget all {shlex.quote(config)}   (or add to your command: {more})"
+    expected = "what the record of the last run says"
+    raise_if_any(
+        Problem(file, "whole file", since, expected, remedy)
+        for file, since in dict.fromkeys((change.file, change.since) for change in unseen)
+    )
 
 
 def refuse_changed(results: Path, outputs: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock clean help
 
 # `nanotarget --help` lists the same targets in the same words (a test holds them together).
 #: all: everything that the data allow
@@ -62,6 +62,9 @@ test: .venv/ready ## Run the tests
 
 test-long: .venv/ready ## Run the tests that take minutes: learners from raw files to the verdict
 	@$(BIN)/python -m pytest -n 2 -m long --durations 15
+
+test-faults: .venv/ready ## Kill a run at every rule, the job and then the command, and compare the bytes (many minutes)
+	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py
 
 fuzz: .venv/ready ## Read 20,000 spoiled inputs of each of five kinds (hours)
 	@NANOTARGET_FUZZ=20000 $(BIN)/python -m pytest -q tests/workflow/test_fuzz.py

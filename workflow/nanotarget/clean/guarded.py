@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -63,6 +64,7 @@ def guarded(read: Callable[[Path], Texts], file: Path) -> Texts:
 def _answer(read: Callable[[Path], Texts], file: Path, sender: int) -> None:
     """Read, write the answer to the parent, and end without what the parent would do at its end."""
     code = 1
+    faulthandler.disable()  # the parent says what happened
     try:
         _limit()
         told: dict[str, object]

@@ -5,6 +5,8 @@ Usage: PYTHONPATH=tests:tests/benchmark:tests/validation python tests/validation
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +118,7 @@ WARNINGS = [
     ("warned of fading tastes", "R14", "lag"),
 ]
 POWER = ">= 80"
+TOGETHER = "all worlds, ridge"
 
 
 def read(folder):
@@ -127,38 +130,62 @@ def read(folder):
     return rows.assign(flags=rows["flags"].astype(object).fillna(""), sesoi=sesoi)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """The replications of a world, learner, goal and group.
+
+    Attributes:
+        label: what they are called.
+        world, learner, goal, group: which they are.
+        columns: (n,) values by column.
+    """
+
+    label: str
+    world: str
+    learner: str
+    goal: str
+    group: str
+    columns: dict[str, np.ndarray]
+
+    def __getitem__(self, column):
+        """Return the values of a column."""
+        return self.columns[column]
+
+    def __len__(self):
+        """Return the number of replications."""
+        return len(self["seed"])
+
+    def known(self, *columns):
+        """Return the replications in which numbers are known."""
+        inside = np.all([np.isfinite(self[name]) for name in columns], axis=0)
+        return replace(self, columns={name: values[inside] for name, values in self.columns.items()})
+
+
 def share(values, digits=0):
     """Return a rate in percent and its Monte Carlo standard error, or a dash where there is nothing."""
-    values = pd.Series(values).dropna().astype(float)
-    if values.empty:
+    if not len(values):
         return "-"
-    rate = values.mean()
+    rate = np.mean(values)
     error = np.sqrt(rate * (1 - rate) / len(values))
     return f"{100 * rate:.{digits}f} ({100 * error:.1f})"
 
 
 def number(values, digits=4):
     """Return a mean and its Monte Carlo standard error."""
-    error = f" ({values.sem():.{digits}f})" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{error}"
+    error = f" ({np.std(values, ddof=1) / np.sqrt(len(values)):.{digits}f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{error}"
 
 
 def cells(rows):
-    """Yield label and rows of each world, learner, goal and group, in the order of the worlds."""
-    order = {name: k for k, name in enumerate(REGIMES)}
-    for key, part in sorted(
-        rows.groupby(["world", "learner", "goal", "group"]),
-        key=lambda cell: (
-            order[cell[0][0]],
-            cell[0][1] != "ridge",
-            cell[0][1],
-            cell[0][2] != "support",
-            cell[0],
-        ),
-    ):
-        world, learner, goal, group = key
+    """Return the cells of a table of replications, in the order of the worlds."""
+    order, found = {name: k for k, name in enumerate(REGIMES)}, []
+    for (world, learner, goal, group), part in rows.groupby(["world", "learner", "goal", "group"]):
         parts = [label_of(world, learner), *([goal] if goal != "support" else [])]
-        yield ", ".join([*parts, *([group] if group != "all" else [])]), part
+        label = ", ".join([*parts, *([group] if group != "all" else [])])
+        columns = {name: part[name].to_numpy() for name in part}
+        place = order[world], learner != "ridge", learner, goal != "support", goal, group
+        found.append((place, Cell(label, world, learner, goal, group, columns)))
+    return [cell for _, cell in sorted(found, key=lambda pair: pair[0])]
 
 
 def label_of(world, learner):
@@ -166,20 +193,24 @@ def label_of(world, learner):
     return world if learner == "ridge" else f"{world}, {learner}"
 
 
-def with_all(rows):
-    """Yield the cells, and all replications of whole samples with ridge together."""
-    yield from cells(rows)
-    yield "all worlds, ridge", rows[(rows["group"] == "all") & (rows["learner"] == "ridge")]
+def with_all(found):
+    """Return the cells, and all replications of whole samples with ridge together."""
+    parts = [cell.columns for cell in found if (cell.group, cell.learner) == ("all", "ridge")]
+    if not parts:
+        return found
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return [*found, Cell(TOGETHER, "", "ridge", "", "all", columns)]
 
 
-def estimates(rows, name, true):
+def estimates(found, name, true):
     """Tabulate bias, error and coverage of one estimate, and its coverage in all worlds together."""
     lines = []
-    rows = rows.dropna(subset=[name, true])
-    for label, part in with_all(rows):
-        error = part[name] - part[true]
-        low, high = part[f"{name}_low"], part[f"{name}_high"]
-        inside = ((low <= part[true] + ROUNDING) & (part[true] - ROUNDING <= high)).where(low.notna())
+    for cell in with_all(found):
+        part = cell.known(name, true)
+        if not len(part):
+            continue
+        error, low, high = part[name] - part[true], part[f"{name}_low"], part[f"{name}_high"]
+        inside = (low <= part[true] + ROUNDING) & (part[true] - ROUNDING <= high)
         ratio = np.linalg.norm(error) / np.maximum(np.linalg.norm(part[f"{name}_se"]), ROUNDING)
         numbers = [
             f"{part[true].mean():.4f}",
@@ -187,20 +218,24 @@ def estimates(rows, name, true):
             f"{np.sqrt((error**2).mean()):.4f}",
             f"{part[f'{name}_se'].mean():.4f}",
         ]
-        if label.startswith("all"):
+        if cell.label == TOGETHER:
             numbers = ["-"] * 4
-        lines.append([label, str(len(part)), *numbers, f"{ratio:.2f}", share(inside, 1)])
+        covered = share(inside[np.isfinite(low)], 1)
+        lines.append([cell.label, str(len(part)), *numbers, f"{ratio:.2f}", covered])
     header = ["world", "n", "truth", "bias", "RMSE", "mean standard error", "RMSE / error"]
     return table([*header, "95% interval covers, %"], lines)
 
 
-def ceilings(rows, name, true):
+def ceilings(found, name, true):
     """Tabulate bias of a ceiling, and how often each of its one-sided bounds misses the truth."""
     lines = []
-    for label, part in cells(rows.dropna(subset=[name, true])):
+    for cell in found:
+        part = cell.known(name, true)
+        if not len(part):
+            continue
         lines.append(
             [
-                label,
+                cell.label,
                 str(len(part)),
                 f"{part[true].mean():.4f}",
                 number(part[name] - part[true]),
@@ -211,83 +246,90 @@ def ceilings(rows, name, true):
     return table(["world", "n", "truth", "bias", "low bound is above, %", "high bound is below, %"], lines)
 
 
-def verdicts(rows):
+def verdicts(found):
     """Tabulate how often each stage passes, fails, does not decide, and the overall verdicts."""
     lines = []
-    for label, part in cells(rows):
+    for cell in found:
         stages = [
-            " / ".join(f"{100 * (part[stage] == verdict).mean():.0f}" for verdict in VERDICTS)
+            " / ".join(f"{100 * np.mean(cell[stage] == verdict):.0f}" for verdict in VERDICTS)
             for stage in DIAGNOSTICS
         ]
-        expected = REGIMES[label].expected if label in REGIMES else ""
-        rates = [share(part["overall"] == verdict) for verdict in OVERALL]
-        lines.append([label, str(len(part)), expected, *stages, *rates])
+        expected = REGIMES[cell.label].expected if cell.label in REGIMES else ""
+        rates = [share(cell["overall"] == verdict) for verdict in OVERALL]
+        lines.append([cell.label, str(len(cell)), expected, *stages, *rates])
     names = [*(f"{s}: P / F / I, %" for s in DIAGNOSTICS), *(f"{v}, %" for v in OVERALL)]
     return table(["world", "n", "expected", *names], lines)
 
 
-def promises(rows):
+def promises(found):
     """Tabulate what the worlds were made to show: how often it happens, and how often it should."""
     lines = []
     for words, worlds, goal, group, column, verdict, wanted in PROMISES:
         for world in worlds:
-            chosen = (rows[["world", "goal", "group"]] == [world, goal, group]).all(axis=1)
-            for learner, part in rows[chosen].groupby("learner"):
-                rate = (part[column] == verdict).mean()
+            for cell in found:
+                if (cell.world, cell.goal, cell.group) != (world, goal, group):
+                    continue
+                happens = cell[column] == verdict
                 limit = float(wanted.split()[1]) / 100
-                met = "yes" if (rate <= limit if wanted.startswith("<") else rate >= limit) else "**no**"
-                shown = share(part[column] == verdict, 1)
-                lines.append([words, label_of(world, learner), str(len(part)), shown, wanted, met])
+                met = happens.mean() <= limit if wanted.startswith("<") else happens.mean() >= limit
+                lines.append([words, label_of(world, cell.learner), happens, wanted, met])
     for words, world, flag in WARNINGS:
-        for learner, part in rows[rows["world"] == world].groupby("learner"):
-            raised = warned(part, flag)
-            met = "yes" if raised.mean() >= 0.8 else "**no**"
-            lines.append([words, label_of(world, learner), str(len(part)), share(raised, 1), POWER, met])
+        for cell in found:
+            if cell.world == world:
+                raised = warned(cell, flag)
+                lines.append([words, label_of(world, cell.learner), raised, POWER, raised.mean() >= 0.8])
+    lines = [
+        [words, label, str(len(happens)), share(happens, 1), wanted, "yes" if met else "**no**"]
+        for words, label, happens, wanted, met in lines
+    ]
     return table(["what", "world", "n", "rate, %", "goal", "met"], lines)
 
 
-def warned(rows, flag):
-    """Return which rows have a flag."""
-    return rows["flags"].str.split().map(lambda flags: flag in flags)
+def warned(cell, flag):
+    """Return which replications have a flag."""
+    return np.array([flag in flags.split() for flags in cell["flags"]], dtype=bool)
 
 
-def mistakes(rows):
+def mistakes(found):
     """Tabulate how often a verdict is wrong, given what is true in the replication itself."""
     lines = []
-    for label, part in with_all(rows):
+    for cell in with_all(found):
         rates = []
         for column, verdict, true in MISTAKES.values():
-            pays = part[true] > part["sesoi"]
+            pays = cell[true] > cell["sesoi"]
             wrong = ~pays if verdict == "DEPLOY" else pays
-            rates.append(share((part[column] == verdict) & wrong, 1))
-        lines.append([label, str(len(part)), *rates])
+            rates.append(share((cell[column] == verdict) & wrong, 1))
+        lines.append([cell.label, str(len(cell)), *rates])
     return table(["world", "n", *(f"{words}, %" for words in MISTAKES)], lines)
 
 
-def tests(rows):
+def tests(found):
     """Tabulate how often the tests behind the warnings reject at 5%, and how often a warning is given."""
     lines = []
-    for label, part in cells(rows[(rows["goal"] == "support") & (rows["group"] == "all")]):
-        rates = [share((part[p] < ALPHA).where(part[p].notna()), 1) for p in TESTS.values()]
-        lines.append([label, *rates, *(share(warned(part, flag), 1) for flag in FLAGS)])
+    for cell in found:
+        if (cell.goal, cell.group) == ("support", "all"):
+            rates = [share(cell[p][np.isfinite(cell[p])] < ALPHA, 1) for p in TESTS.values()]
+            lines.append([cell.label, *rates, *(share(warned(cell, flag), 1) for flag in FLAGS)])
     return table(["world", *(f"{words}, %" for words in TESTS), *(f"`{f}`, %" for f in FLAGS)], lines)
 
 
-def worlds(rows):
+def worlds(found):
     """Tabulate what is true, mean over replications."""
     lines = []
-    default = rows["world"].map({name: learner_of(regime) for name, regime in REGIMES.items()})
-    for label, part in cells(rows[rows["learner"] == default]):
-        lines.append([label, *("-" if part[n].isna().all() else f"{part[n].mean():.3f}" for n in KNOWN)])
+    for cell in found:
+        if cell.learner == learner_of(REGIMES[cell.world]):
+            means = (cell[name][np.isfinite(cell[name])] for name in KNOWN)
+            lines.append([cell.label, *(f"{mean.mean():.3f}" if len(mean) else "-" for mean in means)])
     return table(["world", *KNOWN.values()], lines)
 
 
-def cost(rows):
+def cost(found):
     """Tabulate CPU seconds of a replication, and how many rows are of which code."""
     lines = []
-    for label, part in cells(rows[(rows["goal"] == "support") & (rows["group"] == "all")]):
-        own = ", ".join(f"{name} ({count})" for name, count in part["code"].value_counts().items())
-        lines.append([label, str(len(part)), f"{part['seconds'].median():.1f}", own])
+    for cell in found:
+        if (cell.goal, cell.group) == ("support", "all"):
+            own = ", ".join(f"{name} ({count})" for name, count in Counter(cell["code"]).most_common())
+            lines.append([cell.label, str(len(cell)), f"{np.median(cell['seconds']):.1f}", own])
     return table(["world", "n", "CPU s", "code (replications)"], lines)
 
 
@@ -295,23 +337,24 @@ def tables(folder):
     """Return all tables as Markdown."""
     rows = read(folder)
     seeds = rows.drop_duplicates(KEY[:3])
+    found = cells(rows)
     parts = [
         f"{len(seeds):,} replications of {seeds['world'].nunique()} worlds. Mean or rate (Monte Carlo "
         "standard error). All data are synthetic.",
         "### Goals",
-        promises(rows),
+        promises(found),
         "### Mistakes",
-        mistakes(rows),
+        mistakes(found),
         "### Verdicts",
-        verdicts(rows),
+        verdicts(found),
         "### What is true",
-        worlds(rows),
+        worlds(found),
     ]
     for title, (name, true) in ESTIMATES.items():
-        parts += [f"### {title}", estimates(rows, name, true)]
+        parts += [f"### {title}", estimates(found, name, true)]
     for title, (name, true) in CEILINGS.items():
-        parts += [f"### Ceiling: {title}", ceilings(rows, name, true)]
-    return "\n\n".join([*parts, "### Warnings", tests(rows), "### Cost and code", cost(rows)])
+        parts += [f"### Ceiling: {title}", ceilings(found, name, true)]
+    return "\n\n".join([*parts, "### Warnings", tests(found), "### Cost and code", cost(found)])
 
 
 def experiments(folder):

@@ -504,10 +504,14 @@ def _mean(parts: list[tuple[float, float]]) -> float:
 
 
 def _places(rows: pd.DataFrame) -> int:
-    """Decimals from the standard errors of the means, which follow from the standardised differences."""
+    """Decimals of means, from their standard errors, which follow from the standardised differences.
+
+    Shares have one in percent, whatever their errors, so that those of all levels can be read as one column.
+    """
+    if rows["level"].iloc[0]:
+        return 1
     spread = (rows["mean_other"] - rows["mean_ref"]) / rows["std_diff"].where(rows["std_diff"] != 0)
-    errors = spread / rows["n_ref"] ** 0.5
-    return theme.decimals(errors * 100 if rows["level"].iloc[0] else errors)
+    return theme.decimals(spread / rows["n_ref"] ** 0.5)
 
 
 attrition = Listing(

@@ -444,7 +444,7 @@ def advice(facts: Facts, overall: Overall, binding: Diagnostic | None) -> list[s
         tasks = "one task" if facts.tasks_needed == 1 else f"{facts.tasks_needed:g} tasks"
         sentences.append(
             f"People's own answers: from about {tasks} a person on they could predict "
-            f"enough for a gain of {facts.amounts.threshold()} (a panel in which the same people come back)."
+            "enough for a gain that matters (a panel in which the same people come back)."
         )
     if np.isfinite(facts.limit) and np.isfinite(facts.gain.ceiling):
         reaches = facts.limit >= facts.smallest
@@ -471,8 +471,8 @@ def _first_advice(facts: Facts, overall: Overall, binding: Diagnostic) -> str:
         return _respondents_needed(facts, binding)
     if binding == Diagnostic.HETEROGENEITY:
         return (
-            "Nothing about targeting: even knowing everybody's taste could not gain "
-            f"{facts.amounts.threshold()}. Better petitions are worth more than better targeting."
+            "Nothing about targeting: even knowing everybody's taste could not gain as much as would matter. "
+            "Better petitions are worth more than better targeting."
         )
     if binding == Diagnostic.PREDICTABILITY:
         return (

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # hundreds of tests write a config
 SECTORS = ["Energy", "Transport", "Housing"]
 JOBS = ["Green Job", "Jobs & growth", 'Seek "better" Job']
 COSTS = [0, 10, 25]
@@ -37,7 +38,8 @@ class TinyStudy:
         if self.roster is not None:
             self.roster.to_csv(folder / "roster.csv", index=False)
         path = folder / "study.yaml"
-        path.write_text(yaml.safe_dump(self.config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        text = yaml.dump(self.config, Dumper=DUMPER, allow_unicode=True, sort_keys=False)
+        path.write_text(text, encoding="utf-8")
         for name, content in self.contents.items():
             (folder / name).write_bytes(content)
         return path

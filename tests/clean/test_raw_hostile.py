@@ -11,7 +11,7 @@ import pyreadstat
 import pytest
 
 from nanotarget.clean import raw
-from nanotarget.clean.raw import read_raw
+from nanotarget.clean.raw import read_raw, reading_once
 from nanotarget.study.problems import InputError
 
 TEXT = "id,party\n1,Left\n2,Right\n"
@@ -60,3 +60,14 @@ def test_damaged_files_of_other_formats_get_a_message(tmp_path, ending):
         path.write_bytes(good[:place] + bytes(rng.integers(256, size=4, dtype="uint8")) + good[place + 4 :])
         with suppress(InputError):
             read_raw(path)
+
+
+def test_a_file_is_read_once_by_who_guesses_and_then_checks(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(TEXT)
+    with reading_once():
+        table = read_raw(path)
+        table["id"] = "changed"
+        path.write_text("id,party\n9,Left\n")
+        assert read_raw(path)["id"].tolist() == ["1", "2"]
+    assert read_raw(path)["id"].tolist() == ["9"]

@@ -160,6 +160,7 @@ def test_functions_of_attributes_are_left_out(tmp_path):
 
 def test_ids_need_no_sorted_rows(tmp_path):
     table = long_survey(np.random.default_rng(10)).rename(columns={"respondent": "respid"})
+    table["respid"] = table["respid"].replace(table["respid"].iloc[0], 99999)  # elsewhere a missing answer
     table["task"], table["profile"] = table.index // 2 % TASKS + 1, table.index % 2 + 1
     config, _ = proposed(table.sample(frac=1, random_state=1), tmp_path)
     assert config.calibration.respondent == "respid"

@@ -1213,7 +1213,7 @@ CONTRADICTIONS: list[tuple[str, Callable[[TinyStudy], object], str, str]] = [
     ),
     ("blank name of an arm", setting("experiment", "arms", 0, "name", value=" "), "arms[0].name", "nothing"),
     ("blank column", setting("calibration", "task", value=" "), "calibration.task", "shows nothing"),
-    ("empty column", setting("calibration", "task", value=""), "calibration.task", "at least 1 letter"),
+    ("empty column", setting("calibration", "task", value=""), "calibration.task", "can be seen"),
     ("derived from itself", attribute(0, derived_from=["Sector"]), "attributes[0]", "derived from itself"),
     ("derived from nothing known", attribute(0, derived_from=["Sec"]), "attributes[0]", "unknown attribute"),
     (

@@ -37,7 +37,7 @@ BOUNDS = {
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "string_too_long": "a text of at most {max_length} letters",
-    "string_too_short": "a text of at least {min_length} letter(s)",
+    "string_too_short": "a text of at least {min_length} letters",
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
 }
@@ -128,7 +128,7 @@ def _problem(kind: type[Section], error: ErrorDetails, source: str) -> Problem:
     elif name == "literal_error":
         wrong, expected = f"{_shown(value)} is not allowed", f"one of {listed(_options(annotation))}"
         about = f"choose one of them. {about}"
-    elif name == "blank":
+    elif name == "blank" or (name == "string_too_short" and not value):
         wrong, expected = f"{_shown(value)} shows nothing", "a text that can be seen"
     elif name == "repeated":
         wrong, expected = f"listed twice: {listed(details['twice'])}", "every value once"

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import report_tables as fake
-from nanotarget.report import catalogue, numbers, paper, tables, theme
+from nanotarget.report import catalogue, figures, numbers, paper, tables, theme
 from nanotarget.study import artefacts, preregistration
 from nanotarget.study.config import Study
 
@@ -201,9 +201,9 @@ def study(project, tmp_path_factory, reference) -> Path:
         artefacts.write_text(tables.as_float(made[exhibit.name]), folder / "tables" / f"{exhibit.name}.tex")
     abstract = paper.abstract_table(list(FOUND.values()), NAMES)
     artefacts.write_text(tables.as_float(abstract), folder / "tables" / "abstract.tex")
-    drawn = fake.drawn(fake.drawable(), NAMES)
-    for name in ("amce", "effects"):
-        theme.save(drawn[name].figure, folder / "figures" / name)
+    for exhibit in (s.exhibit for s in shown if s.exhibit.kind is catalogue.Kind.FIGURE):
+        drawn = figures.draw(exhibit, SOURCES, NAMES)
+        theme.save(drawn.figure, folder / "figures" / exhibit.name)
     artefacts.write_text(TEX, folder / "numbers.tex")
     registration = preregistration.read(str(project / "data/climate_petition/preregistration.yaml"))
     text = skeleton(project, reference, shown, registration=registration)
@@ -232,9 +232,9 @@ def test_the_paper_holds_together_without_an_engine(study):
         else:
             assert open_environments.pop() == name
     assert not open_environments
-    figures = set(re.findall(r"\\ntFigure\{([^#}]+)\}", source))
-    assert figures == {"figures/amce.pdf", "figures/effects.pdf"}
-    assert all((study / path).is_file() for path in figures)
+    pictures = set(re.findall(r"\\ntFigure\{([^#}]+)\}", source))
+    assert pictures == {"figures/amce.pdf", "figures/effects.pdf"}
+    assert all((study / path).is_file() for path in pictures)
     labels = re.findall(r"\\label\{([^}]*)\}", source)
     assert len(labels) == len(set(labels)) and set(re.findall(r"\\ref\{([^}]*)\}", source)) <= set(labels)
     entries = re.findall(r"@\w+\{(\w+),", (study / "references.bib").read_text("utf-8"))

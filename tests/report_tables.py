@@ -116,6 +116,32 @@ def groups() -> pd.DataFrame:
     return pd.concat([*parts, difference], ignore_index=True).assign(grouping="side", suppressed=False)
 
 
+def choice_models() -> pd.DataFrame:
+    table = amce().dropna(subset="std_error").drop(columns=["estimator", "support"])
+    parts = [table.assign(outcome="choice", estimator=name) for name in ("logit", "conditional_logit")]
+    return pd.concat(parts, ignore_index=True).assign(odds_ratio=1.1, log_likelihood=-900.0, note="")
+
+
+def interactions() -> pd.DataFrame:
+    (one, levels), (other, others), *_ = ATTRIBUTES.items()
+    rows = [
+        {"outcome": "rating", "quantity": quantity, "attribute": one, "level": a, "other_attribute": other,
+         "other_level": b}
+        for quantity, first in (("amie", 0), ("acie", 1))
+        for a in levels[first:]
+        for b in others[first:]
+    ]  # fmt: skip
+    table = estimates(rows).assign(n_clusters=150)
+    return table.assign(**{f"p_{method}": table["p_value"] for method in ("holm", "bonferroni", "bh")})
+
+
+def interaction_tests() -> pd.DataFrame:
+    one, other, *_ = ATTRIBUTES
+    row = {"outcome": "rating", "attribute": one, "other_attribute": other, "statistic": 1.3, "df1": 2}
+    row |= {"df2": 140.0, "p_value": 0.2, "largest": 0.1, "n": 1200, "note": ""}
+    return pd.DataFrame([row | {f"p_{method}": 0.6 for method in ("holm", "bonferroni", "bh")}])
+
+
 def group_tests() -> pd.DataFrame:
     rows = [
         ("(all levels)", "classical F", 2.5, 5, 900.0, 0.03),
@@ -576,7 +602,10 @@ def sources() -> dict[str, pd.DataFrame]:
         "flow": flow(),
         "amce": amce(),
         "marginal_means": marginal_means(),
+        "choice_models": choice_models(),
         "groups": groups(),
+        "interactions": interactions(),
+        "interaction_tests": interaction_tests(),
         "group_tests": group_tests(),
         "learners": learners(),
         "diagnostics": diagnostics(),

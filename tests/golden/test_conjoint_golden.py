@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from nanotarget.calibrate import by_group, conjoint
+from nanotarget.calibrate.choice_models import choice_models
 from nanotarget.calibrate.conjoint import Analysis
 from nanotarget.calibrate.design_checks import Survey, design_checks
 from nanotarget.calibrate.learners.base import TrainingData
@@ -154,6 +155,32 @@ def test_effects_and_means_in_groups_equal_cregg(reference, project, name, group
             part = golden[golden["BY"] == group]
             count += compare_cregg(found, part, f"{kind} cregg {name} {group}")
         assert count == numbers
+
+
+@pytest.mark.parametrize("name", [*dict.fromkeys(name for name, _, _ in STUDIES)])
+def test_log_odds_equal_glm_and_clogit(reference, project, name):
+    """Their clustered errors: `vcovCL` with HC1 is CR1, `clogit`'s are CR0.
+
+    R's `glm` takes the information from before its last step, so that errors agree to 1e-7 only.
+    """
+    profiles, design, raw = study(reference, project, name)
+    profiles = profiles.assign(task=raw["task"])
+    found = choice_models(profiles, design, ["choice"])
+    people, levels = profiles["respondent_id"].nunique(), sum(design.shape) - len(design.shape)
+    for estimator, errors in (("logit", "se_cluster_vcovCL_HC1"), ("conditional_logit", "se_cluster_robust")):
+        path = reference / "golden" / f"{name}__{'logit_glm' if estimator == 'logit' else 'clogit'}.csv"
+        if not path.exists():
+            continue
+        golden = table(path).rename(columns={errors: "std_error", "loglik": "log_likelihood"})
+        own = found[found["estimator"] == estimator].copy()
+        if estimator == "conditional_logit":
+            tasks = len(profiles) // 2
+            own["std_error"] /= np.sqrt(people / (people - 1) * (tasks - 1) / (tasks - levels))
+        own["attribute"] = own["attribute"].map({a.name: a.column for a in design.attributes})
+        assert compare(own, golden, ["estimate", "log_likelihood"], f"{estimator} {name}") == 2 * levels
+        both = own.merge(golden, on=["attribute", "level"], suffixes=("", "_golden"), validate="1:1")
+        tolerance = 1e-7 if estimator == "logit" else RELATIVE
+        np.testing.assert_allclose(both["std_error"], both["std_error_golden"], rtol=tolerance)
 
 
 GROUPED = [

@@ -35,7 +35,10 @@ DIAGNOSIS = [
     "funnel", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
     "learning",
 ]  # fmt: skip
-FIGURES = ["flow", "amce", "marginal_means", "groups", *DIAGNOSIS, "petitions", "effects", "subgroups"]
+FIGURES = [
+    "flow", "amce", "marginal_means", "groups", "interactions", *DIAGNOSIS, "petitions", "effects",
+    "subgroups",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,9 @@
+# Answers of yes or no, of which log odds can be modelled.
+BINARY = [
+    outcome.name for outcome in study.calibration.outcomes.measured if outcome.binary
+]
+
+
 rule conjoint:
     input:
         **{name: CLEANED[name] for name in ("attribute_rows",) if name in CLEANED},
@@ -10,6 +16,7 @@ rule conjoint:
         design_checks="<results>/calibrate/design_checks.csv",
         design_flags="<results>/calibrate/design_flags.json",
         design="<results>/calibrate/design.csv",
+        **({"choice_models": "<results>/calibrate/choice_models.csv"} if BINARY else {}),
     log:
         "<logs>/conjoint.log",
     priority: 3  # before the learners, which refuse a survey with one petition each
@@ -24,6 +31,7 @@ rule conjoint:
         analysed=config["calibration"]["analyse"],
         profiles_a_task=study.calibration.alike,
         se_type=config["calibrate"]["se_type"],
+        binary=BINARY,
         seed=config["root_seed"],
     message:
         "Estimating average effects of attribute levels and checking the conjoint's design"
@@ -31,7 +39,30 @@ rule conjoint:
         "../scripts/conjoint.py"
 
 
-COMPARED = []
+rule interactions:
+    input:
+        profiles="<results>/clean/calibration.parquet",
+        library=library("interactions.py"),
+    output:
+        interactions="<results>/calibrate/interactions.csv",
+        interaction_tests="<results>/calibrate/interaction_tests.csv",
+    log:
+        "<logs>/interactions.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        **MEDIUM,
+    params:
+        design=config["design"],
+        analysed=config["calibration"]["analyse"],
+        se_type=config["calibrate"]["se_type"],
+    message:
+        "Estimating how attributes interact"
+    script:
+        "../scripts/interactions.py"
+
+
+COMPARED = [rules.interactions.output]
 if config["calibrate"]["groups"]:
 
     rule compare_groups:
@@ -61,7 +92,7 @@ if config["calibrate"]["groups"]:
         script:
             "../scripts/compare_groups.py"
 
-    COMPARED = [rules.compare_groups.output]
+    COMPARED.append(rules.compare_groups.output)
 
 
 LEARNED = []

@@ -302,6 +302,14 @@ CATALOGUE: tuple[Exhibit, ...] = (
         silence=no_rows("Nothing to compare: fewer than two groups."),
     ),
     figure(
+        "interactions",
+        "calibrate/interactions",
+        "Interactions of attributes (AMIE): by how much a pair of levels is liked more or less than the sum "
+        "of what both add on average. A frame marks pairs whose interaction is not chance after Holm's "
+        "correction over all pairs; empty pairs cannot be told from the design.",
+        silence=no_rows("No interactions: there is one attribute, or the design ties all together."),
+    ),
+    figure(
         "imces",
         "calibrate",
         "How the effects of levels that the learner predicts are spread over the respondents of the "
@@ -558,11 +566,23 @@ CATALOGUE: tuple[Exhibit, ...] = (
         paper=Place.APPENDIX,
     ),
     background(
+        "choice_models",
+        "calibrate",
+        "Robustness: effects in log odds, by logit and conditional logit",
+        silence=no_rows("No models of log odds: no answer is a yes or a choice."),
+    ),
+    background(
         "groups",
         "calibrate/groups",
         "Marginal means and effects by group, and their differences",
     ),
     table("group_tests", "calibrate/groups", "Do groups like different levels?"),
+    background(
+        "interaction_tests",
+        "calibrate/interactions",
+        "Do two attributes do together what neither does alone?",
+        silence=no_rows("No interactions: there is one attribute."),
+    ),
     background("learners", "calibrate", "Learners, out of sample"),
     background(
         "funnel",

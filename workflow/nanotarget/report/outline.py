@@ -118,7 +118,10 @@ OUTLINE = (
             "Effects compare a level with the reference level of its attribute, averaged over all else.",
         ),
         needs=("calibration",),
-        parts=(Part("groups", "Do groups of people like different levels?"),),
+        parts=(
+            Part("groups", "Do groups of people like different levels?"),
+            Part("interactions", "Do attributes interact?", folded=True),
+        ),
     ),
     Part(
         "explore",

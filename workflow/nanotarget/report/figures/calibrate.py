@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -13,6 +15,7 @@ from matplotlib.patches import Rectangle
 from nanotarget.report import theme
 from nanotarget.report.figures.page import (
     GAP,
+    LABELS_AT_MOST,
     MARGIN,
     Bar,
     Block,
@@ -22,6 +25,7 @@ from nanotarget.report.figures.page import (
     Panel,
     Point,
     Row,
+    axes_at,
     draw_legend,
     forest,
     paint_legend,
@@ -333,3 +337,83 @@ def _describe_groups(names: Names, outcome: str, shown: pd.DataFrame) -> str:
         f"largest is {theme.number(widest['estimate'], places)} {names.unit_of(outcome)} for "
         f"{widest['attribute']}: {widest['level']} ({widest['group']} less {widest['minus']})."
     )
+
+
+LIKED, DISLIKED = "#0072B2", "#D55E00"
+
+
+def interactions(table: pd.DataFrame, names: Names) -> Drawn:
+    """Draw the interaction of every pair of levels as a coloured cell, levels in the rows and in the columns.
+
+    Args:
+        table: calibrate/interactions.csv, of which the AMIEs are drawn.
+        names: labels.
+    """
+    shown = theme.in_units(table[table["quantity"] == "amie"], names)
+    places = _level_places(shown)
+    largest = float(shown["estimate"].abs().max())
+    with theme.drawing():
+        canvas = Canvas(theme.PAGE_WIDTH, names)
+        room = max(theme.text_width(f"{k + 1}  {level}") for k, (_, level) in enumerate(places))
+        labels = min(room, LABELS_AT_MOST) + GAP
+        cell = min((canvas.width - 2 * MARGIN - labels) / len(places), LINE * 1.2)
+        heading = canvas.room(LINE * 1.2)
+        top = canvas.room(cell * len(places) + GAP)
+        unit = names.unit_of(str(shown["outcome"].iloc[0]))
+        digits = theme.decimals(shown["std_error"])
+        legend = draw_legend(
+            canvas,
+            [
+                Key(f"{theme.number(share * largest, digits)} {unit}", fill=_shade(share), box=True)
+                for share in (-1.0, -0.5, 0.5, 1.0)
+            ]
+            + [Key("Not chance (Holm)", fill="white", edge=theme.INK, box=True)],
+        )
+        figure = canvas.figure()
+        for k, (_, level) in enumerate(places):
+            middle = top + (k + 0.5) * cell
+            write(figure, MARGIN, middle, theme.wrap(f"{k + 1}  {level}", labels)[0])
+            write(
+                figure,
+                MARGIN + labels + (k + 0.5) * cell,
+                heading + LINE / 2,
+                str(k + 1),
+                align="center",
+                size=5,
+            )
+        axes = axes_at(figure, MARGIN + labels, top, cell * len(places), cell * len(places))
+        axes.set(xlim=(0, len(places)), ylim=(len(places), 0), xticks=[], yticks=[])
+        number = {key: k for k, key in enumerate(places)}
+        for row in shown.itertuples():
+            one, other = number[row.attribute, row.level], number[row.other_attribute, row.other_level]
+            sure = row.p_holm < 1 - theme.CALIBRATION_LEVEL
+            share = 0.0 if pd.isna(row.estimate) or largest == 0 else row.estimate / largest
+            edge = {"edgecolor": theme.INK, "linewidth": 0.8, "zorder": 3} if sure else {"edgecolor": "none"}
+            for x, y in ((one, other), (other, one)):
+                axes.add_patch(Rectangle((x, y), 1, 1, facecolor=_shade(share), **edge))
+        ends = [k for k in range(1, len(places)) if places[k][0] != places[k - 1][0]]
+        for k in ends:
+            axes.axhline(k, color=theme.RULE, linewidth=0.4)
+            axes.axvline(k, color=theme.RULE, linewidth=0.4)
+        paint_legend(figure, legend)
+    widest = shown.loc[shown["estimate"].abs().idxmax()]
+    description = (
+        f"{len(shown)} interactions of levels, {int((shown['p_holm'] < 0.05).sum())} of them not chance "
+        f"after Holm's correction. The largest is {theme.number(widest['estimate'], digits)} {unit}: "
+        f"{widest['attribute']} {widest['level']} with {widest['other_attribute']} {widest['other_level']}."
+    )
+    return Drawn(figure, table, description)
+
+
+def _level_places(shown: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the attribute and name of every level, in the order of the design."""
+    pairs = [(row.attribute, row.level) for row in shown.itertuples()]
+    pairs += [(row.other_attribute, row.other_level) for row in shown.itertuples()]
+    attributes = list(dict.fromkeys(attribute for attribute, _ in pairs))
+    return sorted(dict.fromkeys(pairs), key=lambda pair: attributes.index(pair[0]))
+
+
+def _shade(share: float) -> tuple[float, ...]:
+    """Return a colour between white and that of what is liked (up to 1) or disliked (down to -1)."""
+    full = np.array(to_rgb(LIKED if share > 0 else DISLIKED))
+    return tuple(1 - abs(share) * (1 - full))

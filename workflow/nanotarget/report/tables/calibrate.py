@@ -97,6 +97,18 @@ def _sizes(table: pd.DataFrame, names: Names) -> str:
     return f"n: {'; '.join(f'{outcome} {size}' for outcome, size in said.items())}."
 
 
+choice_models = Estimates(
+    {"attribute": "Attribute", "level": "Level"},
+    {"odds_ratio": "Odds ratio", "p_value": "p", "n": "Profiles", "n_clusters": "Respondents"},
+    group=("outcome", "estimator"),
+    notes=[
+        "Log odds against the attribute's first level, clustered by respondent (CR1). The logit takes every "
+        "profile for an answer of its own, the conditional logit compares the petitions of a task."
+    ],
+    level=lambda names: theme.CALIBRATION_LEVEL,
+)
+
+
 # Of effects, those against the first level of an attribute; the file has those against any other, too.
 def groups(table: pd.DataFrame, names: Names) -> Table:
     """Marginal means and effects by group and their differences (calibrate/groups.csv)."""
@@ -139,6 +151,15 @@ def group_tests(table: pd.DataFrame, names: Names) -> Table:
     ]
     made = Listing(GROUP_TESTS, "heading", notes)(headed, names)
     return replace(made, data=table)
+
+
+interaction_tests = Listing(
+    {
+        "attribute": "Attribute", "other_attribute": "with", "statistic": "F", "df1": "df",
+        "df2": "Residual df", "p_value": "p", "p_holm": "p (Holm)", "largest": "Largest interaction",
+    },
+    notes=["Joint tests of all interactions of two attributes, clustered by respondent."],
+)  # fmt: skip
 
 
 LEARNERS: Shown = {

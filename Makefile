@@ -87,7 +87,7 @@ validate: .venv/ready ## Add replications to the proof of the diagnosis (docs/va
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python -m snakemake --snakefile tests/validation/Snakefile --cores $(CORES)
 	@PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/summary.py
 
-validate-surveys: .venv/ready ## Count clean surveys that the design checks flag (docs/validation_surveys.md; fifteen minutes)
+validate-surveys: .venv/ready ## Count clean surveys that the design checks flag (docs/validation_surveys.md; ten minutes)
 	@$(ONE_THREAD) PYTHONPATH=tests:tests/validation $(BIN)/python tests/validation/surveys.py
 
 validate-designs: .venv/ready ## Add to the proof of every estimator in six designs (docs/validation_experiment.md; resumable)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -413,7 +413,7 @@ def _level_places(shown: pd.DataFrame) -> list[tuple[str, str]]:
     return sorted(dict.fromkeys(pairs), key=lambda pair: attributes.index(pair[0]))
 
 
-def _shade(share: float) -> tuple[float, ...]:
+def _shade(share: float) -> str:
     """Return a colour between white and that of what is liked (up to 1) or disliked (down to -1)."""
     full = np.array(to_rgb(LIKED if share > 0 else DISLIKED))
-    return tuple(1 - abs(share) * (1 - full))
+    return to_hex(1 - abs(share) * (1 - full))

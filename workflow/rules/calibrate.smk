@@ -11,12 +11,12 @@ rule conjoint:
         respondents="<results>/clean/calibration_respondents.parquet",
         library=library("conjoint.py"),
     output:
+        **({"choice_models": "<results>/calibrate/choice_models.csv"} if BINARY else {}),
         amce="<results>/calibrate/amce.csv",
         marginal_means="<results>/calibrate/marginal_means.csv",
         design_checks="<results>/calibrate/design_checks.csv",
         design_flags="<results>/calibrate/design_flags.json",
         design="<results>/calibrate/design.csv",
-        **({"choice_models": "<results>/calibrate/choice_models.csv"} if BINARY else {}),
     log:
         "<logs>/conjoint.log",
     priority: 3  # before the learners, which refuse a survey with one petition each

@@ -245,8 +245,8 @@ def compare_calibration(hand, ours, cells, edits):
     edits += listing("calibration outcome", [name for name in outcomes if name not in found])
     if hand.calibration.analyse != ours.calibration.analyse:
         edits.append("analyse")
-    if hand.calibration.opt_out:
-        edits.append("uncomment calibration.opt_out")
+    if hand.calibration.consent != ours.calibration.consent:
+        edits.append("calibration.consent")
     compare_exclusions(hand.calibration, ours.calibration, "calibration", edits)
 
 
@@ -283,8 +283,8 @@ def compare_experiment(hand, ours, cells, edits):
     edits += listing("kind of", [name for name in named if name not in kinds])
     edits += listing("observed_if of", [name for name in named if theirs[name].observed_if])
     compare_exclusions(hand.experiment, ours.experiment, "experiment", edits)
-    if hand.experiment.opt_out:
-        edits.append("uncomment experiment.opt_out")
+    if hand.experiment.consent != ours.experiment.consent:
+        edits.append("experiment.consent")
     if hand.experiment.petition_columns != ours.experiment.petition_columns:
         edits.append("petition_columns")
 

@@ -76,7 +76,7 @@ def await_fielding(study: TinyStudy) -> None:
         "blocks": ["party"],
         "ledger": "ledger/arms.csv",
         "identifiers": ["email"],
-        "opt_out": {"column": "personal", "values": ["No"]},
+        "consent": {"column": "personal", "values": ["Yes"]},
         "exclusions": [{"step": "No consent", "rule": "not_in", "column": "consent", "values": ["Yes"]}],
     }
 
@@ -180,7 +180,7 @@ def _config(calibration: dict[str, Any]) -> dict[str, Any]:
             "analyse": "rating",
             "weight": "w",
             "identifiers": ["email"],
-            "opt_out": {"column": "personal", "values": ["No"]},
+            "consent": {"column": "personal", "values": ["Yes"]},
             "exclusions": [
                 {"step": "No consent", "rule": "not_in", "column": "consent", "values": ["Yes"]},
                 {"step": "Duplicate", "rule": "duplicate", "column": "email"},
@@ -203,7 +203,7 @@ def _config(calibration: dict[str, Any]) -> dict[str, Any]:
             ],
             "weight": "w",
             "identifiers": ["email"],
-            "opt_out": {"column": "personal", "values": ["No"]},
+            "consent": {"column": "personal", "values": ["Yes"]},
             "exclusions": [
                 {"step": "No consent", "rule": "not_in", "column": "consent", "values": ["Yes"]},
                 {"step": "Duplicate", "rule": "duplicate", "column": "email"},

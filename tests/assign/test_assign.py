@@ -47,7 +47,9 @@ def test_nano_is_the_best_of_all_petitions_and_gain_is_counted_from_overall_best
     best = table[table["policy"] == "overall_best"].set_index("respondent_id")
     assert best["petition_id"].nunique() == 1
     assert (best["gain_over_best"] == 0).all()
-    assert np.allclose(nano["gain_over_best"], nano["predicted"] - best["predicted"])
+    agreed = nano["predicted"].notna()
+    assert agreed.sum() == (~roster["opt_out"]).sum()
+    assert np.allclose(nano["gain_over_best"][agreed], (nano["predicted"] - best["predicted"])[agreed])
     person = roster.iloc[[1]]
     grid = design.petition_levels(np.arange(36))
     grid = grid[design.is_feasible(grid)]
@@ -62,6 +64,7 @@ def test_opt_outs_get_the_overall_best_petition_under_every_policy(fitted):
     refused = table[table["respondent_id"].isin(roster.loc[roster["opt_out"], "respondent_id"])]
     assert refused["petition_id"].nunique() == 1
     assert (refused["gain_over_best"] == 0).all()
+    assert refused["predicted"].isna().all()
 
 
 def test_order_of_the_roster_changes_nothing(fitted):

@@ -70,9 +70,9 @@ def test_the_tiny_study_is_understood(tmp_path, layout):
     assert experiment.petition_columns == "shown_{attribute}"
     assert [(o.name, o.kind) for o in experiment.outcomes] == [("sign", "binary"), ("support", "continuous")]
     assert [covariate.name for covariate in config.covariates] == ["age", "party"]
-    for suggestion in ("# weight: w", "# opt_out: {column: personal", "# exclusions:", "step: No consent"):
+    for suggestion in ("# weight: w", "  consent: {column: personal", "  #   - {step: Speeder"):
         assert suggestion in text
-    assert calibration.weight is None and not calibration.exclusions
+    assert calibration.weight is None and [step.step for step in calibration.exclusions] == ["No consent"]
     assert calibration.analyse == "rating"
     assert calibration.outcomes.rating.range == [0, 10]
 

@@ -145,7 +145,7 @@ def test_columns_are_those_of_the_config(simulated, config):
     tables = {name: set(simulated.raw(name)[0].columns) for name in ("calibration", "experiment")}
     for name, columns in tables.items():
         section = getattr(config, name)
-        wanted = {section.respondent, section.opt_out.column, *section.identifiers}
+        wanted = {section.respondent, section.consent.column, *section.identifiers}
         wanted |= {c.name for c in config.covariates} | {rule.column for rule in section.exclusions}
         assert wanted <= columns
     calibration, experiment = config.calibration, config.experiment

@@ -32,7 +32,8 @@ def assign(
         model: the learner fitted to the whole calibration.
         population: respondents of the calibration with their weights: overall-best and the petitions of
             `segment` are best for them.
-        roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best).
+        roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best, of which
+            nothing is predicted for them).
         settings: of the stage; overall_best is added to its policies if it is missing.
         seed: root seed for the policy `random`.
 
@@ -67,7 +68,7 @@ def assign(
         part = pd.DataFrame({"respondent_id": roster["respondent_id"], "policy": name})
         part["petition_id"] = design.petition_ids(petitions)
         part = pd.concat([part, design.frame(petitions)], axis=1)
-        part["predicted"] = predicted
+        part["predicted"] = np.where(opted_out, np.nan, predicted)  # of who refused nothing is predicted
         part["gain_over_best"] = predicted - predicted_best
         parts.append(part)
     table = pd.concat(parts, ignore_index=True).astype({"policy": "str"})

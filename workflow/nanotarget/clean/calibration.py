@@ -10,7 +10,7 @@ import pandas as pd
 
 from nanotarget.clean import contracts
 from nanotarget.clean.covariates import read_covariates, read_weights
-from nanotarget.clean.exclusions import exclude, leave_out_opt_outs
+from nanotarget.clean.exclusions import REFUSED, exclude, leave_out_refusers
 from nanotarget.clean.none_rows import without_none_rows
 from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
 from nanotarget.clean.profiles import Profiles, attribute_rows, profile_columns, read_profiles
@@ -44,7 +44,10 @@ class Calibration(Sample):
 
 
 def read_calibration(
-    config: CalibrationConfig, design: Design, covariates: Sequence[CovariateConfig]
+    config: CalibrationConfig,
+    design: Design,
+    covariates: Sequence[CovariateConfig],
+    refusers: frozenset[str] = frozenset(),
 ) -> Calibration:
     """Turn the raw calibration into tidy tables.
 
@@ -56,6 +59,7 @@ def read_calibration(
         config: the section `calibration`.
         design: the petitions.
         covariates: the allow-list.
+        refusers: ids of people who came back and refused personalisation then.
 
     Raises:
         InputError: with all problems of the file.
@@ -63,7 +67,8 @@ def read_calibration(
     optional = {c.name for c in covariates if not c.target}
     table = read_table("calibration", config, covariates, profile_columns(config, design), optional)
     everyone = (one_per_row if config.layout == "wide" else one_per_id)(table, config.respondent)
-    people = check_left(leave_out_opt_outs(exclude(everyone, config.exclusions), config.opt_out))
+    people = leave_out_refusers(exclude(everyone, config.exclusions), config.consent)
+    people = check_left(_without_later_refusers(people, refusers))
     people = without_none_rows(people, config, design)
     shown = read_profiles(people, config, design)
     answered = shown.at(shown.answered)
@@ -105,6 +110,14 @@ def _codes(profiles: pd.DataFrame, design: Design) -> np.ndarray:
     """
     codes = [profiles[attribute.name].cat.codes.to_numpy(np.int64) for attribute in design.attributes]
     return np.array(codes).T
+
+
+def _without_later_refusers(people: People, refusers: frozenset[str]) -> People:
+    """Let those leave who refused when they came back: a later no holds for earlier answers, too."""
+    if not refusers:
+        return people
+    again = people.ids.ids.isin(refusers).to_numpy()
+    return people.without(f"{REFUSED} later", "refused when they came back", again)
 
 
 def _rows(answered: Profiles, config: CalibrationConfig, design: Design) -> pd.DataFrame | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from nanotarget.clean.personal import looks_like_data, quoted
 from nanotarget.study.config import normalised
 from nanotarget.study.problems import Problem, listed, placed, raise_if_any
 
@@ -33,11 +34,13 @@ class Table:
         raw: what `read_raw` returned.
         source: name of the file for messages.
         problems: of its cells, so far.
+        private: columns of identifiers, whose cells no message quotes.
     """
 
     raw: pd.DataFrame
     source: str
     problems: list[Problem] = field(default_factory=list)
+    private: frozenset[str] = frozenset()
 
     def require(self, wanted: Iterable[tuple[str, Sequence[str]]]) -> None:
         """Raise one problem for each config key that names columns which the file does not have."""
@@ -49,6 +52,10 @@ class Table:
                 close = difflib.get_close_matches(normalised(missing[0]), folded, n=3)
                 similar = listed(folded[c] for c in close)
                 known = f"similar: {similar}" if close else listed(self.raw.columns, 12)
+                if looks_like_data(self.raw.columns):
+                    known = (
+                        "not shown: the first row seems to hold what somebody answered, not names of columns"
+                    )
                 problems.append(
                     Problem(
                         self.source,
@@ -133,7 +140,8 @@ class Cells:
         """Add one problem for all bad cells that quotes their distinct texts."""
         if bad.any():
             texts = list(dict.fromkeys(self.text[bad]))
-            what = f"{listed(texts, 5)} {'is' if len(texts) == 1 else 'are'} {wrong}"
+            private = not self.table.private.isdisjoint(self.columns[bad])
+            what = f"{quoted(texts, private)} {'is' if len(texts) == 1 else 'are'} {wrong}"
             self.refuse(bad, what, expected, remedy)
 
     def among(self, values: Iterable[object]) -> np.ndarray:

@@ -151,8 +151,9 @@ def assignments(design: Design) -> pa.DataFrameSchema:
     """One row per respondent and policy, sorted by respondent_id, then policy in config order.
 
     Columns: respondent_id, policy, petition_id, one ordered categorical an attribute, predicted
-    (response to that petition, outcome units) and gain_over_best (predicted minus the predicted
-    response of the same respondent to the overall-best petition).
+    (response to that petition, outcome units; missing for people who refused personalisation) and
+    gain_over_best (predicted minus the predicted response of the same respondent to the
+    overall-best petition).
     """
     return pa.DataFrameSchema(
         {
@@ -160,7 +161,7 @@ def assignments(design: Design) -> pa.DataFrameSchema:
             "policy": pa.Column("str"),
             "petition_id": pa.Column("int64", pa.Check.ge(0)),
             **_attribute_columns(design, nullable=False),
-            "predicted": pa.Column("float64"),
+            "predicted": pa.Column("float64", nullable=True),
             "gain_over_best": pa.Column("float64"),
         },
         unique=["respondent_id", "policy"],

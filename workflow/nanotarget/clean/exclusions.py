@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.people import People
+from nanotarget.clean.personal import quoted
 from nanotarget.study.config import ColumnValues, ExclusionConfig, normalised
 from nanotarget.study.problems import listed
+
+REFUSED = "Opted out of personalisation"  # name of the step
 
 
 def exclude(people: People, exclusions: Sequence[ExclusionConfig]) -> People:
@@ -22,19 +25,20 @@ def exclude(people: People, exclusions: Sequence[ExclusionConfig]) -> People:
 
 def _exclude(people: People, exclusion: ExclusionConfig) -> People:
     column, cells = exclusion.column, people.cells(exclusion.column)
+    values = quoted(exclusion.values, column in people.table.private, limit=8)
     match exclusion.rule:
         case "in":
-            rule, leaves = f"is {listed(exclusion.values)}", cells.among(exclusion.values)
+            rule, leaves = f"is {values}", cells.among(exclusion.values)
         case "not_in":
-            rule, leaves = f"is not {listed(exclusion.values)}", ~cells.among(exclusion.values)
+            rule, leaves = f"is not {values}", ~cells.among(exclusion.values)
         case "missing":
             rule, leaves = "is missing", cells.empty
         case "duplicate":
             rule, leaves = "repeats an earlier one", _repeats(people, column)
         case "below" | "above":
-            rule, values = f"is {exclusion.rule} {exclusion.value:g}", cells.numbers(column)
-            leaves = values < exclusion.value if exclusion.rule == "below" else values > exclusion.value
-            compared = {**people.compared, column: values[people.first]}
+            rule, numbers = f"is {exclusion.rule} {exclusion.value:g}", cells.numbers(column)
+            leaves = numbers < exclusion.value if exclusion.rule == "below" else numbers > exclusion.value
+            compared = {**people.compared, column: numbers[people.first]}
             people = dataclasses.replace(people, compared=compared)
     return people.without(exclusion.step, f"{column} {rule}", leaves)
 
@@ -47,16 +51,25 @@ def _repeats(people: People, column: str) -> np.ndarray:
     return (owner.notna() & (owner != people.person)).to_numpy()
 
 
-def leave_out_opt_outs(people: People, opt_out: ColumnValues | None) -> People:
-    """Return the people without those who refused personalisation."""
-    if opt_out is None:
+def leave_out_refusers(people: People, consent: ColumnValues | None) -> People:
+    """Return the people without those who did not agree to personalisation."""
+    if consent is None:
         return people
-    rule = f"{opt_out.column} is {listed(opt_out.values)}"
-    return people.without("Opted out of personalisation", rule, opted_out(people, opt_out))
+    rule = f"{consent.column} is not {listed(consent.values)}"
+    return people.without(REFUSED, rule, refused(people, consent))
 
 
-def opted_out(people: People, opt_out: ColumnValues | None) -> np.ndarray:
-    """Return in which of their rows people refused personalisation."""
-    if opt_out is None:
+def refusers(everyone: People, left: People, consent: ColumnValues | None) -> frozenset[str]:
+    """Return the ids of those who refused personalisation: who said so, and who is left and did not agree."""
+    if consent is None:
+        return frozenset()
+    said = refused(everyone, consent) & ~everyone.cells(consent.column).empty
+    ids = pd.concat([everyone.ids.ids[said], left.ids.ids[refused(left, consent)]])
+    return frozenset(ids.dropna())
+
+
+def refused(people: People, consent: ColumnValues | None) -> np.ndarray:
+    """Return in which of their rows people did not agree to personalisation; no answer is no consent."""
+    if consent is None:
         return np.zeros(len(people.rows), dtype=bool)
-    return people.cells(opt_out.column).among(opt_out.values)
+    return ~people.cells(consent.column).among(consent.values)

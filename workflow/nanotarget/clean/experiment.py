@@ -10,7 +10,7 @@ import pandas as pd
 from nanotarget.clean import contracts
 from nanotarget.clean.blocks import read_blocks, read_clusters, read_outcome_clusters, suspected_clusters
 from nanotarget.clean.covariates import read_covariates, read_weights
-from nanotarget.clean.exclusions import exclude, opted_out
+from nanotarget.clean.exclusions import exclude, refused, refusers
 from nanotarget.clean.flow import OBSERVED
 from nanotarget.clean.outcomes import read_outcome
 from nanotarget.clean.people import People, Sample, check_left, check_unique, one_per_row, read_table, tidy
@@ -51,7 +51,7 @@ def read_experiment(
     arms = [a.name for a in config.arms]
     columns = {
         "arm": pd.Categorical.from_codes(arm, arms),
-        "opt_out": opted_out(people, config.opt_out),
+        "opt_out": refused(people, config.consent),
         **described,
         **petition,
         **outcomes,
@@ -72,6 +72,7 @@ def read_experiment(
         experiment_quality(respondents, [*described, *outcomes], people.compared),
         people.identities(config.exclusions),
         questions=_questions(people, config, design, arm),
+        refusers=refusers(everyone, people, config.consent),
     )
 
 

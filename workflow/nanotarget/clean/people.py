@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,9 +12,11 @@ import pandas as pd
 
 from nanotarget.clean.cells import Cells, Table, read_ids
 from nanotarget.clean.flow import EVERYBODY, Step, count_steps
+from nanotarget.clean.personal import MANY, kind_of, quoted
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.config import (
     CalibrationConfig,
+    ColumnValues,
     CovariateConfig,
     ExclusionConfig,
     ExperimentConfig,
@@ -40,6 +42,7 @@ class Sample:
         quality: QUALITY_COLUMNS, see `nanotarget.clean.quality`.
         identities: what tells the respondents apart, see `People.identities`. Never written.
         questions: what the file makes one ask of the config.
+        refusers: ids of those who refused personalisation, whether or not they stayed. Never written.
     """
 
     respondents: pd.DataFrame
@@ -47,6 +50,7 @@ class Sample:
     quality: pd.DataFrame
     identities: pd.DataFrame
     questions: tuple[str, ...] = field(default=(), kw_only=True)
+    refusers: frozenset[str] = field(default=frozenset(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -180,14 +184,59 @@ def read_table(
     ]
     if not isinstance(config, RosterConfig) and config.weight:
         wanted.append((f"{section}.weight", [config.weight]))
-    if config.opt_out:
-        wanted.append((f"{section}.opt_out.column", [config.opt_out.column]))
+    if config.consent:
+        wanted.append((f"{section}.consent.column", [config.consent.column]))
     wanted += [
         (f"{section}.exclusions[{i}] ('{e.step}')", [e.column]) for i, e in enumerate(config.exclusions)
     ]
-    table = Table(read_raw(config.file, config.header_rows), config.file)
+    wanted.append((f"{section}.identifiers", config.identifiers))
+    repeated = {e.column for e in config.exclusions if e.rule == "duplicate"} - {config.respondent}
+    raw = read_raw(config.file, config.header_rows)
+    table = Table(raw, config.file, private=frozenset({*config.identifiers, *repeated}))
     table.require(wanted)
+    _refuse_personal_ids(table, f"{section}.respondent", config.respondent)
+    for key, named in values_of(section, config):
+        _refuse_values_of_nobody(table, key, named)
     return table
+
+
+def values_of(section: str, config: SampleConfig) -> Iterator[tuple[str, ColumnValues]]:
+    """Yield the config key and the cells that decide about people: consent and exclusions by value."""
+    if config.consent:
+        yield f"{section}.consent.values", config.consent
+    for i, step in enumerate(config.exclusions):
+        if step.values:
+            yield f"{section}.exclusions[{i}].values", ColumnValues(column=step.column, values=step.values)
+
+
+def _refuse_personal_ids(table: Table, key: str, respondent: str) -> None:
+    """Refuse ids that tell who somebody is: they would be written beside everything she answered."""
+    kinds = [kind_of(text) for text in table.raw[respondent].dropna().unique()[:MANY]]
+    if kinds and all(kinds):
+        problem = Problem(
+            table.source,
+            f"column '{respondent}', which key {key} names",
+            f"its cells hold {kinds[0]} each, and artefacts hold the ids of respondents",
+            "ids that tell nobody who somebody is",
+            "name another column, or put a number in the place of each address before the file is used here; "
+            "list the column of addresses under 'identifiers'",
+        )
+        table.problems.append(problem)
+
+
+def _refuse_values_of_nobody(table: Table, key: str, named: ColumnValues) -> None:
+    """Refuse a value that decides about people and that nobody has: it is misspelt or has changed."""
+    texts = sorted(table.raw[named.column].dropna().unique())
+    seen, private = set(map(normalised, texts)), named.column in table.private
+    if absent := [str(value) for value in named.values if normalised(value) not in seen]:
+        problem = Problem(
+            table.source,
+            f"column '{named.column}'",
+            f"no cell is {quoted(absent, private)}, which key {key} names",
+            f"values that occur: {quoted(texts, private or len(texts) > MANY, 12)}",
+            "correct the value in the config, or remove it there",
+        )
+        table.problems.append(problem)
 
 
 def check_left(people: People) -> People:

@@ -58,15 +58,17 @@ def read_samples(data: DataConfig, design: Design | None) -> Samples:
     calibration: Calibration | None = None
     experiment: Sample | None = None
     roster: Sample | None = None
-    if data.calibration and design:
-        with collecting(problems):
-            calibration = read_calibration(data.calibration, design, data.covariates)
     if data.experiment:
         with collecting(problems):
             experiment = read_experiment(data.experiment, design, data.covariates)
     if data.roster:
         with collecting(problems):
             roster = read_roster(data.roster, data.covariates)
+    if data.calibration and design:
+        back = [sample for sample in (experiment, roster) if sample and data.samples == "panel"]
+        refusers = frozenset[str]().union(*(sample.refusers for sample in back))
+        with collecting(problems):
+            calibration = read_calibration(data.calibration, design, data.covariates, refusers)
     compare = _compare_panel if data.samples == "panel" else _compare_new
     for config, sample in ((data.experiment, experiment), (data.roster, roster)):
         if data.calibration and calibration and config and sample:

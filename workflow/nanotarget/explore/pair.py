@@ -217,7 +217,7 @@ class Fielded:
             petitions, differing also for people outside nano's arm if there is a `note`.
         """
         one, other = (self.petitions(people, policy) for policy in ("nano", "overall_best"))
-        gain = one["predicted"].to_numpy(np.float64) - other["predicted"].to_numpy(np.float64)
+        gain = one["gain_over_best"].to_numpy(np.float64)
         nano, best = (assigned[self.attributes].astype("object") for assigned in (one, other))
         shown, of_best = self.recorded(self.nano), self.recorded(self.best)
         own = nano.index.isin(shown.index)

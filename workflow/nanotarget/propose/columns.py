@@ -16,8 +16,6 @@ from nanotarget.clean.raw import read_raw
 from nanotarget.study.config import normalised
 from nanotarget.study.problems import InputError, Problem, collecting
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4}", re.IGNORECASE)
 DATE = re.compile(r"(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
 UNANSWERED = {
     *("prefer not to say", "prefer not to answer", "don't know", "don’t know", "dont know", "do not know"),

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget.propose.columns import EMAIL, Column, RawFile, shared_beginning
+from nanotarget.clean.personal import EMAIL
+from nanotarget.propose.columns import Column, RawFile, shared_beginning
 from nanotarget.propose.families import (
     MAX_PROFILES,
     Attributes,

@@ -308,5 +308,5 @@ def _missing(study: Study) -> Iterator[str]:
             yield "  explore.subgroups: no effects by subgroup"
     if not any(covariate.target for covariate in study.covariates):
         yield "  covariates: nothing that nano could use"
-    if study.calibration and study.calibration.opt_out is None:
-        yield "  opt_out: everybody's answers are used for targeting"
+    if study.calibration and study.calibration.consent is None:
+        yield "  consent: everybody's answers are used for targeting"

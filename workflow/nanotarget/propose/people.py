@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.cells import BINARY
-from nanotarget.propose.columns import ADDRESS, DATE, EMAIL, Column, RawFile, merged_counts, words
+from nanotarget.clean.personal import ADDRESS, EMAIL
+from nanotarget.propose.columns import DATE, Column, RawFile, merged_counts, words
 from nanotarget.propose.ordering import ordered
 from nanotarget.study.checks import RESERVED
 from nanotarget.study.config import normalised
@@ -123,7 +124,7 @@ class GuessedPeople:
     Attributes:
         candidates: columns that describe people, in the file's order.
         identifiers: columns with direct identifiers.
-        weight, opt_out: suggestions, the latter as the config writes it.
+        weight, consent: suggestions, the latter as the config writes it.
         exclusions: in the order in which they would be applied.
         late: candidates that were asked after the first task.
         unused: other columns, with the reason.
@@ -132,7 +133,7 @@ class GuessedPeople:
     candidates: list[str] = field(default_factory=list)
     identifiers: list[Noted] = field(default_factory=list)
     weight: Noted | None = None
-    opt_out: dict[str, object] | None = None
+    consent: dict[str, object] | None = None
     exclusions: list[GuessedExclusion] = field(default_factory=list)
     late: set[str] = field(default_factory=set)
     unused: list[Noted] = field(default_factory=list)
@@ -218,8 +219,8 @@ def _sort_in(people: GuessedPeople, column: Column, n_people: int, late: bool, e
     """Add a column to what is known about people, under what it seems to be."""
     if reason := identifying(column, n_people):
         people.identifiers.append(Noted(column.name, reason))
-    elif column.named(PERSONAL_WORDS) and column.binary:
-        people.opt_out = {"column": column.name, "values": [_answer(column, 0.0)]}
+    elif column.named(PERSONAL_WORDS) and column.binary and _answer(column, 1.0):
+        people.consent = {"column": column.name, "values": [_answer(column, 1.0)]}
     elif not (experiment and late) and (exclusion := _exclusion(column, experiment)):
         people.exclusions.append(exclusion)
     elif people.weight is None and weighs(column):
@@ -243,7 +244,7 @@ def _exclusion(column: Column, experiment: bool) -> GuessedExclusion | None:
         question = f"{rows} rows are no answers of respondents; leave them out?"
         return GuessedExclusion(step | {"values": previews}, "its texts say so", question=question)
     if column.named(CONSENT_WORDS) and not column.named(PERSONAL_WORDS) and n <= 3:
-        return _unusual("No consent", column)
+        return _unusual("No consent", column, suggested=not _answer(column, 1.0))
     if column.named(FINISHED_WORDS) and n <= 2 and not experiment:
         return _unusual("Not finished", column)
     if column.named(ATTENTION_WORDS) and 1 < n <= 10:
@@ -264,11 +265,11 @@ def _previews(column: Column) -> list[str]:
     return []
 
 
-def _unusual(step: str, column: Column) -> GuessedExclusion:
-    """Suggest to exclude whoever did not give the usual answer: yes, or else the most frequent one."""
+def _unusual(step: str, column: Column, suggested: bool = True) -> GuessedExclusion:
+    """Exclude whoever did not give the usual answer: yes, or else the most frequent one."""
     usual = _answer(column, 1.0) or max(column.answers, key=lambda text: column.answers[text])
     settings = {"step": step, "rule": "not_in", "column": column.name, "values": [usual]}
-    return GuessedExclusion(settings, "its name says so; the value is the most frequent one")
+    return GuessedExclusion(settings, "its name says so; the value is the most frequent one", suggested)
 
 
 def _answer(column: Column, value: float) -> str:

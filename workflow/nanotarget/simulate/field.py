@@ -72,7 +72,7 @@ def assigned(config: StudyConfig, calibration: pd.DataFrame, roster: pd.DataFram
                 file=files["roster"],
                 header_rows=config.experiment.header_rows,
                 respondent=config.experiment.respondent,
-                opt_out=config.experiment.opt_out,
+                consent=config.experiment.consent,
                 arms=[RosterArmConfig(name=arm.name) for arm in config.experiment.arms],
                 ledger="none.csv",
             ),

@@ -45,9 +45,11 @@ IN_ARTEFACTS = "Name used in every artefact."
 RAW_COLUMN = "Column of the raw file."
 WEIGHT = "Column with survey weights."
 HEADER_ROWS = "Rows before the data; survey platforms write two or three, the first holds the names."
-OPT_OUT = (
-    "Who refused personalisation. They leave the targeting data; in the experiment and on the roster "
-    "they get overall-best."
+CONSENT = (
+    "Who agreed that their answers may be used to personalise: the answers that mean yes. Whoever gave "
+    "another one, or none, refused and leaves the targeting data; in the experiment and on the roster they "
+    "get overall-best, and what they answered in the calibration of a panel is not used either. Without this "
+    "key everybody's answers are used."
 )
 EXCLUSIONS = "Exclusions in their pre-registered order, each applied to who is left."
 IDENTIFIERS = (
@@ -270,7 +272,7 @@ class CalibrationConfig(Section):
         description="The outcome from which the learner learns and in whose units the diagnosis speaks."
     )
     weight: Column | None = Field(None, description=WEIGHT)
-    opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
+    consent: ColumnValues | None = Field(None, description=CONSENT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
     identifiers: list[Column] = Field([], description=IDENTIFIERS)
 
@@ -402,7 +404,7 @@ class ExperimentConfig(Section):
         [], description="Outcomes in order of importance. A missing value is attrition."
     )
     weight: Column | None = Field(None, description=WEIGHT)
-    opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
+    consent: ColumnValues | None = Field(None, description=CONSENT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
     post_checks: list[ExclusionConfig] = Field(
         [],
@@ -456,7 +458,7 @@ class RosterConfig(Section):
         "Made and only ever appended to by the pipeline; nobody in it is randomised again. "
         "Keep it with the raw data.",
     )
-    opt_out: ColumnValues | None = Field(None, description=OPT_OUT)
+    consent: ColumnValues | None = Field(None, description=CONSENT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)
     identifiers: list[Column] = Field([], description=IDENTIFIERS)
 

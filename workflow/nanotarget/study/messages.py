@@ -148,11 +148,18 @@ def _problem(kind: type[Section], error: ErrorDetails, source: str) -> Problem:
     return Problem(source, _key(path), wrong, expected, about)
 
 
+# Keys of earlier versions: what says the same now.
+REPLACED = {
+    "opt_out": "write 'consent' with the values that mean yes: any other answer, or none, is a refusal"
+}
+
+
 def _unknown(section: Any, path: Sequence[str | int], source: str) -> Problem:
     """Name the keys that are known where an unknown one stands, and the one that is most like it."""
     known, key = list(_fields(section)), path[-1]
     close = difflib.get_close_matches(str(key), known, n=1)
     remedy = f"write '{close[0]}'" if close else "remove it or correct its name"
+    remedy = REPLACED.get(str(key), remedy)
     return Problem(source, _key(path), f"unknown key '{key}'", f"one of {listed(known, 40)}", remedy)
 
 

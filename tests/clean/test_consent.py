@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
@@ -126,7 +125,8 @@ def test_a_file_without_a_header_is_not_printed(read):
     told = message(read, study)
     assert "@" not in told
     assert "c1" not in told
-    assert "the first row seems to hold what somebody answered" in told
+    assert "1 problem found" in told
+    assert "row 1: it seems to hold what somebody answered (not shown here), not names of columns" in told
 
 
 def test_an_exclusion_on_an_identifier_publishes_no_value(read):
@@ -173,7 +173,6 @@ def test_kinds_of_identifiers(text, kind):
 
 
 def test_a_header_is_told_from_data():
-    assert looks_like_data(["17", "Ann", "x"])
+    assert looks_like_data(["17", "Ann", "3.5"])
     assert looks_like_data(["id", "a@b.org"])
-    assert not looks_like_data(["id", "Q1", "t1_p2", "2b", "Progress (%)"])
-    assert not np.any([looks_like_data([name]) for name in ("age", "Q4.2", "1st choice")])
+    assert not looks_like_data(["id", "Q1", "t1_p2", "1", "2", "2b", "Q4.2", "1st choice"])

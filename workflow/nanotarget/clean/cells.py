@@ -14,7 +14,7 @@ import pandas as pd
 
 from nanotarget.clean.personal import looks_like_data, quoted
 from nanotarget.study.config import normalised
-from nanotarget.study.problems import Problem, listed, placed, raise_if_any
+from nanotarget.study.problems import InputError, Problem, listed, placed, raise_if_any
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -44,6 +44,10 @@ class Table:
 
     def require(self, wanted: Iterable[tuple[str, Sequence[str]]]) -> None:
         """Raise one problem for each config key that names columns which the file does not have."""
+        wanted = list(wanted)
+        lacking = {column for _, columns in wanted for column in columns} - set(self.raw.columns)
+        if lacking and looks_like_data(self.raw.columns):
+            raise InputError([self._headerless])
         folded = {normalised(column): column for column in self.raw.columns}
         problems = []
         for key, columns in wanted:
@@ -66,6 +70,16 @@ class Table:
                     )
                 )
         raise_if_any(problems)
+
+    @property
+    def _headerless(self) -> Problem:
+        return Problem(
+            self.source,
+            "row 1",
+            "it seems to hold what somebody answered (not shown here), not names of columns",
+            "the names of the columns in the first row",
+            "add a row with the names, or export the file with its header",
+        )
 
     def cells(self, *columns: str) -> Cells:
         """Return the cells of columns, one column below the other."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,6 +41,10 @@ def quoted(texts: Sequence[Level], private: bool, limit: int = 5) -> str:
     return ", ".join(shown[:limit]) + more
 
 
-def looks_like_data(header: Iterable[str]) -> bool:
-    """Does the first row of a file hold what people answered instead of names of columns?"""
-    return any(kind_of(cell) or re.fullmatch(r"[+-]?\d+([.,]\d+)?", cell.strip()) for cell in header)
+def looks_like_data(header: Sequence[str]) -> bool:
+    """Does the first row of a file hold what somebody answered instead of names of columns?
+
+    One address is enough; numbers may be names, unless most are.
+    """
+    numbers = sum(bool(re.fullmatch(r"[+-]?\d+([.,]\d+)?", cell.strip())) for cell in header)
+    return numbers > len(header) / 2 or any(map(kind_of, header))

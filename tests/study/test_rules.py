@@ -51,7 +51,7 @@ TELL = ("tables", "page", "paper")  # their legends and notes name the kind of e
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
-        ({"calibrate": {"se_type": "HC2"}}, {"conjoint", *TELL}),
+        ({"calibrate": {"se_type": "HC2"}}, {"conjoint", "interactions", "compare_groups", *TELL}),
         ({"diagnose": {"bootstraps": 60}}, {"diagnostics", "dissuasion", "divide"}),
         ({"assign": {"candidates": 7}}, {"uncertainty"}),
         ({"assign": {"permutations": 2}}, {"concentration"}),

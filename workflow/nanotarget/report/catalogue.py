@@ -294,7 +294,7 @@ CATALOGUE: tuple[Exhibit, ...] = (
     ),
     figure(
         "groups",
-        "calibrate/groups",
+        "calibrate/by_group",
         "What groups like: marginal means of every level in two groups, and beside them by how much they "
         "differ, with intervals. Groups are compared by means because differences of effects depend on the "
         "level that effects are counted from (Leeper, Hobolt and Tilley 2020).",
@@ -573,10 +573,10 @@ CATALOGUE: tuple[Exhibit, ...] = (
     ),
     background(
         "groups",
-        "calibrate/groups",
+        "calibrate/by_group",
         "Marginal means and effects by group, and their differences",
     ),
-    table("group_tests", "calibrate/groups", "Do groups like different levels?"),
+    table("group_tests", "calibrate/by_group", "Do groups like different levels?"),
     background(
         "interaction_tests",
         "calibrate/interactions",

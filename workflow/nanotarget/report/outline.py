@@ -119,7 +119,7 @@ OUTLINE = (
         ),
         needs=("calibration",),
         parts=(
-            Part("groups", "Do groups of people like different levels?"),
+            Part("by_group", "Do groups of people like different levels?"),
             Part("interactions", "Do attributes interact?", folded=True),
         ),
     ),

@@ -453,7 +453,7 @@ def test_without_covariates_heterogeneity_still_answers():
         "dividend": "NOT EVALUATED",
     }
     assert found.answer["overall"] == "COLLECT MORE"
-    assert "No covariate" in found.answer["text"]
+    assert "may be used for targeting" in found.answer["text"]
     assert set(found.diagnostics["diagnostic"]) == {"threshold", "heterogeneity", "dividend"}
     for table in (found.calibration, found.switches, found.frontier, found.learning_curve, found.ladder):
         assert table.empty

@@ -309,7 +309,7 @@ def _without_blanks(cells: pa.ChunkedArray) -> Any:
 
 def _imported(cells: Iterable[str]) -> bool:
     """Do cells belong to the header that Qualtrics writes?"""
-    return any('"ImportId"' in cell for cell in cells)
+    return any(cell.lstrip().startswith('{"ImportId"') for cell in cells)
 
 
 def _unpacked(content: bytes, name: str) -> bytes:

@@ -107,13 +107,14 @@ asks (`# DECIDE: do the levels of ... have an order?`).
 
 ## Time
 
-A long file with four levels an attribute, on one core that other work shared, CPU time and memory:
+A long file with four levels an attribute, CPU time and memory; a million rows took 103 s by the clock, beside
+other work:
 
 | rows x columns | before | now |
 |---|---|---|
 | 80,000 x 90 | 24 s, 1.0 GB | 8 s, 0.8 GB |
 | 200,000 x 50 | 12-19 s, 1.1 GB | 8 s, 1.1 GB |
-| 1,000,000 x 50 | no respondents found (99999 was taken for a missing answer) | 39 s (103 s by the clock beside other work), 4.5 GB |
+| 1,000,000 x 50 | refused (id 99999 was a missing answer) | 39 s, 4.5 GB |
 
 ## Rates
 

@@ -51,7 +51,8 @@ def test_everybody_gets_the_petition_of_the_arm_and_control_none(table):
         "who",
         "petition_text",
     ]
-    assert set(table.columns) == {*FIELDING, "cost", "who"}  # what the config refuses as attributes' columns
+    # What the config refuses as attributes' columns; the last one is added where data are simulated.
+    assert {*table.columns, "simulated"} == {*FIELDING, "cost", "who"}
     assert table["petition_id"].tolist() == [3, pd.NA, 0]
     assert table["cost"].tolist()[::2] == ["+5 %", "-5 %"]
     assert table["petition_text"].tolist()[::2] == ["+5 %\nfor @home, <br>", '-5 %\nfor Seek "better" Job']

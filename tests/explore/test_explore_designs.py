@@ -72,14 +72,15 @@ def world(seed=1, drawn="people"):
     rows = []
     for policy in ("nano", "overall_best"):
         own = rng.random(len(table)) < 0.5 if policy == "nano" else np.zeros(len(table), dtype=bool)
+        gain = own * rng.uniform(0.1, 1.0, len(table))
         rows.append(
             pd.DataFrame(
                 {
                     "respondent_id": table["respondent_id"],
                     "policy": policy,
                     "petition_id": np.where(own, "p2", "p1"),
-                    "predicted": 5.0 + own * rng.uniform(0.1, 1.0, len(table)),
-                    "gain_over_best": 0.0,
+                    "predicted": 5.0 + gain,
+                    "gain_over_best": gain,
                     "cost": np.where(own, "b", "a"),
                 }
             )

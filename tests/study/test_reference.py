@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from nanotarget.study.config import ColumnValues, ExclusionConfig, Study
+from nanotarget.study.config import ColumnValues, ExclusionConfig, GroupConfig, Study
 from nanotarget.study.fields import Section
 from nanotarget.study.preregistration import Analysis, Registration
 from nanotarget.study.reference import put_between, reference
@@ -53,7 +53,7 @@ def rows(page):
 def test_every_key_has_a_row_and_a_meaning(project, name):
     listed = rows((project / f"docs/{name}.md").read_text("utf-8"))
     shared = {
-        "config": {"rows": ColumnValues, "exclusion": ExclusionConfig},
+        "config": {"rows": ColumnValues, "exclusion": ExclusionConfig, "group": GroupConfig},
         "preregistration": {"analysis": Analysis, "exclusion": ExclusionConfig},
     }[name]
     wanted = set(keys(PAGES[name], stop=set(shared.values())))

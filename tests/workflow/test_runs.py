@@ -72,7 +72,7 @@ def test_every_figure_and_table_that_was_made_is_listed(two_cores):
         for path in (results / folder).iterdir()
     }
     page = (two_cores / "docs/figures.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^\| `((?:figures|tables)/\w+)` \|", page, re.MULTILINE))
+    listed = set(re.findall(r"`((?:figures|tables)/\w+)`", page))
     assert len(made) > 25
     assert made <= listed  # other studies have more: arms of a roster, effects among those reached
 

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import re
 import resource
 import subprocess
 import sys
@@ -151,7 +152,7 @@ def test_a_home_that_cannot_be_written_to_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     code, text = command(tmp_path)
     assert code == 0, text
-    assert "6 of 6: Calibration is complete\n" in text and "Done: " in text
+    assert re.search(r"^(\d+) of \1: Calibration is complete$", text, re.MULTILINE) and "Done: " in text
 
 
 def command(folder, spoil=lambda: None, **options):

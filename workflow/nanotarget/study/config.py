@@ -463,7 +463,7 @@ class RosterConfig(Section):
     identifiers: list[Column] = Field([], description=IDENTIFIERS)
 
 
-class GroupConfig(Section):
+class GroupConfig(Section, title="group"):
     """Values of a numeric covariate from `min` to `max`, both included."""
 
     name: Name = Field(description="Name of the group.")

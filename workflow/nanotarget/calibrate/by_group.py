@@ -13,14 +13,13 @@ from scipy import linalg, special
 
 from nanotarget.calibrate import conjoint, regression
 from nanotarget.calibrate.conjoint import Analysis
-from nanotarget.calibrate.multiplicity import METHODS, adjusted
+from nanotarget.calibrate.multiplicity import CORRECTED, adjusted
 from nanotarget.calibrate.regression import Fit, Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.clean.groups import group_codes, suppressed_groups
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import CovariateConfig, GroupConfig, GroupingConfig, SubgroupConfig
 
-CORRECTED = tuple(f"p_{method}" for method in METHODS)
 GROUP_COLUMNS = (
     *("outcome", "grouping", "quantity", "group", "minus", "attribute", "level", "reference"),
     *(*ESTIMATE_COLUMNS, "n_clusters", *CORRECTED, "suppressed"),
@@ -130,9 +129,8 @@ def in_groups(profiles: pd.DataFrame, design: Design, grouping: Grouping, analys
     against_first = (table["reference"] == table["attribute"].map(first)).to_numpy()
     compared = (table["minus"] != "").to_numpy()
     family = [table["quantity"].to_numpy(), against_first, compared]
-    for method in METHODS:
-        corrected = adjusted(table["p_value"], *family, method=method)
-        table[f"p_{method}"] = corrected.where(compared)
+    for column, method in CORRECTED.items():
+        table[column] = adjusted(table["p_value"], *family, method=method).where(compared)
     table = table.assign(outcome=analysis.outcome, grouping=grouping.name)
     return table[list(GROUP_COLUMNS)]
 

@@ -10,12 +10,11 @@ import pandas as pd
 
 from nanotarget.calibrate import conjoint, regression
 from nanotarget.calibrate.conjoint import Analysis
-from nanotarget.calibrate.multiplicity import METHODS, adjusted
+from nanotarget.calibrate.multiplicity import CORRECTED, adjusted
 from nanotarget.calibrate.regression import Wald
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.petitions.design import Design
 
-CORRECTED = tuple(f"p_{method}" for method in METHODS)
 KEYS = ("outcome", "quantity", "attribute", "level", "other_attribute", "other_level")
 CELL_COLUMNS = (*KEYS, *ESTIMATE_COLUMNS, "n_clusters", *CORRECTED)
 PAIR_COLUMNS = (
@@ -77,8 +76,8 @@ def _with_corrections(
         return pd.DataFrame(columns=list(columns))
     table = pd.concat(parts, ignore_index=True)
     keys = [table[name] for name in family]
-    for method in METHODS:
-        table[f"p_{method}"] = adjusted(table["p_value"], *keys, method=method)
+    for column, method in CORRECTED.items():
+        table[column] = adjusted(table["p_value"], *keys, method=method)
     return table.assign(outcome=analysis.outcome)[list(columns)]
 
 

@@ -14,6 +14,7 @@ METHODS = {
     "bonferroni": regression.bonferroni,
     "bh": regression.benjamini_hochberg,
 }
+CORRECTED = {f"p_{method}": method for method in METHODS}  # columns of tables that have all of them
 
 
 def adjusted(

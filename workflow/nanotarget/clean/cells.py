@@ -56,10 +56,6 @@ class Table:
                 close = difflib.get_close_matches(normalised(missing[0]), folded, n=3)
                 similar = listed(folded[c] for c in close)
                 known = f"similar: {similar}" if close else listed(self.raw.columns, 12)
-                if looks_like_data(self.raw.columns):
-                    known = (
-                        "not shown: the first row seems to hold what somebody answered, not names of columns"
-                    )
                 problems.append(
                     Problem(
                         self.source,

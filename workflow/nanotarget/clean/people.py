@@ -195,12 +195,12 @@ def read_table(
     table = Table(raw, config.file, private=frozenset({*config.identifiers, *repeated}))
     table.require(wanted)
     _refuse_personal_ids(table, f"{section}.respondent", config.respondent)
-    for key, named in values_of(section, config):
+    for key, named in _values_of(section, config):
         _refuse_values_of_nobody(table, key, named)
     return table
 
 
-def values_of(section: str, config: SampleConfig) -> Iterator[tuple[str, ColumnValues]]:
+def _values_of(section: str, config: SampleConfig) -> Iterator[tuple[str, ColumnValues]]:
     """Yield the config key and the cells that decide about people: consent and exclusions by value."""
     if config.consent:
         yield f"{section}.consent.values", config.consent

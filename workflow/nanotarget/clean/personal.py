@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nanotarget.clean.raw import PLAIN_NUMBER
 from nanotarget.study.config import Level
 from nanotarget.study.problems import counted, listed
 
@@ -46,5 +47,5 @@ def looks_like_data(header: Sequence[str]) -> bool:
 
     One address is enough; numbers may be names, unless most are.
     """
-    numbers = sum(bool(re.fullmatch(r"[+-]?\d+([.,]\d+)?", cell.strip())) for cell in header)
+    numbers = sum(bool(PLAIN_NUMBER.fullmatch(cell.strip())) for cell in header)
     return numbers > len(header) / 2 or any(map(kind_of, header))

@@ -13,6 +13,7 @@ from operator import attrgetter
 import numpy as np
 import pandas as pd
 
+from nanotarget.calibrate import multiplicity
 from nanotarget.estimate.tables import CORRECTED
 from nanotarget.report import theme
 from nanotarget.report.theme import Names
@@ -21,7 +22,7 @@ UNADJUSTED = "Exploratory: not adjusted for multiple comparisons."
 SUPPRESSED = "Suppressed: too few people to publish, or needed to hide a cell that has too few."
 P_VALUES = (
     "p_value", "p_adjusted", "p_fisher", "chi2_p", "wald_p", "rate_p", "interaction_p", "parallel_p",
-    "p_greater", "p_less", "p_redrawn", "p_mid", "p_holm", "p_bh", "p_bonferroni", *CORRECTED,
+    "p_greater", "p_less", "p_redrawn", "p_mid", *multiplicity.CORRECTED, *CORRECTED,
 )  # fmt: skip
 # Numbers in units of the estimate beside them, and shares.
 IN_UNITS = (

@@ -483,7 +483,12 @@ def stages(**changes):
     [
         ({}, ("PASS", "PASS", "PASS", "PASS")),
         ({"dividend": {"low": 0.05}}, ("PASS", "PASS", "PASS", "INCONCLUSIVE")),
-        ({"dividend": {"low": -0.1, "high": 0.05}}, ("PASS", "PASS", "PASS", "FAIL")),
+        (
+            {"crossover": {"low": 0.02}, "dividend": {"low": -0.1, "high": 0.05}},
+            ("PASS", "PASS", "PASS", "FAIL"),
+        ),
+        # What rules of half the data gain, those of all may gain, too.
+        ({"dividend": {"low": -0.1, "high": 0.05}}, ("PASS", "PASS", "PASS", "INCONCLUSIVE")),
         # A rule that learned nothing proves nothing ...
         (
             {

@@ -10,7 +10,7 @@ from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.quantities import Diagnostic, Estimator, Quantity
-from nanotarget.diagnose.rows import Sample, Stage
+from nanotarget.diagnose.rows import Row, Sample, Stage
 from nanotarget.diagnose.verdict import Verdict, out_of_order, overall_verdict, rule_verdict, stage_verdicts
 from nanotarget.petitions.utilities import additive_layout
 from nanotarget.study.config import CalibrateConfig
@@ -24,6 +24,8 @@ HIGH = {
     Diagnostic.CROSSOVER: Stage(Diagnostic.CROSSOVER, 0.3, 0.2, 0.4),
     Diagnostic.DIVIDEND: Stage(Diagnostic.DIVIDEND, 0.3, 0.2, 0.4),
 }
+
+RULES = (Diagnostic.CROSSOVER, Diagnostic.DIVIDEND)
 
 
 def with_stage(name, **changes):
@@ -45,12 +47,40 @@ def test_a_dividend_above_an_earlier_ceiling_deploys_nothing(name):
     assert overall_verdict(stage_verdicts(stages, 0.1))[0] == "COLLECT MORE"
 
 
-def test_a_ceiling_that_the_dividend_contradicts_cannot_fail():
+@pytest.mark.parametrize("rule", [Diagnostic.CROSSOVER, Diagnostic.DIVIDEND])
+def test_a_ceiling_that_a_rule_contradicts_cannot_fail(rule):
+    low = {name: replace(HIGH[name], ceiling=0.0, low=-0.05, high=0.05) for name in RULES}
+    stages = with_stage(Diagnostic.PREDICTABILITY, ceiling=0.05, low=0.02, high=0.08) | low
+    assert stage_verdicts(stages, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.FAIL
+    assert not out_of_order(stages)
+    contradicted = stages | {rule: HIGH[rule]}
+    assert out_of_order(contradicted)
+    assert stage_verdicts(contradicted, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.PASS
+    assert overall_verdict(stage_verdicts(contradicted, 0.1))[0] == "COLLECT MORE"
+
+
+def test_a_rule_without_an_estimate_contradicts_nothing():
     stages = with_stage(Diagnostic.PREDICTABILITY, ceiling=0.05, low=0.02, high=0.08)
-    assert stage_verdicts(stages, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.PASS
-    assert overall_verdict(stage_verdicts(stages, 0.1))[0] == "COLLECT MORE"
-    low = {Diagnostic.DIVIDEND: replace(HIGH[Diagnostic.DIVIDEND], ceiling=0.0, low=-0.05, high=0.05)}
-    assert stage_verdicts(stages | low, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.FAIL
+    for unknown in ({"evaluated": False}, {"low": np.nan, "high": np.nan}):
+        rules = {name: replace(HIGH[name], **unknown) for name in RULES}
+        assert not out_of_order(stages | rules)
+        assert stage_verdicts(stages | rules, 0.1)[Diagnostic.PREDICTABILITY] == Verdict.FAIL
+
+
+def test_what_can_be_predicted_differs():
+    whole = Stage.of(row(Quantity.PERSON_BY_MESSAGE, 0.0, 0.0, 0.1))
+    part = Stage.of(row(Quantity.SLOPE, 0.2, 0.1, 0.3))
+    raised = whole.at_least(part)
+    assert (raised.ceiling, raised.low, raised.high) == (0.2, 0.0, 0.3)
+    assert (raised.headline.ceiling, raised.headline.ceiling_high) == (0.2, 0.3)
+    assert part.at_least(whole) == part
+    assert whole.at_least(replace(part, evaluated=False)) == whole
+    assert part.at_most(0.15).headline.ceiling_high == part.at_most(0.15).high == 0.15
+
+
+def row(quantity, *ceiling):
+    numbers = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high", "p_value"), 0.0)
+    return Row(quantity, Estimator.CROSS_TASK, **numbers, n=100).with_ceiling(*ceiling)
 
 
 def test_rules_of_half_the_data_alone_stop_nothing():
@@ -107,7 +137,7 @@ def test_where_people_are_too_few_for_two_covariates_at_a_time_nothing_is_said_o
     again = np.random.default_rng(1).multinomial(40, np.full(40, 1 / 40), 20)
     sample = Sample(np.vstack([data.weight, again * data.weight]))
     variances = stage.heterogeneity.variances(sample.weights)
-    above = stage.heterogeneity.fit(sample, variances, np.inf)
+    above = stage.heterogeneity.fit(sample, variances)
     found = stage.fit(sample, variances, above, 1.0)
     assert np.isnan(found.value(Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON_PRODUCTS))
     assert found.evaluated and not found.learned

@@ -140,12 +140,19 @@ class View:
         variances = self.inputs.heterogeneity.variances(sample.weights)
         return variances.on_scale(self.inputs.fitted, sample.weight).for_goal(self.goal)
 
-    def _heterogeneity(self, sample: Sample, variances: Variances) -> Stage:
-        return self.inputs.heterogeneity.fit(sample, variances, self.dividend.room(sample))
+    def _ceilings(self, sample: Sample, variances: Variances) -> tuple[Stage, Stage]:
+        """Return heterogeneity and predictability: what can be predicted is a part of what differs.
 
-    def _predictability(self, sample: Sample, variances: Variances, above: Stage) -> Stage:
+        The part is known better than the whole, which is estimated without covariates.
+        """
+        inputs, room = self.inputs, self.dividend.room(sample)
+        heterogeneity = inputs.heterogeneity.fit(sample, variances).at_most(room)
+        if not inputs.has_information:
+            return heterogeneity, Stage(Diagnostic.PREDICTABILITY, evaluated=False)
+        LOG.info("how much of it can be predicted, in %d bootstrap samples", inputs.settings.bootstraps)
         inflation = self.crossover.shared_noise(sample.weight, len(self.fitted.models))
-        return self.inputs.predictability.fit(sample, variances, above, inflation)
+        predictability = inputs.predictability.fit(sample, variances, heterogeneity, inflation).at_most(room)
+        return heterogeneity.at_least(predictability), predictability
 
     def _crossover(self, sample: Sample, level: float = ONE_SIDED) -> Stage:
         return self._gain(sample, Quantity.CROSS_HALF_GAIN, self.divisions.crossover(sample), level)
@@ -167,11 +174,8 @@ class View:
         """
         sample = self.inputs.sample(group.members)
         variances = self.variances(sample)
-        heterogeneity = self._heterogeneity(sample, variances)
-        predictability = self._predictability(sample, variances, heterogeneity)
         stages = [
-            heterogeneity,
-            predictability,
+            *self._ceilings(sample, variances),
             self._crossover(sample, level),
             self._dividend(sample, level),
         ]
@@ -184,31 +188,27 @@ class View:
         inputs, sample = self.inputs, self.inputs.everybody
         LOG.info("how much people differ, in %d bootstrap samples", inputs.settings.bootstraps)
         variances = self.variances(sample)
-        heterogeneity = self._heterogeneity(sample, variances)
-        rows = [heterogeneity.headline]
+        ceilings = self._ceilings(sample, variances)
+        rows = [ceilings[0].headline]
         rows += inputs.heterogeneity.rows(sample, variances, inputs.interactions)
-        if inputs.has_information:
-            more, facts = self._targeted(sample, variances, heterogeneity)
-        else:
-            more, facts = self._untargeted(sample, variances, heterogeneity)
+        speak = self._targeted if inputs.has_information else self._untargeted
+        more, facts = speak(sample, variances, ceilings)
         return judged([*self._thresholds(sample), *rows, *more], facts), facts
 
     def _untargeted(
-        self, sample: Sample, variances: Variances, heterogeneity: Stage
+        self, sample: Sample, variances: Variances, ceilings: tuple[Stage, Stage]
     ) -> tuple[list[Row], words.Facts]:
         """Return what can be said where a policy has nothing to use."""
-        stages = [heterogeneity, *(Stage(name, evaluated=False) for name in DIAGNOSTICS[1:])]
+        stages = [*ceilings, *(Stage(name, evaluated=False) for name in DIAGNOSTICS[2:])]
         rows = [row for row in self.dividend.values(sample) if row.quantity in OF_OVERALL_BEST]
         facts = self._facts(sample, variances, stages, self._smallest[0])
         return rows, replace(facts, best=_gain_of_best(rows))
 
     def _targeted(
-        self, sample: Sample, variances: Variances, heterogeneity: Stage
+        self, sample: Sample, variances: Variances, ceilings: tuple[Stage, Stage]
     ) -> tuple[list[Row], words.Facts]:
         """Return what predictability, crossover and dividend say."""
-        inputs, settings = self.inputs, self.inputs.settings
-        LOG.info("how much of it can be predicted, in %d bootstrap samples", settings.bootstraps)
-        predictability = self._predictability(sample, variances, heterogeneity)
+        inputs, settings, predictability = self.inputs, self.inputs.settings, ceilings[1]
         LOG.info("whether it changes the best petition, and whether that pays")
         crossover, smallest = self._crossover(sample), self._smallest[0]
         crossing = self.crossover.rows(sample, variances, smallest, inputs.permutations)
@@ -224,7 +224,7 @@ class View:
             *self.dividend.matching(sample, inputs.seed),
             *self.dividend.costs(sample, dividend, settings.costs, self._petitions),
         ]
-        facts = self._facts(sample, variances, [heterogeneity, predictability, crossover, dividend], smallest)
+        facts = self._facts(sample, variances, [*ceilings, crossover, dividend], smallest)
         facts = replace(
             facts,
             best=_gain_of_best(values),

@@ -370,12 +370,11 @@ class Heterogeneity:
         squares = mass @ vectors.by_block(vectors.value**2) / mass.sum()
         return np.maximum(squares - variances.by_block[0], 1e-12)
 
-    def fit(self, sample: Sample, variances: Variances, room: float) -> Stage:
+    def fit(self, sample: Sample, variances: Variances) -> Stage:
         """Return the stage: the variance of person x message, and what an oracle that knows it gains.
 
         Args:
             variances: of the sample and the goal.
-            room: how far overall-best is from the end of the scale, beyond which nobody gains.
         """
         total = variances.person_by_message
         p = np.nan if sample.seed is None else self.sign_flip_p(sample.weight, sample.seed)
@@ -383,7 +382,7 @@ class Heterogeneity:
         most = ceiling(self.design, variances.part_worths, variances.covariance, total, variances.scale)
         row = sample.row(Quantity.PERSON_BY_MESSAGE, Estimator.CROSS_TASK, estimate)
         return replace(
-            Stage.of(row.with_ceiling(*(min(bound, room) for bound in most))),
+            Stage.of(row.with_ceiling(*most)),
             significant=estimate.interval(ONE_SIDED)[0] > 0,
             evaluated=bool(((self.products.pairs > 0) & (sample.weight > 0)).any()),
         )

@@ -298,7 +298,7 @@ class Predictability:
 
         Args:
             variances: of the sample and the goal.
-            above: heterogeneity, whose ceiling and significance limit what is said here.
+            above: heterogeneity, whose bound stands in where that of what is known has none.
             inflation: of the error of the slope, for what folds share.
         """
         slope, error = self.slope(sample.weight)
@@ -323,13 +323,9 @@ class Predictability:
             most = most._replace(high=high)
         elif self.has_covariates and above.evaluated:
             most = most._replace(high=max(most.high, above.high))  # covariates tell no more than there is
-        gain, low, high = most
-        if above.evaluated:
-            gain = min(gain, above.ceiling)
-            low = min(low, gain)  # the upper bound stays: what covariates tell is known better than all of it
         headline = sample.row(Quantity.SLOPE, Estimator.CROSSFIT, estimate)
         rows = [
-            headline.with_ceiling(gain, low, high),
+            headline.with_ceiling(*most),
             sample.row(
                 Quantity.PREDICTABLE_VARIANCE, Estimator.CROSS_PERSON, replace(free.estimate, p_value=p)
             ),

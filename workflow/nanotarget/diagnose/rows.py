@@ -257,6 +257,21 @@ class Stage:
         name, ceiling = headline.quantity.diagnostic, headline.ceiling
         return cls(name, ceiling, headline.ceiling_low, headline.ceiling_high, rows=(headline, *others))
 
+    def at_most(self, room: float) -> Stage:
+        """Return the same with a ceiling and bounds that leave no more than there is room for."""
+        return self._between(*(min(bound, room) for bound in (self.ceiling, self.low, self.high)))
+
+    def at_least(self, part: Stage) -> Stage:
+        """Return the same with a ceiling and an upper bound that leave what a part of it leaves possible."""
+        if not (self.evaluated and part.evaluated):
+            return self
+        ceiling, high = np.fmax((self.ceiling, self.high), (part.ceiling, part.high))
+        return self._between(float(ceiling), self.low, float(high))
+
+    def _between(self, ceiling: float, low: float, high: float) -> Stage:
+        rows = (self.headline.with_ceiling(ceiling, low, high), *self.rows[1:])
+        return replace(self, ceiling=ceiling, low=low, high=high, rows=rows)
+
     @property
     def headline(self) -> Row:
         """The row that the verdict is based on."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+import numpy as np
+
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Diagnostic
 from nanotarget.diagnose.rows import Stage
 from nanotarget.study.checks import unstated
@@ -65,21 +67,20 @@ def stage_verdicts(stages: Mapping[Diagnostic, Stage], smallest: float) -> dict[
     A stage fails if even the upper bound of its ceiling is below the smallest gain that matters. Crossover
     and dividend judge a rule that was learned: a rule that learned little proves little, so they fail only
     if the learner demonstrably predicts most of what covariates can explain, or if there is nothing to learn
-    (an earlier stage fails). The funnel has an order: where the dividend is above what heterogeneity or
-    predictability leave possible, the model is wrong somewhere: nothing is deployed, and a ceiling that the
-    dividend contradicts cannot fail.
+    (an earlier stage fails). The funnel has an order: where a rule gains more than heterogeneity or
+    predictability leave possible, the model is wrong somewhere: nothing is deployed, and a ceiling that a
+    rule contradicts cannot fail.
     Heterogeneity and predictability pass if they are significant, crossover if the gain in the other half is
     positive, the dividend if its lower bound is above the smallest gain that matters.
     """
     verdicts: dict[Diagnostic, Verdict] = {}
-    suspect, dividend = out_of_order(stages), stages[Diagnostic.DIVIDEND]
+    suspect, gained = out_of_order(stages), _gained(stages)
     for name in DIAGNOSTICS:
         stage, failed = stages[name], Verdict.FAIL in verdicts.values()
-        contradicted = dividend.evaluated and dividend.low > stage.high
         too_small = stage.high < smallest or (stage.high <= 0 and failed)
         if not stage.evaluated:
             verdicts[name] = Verdict.NOT_EVALUATED
-        elif too_small and not contradicted and (failed or _judged(name, stages, smallest)):
+        elif too_small and not gained > stage.high and (failed or _judged(name, stages, smallest)):
             verdicts[name] = Verdict.FAIL
         else:
             passes = _passes(stage, smallest) and not (suspect and name == Diagnostic.DIVIDEND)
@@ -96,10 +97,16 @@ def _judged(name: Diagnostic, stages: Mapping[Diagnostic, Stage], smallest: floa
 
 
 def out_of_order(stages: Mapping[Diagnostic, Stage]) -> bool:
-    """Return whether the lower bound of the dividend is above the upper bound of an earlier ceiling."""
+    """Return whether a rule gains more, by its lower bound, than an earlier ceiling leaves possible."""
     earlier = (stages[Diagnostic.HETEROGENEITY], stages[Diagnostic.PREDICTABILITY])
-    lowest = stages[Diagnostic.DIVIDEND].low
-    return any(stage.evaluated and lowest > stage.high for stage in earlier)
+    return any(stage.evaluated and _gained(stages) > stage.high for stage in earlier)
+
+
+def _gained(stages: Mapping[Diagnostic, Stage]) -> float:
+    """Return what one of the learned rules gains at least: those of half the data or those of the folds."""
+    rules = (stages[Diagnostic.CROSSOVER], stages[Diagnostic.DIVIDEND])
+    lows = np.array([rule.low for rule in rules if rule.evaluated], dtype=float)
+    return float(np.fmax.reduce(lows, initial=-np.inf))
 
 
 def rule_verdict(stages: Mapping[Diagnostic, Stage], smallest: float) -> OfRule:

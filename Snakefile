@@ -5,8 +5,14 @@ import shlex
 import sys
 from pathlib import Path
 
+# Another workflow may use this one as a module (docs/modules.md); then the study is the module's `config`.
+MODULE = not workflow.modifier.is_main_snakefile()
+
 # Snakemake looks for modules in the folder of this file first, which a study may share. Jobs look in none.
-sys.path[:] = [folder for folder in sys.path if folder not in ("", workflow.basedir)]
+if not MODULE:
+    sys.path[:] = [
+        folder for folder in sys.path if folder not in ("", workflow.basedir)
+    ]
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, update_config
@@ -26,7 +32,8 @@ from nanotarget.study.record import refuse_unforced
 min_version("9.27")
 
 # Snakemake starts scripts by an unquoted path; the project's folder may have a space in its name.
-sys.executable = shlex.quote(sys.executable)
+if Path(sys.executable).is_file():
+    sys.executable = shlex.quote(sys.executable)
 
 
 # Snakemake's own loader lets the second of two equal keys win, and merges --configfile over a Snakefile's
@@ -35,11 +42,16 @@ sys.executable = shlex.quote(sys.executable)
 CONFIG_FILES = [os.path.relpath(file) for file in workflow.configfiles] or [
     "config.yaml"
 ]
+if MODULE:
+    CONFIG_FILES = [f"config of module {__name__}"]
 settings = {}
 try:
-    for file in CONFIG_FILES:
-        update_config(settings, read_settings(file, file))
-    update_config(settings, workflow.config_settings.config)
+    if MODULE:
+        settings = config
+    else:
+        for file in CONFIG_FILES:
+            update_config(settings, read_settings(file, file))
+        update_config(settings, workflow.config_settings.config)
     study = validate(settings, os.path.basename(CONFIG_FILES[0]))
     if workflow.is_main_process:
         refuse_unforced(Path("results") / study.study, CONFIG_FILES[0], sys.argv)

@@ -125,7 +125,11 @@ def test_the_legend_says_how_many_people_and_which_errors():
 def test_a_new_figure_is_made_by_a_job_and_listed(project, monkeypatch, toy):
     monkeypatch.chdir(project)
     docs = script(project, "docs", monkeypatch)
-    found = {made.file: made for config in docs.studies("config.yaml") for made in docs.origins(config)}
+    found = {
+        made.file: made
+        for config in docs.studies("config.yaml")
+        for made in docs.origins(docs.workflow_of(config))
+    }
     assert found["figures/toy.csv"].maker.rule == "figures_of_experiment"
     listed = docs.written()[Path("docs/figures.md")]
     row = "| `figures/toy` | figures_of_experiment, `figures.py` | `clean/flow.csv` | clean, `clean.py` |"

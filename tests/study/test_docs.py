@@ -13,9 +13,9 @@ from tiny_study import await_fielding, tiny_study
 
 
 def pages(project):
-    return [project / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")] + sorted(
-        (project / "docs").glob("*.md")
-    )
+    return [
+        project / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "config/README.md")
+    ] + sorted((project / "docs").glob("*.md"))
 
 
 def code_spans(path):

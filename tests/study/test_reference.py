@@ -152,4 +152,5 @@ def test_a_new_key_and_a_new_artefact_make_the_pages_stale(project, tmp_path):
         "docs/config.md",
         "docs/config.schema.json",
         "docs/figures.md",
+        "INTERFACE.yaml",
     ]

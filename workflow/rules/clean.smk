@@ -41,7 +41,7 @@ rule check:
         study=part_of(DataConfig, config),
         source=literal(Path(CONFIG_FILES[0]).name),
     message:
-        "Checking the config and the raw data of {config[study]}"
+        f"Checking the config and the raw data of {study.study}"
     script:
         "../scripts/check.py"
 
@@ -62,6 +62,6 @@ rule clean:
     params:
         data=part_of(DataConfig, config),
     message:
-        "Cleaning the raw data of {config[study]}"
+        f"Cleaning the raw data of {study.study}"
     script:
         "../scripts/clean.py"

@@ -3,7 +3,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-WORKFLOW = Path(workflow.basedir) / "workflow"
+WORKFLOW = Path(str(workflow.current_basedir)).parent
 # What a job needs, in megabytes and minutes.
 LIGHT = {"mem_mb": 1000, "runtime": 5}
 MEDIUM = {"mem_mb": 2000, "runtime": 20}
@@ -52,18 +52,20 @@ def literal(value):
     return lambda wildcards: value
 
 
-def maker(name):
+def maker(made):
     """Which rule and script the pages name as those that made something."""
-    script = os.path.basename(str(getattr(rules, name).rule.script))
-    return {"rule": name, "script": f"workflow/scripts/{script}"}
+    script = os.path.basename(str(made.script))
+    return {"rule": made.name, "script": f"workflow/scripts/{script}"}
 
 
 def makers():
-    """Rules so far that leave artefacts, in the order of the data flow."""
+    """Rules so far that leave artefacts, in the order of the data flow; none of a workflow that uses this."""
     return [
         made
         for made in workflow.rules
-        if made.script and not any("temp" in file.flags for file in made.output)
+        if made in workflow.modifier.rules
+        and made.script
+        and not any("temp" in file.flags for file in made.output)
     ]
 
 

@@ -118,10 +118,18 @@ rule tables:
         **{source: TIDY[source] for source in sources_of(TABLES)},
         library=library("tables.py", *{table.module for table in TABLES}),
     output:
-        [
+        *[
+            report(
+                f"<results>/tables/{table.name}.html",
+                category=table.stage.capitalize(),
+                labels={"table": table.name, "caption": table.caption},
+            )
+            for table in TABLES
+        ],
+        *[
             f"<results>/tables/{table.name}.{suffix}"
             for table in TABLES
-            for suffix in ("csv", "tex", "html", *(["docx"] if table.paper else []))
+            for suffix in ("csv", "tex", *(["docx"] if table.paper else []))
         ],
     log:
         "<logs>/tables.log",
@@ -156,7 +164,11 @@ rule page:
         ],
         library=library("page.py", *{table.module for table in TABLES}),
     output:
-        report("<results>/report.html", category="Report"),
+        report(
+            "<results>/report.html",
+            category="Report",
+            labels={"page": "report", "caption": "All of the study on one page"},
+        ),
     log:
         "<logs>/page.log",
     conda:
@@ -168,9 +180,7 @@ rule page:
     params:
         names=TOLD,
         study=STUDY,
-        makers={
-            str(file): maker(made.name) for made in makers() for file in made.output
-        },
+        makers={str(file): maker(made) for made in makers() for file in made.output},
     message:
         "Writing the report"
     script:

@@ -22,6 +22,6 @@ rule simulate:
             "explore": {"subgroups": config["explore"]["subgroups"]},
         },
     message:
-        "Simulating the raw data of {config[study]}"
+        f"Simulating the raw data of {study.study}"
     script:
         "../scripts/simulate.py"

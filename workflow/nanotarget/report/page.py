@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import io
 import math
 import re
@@ -30,6 +29,7 @@ from nanotarget.report.catalogue import VERDICT, Exhibit
 from nanotarget.report.labels import Labels
 from nanotarget.report.origins import Origin
 from nanotarget.report.outline import Part
+from nanotarget.report.policy import content_policy
 from nanotarget.report.tables import Column, Table
 from nanotarget.report.tables.assign import DISAGREED
 from nanotarget.report.theme import Names
@@ -452,13 +452,7 @@ def _fielded(contents: Contents) -> list[str]:
 def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
     """Style and script of a page, and the policy that keeps a browser from running or fetching more."""
     style, script = (f"\n{templates[name]}" for name in ("style.css", "page.js"))
-    hashes = [
-        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-        for text in (style, script)
-    ]
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'"
-    )
+    policy = content_policy(style, script)
     return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 

@@ -173,6 +173,16 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def keys_that_name(schema: Mapping[str, Any], key: str) -> dict[str, str]:
+    """Return the keys of sections that are called so, as `section.key`, each with its description."""
+    sections = simplified(schema)["properties"]
+    return {
+        f"{name}.{key}": section["properties"][key]["description"]
+        for name, section in sections.items()
+        if key in section.get("properties", {})
+    }
+
+
 def put_between(text: str, name: str, content: str) -> str:
     """Replace what stands in a text between the markers of a name.
 

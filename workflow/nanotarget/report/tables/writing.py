@@ -12,6 +12,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 
+from nanotarget.report.policy import content_policy
 from nanotarget.report.tables.parts import Column, Table
 
 
@@ -65,6 +66,7 @@ def as_page(table: Table) -> str:
     """Return the table as an HTML page of its own."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{content_policy(STYLE)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(table.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"{as_html(table)}</body>\n</html>\n"

@@ -15,13 +15,15 @@ from playwright.sync_api import sync_playwright
 import report_tables as fake
 from nanotarget.report import page as report
 from nanotarget.report import theme
-from nanotarget.report.page import Picture
+from nanotarget.report.page import Picture, Sheet
+from nanotarget.report.tables import as_page
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 WIDTHS = (390, 1280)
 SHEET = 688  # CSS pixels between the margins of A4
 SCHEMES = ("light", "dark")
 PAGES = ("report", "answer")
+ALONE = (*PAGES, "table")  # whatever is opened by itself
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,7 @@ def pages(project, tmp_path_factory) -> dict[str, Path]:
         "answer": report.render_answer(
             templates, fake.NASTY, fake.verdict(), fake.petition(), fake.diagnostics()
         ),
+        "table": as_page(next(item.table for _, item in exhibits if isinstance(item, Sheet))),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, "utf-8")
@@ -101,7 +104,7 @@ def complaints(page) -> list[str]:
 UNFOLD = "document.querySelectorAll('details').forEach(details => details.open = true)"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ALONE)
 def test_the_console_is_quiet_and_nothing_is_asked_of_the_network(visit, pages, name):
     page = visit(pages[name])
     page.evaluate(UNFOLD)
@@ -110,12 +113,13 @@ def test_the_console_is_quiet_and_nothing_is_asked_of_the_network(visit, pages, 
     assert complaints(page) == [] and asked == [pages[name].as_uri()]
 
 
-def test_what_a_page_must_not_do_would_be_noticed(visit, pages, tmp_path):
+@pytest.mark.parametrize("name", ALONE)
+def test_what_a_page_must_not_do_would_be_noticed(visit, pages, tmp_path, name):
     """The checks of this file can fail: a page with a stranger's script, style and image is found out."""
-    bad = pages["report"].read_text("utf-8").replace(
-        "</main>",
+    bad = pages[name].read_text("utf-8").replace(
+        "</body>",
         '<img src="http://localhost:9/x.png"><script>console.error("ran")</script>'
-        '<p style="width: 900px">wide</p></main>',
+        '<p style="width: 900px">wide</p></body>',
     )  # fmt: skip
     (tmp_path / "bad.html").write_text(bad, "utf-8")
     page = visit(tmp_path / "bad.html")

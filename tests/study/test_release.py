@@ -46,3 +46,12 @@ def test_the_interface_lists_what_other_workflows_use(project):
     assert content["pathvars"]["results"]["default"] == "results/<study>"
     assert "<results>/estimate/effects.csv" in content["outputs"]["effects"]["files"]
     assert {"calibration.file", "experiment.file", "roster.file"} <= set(content["inputs"])
+
+
+def test_every_package_of_the_lock_is_pinned_by_version_and_hash(project):
+    text = (project / "requirements.lock").read_text("utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert len(lines) > 50
+    pinned = re.compile(r"[\w.\[\]-]+==\S+ .*--hash=sha256:[0-9a-f]{64}")
+    assert not [line[:60] for line in lines if not pinned.match(line)]
+    assert "--require-hashes -r requirements.lock" in (project / "Makefile").read_text("utf-8")

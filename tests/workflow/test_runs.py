@@ -1,14 +1,18 @@
 """The reference study as a user runs it: same bytes, nothing half-done."""
 
+import base64
 import hashlib
+import html
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import yaml
 
@@ -40,6 +44,33 @@ def quicken(folder):
 def verify(folder):
     command = [sys.executable, "workflow/scripts/verify.py", "config.yaml"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def pickled(path):
+    """Whether a file, or an array in it, is a pickle."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            try:
+                return any(archive[name].dtype.hasobject for name in archive.files)
+            except ValueError:  # numpy refuses the first array of objects
+                return True
+    content = path.read_bytes()
+    return content[:1] == b"\x80" and content[1:2] <= b"\x05" and content[-1:] == b"."
+
+
+def allowed_beyond(page):
+    """What a page holds, or its policy allows, beyond its own style, script and embedded pictures."""
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    if policy is None:
+        return ["no policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in html.unescape(policy[1]).split(";"))
+    wanted = {"default-src": "'none'", "base-uri": "'none'", "form-action": "'none'", "img-src": "data:"}
+    wrong = [name for name, value in wanted.items() if rules.get(name) != value]
+    for kind in ("style", "script"):
+        texts = re.findall(rf"<{kind}[^>]*>(.*?)</{kind}>", page, re.S)
+        own = [f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in texts]
+        wrong += [] if rules[f"{kind}-src"] == (" ".join(own) or "'none'") else [kind]
+    return wrong + re.findall(r"<[^>]* (?:on\w+=|src=(?![\"']?data:)|href=[\"']?javascript)", page)
 
 
 # What does not depend on what `quicken` changes: it must have the bytes of the recorded reference run.
@@ -116,6 +147,42 @@ def test_no_name_of_a_raw_column_reaches_a_reader(two_cores):
         text = re.sub(r"<(style|script)>.*?</\1>|<[^>]*>", " ", page, flags=re.S)
         assert {name for name in raw if re.search(rf"\b{name}\b", text)} == set()
         assert not re.search(r"nano (over|−|-) best", text)
+
+
+READ_AS = {
+    ".csv",
+    ".json",
+    ".parquet",
+    ".npz",
+    ".html",
+    ".svg",
+    ".pdf",
+    ".png",
+    ".tex",
+    ".bib",
+    ".docx",
+    ".md",
+    "",
+}
+
+
+def test_no_file_of_results_is_a_pickle(two_cores, tmp_path):
+    files = [path for path in (two_cores / REFERENCE_STUDY).rglob("*") if path.is_file()]
+    assert len(files) > 200 and {path.suffix for path in files} <= READ_AS
+    assert not [path for path in files if pickled(path)]
+    np.savez(tmp_path / "bad.npz", a=np.array([{}], dtype=object))
+    (tmp_path / "bad.csv").write_bytes(pickle.dumps([1, 2]))
+    assert pickled(tmp_path / "bad.npz") and pickled(tmp_path / "bad.csv")
+
+
+def test_every_page_forbids_scripts_other_than_its_own(two_cores):
+    pages = sorted((two_cores / REFERENCE_STUDY).rglob("*.html"))
+    assert len(pages) > 30
+    assert not {path.name: found for path in pages if (found := allowed_beyond(path.read_text("utf-8")))}
+    table = next(path for path in pages if path.parent.name == "tables").read_text("utf-8")
+    for stranger in ("<script>1</script>", "<img src='https://a.b/c.png'>", '<p onclick="x()">'):
+        assert allowed_beyond(table.replace("<body>", f"<body>{stranger}"))
+    assert allowed_beyond(table.replace("default-src 'none'", "default-src *"))
 
 
 def test_a_second_run_has_nothing_to_do(two_cores):

@@ -26,6 +26,7 @@ from nanotarget.study.config import (
     RefitConfig,
     part_of,
 )
+from nanotarget.study.private import PRIVATE, READMES, is_private
 from nanotarget.study.problems import InputError
 from nanotarget.study.record import refuse_unforced
 
@@ -75,6 +76,7 @@ os.environ.update(
 
 pathvars:
     results=f"results/{config['study']}",
+    private=f"results/{config['study']}/{PRIVATE}",
     logs=f"logs/{config['study']}",
     benchmarks=f"benchmarks/{config['study']}",
 

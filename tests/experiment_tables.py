@@ -105,7 +105,7 @@ def dissuasion() -> pd.DataFrame:
 
 
 def effects_of_levels() -> pd.DataFrame:
-    """Return individual effects with the columns of calibrate/imce.parquet."""
+    """Return individual effects with the columns of private/calibrate/imce.parquet."""
     rng = np.random.default_rng(8)
     parts = []
     for attribute, levels in fake.ATTRIBUTES.items():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy import nan
 
+from nanotarget.assign.assign import pooled_petitions
 from nanotarget.estimate.tables import CORRECTED
 from nanotarget.report import catalogue, figures, tables, theme
 
@@ -375,7 +376,7 @@ def petition() -> dict[str, object]:
 
 def petitions() -> pd.DataFrame:
     n = 40
-    return pd.DataFrame(
+    counted = pd.DataFrame(
         {
             "petition_id": range(n),
             "Sector": "Energy",
@@ -385,6 +386,7 @@ def petitions() -> pd.DataFrame:
             "n_nano": [60, 30, 20, 10] + [0] * (n - 4),
         }
     )
+    return pooled_petitions(counted, 10)
 
 
 def subgroups() -> pd.DataFrame:

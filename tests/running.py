@@ -9,7 +9,8 @@ from pathlib import Path
 
 def project_files(project):
     """Paths of the project's files: all but what .gitignore names, whether there is a git or not."""
-    names = (project / ".gitignore").read_text(encoding="utf-8").split()
+    lines = (project / ".gitignore").read_text(encoding="utf-8").splitlines()
+    names = [line for line in lines if not line.startswith("#")]
     ignored = shutil.ignore_patterns(".git", *(name.rstrip("/") for name in names))
     for folder, folders, files in os.walk(project):
         left_out = ignored(folder, folders + files)

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.assign.assign import assign, audit, concentration_table, lookup_table, petitions_table
+from nanotarget.assign.assign import (
+    assign,
+    audit,
+    concentration_table,
+    lookup_table,
+    petitions_table,
+    pooled_petitions,
+)
 from nanotarget.calibrate.learners.crossfit import permute_covariates
 from nanotarget.calibrate.learners.ridge import fit_ridge
 from nanotarget.clean.contracts import assignments as contract
@@ -89,6 +96,26 @@ def test_petitions_table_counts_every_respondent_once_a_policy(fitted):
     assert petitions[[f"n_{name}" for name in POLICIES]].sum().tolist() == [120] * 6
     assert petitions["petition_id"].is_monotonic_increasing
     assert petitions["text"].str.startswith("a0: l").all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "published", "pooled"),
+    [
+        ([30, 12, 9, 4, 0], [30, 12], [(2, 13)]),
+        ([30, 12, 0, 0, 0], [30, 12], []),
+        ([30, 12, 9, 0, 0], [30], [(2, 21)]),  # alone, nine people would be told by the total
+        ([3, 3, 3, 3, 3], [], [(5, 15)]),
+        ([50, 5, 0, 0, 0], [], [(2, 55)]),
+    ],
+)
+def test_petitions_of_few_people_are_published_together_only(counts, published, pooled):
+    private = pd.DataFrame({"petition_id": range(5), "Sector": "a", "text": "t", "n_nano": counts})
+    table = pooled_petitions(private, 10)
+    alone = table["petition_id"].notna()
+    assert table.loc[alone, "n"].tolist() == published and (table.loc[alone, "petitions"] == 1).all()
+    assert list(table.loc[~alone, ["petitions", "n"]].itertuples(index=False, name=None)) == pooled
+    assert table.loc[~alone, ["Sector", "text"]].isna().all(axis=None)
+    assert table["n"].sum() == sum(counts)
 
 
 def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):

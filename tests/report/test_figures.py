@@ -229,7 +229,7 @@ def test_suppressed_cells_show_no_number(drawn):
 
 def test_petition_frequencies_name_no_petition(drawn):
     data = drawn["petitions"].data
-    assert list(data.columns) == ["policy", "rank", "n_assigned"]
+    assert list(data.columns) == ["policy", "rank", "petitions", "n_assigned"]
     assert dict(data.groupby("policy")["n_assigned"].sum()) == {
         "random": 120,
         "overall_best": 120,

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import report_tables as fake
+from nanotarget.assign.assign import pooled_petitions
 from nanotarget.diagnose.words import NEVER_FIELDED, QUESTIONS, SEND, in_short
 from nanotarget.report import catalogue, outline, tables, theme
 from nanotarget.report import page as report
@@ -342,7 +343,9 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():
     empty = pd.DataFrame({"petition_id": [], "text": [], "n_overall_best": []})
-    assert report._assigned(empty) == ["Overall best: 0 distinct petitions for 0 people."]
+    assert report._assigned(pooled_petitions(empty, 10)) == [
+        "Overall best: 0 distinct petitions for 0 people."
+    ]
 
 
 def test_the_verdict_comes_first_with_petition_warnings_questions_and_advice(page):

@@ -10,6 +10,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nanotarget.study import artefacts, provenance
@@ -41,6 +42,19 @@ def write(folder: Path) -> None:
         folder, rules(folder), ["data/raw.csv"], {"study": "x", "root_seed": 7}, {"numpy": "2"}
     )
     artefacts.write_json(content, folder / "manifest.json")
+
+
+def test_only_their_owner_reads_files_of_people_and_the_manifest_says_which_they_are(results):
+    rows = pd.DataFrame({"a": [1]})
+    artefacts.write_csv(rows, results / "private/a.csv")
+    artefacts.write_parquet(rows, results / "private/a.parquet")
+    artefacts.write_csv(rows, results / "private/a.csv")
+    for name in ("a.csv", "a.parquet"):
+        assert (results / "private" / name).stat().st_mode & 0o777 == 0o600
+    assert (results / "clean/flow.csv").stat().st_mode & 0o077
+    made = [Rule("assign", [], [f"{results}/private/a.csv", f"{results}/clean/flow.csv"], {})]
+    listed = manifest(results, made, [], {}, {})["artefacts"]
+    assert {row["path"]: row["private"] for row in listed} == {"clean/flow.csv": False, "private/a.csv": True}
 
 
 def test_the_manifest_lists_every_artefact_with_its_checksum_and_rule(results):

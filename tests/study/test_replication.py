@@ -23,7 +23,7 @@ def run(project, tmp_path, monkeypatch):
     shutil.copy(project / "config.yaml", "config.yaml")
     results = tmp_path / "results/climate_petition"
     artefacts.write_csv(TABLE, results / "estimate/effects.csv")
-    artefacts.write_csv(pd.DataFrame({"x": range(MOST_ROWS + 1)}), results / "assign/lookup.csv")
+    artefacts.write_csv(pd.DataFrame({"x": range(MOST_ROWS + 1)}), results / "private/assign/lookup.csv")
     artefacts.write_csv(TABLE, results / "tables/effects.csv")
     artefacts.write_text("page", results / "report.html")
     manifested(results)

@@ -115,7 +115,7 @@ def test_artefacts_of_real_experiments_hold_the_numbers_of_r(examples, reference
 def test_the_best_petition_of_a_restricted_design_was_possible(examples, reference):
     prohibited = pd.read_csv(reference / "data/conjoint_immigration_hhy2014/prohibited_pairs.csv")
     assert len(prohibited) == 22
-    petitions = pd.read_csv(examples / "results/conjoint_immigration_hhy2014/assign/petitions.csv")
+    petitions = pd.read_csv(examples / "results/conjoint_immigration_hhy2014/private/assign/petitions.csv")
     assert petitions["n_overall_best"].gt(0).sum() == 1
     levels = petitions.rename(
         columns={"CountryOfOrigin": "Country of Origin", "ReasonForApplication": "Reason for Application"}
@@ -132,20 +132,22 @@ def test_the_best_petition_of_a_restricted_design_was_possible(examples, referen
 @pytest.mark.golden
 def test_the_best_of_336_petitions_is_found_by_enumeration(examples):
     results = examples / "results/conjoint_candidates_sw2022"
-    settings = artefacts.read_json(results / "calibrate/model/model.json")
+    settings = artefacts.read_json(results / "private/calibrate/model/model.json")
     design = Design.from_config(
         DesignConfig(
             attributes=[AttributeConfig(name=a["name"], levels=a["levels"]) for a in settings["attributes"]]
         )
     )
-    model = model_from_data(settings, artefacts.read_npz(results / "calibrate/model/model.npz"), design)
-    people = artefacts.read_parquet(results / "clean/calibration_respondents.parquet")
+    model = model_from_data(
+        settings, artefacts.read_npz(results / "private/calibrate/model/model.npz"), design
+    )
+    people = artefacts.read_parquet(results / "private/clean/calibration_respondents.parquet")
     grid = design.petition_levels(np.arange(336))
     values = model.utilities(people).utilities_of_all(grid)
-    petitions = pd.read_csv(results / "assign/petitions.csv")
+    petitions = pd.read_csv(results / "private/assign/petitions.csv")
     best = petitions.loc[petitions["n_overall_best"] > 0, "petition_id"]
     assert best.tolist() == [design.petition_ids(grid)[values.mean(axis=0).argmax()]]
-    assignments = artefacts.read_parquet(results / "assign/assignments.parquet")
+    assignments = artefacts.read_parquet(results / "private/assign/assignments.parquet")
     nano = (
         assignments[assignments["policy"] == "nano"].set_index("respondent_id").loc[people["respondent_id"]]
     )

@@ -33,7 +33,7 @@ def test_auto_compares_all_learners_and_says_which_it_took(project, tmp_path):
     assert learners["rhat"].notna().tolist() == [False, False, False, True]
     assert "not converged" in learners.loc["bart", "warning"] and not learners.loc["bart", "chosen"]
     assert "passed over because it has not converged: bart" in learners["reason"].str.cat()
-    settings = json.loads((results / "calibrate/model/model.json").read_text(encoding="utf-8"))
+    settings = json.loads((results / "private/calibrate/model/model.json").read_text(encoding="utf-8"))
     assert settings["learner"] == learners.index[learners["chosen"]][0]
 
 
@@ -74,9 +74,9 @@ def test_a_panel_uses_peoples_own_answers(project, tmp_path):
         "folds": 3,
     }
     results = run_tiny(project, tmp_path / "panel", study, "diagnose", "assign")
-    crossfit = pd.read_parquet(results / "calibrate/crossfit.parquet")
+    crossfit = pd.read_parquet(results / "private/calibrate/crossfit.parquet")
     assert crossfit.groupby("respondent_id")["fold"].nunique().min() > 1
-    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    assignments = pd.read_parquet(results / "private/assign/assignments.parquet")
     nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")["Sector"]
     odd = nano.index.str[1:].astype(int) % 2 == 1
     # Six noisy answers: nobody gets what she likes least, most get what they like best.
@@ -104,8 +104,8 @@ def test_whether_people_would_sign_each_petition_is_an_outcome(project, tmp_path
     verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
     assert verdict["unit"] == "in the probability to sign"
     assert 0.2 < verdict["gain"] < 1
-    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    assignments = pd.read_parquet(results / "private/assign/assignments.parquet")
     nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")
-    party = pd.read_parquet(results / "clean/experiment.parquet").set_index("respondent_id")["party"]
+    party = pd.read_parquet(results / "private/clean/experiment.parquet").set_index("respondent_id")["party"]
     assert (nano.loc[party[party == "Left"].index, "Sector"] == "Energy").mean() > 0.8
     assert nano["predicted"].between(-0.2, 1.2).all()

@@ -45,7 +45,7 @@ def test_whoever_was_randomised_keeps_the_arm(roster):
     assert second.count(b"\n") == 42
     arms, recorded = (
         pd.read_csv(io.BytesIO(content), dtype="str", keep_default_na=False, index_col="respondent_id")
-        for content in (kept["second"]["results/tiny/assign/arms.csv"], second)
+        for content in (kept["second"]["results/tiny/private/assign/arms.csv"], second)
     )
     assert len(arms) == 39
     pd.testing.assert_frame_equal(arms, recorded.loc[arms.index, arms.columns])
@@ -68,11 +68,11 @@ def test_a_rerun_randomises_nobody_and_writes_the_same_bytes(roster):
 def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     folder, _ = roster
     results = folder / "results/tiny"
-    fielding = pd.read_csv(results / "assign/fielding.csv", dtype="str", keep_default_na=False)
+    fielding = pd.read_csv(results / "private/assign/fielding.csv", dtype="str", keep_default_na=False)
     columns = ["respondent_id", "arm", "policy", "petition_id", "sector", "job", "cost", "petition_text"]
     assert list(fielding.columns) == columns
     assert (fielding.loc[fielding["arm"] == "control", columns[2:]] == "").all(axis=None)
-    assignments = pd.read_parquet(results / "assign/assignments.parquet")
+    assignments = pd.read_parquet(results / "private/assign/assignments.parquet")
     assert assignments.groupby("respondent_id").size().tolist() == [4] * 39  # under every policy
     treated = fielding[fielding["arm"] != "control"].merge(assignments, on=["respondent_id", "policy"])
     assert len(treated) == (fielding["arm"] != "control").sum()
@@ -83,7 +83,7 @@ def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     assert refused.unique().tolist() == best.tolist()
     manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
     made = {row["path"]: row["rule"] for row in manifest["artefacts"]}
-    assert made["clean/roster.parquet"] == "clean"
-    assert made["assign/arms.csv"] == made["assign/arm_balance.csv"] == "randomise"
-    assert made["assign/fielding.csv"] == "fielding"
+    assert made["private/clean/roster.parquet"] == "clean"
+    assert made["private/assign/arms.csv"] == made["assign/arm_balance.csv"] == "randomise"
+    assert made["private/assign/fielding.csv"] == "fielding"
     assert "Balance of the roster" in (results / "report.html").read_text(encoding="utf-8")

@@ -196,7 +196,8 @@ def test_one_core_after_a_kill_ends_with_the_same_bytes(project, two_cores, tmp_
     killed = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=-3, stderr=-3)
     deadline = time.monotonic() + 300
     while (
-        not (folder / REFERENCE_STUDY / "clean/calibration.parquet").exists() and time.monotonic() < deadline
+        not (folder / REFERENCE_STUDY / "private/clean/calibration.parquet").exists()
+        and time.monotonic() < deadline
     ):
         time.sleep(0.1)
     time.sleep(1)

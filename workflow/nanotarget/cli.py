@@ -19,6 +19,7 @@ import yaml
 from nanotarget.study.artefacts import read_json
 from nanotarget.study.checks import read_study, unstated
 from nanotarget.study.config import Study
+from nanotarget.study.private import PRIVATE
 from nanotarget.study.problems import SHOWN, InputError, Problem, counted, listed, refused
 from nanotarget.study.provenance import MANIFEST
 from nanotarget.study.record import COMPARED, changed, claim
@@ -365,8 +366,11 @@ def made(target: str, results: Path) -> str:
     if target == "diagnose":
         verdict = read_json(results / "diagnose" / "verdict.json")
         return f"{verdict['overall']}; open {results / 'diagnose' / 'answer.html'}"
-    folder = results / {"simulate": "simulated"}.get(target, target)
-    return f"{', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}"
+    stage = {"simulate": "simulated"}.get(target, target)
+    folders = [folder for folder in (results / stage, results / PRIVATE / stage) if folder.is_dir()]
+    return "; ".join(
+        f"{', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}" for folder in folders
+    )
 
 
 def flags(target: str, results: Path) -> list[str]:

@@ -11,19 +11,19 @@ rule choose:
         arrays=rules.learn.output.arrays,
         digest=rules.learn.output.digest,
         roster=(
-            "<results>/clean/experiment.parquet"
+            "<private>/clean/experiment.parquet"
             if config["experiment"]
             else (
-                "<results>/clean/roster.parquet"
+                "<private>/clean/roster.parquet"
                 if config["roster"]
-                else "<results>/clean/calibration_respondents.parquet"
+                else "<private>/clean/calibration_respondents.parquet"
             )
         ),
-        population="<results>/clean/calibration_respondents.parquet",
+        population="<private>/clean/calibration_respondents.parquet",
         library=library("choose.py"),
     output:
         **(
-            {"lookup": "<results>/assign/lookup.csv"}
+            {"lookup": "<private>/assign/lookup.csv"}
             if "nano" in config["assign"]["policies"]
             else {}
         ),
@@ -32,8 +32,9 @@ rule choose:
             if (config["experiment"] or {}).get("petition_columns")
             else {}
         ),
-        assignments="<results>/assign/assignments.parquet",
+        assignments="<private>/assign/assignments.parquet",
         petitions="<results>/assign/petitions.csv",
+        all_petitions="<private>/assign/petitions.csv",
     log:
         "<logs>/choose.log",
     conda:
@@ -49,6 +50,7 @@ rule choose:
             if (config["experiment"] or {}).get("petition_columns")
             else None
         ),
+        min_cell=config["privacy"]["min_cell"],
         seed=config["root_seed"],
         synthetic=config["synthetic"],
     message:
@@ -62,11 +64,11 @@ rule concentration:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
         digest=rules.learn.output.digest,
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         roster=rules.choose.input.roster,
         chains=[
-            f"<results>/calibrate/chains/permuted_{draw + 1}_{chain}.npz"
+            f"<private>/calibrate/chains/permuted_{draw + 1}_{chain}.npz"
             for draw in range(config["assign"]["permutations"])
             for chain in CHAINS
             if config["calibrate"]["learner"] == "bart"
@@ -97,10 +99,10 @@ rule uncertainty:
         arrays=rules.learn.output.arrays,
         digest=rules.learn.output.digest,
         roster=rules.choose.input.roster,
-        population="<results>/clean/calibration_respondents.parquet",
+        population="<private>/clean/calibration_respondents.parquet",
         library=library("uncertainty.py"),
     output:
-        respondents="<results>/assign/uncertainty.parquet",
+        respondents="<private>/assign/uncertainty.parquet",
         summary="<results>/assign/uncertainty.csv",
     log:
         "<logs>/uncertainty.log",
@@ -128,10 +130,10 @@ if config["roster"]:
     # As an input it would ask for a rerun after each of its own changes, and be missing at the first run.
     rule randomise:
         input:
-            roster="<results>/clean/roster.parquet",
+            roster="<private>/clean/roster.parquet",
             library=library("randomise.py"),
         output:
-            arms="<results>/assign/arms.csv",
+            arms="<private>/assign/arms.csv",
             balance="<results>/assign/arm_balance.csv",
         log:
             "<logs>/randomise.log",
@@ -153,10 +155,10 @@ if config["roster"]:
     rule fielding:
         input:
             arms=rules.randomise.output.arms,
-            assignments="<results>/assign/assignments.parquet",
+            assignments="<private>/assign/assignments.parquet",
             library=library("fielding.py"),
         output:
-            "<results>/assign/fielding.csv",
+            "<private>/assign/fielding.csv",
         log:
             "<logs>/fielding.log",
         conda:

@@ -7,8 +7,8 @@ BINARY = [
 rule conjoint:
     input:
         **{name: CLEANED[name] for name in ("attribute_rows",) if name in CLEANED},
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         library=library("conjoint.py"),
     output:
         **({"choice_models": "<results>/calibrate/choice_models.csv"} if BINARY else {}),
@@ -41,7 +41,7 @@ rule conjoint:
 
 rule interactions:
     input:
-        profiles="<results>/clean/calibration.parquet",
+        profiles="<private>/clean/calibration.parquet",
         library=library("interactions.py"),
     output:
         interactions="<results>/calibrate/interactions.csv",
@@ -67,8 +67,8 @@ if config["calibrate"]["groups"]:
 
     rule compare_groups:
         input:
-            profiles="<results>/clean/calibration.parquet",
-            respondents="<results>/clean/calibration_respondents.parquet",
+            profiles="<private>/clean/calibration.parquet",
+            respondents="<private>/clean/calibration_respondents.parquet",
             library=library("compare_groups.py"),
         output:
             groups="<results>/calibrate/groups.csv",
@@ -110,11 +110,11 @@ if study.learns:
     # Only BART is slow enough for jobs of its own: a chain for each fit that is needed of it.
     rule sample:
         input:
-            profiles="<results>/clean/calibration.parquet",
-            respondents="<results>/clean/calibration_respondents.parquet",
+            profiles="<private>/clean/calibration.parquet",
+            respondents="<private>/clean/calibration_respondents.parquet",
             library=library("sample.py"),
         output:
-            temp("<results>/calibrate/chains/{part}_{chain}.npz"),
+            temp("<private>/calibrate/chains/{part}_{chain}.npz"),
         log:
             "<logs>/sample/{part}_{chain}.log",
         benchmark:
@@ -135,10 +135,10 @@ if study.learns:
 
     rule learn:
         input:
-            profiles="<results>/clean/calibration.parquet",
-            respondents="<results>/clean/calibration_respondents.parquet",
+            profiles="<private>/clean/calibration.parquet",
+            respondents="<private>/clean/calibration_respondents.parquet",
             chains=[
-                f"<results>/calibrate/chains/{part}_{chain}.npz"
+                f"<private>/calibrate/chains/{part}_{chain}.npz"
                 for part in (
                     "whole",
                     *(f"fold_{k + 1}" for k in range(config["calibrate"]["folds"])),
@@ -149,12 +149,12 @@ if study.learns:
             library=library("learn.py"),
         output:
             learners="<results>/calibrate/learners.csv",
-            crossfit="<results>/calibrate/crossfit.parquet",
-            folds_settings="<results>/calibrate/folds/models.json",
-            folds_arrays="<results>/calibrate/folds/models.npz",
-            settings="<results>/calibrate/model/model.json",
-            arrays="<results>/calibrate/model/model.npz",
-            digest="<results>/calibrate/model/SHA256SUMS",
+            crossfit="<private>/calibrate/crossfit.parquet",
+            folds_settings="<private>/calibrate/folds/models.json",
+            folds_arrays="<private>/calibrate/folds/models.npz",
+            settings="<private>/calibrate/model/model.json",
+            arrays="<private>/calibrate/model/model.npz",
+            digest="<private>/calibrate/model/SHA256SUMS",
         log:
             "<logs>/learn.log",
         benchmark:
@@ -176,10 +176,10 @@ if study.learns:
             settings=rules.learn.output.settings,
             arrays=rules.learn.output.arrays,
             digest=rules.learn.output.digest,
-            respondents="<results>/clean/calibration_respondents.parquet",
+            respondents="<private>/clean/calibration_respondents.parquet",
             library=library("imce.py"),
         output:
-            effects="<results>/calibrate/imce.parquet",
+            effects="<private>/calibrate/imce.parquet",
             distribution="<results>/calibrate/imces.csv",
             importance="<results>/calibrate/importance.csv",
         log:

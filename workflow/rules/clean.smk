@@ -9,16 +9,16 @@ for beside in ("shown", "labels"):
         RAW.append(config["calibration"][beside]["file"])
 CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
 if config["calibration"]:
-    CLEANED["calibration"] = "<results>/clean/calibration.parquet"
+    CLEANED["calibration"] = "<private>/clean/calibration.parquet"
     CLEANED["calibration_respondents"] = (
-        "<results>/clean/calibration_respondents.parquet"
+        "<private>/clean/calibration_respondents.parquet"
     )
     if config["calibration"]["attribute_names"]:
-        CLEANED["attribute_rows"] = "<results>/clean/attribute_rows.parquet"
+        CLEANED["attribute_rows"] = "<private>/clean/attribute_rows.parquet"
 if config["experiment"]:
-    CLEANED["experiment"] = "<results>/clean/experiment.parquet"
+    CLEANED["experiment"] = "<private>/clean/experiment.parquet"
 if config["roster"]:
-    CLEANED["roster"] = "<results>/clean/roster.parquet"
+    CLEANED["roster"] = "<private>/clean/roster.parquet"
 
 
 rule check:
@@ -53,6 +53,7 @@ rule clean:
         library=library("clean.py"),
     output:
         **CLEANED,
+        readmes=[f"<results>/{readme}" for readme in READMES],
     log:
         "<logs>/clean.log",
     conda:

@@ -6,19 +6,19 @@ VARIANTS = study.diagnose.variants(LEARNERS) if HAS_INFORMATION else {}
 
 rule halve:
     input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         settings=rules.learn.output.settings,
         chains=[
-            f"<results>/calibrate/chains/half_{half}_{chain}.npz"
+            f"<private>/calibrate/chains/half_{half}_{chain}.npz"
             for half in (1, 2)
             for chain in CHAINS
             if "bart" in LEARNERS
         ],
         library=library("halve.py"),
     output:
-        settings="<results>/diagnose/halves/models.json",
-        arrays="<results>/diagnose/halves/models.npz",
+        settings="<private>/diagnose/halves/models.json",
+        arrays="<private>/diagnose/halves/models.npz",
     log:
         "<logs>/halve.log",
     benchmark:
@@ -38,12 +38,12 @@ rule halve:
 
 rule refit:
     input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         settings=rules.learn.output.settings,
         library=library("refit.py"),
     output:
-        temp("<results>/diagnose/refits/{kind}.npz"),
+        temp("<private>/diagnose/refits/{kind}.npz"),
     log:
         "<logs>/refit/{kind}.log",
     benchmark:
@@ -67,8 +67,8 @@ rule refit:
 
 rule divide:
     input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         settings=rules.learn.output.settings,
         crossfit=rules.learn.output.crossfit,
         folds_settings=rules.learn.output.folds_settings,
@@ -77,7 +77,7 @@ rule divide:
         halves_arrays=rules.halve.output.arrays,
         library=library("divide.py"),
     output:
-        temp("<results>/diagnose/divisions.npz"),
+        temp("<private>/diagnose/divisions.npz"),
     log:
         "<logs>/divide.log",
     benchmark:
@@ -103,11 +103,11 @@ BATCHES = range(1, min(4, -(-PERMUTATIONS // 25)) + 1)  # a few permutations are
 # Draw d goes to batch d modulo their number; draw 0, the data themselves, comes first.
 rule permute:
     input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         library=library("permute.py"),
     output:
-        temp("<results>/diagnose/permutations/{batch}.parquet"),
+        temp("<private>/diagnose/permutations/{batch}.parquet"),
     log:
         "<logs>/permute/{batch}.log",
     benchmark:
@@ -135,8 +135,8 @@ rule permute:
 
 rule diagnostics:
     input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         design_flags=rules.conjoint.output.design_flags,
         learners=rules.learn.output.learners,
         crossfit=rules.learn.output.crossfit,
@@ -144,10 +144,10 @@ rule diagnostics:
         folds_arrays=rules.learn.output.folds_arrays,
         halves_settings=rules.halve.output.settings,
         halves_arrays=rules.halve.output.arrays,
-        refits=[f"<results>/diagnose/refits/{kind}.npz" for kind in VARIANTS],
+        refits=[f"<private>/diagnose/refits/{kind}.npz" for kind in VARIANTS],
         divisions=rules.divide.output[0],
         permutations=[
-            f"<results>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
+            f"<private>/diagnose/permutations/{batch}.parquet" for batch in BATCHES
         ],
         library=library("diagnostics.py"),
     output:
@@ -192,7 +192,7 @@ rule answer:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
         digest=rules.learn.output.digest,
-        population="<results>/clean/calibration_respondents.parquet",
+        population="<private>/clean/calibration_respondents.parquet",
         templates=[
             os.path.relpath(TEMPLATES / "answer.html.j2"),
             *PAGE_PARTS,
@@ -234,8 +234,8 @@ GAP = (
 
 rule dissuasion:
     input:
-        profiles="<results>/clean/calibration.parquet",
-        respondents="<results>/clean/calibration_respondents.parquet",
+        profiles="<private>/clean/calibration.parquet",
+        respondents="<private>/clean/calibration_respondents.parquet",
         crossfit=rules.learn.output.crossfit,
         folds_settings=rules.learn.output.folds_settings,
         folds_arrays=rules.learn.output.folds_arrays,

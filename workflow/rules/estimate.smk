@@ -2,7 +2,7 @@ REGISTRATION = config["preregistration"] or []
 
 # What the analyses of the experiment read, and the sections that say what the trial is.
 TRIAL_FILES = {
-    "experiment": "<results>/clean/experiment.parquet",
+    "experiment": "<private>/clean/experiment.parquet",
     "registration": REGISTRATION,
     "deviations": "<results>/deviations.csv",
 }
@@ -39,7 +39,7 @@ if config["experiment"]["post_checks"]:
 
 rule deviations:
     input:
-        experiment="<results>/clean/experiment.parquet",
+        experiment="<private>/clean/experiment.parquet",
         registration=REGISTRATION,
         library=library("deviations.py"),
     output:

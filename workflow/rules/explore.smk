@@ -50,7 +50,7 @@ if PROMISES:
     rule validation:
         input:
             **TRIAL_FILES,
-            assignments="<results>/assign/assignments.parquet",
+            assignments="<private>/assign/assignments.parquet",
             diagnostics="<results>/diagnose/diagnostics.csv",
             library=library("validation.py"),
         output:

@@ -6,7 +6,7 @@ TIDY = {
     Path(file).stem: str(file)
     for made in makers()
     for file in made.output
-    if file.endswith(".csv")
+    if file.endswith(".csv") and not is_private(file)
 }
 HAS = [part for part in ("calibration", "experiment") if config[part]]
 HAS += ["registration"] if config["preregistration"] else []

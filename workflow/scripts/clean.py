@@ -2,22 +2,24 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
-from nanotarget.study.artefacts import write_csv, write_parquet
+from nanotarget.study.artefacts import write_csv, write_parquet, write_text
 from nanotarget.study.config import DataConfig
+from nanotarget.study.private import READMES
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def clean(data: DataConfig, paths: Mapping[str, str]) -> None:
+def clean(data: DataConfig, paths: Mapping[str, Any]) -> None:
     """Clean what the study has and write it.
 
     Args:
         data: the sections of the config that speak of data.
         paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents, attribute_rows, experiment and roster.
+            calibration_respondents, attribute_rows, experiment and roster; and the readmes.
     """
     cleaned = read_samples(data, Design.from_config(data.design) if data.design else None)
     if cleaned.calibration:
@@ -32,6 +34,8 @@ def clean(data: DataConfig, paths: Mapping[str, str]) -> None:
     logging.getLogger("nanotarget").info("participant flow\n%s", cleaned.flow.to_string(index=False))
     write_csv(cleaned.flow, paths["flow"])
     write_csv(cleaned.quality, paths["quality"])
+    for text, path in zip(READMES.values(), paths["readmes"], strict=True):
+        write_text(text, path)
 
 
 if __name__ == "__main__":

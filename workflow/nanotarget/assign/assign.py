@@ -100,6 +100,36 @@ def petitions_table(assignments: pd.DataFrame, design: Design) -> pd.DataFrame:
     return table
 
 
+def pooled_petitions(petitions: pd.DataFrame, min_cell: int) -> pd.DataFrame:
+    """List the petitions that enough people get to be published, and pool the others.
+
+    A petition that few people get tells what they were like, and with it who they are.
+
+    Args:
+        petitions: from `petitions_table`.
+        min_cell: fewest people.
+
+    Returns:
+        Rows policy, petition_id, the levels, text, petitions (1, or how many are pooled, without id, levels
+        and text), n respondents; by policy from the most to the least assigned, the pooled ones last. Where
+        these would be of fewer people than `min_cell`, they take in the next ones.
+    """
+    described = [c for c in petitions if not c.startswith("n_")]
+    parts = []
+    for column in (c for c in petitions if c.startswith("n_")):
+        given = petitions[petitions[column] > 0].sort_values(column, ascending=False, kind="stable")
+        n = given[column].to_numpy()
+        kept = int((n >= min_cell).sum())
+        while kept and 0 < n[kept:].sum() < min_cell:
+            kept -= 1
+        part = given[described].head(kept).assign(petitions=1, n=n[:kept])
+        if kept < len(n) or not len(n):
+            part = pd.concat([part, pd.DataFrame({"petitions": [len(n) - kept], "n": n[kept:].sum()})])
+        parts.append(part.assign(policy=column.removeprefix("n_")))
+    table = pd.concat(parts, ignore_index=True).astype({"petition_id": "Int64"})
+    return table[["policy", *described, "petitions", "n"]]
+
+
 def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.DataFrame) -> pd.DataFrame:
     """Show how many petitions nano assigns beside how many it would assign to noise.
 

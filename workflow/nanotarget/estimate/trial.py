@@ -237,7 +237,7 @@ class Trial:
         """Read a trial.
 
         Args:
-            experiment: path of clean/experiment.parquet.
+            experiment: path of private/clean/experiment.parquet.
             registration: path of the pre-registration, if there is one.
             deviations: path of deviations.csv.
             section: what a rule hands over as `TrialConfig`.

@@ -414,7 +414,8 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "petitions",
         "assign",
         "How often each policy assigns its petitions, ranked from the most to the least assigned "
-        "(logarithmic axes). No petition is named, because a nearly unique one would identify a person.",
+        "(logarithmic axes). Those that fewer people get than may be published are pooled and drawn at their "
+        "mean, because a nearly unique petition would identify a person.",
     ),
     figure(
         "effects",

@@ -369,12 +369,12 @@ def _diagnosis(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[Nu
     what = {"Possible": "possible", "Fielded": "distinct ones that nano's arm was shown"}
     yield from _quoted("Petitions", texts, what, "petitions")
     for policy, word in words(POLICIES).items():
-        column, texts = f"n_{policy}", "the study has no petitions.csv"
+        texts = "the study has no petitions.csv"
         if "petitions" in sources:
-            table = sources["petitions"]
+            rows = sources["petitions"].query("policy == @policy")
             texts = f"the study has no policy {policy}"
-            if column in table:
-                texts = {"Petitions": theme.count((table[column] > 0).sum())}
+            if len(rows):
+                texts = {"Petitions": theme.count(rows["petitions"].sum())}
         yield from _quoted(word, texts, {"Petitions": "distinct petitions assigned"}, f"policy {policy}")
 
 

@@ -356,13 +356,11 @@ def _assigned(petitions: pd.DataFrame | None) -> list[str]:
     if petitions is None:
         return []
     sentences = []
-    for column in (c for c in petitions.columns if c.startswith("n_")):
-        used = petitions[petitions[column] > 0]
-        policy = column.removeprefix("n_")
-        label = theme.POLICIES.get(policy, policy)
-        people = theme.count(int(petitions[column].sum()))
-        noun = "petition" if len(used) == 1 else "petitions"
-        sentences.append(f"{label}: {theme.count(len(used))} distinct {noun} for {people} people.")
+    for policy, rows in petitions.groupby("policy", sort=False):
+        label = theme.POLICIES.get(str(policy), policy)
+        distinct, people = int(rows["petitions"].sum()), theme.count(int(rows["n"].sum()))
+        noun = "petition" if distinct == 1 else "petitions"
+        sentences.append(f"{label}: {theme.count(distinct)} distinct {noun} for {people} people.")
     return sentences
 
 

@@ -16,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nanotarget.study.private import OWNERS_ONLY, is_private
+
 # Twelve significant digits: more than any golden number asks for, fewer than the last bits
 # in which two BLAS builds may differ.
 FLOAT_FORMAT = "%.12g"
@@ -26,12 +28,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` that replaces it when the block ends without error.
 
     A job that is killed leaves only the temporary file; an orphaned job that goes on writing
-    cannot corrupt what a rerun has written meanwhile.
+    cannot corrupt what a rerun has written meanwhile. Only their owner reads files of people.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        if is_private(target):
+            temporary.touch(mode=OWNERS_ONLY)
         yield temporary
         temporary.replace(target)
     finally:

@@ -49,7 +49,7 @@ RESERVED = frozenset(
         "gain_over_best",
     }
 )
-# Columns of assign/fielding.csv beside those of the attributes.
+# Columns of the fielding export beside those of the attributes.
 FIELDING = ("respondent_id", "arm", "policy", "petition_id", "petition_text", "simulated")
 MOST_CATEGORIES = 100  # of an ordinal outcome, beyond the first
 MARGIN = 0.01  # by which published shares may exceed 1 together, as they are rounded
@@ -676,7 +676,7 @@ def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
     for i, attribute in enumerate(study.design.attributes if study.design else []):
         column = attribute.column or attribute.name
         yield (column in FIELDING, f"key design.attributes[{i}] ('{attribute.name}')",
-         f"assign/fielding.csv already has a column '{column}'", f"another column than {listed(FIELDING)}",
+         f"the fielding export already has a column '{column}'", f"another column than {listed(FIELDING)}",
          "rename the column in the raw file and in the config")  # fmt: skip
     yield from _exclusions(roster.exclusions, "roster.exclusions")
 

@@ -156,8 +156,8 @@ class Registration(Section, title="pre-registration"):
     )
     model: dict[Literal["model.json", "model.npz"], Digest] = Field(
         {},
-        description="SHA-256 of the frozen model's files, the two lines of calibrate/model/SHA256SUMS; with "
-        "them no petition is assigned by another model.",
+        description="SHA-256 of the frozen model's files, the two lines of its SHA256SUMS in "
+        "private/calibrate/model/; with them no petition is assigned by another model.",
     )
     data_collected: str = Field("", description="Had any data been collected at that time? In words.")
     other: str = Field("", description="Anything else that was registered, in words.")

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nanotarget.study.artefacts import read_json, sha256
+from nanotarget.study.private import is_private
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFEST = "manifest.json"
@@ -121,7 +122,7 @@ def manifest(
 
     Returns:
         study, packages, inputs (path, sha256, bytes), rules (name -> inputs, digest of the parameters)
-        and artefacts (path below `results`, sha256, bytes, rule), each sorted.
+        and artefacts (path below `results`, sha256, private, bytes, rule), each sorted.
     """
     artefacts = []
     for rule in rules:
@@ -129,7 +130,8 @@ def manifest(
             path = Path(output)
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file() and not _temporary(file):
-                    row = {"path": file.relative_to(results).as_posix(), "sha256": sha256(file)}
+                    inside = file.relative_to(results)
+                    row = {"path": inside.as_posix(), "sha256": sha256(file), "private": is_private(inside)}
                     artefacts.append({**row, "bytes": file.stat().st_size, "rule": rule.name})
     return {
         "study": dict(study),

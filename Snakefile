@@ -76,7 +76,7 @@ os.environ.update(
 
 pathvars:
     results=f"results/{config['study']}",
-    private=f"results/{config['study']}/{PRIVATE}",
+    private=f"<results>/{PRIVATE}",
     logs=f"logs/{config['study']}",
     benchmarks=f"benchmarks/{config['study']}",
 

@@ -54,7 +54,9 @@ def test_a_rule_of_another_workflow_uses_what_ours_makes(project, tmp_path):
     result = snakemake(folder, "--cores", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     assert int((folder / "steps.txt").read_text()) > 5
-    assert (folder / "made/tiny/clean/experiment.parquet").is_file() and not (clone / "results").exists()
+    assert (folder / "made/tiny/private/clean/experiment.parquet").is_file() and not (
+        clone / "results"
+    ).exists()
 
 
 def test_two_studies_in_one_workflow_do_not_mix(project, tmp_path, monkeypatch):

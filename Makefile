@@ -6,6 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
+CLUSTER =
 SEEDS ?= 10
 TREES ?= 0
 REPLICATIONS ?= 200
@@ -14,13 +15,15 @@ EXPERIMENTS ?= 2000
 MINUTES ?= inf
 LATEX ?= pdflatex
 BIN := .venv/bin
+CLUSTERS := slurm kubernetes
+PIN := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 # No module of the folder of a study is imported (the command does the same for its jobs).
 export PYTHONSAFEPATH := 1
 KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
 
 # `nanotarget --help` lists the same targets in the same words (a test holds them together).
 #: all: everything that the data allow
@@ -32,8 +35,8 @@ LIBRARY := workflow/nanotarget workflow/scripts tests
 #: explore: effects by subgroup
 #: report: figures, tables and the report
 reproduce: all
-all check calibrate diagnose assign estimate explore report: .venv/ready
-	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES)
+all check calibrate diagnose assign estimate explore report: .venv/ready $(addprefix .venv/,$(filter $(CLUSTERS),$(CLUSTER)))
+	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES) $(if $(CLUSTER),--cluster "$(CLUSTER)")
 
 paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LATEX=xelatex for another engine)
 	@$(BIN)/python workflow/scripts/typeset.py "$(CONFIG)" "$(LATEX)"
@@ -62,6 +65,9 @@ test: .venv/ready ## Run the tests
 
 test-long: .venv/ready ## Run the tests that take minutes: learners from raw files to the verdict
 	@$(BIN)/python -m pytest -n 2 -m long --durations 15
+
+test-slurm: .venv/ready .venv/slurm ## Run studies on a Slurm that is started for it (root; docs/cluster.md; minutes)
+	@$(BIN)/python -m pytest -s -m long tests/slurm
 
 test-faults: .venv/ready ## Kill a run at every rule, the job and then the command, and compare the bytes (many minutes)
 	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py
@@ -114,8 +120,12 @@ format: .venv/ready ## Format code and workflow
 	@$(BIN)/snakefmt Snakefile workflow/rules tests/validation/Snakefile
 
 lock: ## Pin all dependencies anew (needs uv)
-	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+	uv pip compile $(PIN) --extra dev pyproject.toml -o requirements.lock
+	for cluster in $(CLUSTERS); do uv pip compile $(PIN) --extra $$cluster --constraint requirements.lock \
+		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+		pyproject.toml -o requirements-$$cluster.lock || exit; done
+
+slurm kubernetes: %: .venv/% ## Install what submits jobs there (make CLUSTER=slurm does it, too; docs/cluster.md)
 
 clean: ## Remove results, logs and caches (not the environment)
 	rm -rf results logs benchmarks .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -137,4 +147,9 @@ help: ## Show this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib workflow/nanotarget >/dev/null || true
+	@touch $@
+
+# Beside the lock of all: who runs on one machine needs none of it, and the client of Kubernetes is large.
+$(addprefix .venv/,$(CLUSTERS)): .venv/%: requirements-%.lock .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@

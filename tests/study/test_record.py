@@ -19,7 +19,8 @@ CLEAN, EFFECTS, RAW = "results/x/clean.csv", "results/x/effects.csv", "raw.csv"
 
 
 def work(rule: str, inputs: Namedlist, output: str, text: str) -> None:
-    with recording(SimpleNamespace(rule=rule, input=inputs, output=[output])):
+    resources = {"mem_mb": 1000, "runtime": 5}
+    with recording(SimpleNamespace(rule=rule, input=inputs, output=[output], resources=resources)):
         write_text(text, output)
 
 

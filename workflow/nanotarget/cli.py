@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,7 @@ from nanotarget.study.provenance import MANIFEST
 from nanotarget.study.record import COMPARED, changed, claim
 
 ROOT = Path(__file__).parents[2]
+PROFILES = ROOT / "workflow" / "profiles"  # by the name of what runs the jobs
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
 LOCK = Path(".snakemake") / "nanotarget.lock"
 CACHE = Path(".snakemake") / "cache"
@@ -58,6 +60,7 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
     kernel when the last process that holds it ends, be it this one or Snakemake; what a killed run left
     unfinished is made again, and so is what somebody has changed.
     """
+    profile = profile_of(options.cluster)
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("w") as lock:
         try:
@@ -67,9 +70,9 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
             return 1
         claim(study.study, options.config)
         # -P and PYTHONSAFEPATH: no module of the study's folder is imported, by Snakemake or by its jobs;
-        # no workflow profile: nor is one of that folder obeyed.
+        # nor is a profile of that folder obeyed that nobody named.
         command = [sys.executable, "-P", "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", "none"]
+        command += ["--workflow-profile", profile]
         command += ["--cores", options.cores, "--nolock", "--rerun-incomplete"]
         # Who gives Snakemake options of its own gets its own words.
         command += ["--show-failed-logs"] if more else ["--logger", "nanotarget"]
@@ -78,6 +81,35 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
         shown = {} if more else {SHOWN: "bars" if sys.stderr.isatty() else "lines"}
         env = os.environ | {"PYTHONSAFEPATH": "1", COMPARED: "1"} | writable_cache() | shown
         return obeyed(subprocess.Popen(command, env=env, pass_fds=[lock.fileno()]))
+
+
+def profile_of(cluster: str | None) -> str:
+    """Return the profile by which Snakemake submits jobs to a cluster; "none" if they run here.
+
+    Raises:
+        InputError: if there is no such profile, or what submits the jobs is not installed.
+    """
+    if cluster is None:
+        return "none"
+    ours = sorted(profile.parent.name for profile in PROFILES.glob("*/config.yaml"))
+    folder = PROFILES / cluster if cluster in ours else Path(cluster)
+    problem = None
+    if not (folder / "config.yaml").is_file():
+        what, expected = (
+            f"there is no profile {cluster}",
+            f"{', '.join(ours)}, or a folder with a config.yaml",
+        )
+        remedy = (
+            f"choose one, or copy {PROFILES.relative_to(ROOT) / ours[0]} and change what your cluster needs"
+        )
+        problem = Problem(cluster, "--cluster", what, expected, remedy)
+    elif cluster in ours and not find_spec(f"snakemake_executor_plugin_{cluster}"):
+        what, expected = f"what submits jobs to {cluster} is not installed", f"requirements-{cluster}.lock"
+        remedy = f"type 'make {cluster}' in the folder of nanotarget (docs/cluster.md)"
+        problem = Problem(cluster, "--cluster", what, expected, remedy)
+    if problem:
+        raise InputError([problem])
+    return str(folder)
 
 
 def forced(results: Path, more: list[str]) -> list[str]:
@@ -271,6 +303,11 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         )
     for command in stages:
         command.add_argument("--cores", default="all", help="number of cores (default: all)")
+        command.add_argument(
+            "--cluster",
+            metavar="NAME",
+            help="where jobs run: slurm, kubernetes or the folder of a profile (default: here)",
+        )
         command.epilog = "Further options go to Snakemake, e.g. --dry-run."
     options, more = parser.parse_known_args(arguments)
     if more and options.command not in TARGETS:

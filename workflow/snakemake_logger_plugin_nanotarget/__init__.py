@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from logging import ERROR, LogRecord
 from pathlib import Path
 
@@ -25,6 +25,23 @@ from nanotarget.study.problems import refused, told
 from nanotarget.study.progress import latest
 
 KILLED = ("SIGKILL", "exit status 137")
+# What Slurm says of a job that it ended, or never began -> what that means, and what to do about it.
+CLUSTER = {
+    "memory limit|oom.kill|OUT_OF_MEMORY": (
+        "was ended by the cluster: it took more memory than it had asked for",
+        "ask for more in a profile of your own, as docs/cluster.md shows",
+    ),
+    "DUE TO TIME LIMIT|'TIMEOUT'": (
+        "was ended by the cluster: it took longer than it had asked for",
+        "ask for more in a profile of your own, as docs/cluster.md shows",
+    ),
+    "NODE_FAIL|DUE TO NODE FAILURE": ("was lost with the node that it ran on", "nothing"),
+    "CANCELLED": ("was cancelled on the cluster", "ask whoever cancelled it"),
+    "SLURM status is": (
+        "was not run by the cluster, which may have no node as large as it asked for",
+        "compare 'scontrol show job' with the nodes, as docs/cluster.md shows",
+    ),
+}
 FULL = 1_000_000  # free bytes below which a job that says nothing was most likely stopped by a full disk
 REFRESHES = 4  # a second
 
@@ -38,6 +55,7 @@ class LogHandler(LogHandlerBase):
         self.begun = 0
         self.failed = False
         self.reason = ""
+        self.grouped: set[object] = set()  # failed jobs that their group has told of
 
     @property
     def writes_to_stream(self) -> bool:
@@ -72,8 +90,13 @@ class LogHandler(LogHandlerBase):
             self._begin(record.__dict__)
         elif event == LogEvent.JOB_FINISHED and self.bars:
             self.bars.end(record.__dict__["job_id"])
+        elif event == LogEvent.GROUP_ERROR:
+            jobs = record.__dict__["job_error_info"]
+            self.grouped |= {job["jobid"] for job in jobs}
+            self._fail(jobs, _paths(record.__dict__["aux_logs"]))
         elif event == LogEvent.JOB_ERROR:
-            self._fail(record.__dict__)
+            if record.__dict__["jobid"] not in self.grouped:
+                self._fail([record.__dict__])
         elif record.levelno >= ERROR:
             self.reason = self.reason or record.getMessage()
 
@@ -95,27 +118,36 @@ class LogHandler(LogHandlerBase):
         else:
             self._say(f"{self.begun} of {max(self.total, self.begun)}: {sentence}")
 
-    def _fail(self, job: dict[str, object]) -> None:
+    def _fail(self, jobs: list[dict[str, object]], logs_of_group: Sequence[Path] = ()) -> None:
+        """Say what went wrong in a job, or in jobs that a cluster ran as one."""
         self.failed = True
-        logs = _paths(job["log"])
-        messages = [message for log in logs for message in told(log)]
+        logs = [*(log for job in jobs for log in _paths(job["log"])), *logs_of_group]
         if self.bars:
-            self.bars.end(int(str(job["jobid"])))
-        for message in messages or [self._unsaid(str(job["rule_name"]), logs)]:
+            for job in jobs:
+                self.bars.end(int(str(job["jobid"])))
+        said = [str(job.get("rule_msg") or "") for job in jobs]
+        messages = dict.fromkeys(message for log in logs for message in told(log))
+        for message in messages or [self._unsaid([str(job["rule_name"]) for job in jobs], logs, said)]:
             self._say(message)
 
-    def _unsaid(self, rule: str, logs: list[Path]) -> str:
-        """Return what to say of a job that could not say anything itself."""
-        if any(sign in self.reason for sign in KILLED):
+    def _unsaid(self, rules: list[str], logs: list[Path], said: list[str]) -> str:
+        """Return what to say of jobs that could not say anything themselves."""
+        logs = [log for log in logs if log.exists()]
+        heard = "\n".join([self.reason, *said, *(log.read_text("utf-8", "replace") for log in logs)])
+        named = f"Rule {rules[0]}" if len(rules) == 1 else f"One of the rules {', '.join(rules)}"
+        for signs, (what, remedy) in CLUSTER.items():
+            if re.search(signs, heard):
+                return f"{named} {what}.\n    what to do: {remedy}; the same command goes on"
+        if any(sign in heard for sign in KILLED):
             return (
-                f"Rule {rule} was killed from outside, most likely because memory ran out.\n"
+                f"{named} was killed from outside, most likely because memory ran out.\n"
                 "    what to do: close other programs, or run fewer jobs at once with --cores 1; "
                 "the same command goes on"
             )
         if shutil.disk_usage(Path.cwd()).free < FULL:
             return str(refused(OSError(errno.ENOSPC, "")))
-        where = ", ".join(log.as_posix() for log in logs if log.exists())
-        return f"Rule {rule} stopped without saying why{f' (log: {where})' if where else ''}"
+        where = ", ".join(log.as_posix() for log in logs)
+        return f"{named} stopped without saying why{f' (log: {where})' if where else ''}"
 
     def _say(self, text: str) -> None:
         if self.bars:

@@ -32,7 +32,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # Jobs on two nodes may have the same number.
+    temporary = target.with_name(f".{target.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     try:
         if is_private(target):
             temporary.touch(mode=OWNERS_ONLY)

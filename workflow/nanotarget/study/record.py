@@ -6,12 +6,14 @@ made; raw data whose time was kept pass as unchanged.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shlex
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,16 +36,22 @@ EXEMPT = {  # they run nothing, or everything again
     "-F",
     "--forceall",
 }
+ASKED = ("mem_mb", "runtime")  # resources that every rule with a script states
 NAMES = Path(".snakemake") / "nanotarget.json"  # of studies -> their configs
 
 
 @dataclass(frozen=True)
 class Made:
-    """What one job made: its rule, and the files it wrote and read (path -> SHA-256)."""
+    """What one job made: its rule, and the files it wrote and read (path -> SHA-256).
+
+    Also what it asked for (`ASKED`), and what it cost: cpu_s and, on Linux, peak_mb.
+    """
 
     rule: str
     outputs: Mapping[str, str]
     inputs: Mapping[str, str]
+    asked: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -57,11 +65,26 @@ def recording(job: Any) -> Iterator[None]:
     code = {library} if isinstance(library, str) else set(library)
     inputs = _checksums(file for file in job.input if file not in code)
     yield
-    line = json.dumps(asdict(Made(job.rule, _checksums(job.output), inputs)), ensure_ascii=False)
+    asked = {name: job.resources[name] for name in ASKED}
+    made = Made(job.rule, _checksums(job.output), inputs, asked, _cost())
+    line = json.dumps(asdict(made), ensure_ascii=False)
     RECORD.parent.mkdir(exist_ok=True)
     # One write on a line of its own: jobs that end at the same time, or that were killed here, do not mix.
+    # The lock is for jobs on other nodes: file systems that nodes share append in turn only under one.
     with RECORD.open("ab", buffering=0) as record:
+        with suppress(OSError):  # a file system without locks
+            fcntl.lockf(record, fcntl.LOCK_EX)
         record.write(f"\n{line}\n".encode())
+
+
+def _cost() -> dict[str, float]:
+    """Return CPU seconds of this process and, where Linux tells it, its peak memory in megabytes."""
+    cost = {"cpu_s": round(time.process_time(), 2)}
+    status = Path("/proc/self/status")  # getrusage would count the Snakemake that started this process
+    for line in status.read_text().splitlines() if status.is_file() else []:
+        if line.startswith("VmHWM:"):
+            cost["peak_mb"] = int(line.split()[1]) // 1024
+    return cost
 
 
 def changed(results: Path) -> dict[str, list[str]]:
@@ -183,11 +206,12 @@ def _checksums(files: Iterable[str]) -> dict[str, str]:
 
 def _made(results: Path) -> dict[str, Made]:
     """Return what made each artefact last; what no job has recorded is known from the manifest."""
-    jobs = [*_of_manifest(results), *_recorded()]
+    jobs = [*_of_manifest(results), *recorded()]
     return {output: job for job in jobs for output in job.outputs}
 
 
-def _recorded() -> Iterator[Made]:
+def recorded() -> Iterator[Made]:
+    """Yield what jobs recorded in this folder, in their order."""
     text = RECORD.read_text("utf-8", "replace") if RECORD.is_file() else ""
     for line in text.split("\n"):
         try:

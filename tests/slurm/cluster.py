@@ -27,7 +27,7 @@ NAME = "nanotarget_test"
 NODES = ("node1", "node2")
 PORT = 17810  # of the controller; the nodes have those that follow
 PATIENCE = 30  # seconds
-CPUS, MEMORY = 2, 6000  # of a node, in megabytes; nothing is reserved, the nodes share this machine
+SIZE = "CPUs=2 RealMemory=6000"  # of a node, in megabytes; the nodes share what this machine has
 
 # Without munge, so that nothing else need run; only processes of this machine reach the ports.
 SETTINGS = {
@@ -117,7 +117,7 @@ def described(folder: Path) -> str:
     host = platform.node().split(".")[0]
     lines = [f"{key}={value.format(host=host, folder=folder)}" for key, value in SETTINGS.items()]
     lines += [
-        f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={PORT + i} CPUs={CPUS} RealMemory={MEMORY}"
+        f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={PORT + i} {SIZE}"
         for i, node in enumerate(NODES, start=1)
     ]
     lines.append(f"PartitionName=test Nodes={','.join(NODES)} Default=YES MaxTime=120 State=UP")

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from nanotarget.study.artefacts import read_json
-from nanotarget.study.checks import read_study, unstated
+from nanotarget.study.checks import read_settings, read_study, unstated
 from nanotarget.study.config import Study
 from nanotarget.study.private import PRIVATE
 from nanotarget.study.problems import SHOWN, InputError, Problem, counted, listed, refused
@@ -91,24 +91,21 @@ def profile_of(cluster: str | None) -> str:
     """
     if cluster is None:
         return "none"
-    ours = sorted(profile.parent.name for profile in PROFILES.glob("*/config.yaml"))
+    ours = sorted(file.parent.name for file in PROFILES.glob("*/config.yaml"))
     folder = PROFILES / cluster if cluster in ours else Path(cluster)
-    problem = None
-    if not (folder / "config.yaml").is_file():
+    file = folder / "config.yaml"
+    if not file.is_file():
         what, expected = (
             f"there is no profile {cluster}",
             f"{', '.join(ours)}, or a folder with a config.yaml",
         )
-        remedy = (
-            f"choose one, or copy {PROFILES.relative_to(ROOT) / ours[0]} and change what your cluster needs"
-        )
-        problem = Problem(cluster, "--cluster", what, expected, remedy)
-    elif cluster in ours and not find_spec(f"snakemake_executor_plugin_{cluster}"):
-        what, expected = f"what submits jobs to {cluster} is not installed", f"requirements-{cluster}.lock"
-        remedy = f"type 'make {cluster}' in the folder of nanotarget (docs/cluster.md)"
-        problem = Problem(cluster, "--cluster", what, expected, remedy)
-    if problem:
-        raise InputError([problem])
+        remedy = f"choose one, or copy {PROFILES / ours[0]} and change what your cluster wants otherwise"
+        raise InputError([Problem(cluster, "--cluster", what, expected, remedy)])
+    executor = str(read_settings(file, str(file)).get("executor", "local"))
+    if executor != "local" and not find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}"):
+        what, expected = f"Snakemake's executor {executor} is not installed", "its package in the environment"
+        remedy = f"type in {ROOT}: make {cluster if cluster in ours else ' or make '.join(ours)}"
+        raise InputError([Problem(str(file), "key executor", what, expected, remedy)])
     return str(folder)
 
 

@@ -100,10 +100,8 @@ for name, drawn in jobs(FIGURES).items():
             f"<logs>/{name}.log",
         conda:
             "../../environment.yml"
-        threads: 1
         resources:
-            mem_mb=1000,
-            runtime=5,
+            **LIGHT,
         params:
             names=NAMES,
             figures=[figure.name for figure in drawn],
@@ -135,10 +133,8 @@ rule tables:
         "<logs>/tables.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
         names=TOLD,
     message:
@@ -173,10 +169,8 @@ rule page:
         "<logs>/page.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
         names=TOLD,
         study=STUDY,
@@ -213,10 +207,8 @@ rule paper:
         "<logs>/paper.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
         names=TOLD,
         study=PAPER,
@@ -237,10 +229,8 @@ rule manifest:
         "<logs>/manifest.log",
     conda:
         "../../environment.yml"
-    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        **LIGHT,
     params:
         made={
             made.name: {

@@ -23,7 +23,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
 
 # `nanotarget --help` lists the same targets in the same words (a test holds them together).
 #: all: everything that the data allow
@@ -40,6 +40,18 @@ all check calibrate diagnose assign estimate explore report: .venv/ready $(addpr
 
 paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LATEX=xelatex for another engine)
 	@$(BIN)/python workflow/scripts/typeset.py "$(CONFIG)" "$(LATEX)"
+
+deposit: report ## Package CONFIG for an archive: deposits/<study> and its zip, if nothing is open
+	@$(BIN)/nanotarget deposit "$(CONFIG)"
+
+validate-deposit: ## Hold the crate of CONFIG's deposit to its profiles (installs roc-validator into .venv-crate)
+	@test -x .venv-crate/bin/rocrate-validator || { $(PYTHON) -m venv .venv-crate && \
+		.venv-crate/bin/pip install --quiet --disable-pip-version-check roc-validator; }
+	@study=$$(sed -n 's/^study: *\([^ ]*\).*/\1/p' "$(CONFIG)"); .venv-crate/bin/rocrate-validator --no-interactive \
+		validate --profile-identifier provenance-run-crate "deposits/$$study"
+
+runtimes: .venv/ready ## Keep how long each rule of CONFIG's last run took (data/<study>/runtimes.csv), for its deposit
+	@$(BIN)/python workflow/scripts/runtimes.py "$(CONFIG)"
 
 panel: .venv/ready ## Run the second simulated study, in which the same people come back
 	@$(BIN)/nanotarget all config_panel.yaml --cores $(CORES)

@@ -28,6 +28,7 @@ from nanotarget.study.record import COMPARED, changed, claim
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "workflow" / "profiles"  # by the name of what runs the jobs
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
+SHOWN_PROBLEMS = 5  # of a question of an archive
 LOCK = Path(".snakemake") / "nanotarget.lock"
 CACHE = Path(".snakemake") / "cache"
 # Sections of the config that a target cannot do without.
@@ -188,6 +189,8 @@ def command(options: argparse.Namespace, more: list[str]) -> int:
 
         sys.stdout.write(describe(study, str(options.config)))
         return 0
+    if options.command == "deposit":
+        return write_deposit(study, options.config, options.out)
     if options.command == "check" and not more:
         return check_study(study, options.config)
     refuse_absent(study, options)
@@ -235,6 +238,39 @@ def noting() -> Iterator[None]:
         yield
     finally:
         library.removeHandler(notes)
+
+
+def write_deposit(study: Study, config: Path, out: Path) -> int:
+    """Package a finished study, say what an archive will ask, and write nothing while that is open.
+
+    Raises:
+        InputError: if there are no results.
+    """
+    from nanotarget.report.deposit.assemble import assemble, executables
+    from nanotarget.report.deposit.package import Package, code_of
+    from nanotarget.report.deposit.writing import write
+
+    results = Path("results") / study.study
+    if not (results / MANIFEST).is_file():
+        what, remedy = "the study has not been run", f"run 'nanotarget all {shlex.quote(str(config))}' first"
+        raise InputError([Problem(str(results / MANIFEST), "whole file", what, "a finished run", remedy)])
+    package = Package(study, config, results, code=code_of(ROOT))
+    files, checks = assemble(package, [])
+    width = max(len(check.item) for check in checks)
+    for check in checks:
+        sys.stdout.write(f"{check.item:{width}}  {check.status}\n")
+        for found in check.found[:SHOWN_PROBLEMS]:
+            sys.stdout.write(f"    {found}\n")
+        if check.found:
+            more = len(check.found) - SHOWN_PROBLEMS
+            sys.stdout.write(f"    and {more} more\n" if more > 0 else "")
+            sys.stdout.write(f"    what to do: {check.remedy}\n")
+    if still := sum(bool(check.found) for check in checks):
+        sys.stderr.write(f"{counted(still, 'question')} open; nothing was written.\n")
+        return 1
+    archive = write(files, executables(package), out / study.study)
+    sys.stdout.write(f"Done: {len(files)} files in {out / study.study} and {archive}{marked(study)}\n")
+    return 0
 
 
 def refuse_absent(study: Study, options: argparse.Namespace) -> None:
@@ -293,8 +329,12 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for command in (init, example):
         command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     described = commands.add_parser("describe", help="say what is in a study, in seconds")
+    deposit = commands.add_parser("deposit", help="package a finished study for an archive")
+    deposit.add_argument(
+        "--out", default="deposits", type=Path, help="folder for the package and its zip (default: deposits)"
+    )
     stages = [commands.add_parser(target, help=text) for target, text in TARGETS.items()]
-    for command in (described, *stages):
+    for command in (described, deposit, *stages):
         command.add_argument(
             "config", nargs="?", default="config.yaml", type=Path, help="the study (default: config.yaml)"
         )

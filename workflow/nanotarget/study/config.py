@@ -10,10 +10,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from nanotarget.study.fields import (
+    DAY,
+    DOI,
     NAME,
+    ORCID,
     Alpha,
     Column,
     Confidence,
+    Day,
     Distinct,
     File,
     Level,
@@ -768,6 +772,64 @@ class PrivacyConfig(Section):
     )
 
 
+class AuthorConfig(Section, title="author"):
+    """Who is cited for the study."""
+
+    given: Name = Field(description="Given names.")
+    family: Name = Field(description="Family name.")
+    affiliation: Name | None = Field(None, description="Where the author works.")
+    orcid: str | None = Field(None, pattern=ORCID, description="ORCID, as https://orcid.org/...")
+    email: str | None = Field(None, description="Address for questions of replicators; it is published.")
+
+
+class SourceConfig(Section, title="data source"):
+    """A data set on which the study rests."""
+
+    file: File = Field(description="File of this study that holds it, as named elsewhere in the config.")
+    citation: Name = Field(description="Full reference of the data, as it stands in a list of references.")
+    doi: str | None = Field(None, pattern=DOI, description="DOI of the data, from 10. on.")
+    collected: str = Field("", description="Who collected the data, when, where, how and from whom.")
+
+
+class DepositConfig(Section):
+    """What an archive, and the data editor of a journal, ask of the study (`nanotarget deposit`)."""
+
+    authors: list[AuthorConfig] = Field([], description="Who is cited, in order.")
+    summary: str = Field("", description="What the study asked and found, in a few sentences.")
+    date: Day | None = Field(
+        None, pattern=DAY, description="Day of the deposit, as YYYY-MM-DD; a clock would change its bytes."
+    )
+    doi: str | None = Field(None, pattern=DOI, description="DOI that the archive reserved, from 10. on.")
+    data: Literal["public", "restricted"] = Field(
+        "restricted",
+        description="public: the raw files are part of the deposit; restricted: they are not, and `access` "
+        "says how to get them.",
+    )
+    data_licence: Name | None = Field(
+        None, description="Licence of the data as an SPDX identifier, for example CC0-1.0."
+    )
+    rights: str = Field(
+        "", description="Why the authors may use the data, and may publish what they publish of them."
+    )
+    access: str = Field(
+        "", description="How others get restricted data: where to ask, what it costs, how long it takes."
+    )
+    sources: list[SourceConfig] = Field([], description="References of the data, one a raw file.")
+    ethics: str = Field(
+        "", description="Which board approved the study, with number and date, or why none was asked."
+    )
+    funding: str = Field("", description="Who paid for the study.")
+    instruments: Distinct[File] = Field(
+        [], description="Files with questionnaires, as respondents saw them, for the deposit."
+    )
+    runtimes: File | None = Field(
+        None,
+        description="CSV with the seconds that each rule took (columns rule, seconds), as written once by "
+        "`make runtimes`; times differ from run to run, so that they are kept.",
+    )
+    machine: str = Field("", description="On which computer the times of `runtimes` were measured.")
+
+
 class DataConfig(Section):
     """What was recorded about whom, and where: all that reading the raw files depends on."""
 
@@ -825,6 +887,16 @@ class Study(DataConfig, title="nanotarget study"):
     estimate: EstimateConfig = Field(EstimateConfig(), description="How the experiment is analysed.")
     explore: ExploreConfig = Field(ExploreConfig(), description="Exploratory analyses.")
     privacy: PrivacyConfig = Field(PrivacyConfig(), description="What is published about people.")
+    deposit: DepositConfig = Field(
+        DepositConfig(), description="What an archive, and the data editor of a journal, ask of the study."
+    )
+
+    @property
+    def raw_files(self) -> list[str]:
+        """Raw files of the study, each once."""
+        files = [sample.file for sample in (self.calibration, self.experiment, self.roster) if sample]
+        beside = (self.calibration.shown, self.calibration.labels) if self.calibration else ()
+        return list(dict.fromkeys([*files, *(part.file for part in beside if part)]))
 
     @property
     def learns(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import unicodedata
 from collections.abc import Iterable
@@ -102,11 +103,16 @@ def _file(name: str) -> str:
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
 SHA256 = r"^[0-9a-f]{64}$"
+DOI = r"^10\.\d{4,9}/\S+$"
+ORCID = r"^https://orcid\.org/\d{4}-\d{4}-\d{4}-\d{3}[\dX]$"
+DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
 Digest = Annotated[str, Field(pattern=SHA256)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_visible)]
 Column = Annotated[str, Field(min_length=1), AfterValidator(_visible)]
 PathName = Annotated[str, AfterValidator(_path)]
 File = Annotated[str, AfterValidator(_file)]
+# YAML reads an unquoted day as a date.
+Day = Annotated[str, BeforeValidator(lambda day: day.isoformat() if isinstance(day, datetime.date) else day)]
 Level = Annotated[str | int | float, BeforeValidator(_level), WithJsonSchema({"type": ["string", "number"]})]
 Number = Annotated[float, _AsWritten()]
 Positive = Annotated[float, Field(gt=0), _AsWritten()]

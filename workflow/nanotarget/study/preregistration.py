@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from nanotarget.study.checks import Row, needs_value, problems, unknown
 from nanotarget.study.config import (
@@ -17,7 +17,7 @@ from nanotarget.study.config import (
     RandomisationConfig,
     RobustnessEstimator,
 )
-from nanotarget.study.fields import Alpha, Digest, Distinct, Name, Number, Positive, Section
+from nanotarget.study.fields import Alpha, Day, Digest, Distinct, Name, Number, Positive, Section
 from nanotarget.study.messages import validated
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.reading import parse_yaml, read_text
@@ -31,9 +31,6 @@ MAIN_ESTIMATORS = get_args(MainEstimator)
 ESTIMATORS = tuple(dict.fromkeys(get_args(Estimator)))
 # Those whose p values are adjusted within registered families.
 FAMILY_ESTIMATORS = ("dim", "lin")
-
-# YAML reads an unquoted day as a date.
-Day = Annotated[str, BeforeValidator(lambda day: day.isoformat() if isinstance(day, datetime.date) else day)]
 
 
 class RegisteredOutcome(Section):

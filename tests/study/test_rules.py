@@ -51,7 +51,10 @@ TELL = ("tables", "page", "paper")  # their legends and notes name the kind of e
 @pytest.mark.parametrize(
     ("changes", "touched"),
     [
-        ({"calibrate": {"se_type": "HC2"}}, {"conjoint", "interactions", "compare_groups", *TELL}),
+        (
+            {"calibrate": {"se_type": "HC2"}},
+            {"conjoint", "interactions", "compare_groups", "response_error", *TELL},
+        ),
         ({"diagnose": {"bootstraps": 60}}, {"diagnostics", "dissuasion", "divide"}),
         ({"assign": {"candidates": 7}}, {"uncertainty"}),
         ({"assign": {"permutations": 2}}, {"concentration"}),

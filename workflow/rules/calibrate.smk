@@ -95,6 +95,49 @@ if config["calibrate"]["groups"]:
     COMPARED.append(rules.compare_groups.output)
 
 
+# Reliability is known of choices, of yes or no, and of what was asked twice.
+PAIRED = [o for o in study.calibration.outcomes.measured if o.paired]
+if BINARY or study.calibration.repeated:
+
+    rule response_error:
+        input:
+            **{name: CLEANED[name] for name in ("second_answers",) if name in CLEANED},
+            profiles="<private>/clean/calibration.parquet",
+            respondents="<private>/clean/calibration_respondents.parquet",
+            library=library("response_error.py"),
+        output:
+            **(
+                {"likeness": "<results>/calibrate/likeness.csv"}
+                if PAIRED and study.calibration.alike == 2
+                else {}
+            ),
+            **({"corrected": "<results>/calibrate/corrected.csv"} if BINARY else {}),
+            reliability="<results>/calibrate/reliability.csv",
+        log:
+            "<logs>/response_error.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            **MEDIUM,
+        params:
+            design=config["design"],
+            covariates=config["covariates"],
+            outcomes=list(config["calibration"]["outcomes"]),
+            alike=study.calibration.alike,
+            profiles_a_task=study.calibration.profiles,
+            groups=config["calibrate"]["groups"],
+            reliability=config["calibrate"]["reliability"],
+            se_type=config["calibrate"]["se_type"],
+            min_cell=config["privacy"]["min_cell"],
+            seed=config["root_seed"],
+        message:
+            "Estimating how reliable answers are"
+        script:
+            "../scripts/response_error.py"
+
+    COMPARED.append(rules.response_error.output)
+
+
 LEARNED = []
 if study.learns:
     LEARNERS = study.calibrate.learners

@@ -15,6 +15,8 @@ if config["calibration"]:
     )
     if config["calibration"]["attribute_names"]:
         CLEANED["attribute_rows"] = "<private>/clean/attribute_rows.parquet"
+    if config["calibration"]["repeated"]:
+        CLEANED["second_answers"] = "<private>/clean/second_answers.parquet"
 if config["experiment"]:
     CLEANED["experiment"] = "<private>/clean/experiment.parquet"
 if config["roster"]:

@@ -19,7 +19,7 @@ def clean(data: DataConfig, paths: Mapping[str, Any]) -> None:
     Args:
         data: the sections of the config that speak of data.
         paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents, attribute_rows, experiment and roster; and the readmes.
+            calibration_respondents, attribute_rows, second_answers, experiment and roster; and the readmes.
     """
     cleaned = read_samples(data, Design.from_config(data.design) if data.design else None)
     if cleaned.calibration:
@@ -27,6 +27,8 @@ def clean(data: DataConfig, paths: Mapping[str, Any]) -> None:
         write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
         if cleaned.calibration.rows is not None:
             write_parquet(cleaned.calibration.rows, paths["attribute_rows"])
+        if cleaned.calibration.again is not None:
+            write_parquet(cleaned.calibration.again, paths["second_answers"])
     if cleaned.experiment:
         write_parquet(cleaned.experiment.respondents, paths["experiment"])
     if cleaned.roster:

@@ -110,7 +110,7 @@ def in_groups(profiles: pd.DataFrame, design: Design, grouping: Grouping, analys
         family, all others another). A suppressed group has no numbers, nor have its differences.
     """
     parts = {
-        name: _estimates(profiles[grouping.code == g], design, analysis)
+        name: estimates(profiles[grouping.code == g], design, analysis)
         for g, name in enumerate(grouping.groups)
     }
     hidden = dict(zip(grouping.groups, grouping.suppressed, strict=True))
@@ -135,7 +135,8 @@ def in_groups(profiles: pd.DataFrame, design: Design, grouping: Grouping, analys
     return table[list(GROUP_COLUMNS)]
 
 
-def _estimates(rows: pd.DataFrame, design: Design, analysis: Analysis) -> pd.DataFrame:
+def estimates(rows: pd.DataFrame, design: Design, analysis: Analysis) -> pd.DataFrame:
+    """Estimate marginal means of all levels, and effects of any two: `KEYS`, ESTIMATE_COLUMNS, n_clusters."""
     means = conjoint.marginal_means(
         rows, design, analysis.outcome, analysis.se_type, analysis.alpha, analysis.null
     )

@@ -161,6 +161,57 @@ def fit(x: np.ndarray, rows: pd.DataFrame, analysis: Analysis) -> regression.Fit
     return _fit(x, rows, analysis.outcome, analysis.se_type)
 
 
+class Contrasts(NamedTuple):
+    """Effects of the levels of an attribute against each other, as rows of a linear model.
+
+    Attributes:
+        attribute: name of the attribute.
+        model: number of the model; attributes that were always shown have one in common.
+        profiles: from which it is estimated.
+        x: (n_profiles, k) columns of the model.
+        rows: (pairs, k) contrasts of its coefficients.
+        pairs: (level, reference) of each row.
+        seen: (pairs,) whether both levels were shown.
+    """
+
+    attribute: str
+    model: int
+    profiles: pd.DataFrame
+    x: np.ndarray
+    rows: np.ndarray
+    pairs: list[tuple[str, str]]
+    seen: np.ndarray
+
+
+def contrasts(profiles: pd.DataFrame, design: Design, outcome: str) -> Iterator[Contrasts]:
+    """Yield each level against every earlier level of its attribute (main effects), by attribute.
+
+    Args:
+        profiles: `contracts.calibration_profiles`; rows without the outcome are left out.
+        design: the study's design.
+        outcome: its name.
+    """
+    found = []
+    for number, part in enumerate(_parts(profiles[profiles[outcome].notna()], design)):
+        codes = part.design.codes(part.rows)
+        levels, slices = dummies(codes, part.design.shape)
+        x = with_constant(levels)
+        for a, columns in enumerate(slices):
+            attribute = part.design.attributes[a]
+            if attribute.name not in part.reported:
+                continue
+            named = design.attributes[design.names.index(attribute.name)]
+            hiding = HIDDEN if named.hidden != "option" else None
+            shown = [j for j, level in enumerate(attribute.levels) if level != hiding]
+            pairs = list(itertools.combinations(shown, 2))
+            indicators = np.vstack([np.zeros(x.shape[1]), np.eye(x.shape[1])[1:][columns]])
+            rows = np.array([indicators[later] - indicators[earlier] for earlier, later in pairs])
+            names = [(attribute.levels[later], attribute.levels[earlier]) for earlier, later in pairs]
+            seen = np.asarray(np.isin(pairs, codes[:, a]).all(axis=1))
+            found.append(Contrasts(attribute.name, number, part.rows, x, rows, names, seen))
+    yield from sorted(found, key=lambda own: design.names.index(own.attribute))
+
+
 def level_contrasts(profiles: pd.DataFrame, design: Design, analysis: Analysis) -> pd.DataFrame:
     """Estimate the AMCE of each level against every earlier level of its attribute (main effects).
 
@@ -174,36 +225,24 @@ def level_contrasts(profiles: pd.DataFrame, design: Design, analysis: Analysis) 
     Returns:
         attribute, level, reference, ESTIMATE_COLUMNS, n_clusters; a row a pair of levels.
     """
-    used = profiles[profiles[analysis.outcome].notna()]
+    models: dict[int, regression.Fit] = {}
     tables = []
-    for part in _parts(used, design):
-        codes = part.design.codes(part.rows)
-        levels, slices = dummies(codes, part.design.shape)
-        model = fit(with_constant(levels), part.rows, analysis)
-        for a, columns in enumerate(slices):
-            attribute = part.design.attributes[a]
-            if attribute.name not in part.reported:
-                continue
-            pairs = list(itertools.combinations(range(len(attribute.levels)), 2))
-            indicators = np.vstack([np.zeros(len(model.coef)), np.eye(len(model.coef))[1:][columns]])
-            rows = np.array([indicators[later] - indicators[earlier] for earlier, later in pairs])
-            found = regression.contrast(model, rows, analysis.alpha)
-            unseen = np.setdiff1d(np.arange(len(attribute.levels)), codes[:, a])
-            found.loc[np.isin(pairs, unseen).any(axis=1)] = np.nan
-            tables.append(
-                found.assign(
-                    attribute=attribute.name,
-                    level=[attribute.levels[later] for _, later in pairs],
-                    reference=[attribute.levels[earlier] for earlier, _ in pairs],
-                    n=model.n,
-                    n_clusters=pd.array([model.n_clusters] * len(found), dtype="Int64"),
-                )
+    for own in contrasts(profiles, design, analysis.outcome):
+        model = models.get(own.model) or fit(own.x, own.profiles, analysis)
+        models[own.model] = model
+        found = regression.contrast(model, own.rows, analysis.alpha)
+        found.loc[~own.seen] = np.nan
+        tables.append(
+            found.assign(
+                attribute=own.attribute,
+                level=[level for level, _ in own.pairs],
+                reference=[reference for _, reference in own.pairs],
+                n=model.n,
+                n_clusters=pd.array([model.n_clusters] * len(found), dtype="Int64"),
             )
-    table = pd.concat(tables)
-    table = table.iloc[np.argsort(table["attribute"].map(design.names.index), kind="stable")]
-    shown = reported_levels(table, design) & reported_levels(table.assign(level=table["reference"]), design)
+        )
     kept = ["attribute", "level", "reference", *ESTIMATE_COLUMNS, "n_clusters"]
-    return table.loc[shown.to_numpy(), kept].reset_index(drop=True)
+    return pd.concat(tables, ignore_index=True)[kept]
 
 
 def _levels_table(

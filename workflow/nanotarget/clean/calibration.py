@@ -15,6 +15,7 @@ from nanotarget.clean.none_rows import without_none_rows
 from nanotarget.clean.people import People, Sample, check_left, one_per_id, one_per_row, read_table, tidy
 from nanotarget.clean.profiles import Profiles, attribute_rows, profile_columns, read_profiles
 from nanotarget.clean.quality import Tasks, calibration_quality
+from nanotarget.clean.repeated import apart, second_answers
 from nanotarget.clean.shown import (
     check_attributes,
     check_followers,
@@ -36,11 +37,13 @@ class Calibration(Sample):
         profiles: `contracts.calibration_profiles`.
         everyone: ids of all respondents of the raw file.
         rows: `contracts.attribute_rows`; None where the order of attributes was not drawn.
+        again: `contracts.second_answers`; None where no task was asked twice.
     """
 
     profiles: pd.DataFrame
     everyone: frozenset[str]
     rows: pd.DataFrame | None = None
+    again: pd.DataFrame | None = None
 
 
 def read_calibration(
@@ -53,7 +56,8 @@ def read_calibration(
 
     Tasks without any answer are dropped, and respondents without any task with them. A choice
     that is recorded for some profiles of a task only is missing for the whole task. A covariate
-    with ``target: false`` may be absent from the file; it is missing then.
+    with ``target: false`` may be absent from the file; it is missing then. A task that repeats another one
+    is none of the profiles: its answers stand apart.
 
     Args:
         config: the section `calibration`.
@@ -70,7 +74,7 @@ def read_calibration(
     people = leave_out_refusers(exclude(everyone, config.exclusions), config.consent)
     people = check_left(_without_later_refusers(people, refusers))
     people = without_none_rows(people, config, design)
-    shown = read_profiles(people, config, design)
+    shown, repetition = apart(read_profiles(people, config, design), people, config)
     answered = shown.at(shown.answered)
     petitions = read_petitions(answered.attributes, design)
     check_recorded(answered.attributes, petitions, answered.table, design)
@@ -78,6 +82,7 @@ def read_calibration(
     check_followers(answered.attributes, petitions, design)
     check_no_numbers(answered.attributes, petitions, answered.table, design)
     answered.check_choices(config.profiles, config.outcomes.measured)
+    again = second_answers(repetition, answered, petitions, design, config) if repetition else None
     people = _answering(people, answered)
     described = read_covariates(people, covariates)
     respondents = tidy(people, {**described, "weight": read_weights(people, config.weight)})
@@ -96,6 +101,7 @@ def read_calibration(
         profiles,
         frozenset(everyone.ids.ids.dropna()),
         _rows(answered, config, design),
+        again,
         questions=(
             *hiding_doubts(petitions, answered.table, design),
             *_one_petition_each(config, profiles),

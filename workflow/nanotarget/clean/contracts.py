@@ -83,6 +83,24 @@ def attribute_rows(design: Design) -> pa.DataFrameSchema:
     )
 
 
+def second_answers(outcomes: Sequence[str]) -> pa.DataFrameSchema:
+    """One row per profile of a task that was asked twice: what was answered the second time.
+
+    Respondent, task and profile are those of the first time; outcomes as in `calibration_profiles`.
+    """
+    return pa.DataFrameSchema(
+        {
+            "respondent_id": pa.Column("str"),
+            "task": pa.Column("int64", pa.Check.ge(1)),
+            "profile": pa.Column("int64", pa.Check.ge(1)),
+            **{name: pa.Column("float64", nullable=True) for name in outcomes},
+        },
+        unique=["respondent_id", "task", "profile"],
+        strict=True,
+        ordered=True,
+    )
+
+
 def calibration_respondents(covariates: Sequence[CovariateConfig]) -> pa.DataFrameSchema:
     """One row per respondent of the calibration, sorted by respondent_id."""
     return pa.DataFrameSchema(

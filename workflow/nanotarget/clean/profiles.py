@@ -139,6 +139,11 @@ def profile_columns(config: CalibrationConfig, design: Design) -> list[tuple[str
         ]
     numbers = (("task", config.task), ("profile", config.profile))
     wanted += [(f"calibration.{key}", [column]) for key, column in numbers if column]
+    if config.repeated:
+        wanted += [
+            (f"calibration.repeated.answers.{name}", config.repeated.columns(name, config.profiles))
+            for name in config.repeated.answers
+        ]
     return wanted + [
         (f"calibration.outcomes.{outcome.name}.column", _columns(outcome.column, config))
         for outcome in config.outcomes.measured
@@ -227,7 +232,7 @@ def _with_answers(people: People, config: CalibrationConfig, design: Design, tab
     for outcome in config.outcomes.measured:
         cells = people.cells(*_columns(outcome.column, config))
         answers[outcome.name] = cells
-        read[outcome.name] = _read_answers(cells, outcome, config, table["profile"])
+        read[outcome.name] = read_answers(cells, outcome, config, table["profile"])
     return Profiles(table.assign(**read), list(attributes), answers)
 
 
@@ -268,10 +273,17 @@ def attribute_rows(profiles: Profiles, config: CalibrationConfig, design: Design
     return profiles.table[["respondent_id", "task", "profile"]].assign(**rows)
 
 
-def _read_answers(
+def read_answers(
     cells: Cells, outcome: Response, config: CalibrationConfig, profile: pd.Series
 ) -> np.ndarray:
-    """Read an outcome of each profile; a row of several profiles names the one chosen instead."""
+    """Read an outcome of each profile; a row of several profiles names the one chosen instead.
+
+    Args:
+        cells: of the outcome, a cell a profile.
+        outcome: which it is.
+        config: the section `calibration`.
+        profile: number of the profile of each cell.
+    """
     name = outcome.name
     if outcome.paired and config.layout != "long":
         chosen = _read_chosen(cells, outcome, config)

@@ -20,6 +20,7 @@ from nanotarget.study.config import (
     ExperimentConfig,
     GroupingConfig,
     OutcomeConfig,
+    RepeatedConfig,
     RosterArmConfig,
     RosterConfig,
     Study,
@@ -432,7 +433,35 @@ def _calibration(calibration: CalibrationConfig) -> Iterator[Row]:
     yield from _layout(calibration)
     if calibration.layout != "long":
         yield from _patterns(calibration)
+    if calibration.repeated:
+        yield from _repeated(calibration, calibration.repeated)
     yield from _exclusions(calibration.exclusions, "calibration.exclusions")
+
+
+def _repeated(calibration: CalibrationConfig, asked: RepeatedConfig) -> Iterator[Row]:
+    """Check that the repetition of a task is found in one way, and is another task."""
+    key, wide = "key calibration.repeated", calibration.layout == "wide"
+    yield ((asked.again is None) == (not asked.answers), key,
+     "it does not say where the second answers are" if asked.again is None else "it says so in two ways",
+     "either 'again' (the number of a task) or 'answers' (columns)", "write one of them")  # fmt: skip
+    yield (asked.again == asked.task, f"{key}.again", f"task {asked.task} cannot repeat itself",
+     "another task of the file", "correct 'task' or 'again'")  # fmt: skip
+    for name, number in (("task", asked.task), ("again", asked.again or 0)):
+        yield (calibration.tasks and number > calibration.tasks, f"{key}.{name}",
+         f"there is no task {number}", f"1 to {calibration.tasks}", "correct it")  # fmt: skip
+    yield (asked.answers and not wide, f"{key}.answers",
+     f"it has no meaning in the {calibration.layout} layout", "key 'again'",
+     "name the task that repeats it")  # fmt: skip
+    measured = {outcome.name: outcome for outcome in calibration.outcomes.measured}
+    for name, named in asked.answers.items():
+        yield (name not in measured, f"{key}.answers.{name}", f"there is no outcome '{name}'",
+         f"one of {listed(measured)}", "correct the name or add the outcome")  # fmt: skip
+        choice = name in measured and measured[name].paired
+        right = isinstance(named, str) if choice else len(asked.columns(name, 0)) == calibration.profiles
+        yield (name in measured and not right, f"{key}.answers.{name}",
+         "these are not the columns of its second answers",
+         "a column, which names the profile chosen" if choice else
+         f"a list of {calibration.profiles} columns, one a profile", "correct it")  # fmt: skip
 
 
 def _layout(calibration: CalibrationConfig) -> Iterator[Row]:

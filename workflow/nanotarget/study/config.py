@@ -210,6 +210,33 @@ class LabelsConfig(Section):
     label: Column = Field(description="Column of this file with the level as `design.attributes` has it.")
 
 
+class RepeatedConfig(Section):
+    """A task that respondents were asked twice, which tells how reliable their answers are."""
+
+    task: int = Field(ge=1, le=1000, description="Number of the task that was asked again, 1 for the first.")
+    again: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None,
+        description="Number of the task that repeats it, where the file has its petitions, too. It is used "
+        "for reliability only: no effect is estimated, and no learner learns, from the same petitions twice.",
+    )
+    answers: dict[Kind, Column | list[Column]] = Field(
+        {},
+        description="Wide layout, where the file does not have its petitions - the columns with the second "
+        "answers by outcome: for a choice a column, otherwise the list of those of the profiles, in the "
+        "order in which they were shown the second time. The tasks of the file are the others.",
+    )
+    swapped: bool = Field(
+        False,
+        description="Whether the petitions changed places the second time (more than two: were in reversed "
+        "order).",
+    )
+
+    def columns(self, outcome: str, profiles: int) -> list[str]:
+        """Return the columns of an outcome's second answers, one a profile; none where there are none."""
+        named = self.answers.get(outcome, [])
+        return [named] * profiles if isinstance(named, str) else list(named)
+
+
 class CalibrationConfig(Section):
     """Where and how the conjoint survey was recorded."""
 
@@ -274,6 +301,9 @@ class CalibrationConfig(Section):
     outcomes: CalibrationOutcomes = Field(description="What was measured on each profile.")
     analyse: Kind = Field(
         description="The outcome from which the learner learns and in whose units the diagnosis speaks."
+    )
+    repeated: RepeatedConfig | None = Field(
+        None, description="The task that was asked twice, if one was: how often do people answer alike?"
     )
     weight: Column | None = Field(None, description=WEIGHT)
     consent: ColumnValues | None = Field(None, description=CONSENT)
@@ -563,6 +593,20 @@ class LearningConfig(Section):
         return [name for name in get_args(Learner) if name in self.candidates]
 
 
+class ReliabilityConfig(Section):
+    """How reliable answers are: from `calibration.repeated`, or from how alike the tasks of a person are."""
+
+    agreement: Share | None = Field(
+        None,
+        description="Share of choices that would be the same if asked again, if it is known from elsewhere; "
+        "it is taken as exact. Otherwise it is estimated: from the task asked twice, or, of choices between "
+        "two petitions, extrapolated from all tasks.",
+    )
+    bootstraps: int = Field(
+        500, ge=50, le=100_000, description="Bootstrap samples of respondents for corrected estimates."
+    )
+
+
 class CalibrateConfig(LearningConfig):
     """How the calibration is analysed."""
 
@@ -574,6 +618,9 @@ class CalibrateConfig(LearningConfig):
     groups: list[GroupingConfig] = Field(
         [],
         description="Groupings by which marginal means and effects are estimated, compared and tested.",
+    )
+    reliability: ReliabilityConfig = Field(
+        ReliabilityConfig(), description="What response error does to averages of choices."
     )
 
 

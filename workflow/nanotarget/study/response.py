@@ -99,6 +99,10 @@ class Response(Section):
         """Wide layout: what a cell holds when the first, second, ... profile was chosen; None without."""
         return None
 
+    def of_task(self, task: int) -> Response:
+        """Return the same outcome as it was recorded for one task."""
+        return self
+
     @property
     def none_values(self) -> Sequence[Level]:
         """Answers that choose none of the profiles; long layout: what a row for none has as levels."""
@@ -377,6 +381,11 @@ class Choice(Response):
     def names_of_profiles(self) -> list[Level] | list[list[Level]] | None:
         """Wide layout: what a cell holds when the first, second, ... profile was chosen."""
         return self.chosen_values
+
+    def of_task(self, task: int) -> Response:
+        """Return the same outcome with the names that profiles have in one task."""
+        own = [values for values in self.chosen_values or [] if isinstance(values, list)]
+        return self.model_copy(update={"chosen_values": own[task - 1]}) if own else self
 
     @property
     def none_values(self) -> Sequence[Level]:

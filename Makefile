@@ -79,7 +79,7 @@ test-long: .venv/ready ## Run the tests that take minutes: learners from raw fil
 	@$(BIN)/python -m pytest -n 2 -m long --durations 15
 
 test-slurm: .venv/ready .venv/slurm ## Run studies on a Slurm that is started for it (root; docs/cluster.md; minutes)
-	@$(BIN)/python -m pytest -s -m long tests/slurm
+	@NANOTARGET_SLURM=1 $(BIN)/python -m pytest -s -m long tests/slurm
 
 test-faults: .venv/ready ## Kill a run at every rule, the job and then the command, and compare the bytes (many minutes)
 	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py

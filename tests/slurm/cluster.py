@@ -16,8 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client")
@@ -81,35 +80,84 @@ def installed() -> None:
     subprocess.run(INSTALL, check=True, env=quiet, stdout=subprocess.DEVNULL)
 
 
-@contextmanager
-def cluster(folder: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Run the cluster; yields its daemons by name.
+class Cluster:
+    """The cluster, and its daemons by name.
 
-    Args:
+    Attributes:
         folder: where the daemons keep their state and their logs.
-
-    Raises:
-        Unavailable: if Slurm cannot be installed or started here, or if another is configured.
+        daemons: that run, by `controller` and the names of the nodes.
     """
-    installed()
-    if os.geteuid() != 0:
-        raise Unavailable("Only root may start Slurm's daemons")
-    if CONFIG.exists() and f"ClusterName={NAME}" not in CONFIG.read_text(encoding="utf-8"):
-        raise Unavailable(f"{CONFIG} is there and is not of this test: it is left alone")
-    for name in ("state", *(f"spool-{node}" for node in NODES)):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    CONFIG.parent.mkdir(parents=True, exist_ok=True)
-    CONFIG.write_text(described(folder), encoding="utf-8")
-    daemons = {"controller": started(["slurmctld", "-D", "-c"], folder / "controller.log")}
-    try:
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start controller and nodes, and wait until they take jobs.
+
+        Raises:
+            Unavailable: if Slurm cannot be installed or started here, or if another is configured.
+        """
+        installed()
+        if os.geteuid() != 0:
+            raise Unavailable("Only root may start Slurm's daemons")
+        if CONFIG.exists() and f"ClusterName={NAME}" not in CONFIG.read_text(encoding="utf-8"):
+            raise Unavailable(f"{CONFIG} is there and is not of this test: it is left alone")
+        for name in ("state", *(f"spool-{node}" for node in NODES)):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        CONFIG.parent.mkdir(parents=True, exist_ok=True)
+        CONFIG.write_text(described(self.folder), encoding="utf-8")
+        self._run("controller", ["slurmctld", "-D", "-c"])
         for node in NODES:
-            daemons[node] = started(["slurmd", "-D", "-N", node], folder / f"{node}.log")
-        await_nodes(folder)
-        yield daemons
-    finally:
-        for daemon in reversed(daemons.values()):
-            stop(daemon)
-        CONFIG.unlink()
+            self.bring_back(node)
+        try:
+            await_nodes(self.folder)
+        except Unavailable:
+            self.stop()
+            raise
+
+    def bring_back(self, node: str) -> None:
+        """Start the daemon of a node."""
+        self._run(node, ["slurmd", "-D", "-N", node])
+
+    def lose(self, node: str) -> None:
+        """Kill the daemon of a node and the jobs that it runs, as a power cut would; Slurm finds out."""
+        asked = subprocess.run(["squeue", "-h", "-w", node, "-o", "%i"], capture_output=True, check=True)
+        jobs = [f"slurmstepd: [{job}.".encode() for job in asked.stdout.decode().split()]
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
+        for pid in below_steps(tuple(jobs)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the daemons, by force if they do not go."""
+        for daemon in reversed(self.daemons.values()):
+            daemon.terminate()
+            try:
+                daemon.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        CONFIG.unlink(missing_ok=True)
+
+    def _run(self, name: str, command: list[str]) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.daemons[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def below_steps(names: tuple[bytes, ...]) -> list[int]:
+    """Return the processes whose command begins with one of the names, and those that are below them."""
+    parents, found = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            pid = int(folder.name)
+            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            found += [pid] if (folder / "cmdline").read_bytes().startswith(names) else []
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found
 
 
 def described(folder: Path) -> str:
@@ -122,21 +170,6 @@ def described(folder: Path) -> str:
     ]
     lines.append(f"PartitionName=test Nodes={','.join(NODES)} Default=YES MaxTime=120 State=UP")
     return "\n".join(lines) + "\n"
-
-
-def started(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("ab") as file:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-
-
-def stop(daemon: subprocess.Popen[bytes]) -> None:
-    """End a daemon, by force if it does not go."""
-    daemon.terminate()
-    try:
-        daemon.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        daemon.wait()
 
 
 def await_nodes(folder: Path) -> None:
@@ -157,16 +190,20 @@ def await_nodes(folder: Path) -> None:
 def main() -> int:
     """Keep a cluster up until an interrupt."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    slurm = Cluster(Path(sys.argv[1]).absolute())
     try:
-        with cluster(Path(sys.argv[1]).absolute()):
-            sys.stdout.write("Slurm is up; interrupt to stop it\n")
-            sys.stdout.flush()
-            signal.pause()
-    except KeyboardInterrupt:
-        return 0
+        slurm.start()
     except Unavailable as reason:
         sys.stderr.write(f"{reason}\n")
         return 1
+    try:
+        sys.stdout.write("Slurm is up; interrupt to stop it\n")
+        sys.stdout.flush()
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        slurm.stop()
     return 0
 
 

@@ -49,8 +49,6 @@ def test_jobs_are_grouped_alike_on_every_cluster_and_by_rules_that_exist(project
     named = set(re.findall(r"^ *rule (\w+):", rules, re.M)) | {"figures", "figures_of_experiment"}
     groups = [profile(name)["groups"] for name in CLUSTERS]
     assert groups[0] == groups[1] and set(groups[0]) <= named
-    arrays = str(profile("slurm")["slurm-array-jobs"]).split(", ")
-    assert set(arrays) <= named - set(groups[0])
 
 
 def test_every_rule_with_a_script_says_what_it_needs_by_a_class(project):

@@ -90,6 +90,46 @@ def test_a_killed_job_is_told_from_a_failed_one(capsys, status):
     assert "memory ran out" in text and "--cores 1" in text
 
 
+@pytest.mark.parametrize(
+    ("heard", "meant"),
+    [
+        (
+            "slurmstepd: error: StepId=3.0 exceeded memory limit (9 > 4), being killed",
+            "more memory than it had",
+        ),
+        (
+            "error: *** JOB 3 ON node1 CANCELLED AT 2026-11-30T20:17:16 DUE TO TIME LIMIT ***",
+            "took longer than",
+        ),
+        ("error: *** JOB 3 ON node1 CANCELLED AT 2026-11-30T20:17:16 ***", "was cancelled on the cluster"),
+        ("SLURM-job '3' failed, SLURM status is: 'NODE_FAIL'.", "lost with the node"),
+        ("SLURM-job '3' failed, SLURM status is: 'FAILED'.", "not run by the cluster"),
+        ("nothing that anybody knows", "stopped without saying why"),
+    ],
+)
+def test_what_a_cluster_did_to_jobs_is_told_once(capsys, tmp_path, heard, meant):
+    """As one job of Slurm, of which each says again that it failed."""
+    log = tmp_path / "3.log"
+    log.write_text(heard)
+    jobs = [{"jobid": i, "rule_name": name, "log": ["none.log"]} for i, name in enumerate(("check", "clean"))]
+    group = record(LogEvent.GROUP_ERROR, level=logging.ERROR, job_error_info=jobs, aux_logs=[str(log)])
+    each = [record(LogEvent.JOB_ERROR, level=logging.ERROR, **job) for job in jobs]
+    text = shown(capsys, group, *each)
+    assert text.count("One of the rules check, clean") == 1 and meant in text and len(text.splitlines()) <= 2
+    alone = record(
+        LogEvent.JOB_ERROR, level=logging.ERROR, jobid=1, rule_name="learn", rule_msg=heard, log=["none.log"]
+    )
+    assert f"Rule learn {'' if 'knows' in heard else 'was '}" in shown(capsys, alone)
+
+
+def test_a_job_of_a_group_that_says_what_is_wrong_is_heard(capsys, tmp_path):
+    log = tmp_path / "check.log"
+    log.write_text("INFO nanotarget: at work\nERROR nanotarget: data.csv: it is odd\n")
+    jobs = [{"jobid": 1, "rule_name": "check", "log": [str(log)]}]
+    group = record(LogEvent.GROUP_ERROR, level=logging.ERROR, job_error_info=jobs, aux_logs=[])
+    assert shown(capsys, group) == "data.csv: it is odd\n"
+
+
 def test_a_job_that_says_nothing_is_not_passed_over(capsys, tmp_path):
     log = tmp_path / "learn.log"
     log.write_text("INFO nanotarget: at work\n")

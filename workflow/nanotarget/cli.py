@@ -74,7 +74,8 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
         # nor is a profile of that folder obeyed that nobody named.
         command = [sys.executable, "-P", "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
         command += ["--workflow-profile", profile]
-        command += ["--cores", options.cores, "--nolock", "--rerun-incomplete"]
+        # Jobs that a cluster runs as one run one after the other: they ask for what one of them needs.
+        command += ["--cores", "1" if options.cluster else options.cores, "--nolock", "--rerun-incomplete"]
         # Who gives Snakemake options of its own gets its own words.
         command += ["--show-failed-logs"] if more else ["--logger", "nanotarget"]
         command += forced(Path("results") / study.study, more)

@@ -1,0 +1,181 @@
+"""Studies run through a real Slurm, their jobs and nodes are struck, and the bytes are those of this machine.
+
+`make test-slurm` (root): a quarter of an hour on two idle cores; the latest figures stand in docs/cluster.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import Cluster, Unavailable
+from nanotarget.cli import PROFILES
+from nanotarget.study.record import RECORD
+from running import spare
+from tiny_study import await_fielding, tiny_study
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not os.environ.get("NANOTARGET_SLURM"), reason="starts a Slurm: make test-slurm"),
+]
+PATIENCE = 3600  # seconds for a run
+# A cluster of this machine keeps no accounts, and there is no need to wait long for anything.
+HERE = {
+    "jobs": 3,
+    "latency-wait": 30,
+    "slurm-status-command": "squeue",
+    "slurm-no-account": True,
+    "slurm-init-seconds-before-status-checks": 1,
+    "seconds-between-status-checks": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+    except Unavailable as reason:
+        pytest.fail(str(reason))
+    yield cluster
+    cluster.stop()
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def start(project: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Start `nanotarget all` in a folder."""
+    environment = os.environ | {"PYTHONPATH": str(project / "workflow"), "PYTHONSAFEPATH": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "nanotarget.cli", "all", *options, "--cores", "2"],
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(command: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = command.communicate(timeout=PATIENCE)
+    assert "Traceback" not in said, said
+    return command.returncode, said
+
+
+def profile(folder: Path, **more: object) -> Path:
+    """Write a copy of our profile with what this cluster wants otherwise."""
+    ours = yaml.safe_load((PROFILES / "slurm/config.yaml").read_text("utf-8"))
+    (folder / "profile").mkdir(exist_ok=True)
+    (folder / "profile/config.yaml").write_text(yaml.safe_dump(ours | HERE | more), "utf-8")
+    return folder / "profile"
+
+
+def roster(folder: Path) -> Path:
+    """Write a tiny study that is to be fielded."""
+    folder.mkdir()
+    study = tiny_study()
+    await_fielding(study)
+    spare(study.config)
+    study.write(folder)
+    return folder
+
+
+def artefacts(results: Path) -> dict[str, bytes]:
+    """Return what the manifest lists, and the manifest."""
+    manifest = json.loads((results / "manifest.json").read_text("utf-8"))
+    paths = [*(row["path"] for row in manifest["artefacts"]), "manifest.json"]
+    return {path: (results / path).read_bytes() for path in paths}
+
+
+def running(command: subprocess.Popen[str], besides: str = "") -> tuple[str, str]:
+    """Wait for a job at work that is not of a rule; return its id and its node."""
+    limit = time.monotonic() + PATIENCE
+    while command.poll() is None and time.monotonic() < limit:
+        asked = subprocess.run(
+            ["squeue", "-h", "-t", "R", "-o", "%i|%N|%k"], capture_output=True, text=True, check=True
+        )
+        for line in asked.stdout.splitlines():
+            job, node, comment = line.split("|")
+            if not besides or besides not in comment:
+                return job, node
+        time.sleep(0.2)
+    raise AssertionError(f"no job was at work: {command.communicate()[0]}")
+
+
+def test_a_roster_that_is_struck_ends_with_the_bytes_of_this_machine(
+    slurm: Cluster, project: Path, tmp_path: Path
+) -> None:
+    here, there = roster(tmp_path / "here"), roster(tmp_path / "there")
+    code, said = ended(start(project, here, "study.yaml"))
+    assert code == 0, said
+    options = ("study.yaml", "--cluster", str(profile(there)))
+
+    command = start(project, there, *options)
+    job, _ = running(command)
+    time.sleep(2)
+    subprocess.run(["scancel", job], check=True)
+    code, said = ended(command)
+    assert code == 1 and "was cancelled on the cluster" in said and "the same command goes on" in said, said
+    say("a cancelled job: told")
+
+    command = start(project, there, *options)
+    job, _ = running(command, "raw")
+    time.sleep(2)
+    os.killpg(command.pid, signal.SIGKILL)  # the jobs go on
+    command.communicate()
+    say("a killed command: its jobs are left to themselves")
+
+    command = start(project, there, *options)
+    job, node = running(command)
+    time.sleep(2)
+    slurm.lose(node)
+    code, said = ended(command)
+    slurm.bring_back(node)
+    assert code == 1 and "the same command goes on" in said, said
+    say(f"a lost node: {said.splitlines()[-2]}")
+
+    code, said = ended(start(project, there, *options))
+    assert code == 0, said
+    assert artefacts(there / "results/tiny") == artefacts(here / "results/tiny")
+    assert (there / "ledger/arms.csv").read_bytes() == (here / "ledger/arms.csv").read_bytes()
+
+
+def test_a_job_that_takes_more_memory_than_it_asked_for_is_told(
+    slurm: Cluster, project: Path, tmp_path: Path
+) -> None:
+    folder = roster(tmp_path / "study")
+    own = profile(folder, **{"set-resources": {"check": {"mem_mb": 100}, "clean": {"mem_mb": 100}}})
+    code, said = ended(start(project, folder, "study.yaml", "--cluster", str(own)))
+    assert code == 1 and "it took more memory than it had asked for" in said, said
+
+
+def test_the_reference_study_has_the_recorded_bytes(slurm: Cluster, project: Path, tmp_path: Path) -> None:
+    shutil.copy(project / "config.yaml", tmp_path)
+    shutil.copytree(project / "data", tmp_path / "data")
+    begun = time.monotonic()
+    code, said = ended(start(project, tmp_path, "config.yaml", "--cluster", str(profile(tmp_path))))
+    assert code == 0, said
+    jobs = [json.loads(line) for line in (tmp_path / RECORD).read_text("utf-8").splitlines() if line]
+    seconds = sum(job["cost"]["cpu_s"] for job in jobs)
+    say(f"{len(jobs)} jobs, {seconds:.0f} CPU s in scripts, {time.monotonic() - begun:.0f} s by the clock")
+    script = project / "workflow/scripts/verify_reference.py"
+    environment = os.environ | {"PYTHONPATH": str(project / "workflow")}
+    checked = subprocess.run(
+        [sys.executable, script, "config.yaml"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -1,6 +1,6 @@
 """A study goes through the profile of Kubernetes; a stand-in for kubectl starts its jobs on this machine.
 
-Long, and only where `make kubernetes` has installed what submits jobs; docs/cluster.md says what this cannot show.
+Long, and only where `make kubernetes` was typed before; docs/cluster.md says what this cannot show.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ validate-deposit: ## Hold the crate of CONFIG's deposit to its profiles (install
 	@study=$$(sed -n 's/^study: *\([^ ]*\).*/\1/p' "$(CONFIG)"); .venv-crate/bin/rocrate-validator --no-interactive \
 		validate --profile-identifier provenance-run-crate "deposits/$$study"
 
-runtimes: .venv/ready ## Keep how long each rule of CONFIG's last run took (data/<study>/runtimes.csv), for its deposit
+runtimes: .venv/ready ## Keep what each rule of CONFIG's last run cost (data/<study>/runtimes.csv), for its deposit
 	@$(BIN)/python workflow/scripts/runtimes.py "$(CONFIG)"
 
 panel: .venv/ready ## Run the second simulated study, in which the same people come back

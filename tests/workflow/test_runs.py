@@ -161,6 +161,7 @@ READ_AS = {
     ".tex",
     ".bib",
     ".docx",
+    ".jsonl",
     ".md",
     "",
 }

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import yaml
 
-from nanotarget.study.artefacts import read_json
+from nanotarget.study.artefacts import read_json, write_text
 from nanotarget.study.checks import read_settings, read_study, unstated
 from nanotarget.study.config import Study
-from nanotarget.study.private import PRIVATE
+from nanotarget.study.private import OWNERS_ONLY, PRIVATE
 from nanotarget.study.problems import SHOWN, InputError, Problem, counted, listed, refused
 from nanotarget.study.provenance import MANIFEST
 from nanotarget.study.record import COMPARED, changed, claim
@@ -190,6 +190,8 @@ def command(options: argparse.Namespace, more: list[str]) -> int:
 
         sys.stdout.write(describe(study, str(options.config)))
         return 0
+    if options.command == "card":
+        return write_card(study, options.person, options.out, options.force)
     if options.command == "deposit":
         return write_deposit(study, options.config, options.out)
     if options.command == "check" and not more:
@@ -239,6 +241,27 @@ def noting() -> Iterator[None]:
         yield
     finally:
         library.removeHandler(notes)
+
+
+def write_card(study: Study, person: str, out: Path, force: bool) -> int:
+    """Write the page of one person, which only its owner can read.
+
+    Raises:
+        InputError: if nobody has this id, or the page would overwrite a file.
+    """
+    from importlib import resources
+
+    from nanotarget.report.card import find_card, render_card
+
+    check_new(out, force)
+    found = find_card(Path("results") / study.study / PRIVATE, person)
+    folder = resources.files("nanotarget.report").joinpath("templates")
+    names = ("card.html.j2", "head.html.j2", "banner.html.j2", "style.css")
+    templates = {name: folder.joinpath(name).read_text("utf-8") for name in names}
+    write_text(render_card(templates, study, found), out)
+    out.chmod(OWNERS_ONLY)
+    sys.stdout.write(f"Done: {out}, of one person: not for publication{marked(study)}\n")
+    return 0
 
 
 def write_deposit(study: Study, config: Path, out: Path) -> int:
@@ -330,6 +353,11 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for command in (init, example):
         command.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     described = commands.add_parser("describe", help="say what is in a study, in seconds")
+    card = commands.add_parser("card", help="write the page that tells a person why she got her petition")
+    card.add_argument("config", type=Path, help="the study")
+    card.add_argument("person", metavar="ID", help="of the person, as in the raw file, or her pseudonym")
+    card.add_argument("--out", required=True, type=Path, help="the page to write, for example card.html")
+    card.add_argument("--force", action="store_true", help="overwrite the file if it exists")
     deposit = commands.add_parser("deposit", help="package a finished study for an archive")
     deposit.add_argument(
         "--out", default="deposits", type=Path, help="folder for the package and its zip (default: deposits)"
@@ -361,7 +389,6 @@ def propose_config(files: list[str], out: Path, force: bool) -> int:
     """
     from nanotarget.clean.raw import reading_once
     from nanotarget.propose import propose, questions, study_name, verified_config
-    from nanotarget.study.artefacts import write_text
 
     check_new(out, force)
     with reading_once():

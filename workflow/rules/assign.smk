@@ -103,6 +103,7 @@ rule uncertainty:
         library=library("uncertainty.py"),
     output:
         respondents="<private>/assign/uncertainty.parquet",
+        cards="<private>/assign/cards.jsonl",
         summary="<results>/assign/uncertainty.csv",
     log:
         "<logs>/uncertainty.log",
@@ -115,8 +116,9 @@ rule uncertainty:
     params:
         design=config["design"],
         candidates=config["assign"]["candidates"],
+        covariates=config["covariates"],
     message:
-        "Asking how sure the assignment is"
+        "Asking how sure the assignment is, and what is behind it"
     script:
         "../scripts/uncertainty.py"
 

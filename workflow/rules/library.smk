@@ -12,7 +12,11 @@ def asked(megabytes, minutes):
     Twice and more of what was measured (docs/cluster.md), Snakemake around a job included. Raw data are there
     before anything is submitted; what a job reads may be made within its own group.
     """
-    files = [config[sample]["file"] for sample in ("calibration", "experiment") if config[sample]]
+    files = [
+        config[sample]["file"]
+        for sample in ("calibration", "experiment")
+        if config[sample]
+    ]
     raw = sum(os.path.getsize(file) for file in files if os.path.isfile(file)) / 1e6
     needs = {"mem_mb": megabytes, "runtime": minutes}
     return {name: round(least + more * raw) for name, (least, more) in needs.items()}

@@ -48,6 +48,7 @@ TOLD = NAMES | {"errors": config["calibrate"]["se_type"]}
 WRITTEN = {
     "calibrate": ("learner", "information", "folds", "se_type"),
     "diagnose": ("confidence",),
+    "assign": ("policies",),
     "estimate": ("alpha", "adjust", "sesoi"),
 }
 PAPER = {
@@ -63,6 +64,9 @@ PAPER = {
         "covariates",
         "calibration",
         "experiment",
+        "roster",
+        "notice",
+        "deposit",
     )
 } | {
     section: {key: config[section][key] for key in keys}
@@ -181,6 +185,24 @@ rule page:
         "../scripts/page.py"
 
 
+# What says of the study itself what people, reviewers and authorities ask: in words, from config and counts.
+SHEETS = [
+    os.path.relpath(TEMPLATES / name)
+    for name in ("notice.html.j2", "model_card.md.j2", "data_sheet.md.j2")
+] + PAGE_PARTS
+COUNTED, TOLD_PEOPLE = [], {}
+if study.learns:
+    COUNTED = [
+        rules.choose.output.all_petitions,
+        rules.learn.output.digest,
+    ]
+    TOLD_PEOPLE = {
+        "notice": "<results>/transparency/notice.html",
+        "notice_json": "<results>/transparency/notice.json",
+        "model_card": "<results>/transparency/model_card.md",
+    }
+
+
 # Numbers as macros, the table of the abstract, and a skeleton that shows what the catalogue puts into a paper
 # (`make paper` compiles it).
 rule paper:
@@ -193,9 +215,12 @@ rule paper:
         ],
         template=os.path.relpath(TEMPLATES / "paper.tex.j2"),
         references=os.path.relpath(TEMPLATES / "references.bib"),
+        sheets=SHEETS,
+        counted=COUNTED,
         registration=config["preregistration"] or [],
         library=library("paper.py"),
     output:
+        **TOLD_PEOPLE,
         numbers="<results>/numbers.tex",
         paper="<results>/paper.tex",
         references="<results>/references.bib",
@@ -203,6 +228,7 @@ rule paper:
         tex="<results>/tables/abstract.tex",
         html="<results>/tables/abstract.html",
         docx="<results>/tables/abstract.docx",
+        data_sheet="<results>/transparency/data_sheet.md",
     log:
         "<logs>/paper.log",
     conda:
@@ -213,7 +239,7 @@ rule paper:
         names=TOLD,
         study=PAPER,
     message:
-        "Writing numbers and skeleton of the paper"
+        "Writing numbers, skeleton of the paper, notice and sheets"
     script:
         "../scripts/paper.py"
 

@@ -1,9 +1,12 @@
-"""Write what a paper needs: its numbers as macros, the table of its abstract, references and a skeleton."""
+"""Write what a paper needs: its numbers as macros, the table of its abstract, references and a skeleton.
+
+Also what the study owes others in words: transparency notice, model card and data sheet.
+"""
 
 from importlib.metadata import version
 from pathlib import Path
 
-from nanotarget.report import catalogue, numbers, paper
+from nanotarget.report import catalogue, numbers, paper, transparency
 from nanotarget.report.labels import Labels
 from nanotarget.report.tables import as_docx, as_float, as_page
 from nanotarget.report.theme import Names
@@ -47,15 +50,41 @@ def write_paper(inputs, sources, outputs, study, settings):
     artefacts.write_text(references, outputs["references"])
 
 
-OTHER_INPUTS = ("verdict", "exhibits", "template", "references", "registration", "library")
+def write_sheets(inputs, sources, outputs, study):
+    """Write the data sheet and, of a study that learns, notice and model card."""
+    templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs["sheets"]}
+    told = {"flow": transparency.ends(artefacts.read_csv(sources["flow"]))}
+    if "notice" in outputs:
+        petitions, digest = inputs["counted"]
+        learners = artefacts.read_csv(sources["learners"])
+        learner, counts = transparency.counted(study, learners, artefacts.read_csv(petitions))
+        items = transparency.notice(study, learner, counts)
+        artefacts.write_text(transparency.render_notice(templates, study, items), outputs["notice"])
+        artefacts.write_json(transparency.as_json(items, study), outputs["notice_json"])
+        told |= {"learner": learner, "plain": transparency.PLAIN[learner], "counts": counts}
+        told |= {"losses": learners.to_dict("records"), "verdict": artefacts.read_json(inputs["verdict"])}
+        told["digest"] = Path(digest).read_text("utf-8").split()[0]
+    else:
+        templates.pop("model_card.md.j2")
+    for name, text in transparency.sheets(templates, study, told).items():
+        artefacts.write_text(text, outputs[name])
+
+
+OTHER_INPUTS = (
+    "verdict",
+    "exhibits",
+    "template",
+    "references",
+    "sheets",
+    "counted",
+    "registration",
+    "library",
+)
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):
         given = dict(snakemake.input.items())
-        write_paper(
-            given,
-            {name: path for name, path in given.items() if name not in OTHER_INPUTS},
-            dict(snakemake.output.items()),
-            Study.model_validate(snakemake.params.study),
-            snakemake.params.names,
-        )
+        tables = {name: path for name, path in given.items() if name not in OTHER_INPUTS}
+        made, study = dict(snakemake.output.items()), Study.model_validate(snakemake.params.study)
+        write_paper(given, tables, made, study, snakemake.params.names)
+        write_sheets(given, tables, made, study)

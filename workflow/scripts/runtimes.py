@@ -1,4 +1,4 @@
-"""Keep how long each rule of the last run of a study took, for the README of its deposit.
+"""Keep what each rule of the last run of a study cost, for the README of its deposit.
 
 Usage: python workflow/scripts/runtimes.py my-study.yaml      writes data/<study>/runtimes.csv
 """
@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from nanotarget.report.deposit.runtimes import runtimes
-from nanotarget.study.artefacts import read_json, write_csv
+from nanotarget.study.artefacts import write_csv
 from nanotarget.study.checks import read_settings
 from nanotarget.study.problems import InputError
 from nanotarget.study.provenance import MANIFEST
+from nanotarget.study.record import recorded
 
 
 def main(config):
@@ -24,11 +25,10 @@ def main(config):
     if not (results / MANIFEST).is_file():
         print(f"{results / MANIFEST}: there is no manifest; run the pipeline first.", file=sys.stderr)
         return 1
-    table, out = runtimes(results, read_json(results / MANIFEST)), Path("data") / study / "runtimes.csv"
+    table, out = runtimes(results, recorded()), Path("data") / study / "runtimes.csv"
     write_csv(table, out)
-    print(
-        f"{out}: {table['seconds'].sum():.0f} seconds in {len(table)} rules; name it at key deposit.runtimes"
-    )
+    seconds = table["seconds"].sum()
+    print(f"{out}: {seconds:.0f} CPU seconds in {len(table)} rules; name it at key deposit.runtimes")
     return 0
 
 

@@ -454,6 +454,22 @@ def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:
     return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
+def still_page(templates: Mapping[str, str], name: str, **values: Any) -> str:
+    """Fill a page without script, which nothing may run in.
+
+    Args:
+        templates: sources by file name: the page, head.html.j2, banner.html.j2 and style.css.
+        name: of the page.
+        values: what it shows.
+    """
+    style = f"\n{templates['style.css']}"
+    return (
+        _environment(templates)
+        .get_template(name)
+        .render(style=Markup(style), policy=content_policy(style), **values)
+    )
+
+
 def render_answer(
     templates: Mapping[str, str],
     title: str,

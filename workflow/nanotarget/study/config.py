@@ -871,10 +871,42 @@ class DepositConfig(Section):
     )
     runtimes: File | None = Field(
         None,
-        description="CSV with the seconds that each rule took (columns rule, seconds), as written once by "
-        "`make runtimes`; times differ from run to run, so that they are kept.",
+        description="CSV with what each rule cost (columns rule, seconds of CPU, megabytes), as written once "
+        "by `make runtimes`; times differ from run to run, so that they are kept.",
     )
-    machine: str = Field("", description="On which computer the times of `runtimes` were measured.")
+    machine: str = Field("", description="On which computer the costs of `runtimes` were measured.")
+
+
+class NoticeConfig(Section):
+    """What a transparency notice after Regulation (EU) 2024/900 says and no program can know.
+
+    What is left out is marked as a blank for the sponsor.
+    """
+
+    sponsor: str = Field("", description="Name, e-mail and postal address of the sponsor.")
+    controller: str = Field("", description="The same of the entity that ultimately controls the sponsor.")
+    payer: str = Field("", description="The same of who pays, if it is not the sponsor.")
+    period: str = Field("", description="From which to which day the petitions are shown.")
+    amounts: str = Field("", description="Amounts and other benefits that service providers received.")
+    origin: str = Field(
+        "", description="Public or private origin of the amounts, inside or outside the Union."
+    )
+    method: str = Field("", description="How the amounts were calculated.")
+    process: str = Field(
+        "", description="Elections, referendums, legislative or regulatory processes that it is linked with."
+    )
+    information: str = Field("", description="Link to official information on how to take part in them.")
+    repository: str = Field("", description="Link to the European repository of online political ads.")
+    complaints: str = Field("", description="How to report that the advertisement breaks the rules.")
+    suspended: str = Field("", description="Whether an earlier version was suspended, and why.")
+    reach: str = Field("", description="Views and engagements, once they are known.")
+    rights: str = Field("", description="Link by which people exercise their rights and withdraw consent.")
+    policy: str = Field("", description="Link to the sponsor's policy on targeting.")
+    special_categories: Distinct[Column] = Field(
+        [],
+        description="Covariates that reveal political opinions, religion, health or another special category "
+        "of personal data (Article 9 GDPR).",
+    )
 
 
 class DataConfig(Section):
@@ -934,6 +966,9 @@ class Study(DataConfig, title="nanotarget study"):
     estimate: EstimateConfig = Field(EstimateConfig(), description="How the experiment is analysed.")
     explore: ExploreConfig = Field(ExploreConfig(), description="Exploratory analyses.")
     privacy: PrivacyConfig = Field(PrivacyConfig(), description="What is published about people.")
+    notice: NoticeConfig = Field(
+        NoticeConfig(), description="What a transparency notice says and no program can know."
+    )
     deposit: DepositConfig = Field(
         DepositConfig(), description="What an archive, and the data editor of a journal, ask of the study."
     )

@@ -13,7 +13,10 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
+import pandas as pd
+
 from nanotarget.report.deposit.programs import Program, Shown, exhibits, programs
+from nanotarget.report.deposit.runtimes import COLUMNS
 from nanotarget.study import preregistration
 from nanotarget.study.artefacts import read_csv, read_json
 from nanotarget.study.config import Study
@@ -133,13 +136,22 @@ class Package:
         return preregistration.read(self.study.preregistration)
 
     @cached_property
-    def seconds(self) -> dict[str, float]:
-        """Measured seconds of each rule, as they are kept; empty without them."""
+    def costs(self) -> pd.DataFrame:
+        """Measured cost of each rule, as it is kept: rule, seconds, megabytes; no rows without."""
         file = self.study.deposit.runtimes
-        if file is None or not Path(file).is_file():
-            return {}
-        table = read_csv(file)
-        return dict(zip(table["rule"].astype(str), table["seconds"].astype(float), strict=True))
+        known = file is not None and Path(file).is_file()
+        return read_csv(str(file)) if known else pd.DataFrame(columns=COLUMNS)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """CPU seconds of each rule."""
+        return dict(zip(self.costs["rule"].astype(str), self.costs["seconds"].astype(float), strict=True))
+
+    @property
+    def peak(self) -> int:
+        """Megabytes of memory of the largest job; 0 if they are not known."""
+        most = self.costs["megabytes"].max() if "megabytes" in self.costs else 0
+        return 0 if pd.isna(most) else int(most)
 
     @property
     def shares_data(self) -> bool:

@@ -63,6 +63,7 @@ def readme(package: Package, template: str) -> str:
         programs=list(package.programs.values()),
         seconds={rule: f"{time:.1f}" for rule, time in package.seconds.items()},
         total=duration(sum(package.seconds.values())),
+        peak=package.peak,
         storage=f"{sum(row['bytes'] for row in package.manifest['artefacts']) / MEGABYTE:.0f} MB",
         n_figures=sum(shown.file.startswith("figures/") for shown in package.exhibits),
         n_tables=sum(shown.file.startswith("tables/") for shown in package.exhibits),

@@ -1,31 +1,29 @@
-"""How long each rule took in the run that made a study's results, from what Snakemake notes of every job."""
+"""What each rule cost in the run that made a study's results, from the record of its jobs."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from nanotarget.study.artefacts import read_json
+from nanotarget.study.record import Made
 
-NOTES = Path(".snakemake") / "metadata"
+COLUMNS = ["rule", "seconds", "megabytes"]
 
 
-def runtimes(results: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
-    """Return rule and seconds (of all its jobs together), for the rules whose jobs were noted.
+def runtimes(results: Path, jobs: Iterable[Made]) -> pd.DataFrame:
+    """Return CPU seconds (of all jobs together) and largest peak of memory of each rule, sorted by rule.
 
     Args:
-        results: folder of the results, relative to the folder in which Snakemake ran.
-        manifest: of the results.
+        results: folder of the results.
+        jobs: as they were recorded; of those with the same outputs the last counts.
     """
-    jobs: dict[tuple[str, float], float] = {}
-    for row in manifest["artefacts"]:
-        name = base64.urlsafe_b64encode(str(results / row["path"]).encode()).decode()
-        if (note := NOTES / name).is_file():
-            told = read_json(note)
-            jobs[row["rule"], told["starttime"]] = told["endtime"] - told["starttime"]
-    table = pd.DataFrame([(rule, time) for (rule, _), time in jobs.items()], columns=["rule", "seconds"])
-    return table.groupby("rule", as_index=False)["seconds"].sum().round(1)
+    last = {
+        (job.rule, tuple(sorted(job.outputs))): job.cost
+        for job in jobs
+        if "cpu_s" in job.cost and any(results in Path(output).parents for output in job.outputs)
+    }
+    rows = [(rule, cost["cpu_s"], cost.get("peak_mb", float("nan"))) for (rule, _), cost in last.items()]
+    grouped = pd.DataFrame(rows, columns=COLUMNS).groupby("rule", as_index=False)
+    return grouped.agg({"seconds": "sum", "megabytes": "max"}).round(1)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -62,12 +63,8 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
     unfinished is made again, and so is what somebody has changed.
     """
     profile = profile_of(options.cluster)
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.stderr.write("Another run is going on in this folder. Wait for it, or stop it first.\n")
+    with alone() as lock:
+        if lock is None:
             return 1
         claim(study.study, options.config)
         # -P and PYTHONSAFEPATH: no module of the study's folder is imported, by Snakemake or by its jobs;
@@ -83,6 +80,20 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
         shown = {} if more else {SHOWN: "bars" if sys.stderr.isatty() else "lines"}
         env = os.environ | {"PYTHONSAFEPATH": "1", COMPARED: "1"} | writable_cache() | shown
         return obeyed(subprocess.Popen(command, env=env, pass_fds=[lock.fileno()]))
+
+
+@contextmanager
+def alone() -> Iterator[TextIO | None]:
+    """Keep other runs out of this folder; say that one is going on, and yield nothing, if so."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write("Another run is going on in this folder. Wait for it, or stop it first.\n")
+            yield None
+        else:
+            yield lock
 
 
 def profile_of(cluster: str | None) -> str:
@@ -190,6 +201,8 @@ def command(options: argparse.Namespace, more: list[str]) -> int:
 
         sys.stdout.write(describe(study, str(options.config)))
         return 0
+    if options.command == "forget":
+        return forget(study, options.config, options.person, options.yes)
     if options.command == "card":
         return write_card(study, options.person, options.out, options.force)
     if options.command == "deposit":
@@ -241,6 +254,35 @@ def noting() -> Iterator[None]:
         yield
     finally:
         library.removeHandler(notes)
+
+
+def forget(study: Study, config: Path, person: str, sure: bool) -> int:
+    """Say what of a person can be erased and what cannot be undone; erase it if that was confirmed.
+
+    Raises:
+        InputError: if nobody has this id, or a file cannot be edited.
+    """
+    from nanotarget.assign.withdrawal import LASTING, erasures
+
+    with alone() as lock:
+        if lock is None:
+            return 1
+        planned = erasures(study, person)
+        sys.stdout.write("Erased:\n" if sure else "Would be erased:\n")
+        for erasure in planned:
+            if sure:
+                erasure.erase()
+            sys.stdout.write(f"  {erasure.place}: {erasure.what}\n")
+    sys.stdout.write("Cannot be undone from here:\n")
+    sys.stdout.writelines(f"  {lasting}\n" for lasting in LASTING)
+    if deposited := sorted(Path("deposits").glob(f"{study.study}*")):
+        sys.stdout.write(f"  {', '.join(map(str, deposited))}: still there\n")
+    again = f"nanotarget all {shlex.quote(str(config))}"
+    if not sure:
+        sys.stdout.write("Nothing was erased: add --yes. There will be no copy.\n")
+        return 1
+    sys.stdout.write(f"Done. Results still count her until they are made again: {again}\n")
+    return 0
 
 
 def write_card(study: Study, person: str, out: Path, force: bool) -> int:
@@ -358,6 +400,10 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     card.add_argument("person", metavar="ID", help="of the person, as in the raw file, or her pseudonym")
     card.add_argument("--out", required=True, type=Path, help="the page to write, for example card.html")
     card.add_argument("--force", action="store_true", help="overwrite the file if it exists")
+    gone = commands.add_parser("forget", help="erase a person who withdrew from the files of a study")
+    gone.add_argument("config", type=Path, help="the study")
+    gone.add_argument("person", metavar="ID", help="of the person, as in the raw file")
+    gone.add_argument("--yes", action="store_true", help="erase; without it only say what would be erased")
     deposit = commands.add_parser("deposit", help="package a finished study for an archive")
     deposit.add_argument(
         "--out", default="deposits", type=Path, help="folder for the package and its zip (default: deposits)"

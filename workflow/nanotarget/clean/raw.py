@@ -250,6 +250,42 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     return table
 
 
+def without_rows(file: Path, rows: set[int]) -> bytes:
+    """Return a CSV without some rows; all others keep their bytes, and a compressed file is compressed again.
+
+    Args:
+        file: as `read_raw` reads it.
+        rows: their numbers in the index of its table.
+
+    Raises:
+        InputError: if the file is no text whose rows can be told apart in its bytes.
+    """
+    packed = file.read_bytes()
+    zipped = packed.startswith(b"\x1f\x8b")
+    content = _unpacked(packed, str(file)) if zipped else packed
+    text = _decode(content, str(file))
+    stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
+    body = text[stated.end() - 1 :] if stated else text
+    names = body.lstrip().split("\n", 1)[0]
+    separator = stated[1] if stated and stated[1] in names else _separator(body, str(file))
+    pieces, lines = content.splitlines(keepends=True), list(io.StringIO(body, newline=""))
+    if len(pieces) != len(lines):
+        raise _error(
+            str(file),
+            "whole file",
+            "its rows cannot be told apart in its bytes (it is UTF-16, for example)",
+            "a CSV in UTF-8",
+            "export the file again as 'CSV UTF-8', or remove the rows by hand",
+        )
+    kept, begun = [], 0
+    reader = csv.reader(iter(lines), delimiter=separator, strict=True)
+    for row, _ in enumerate(reader, 1):
+        kept += [] if row in rows else pieces[begun : reader.line_num]
+        begun = reader.line_num
+    whole = b"".join(kept)
+    return gzip.compress(whole, mtime=0) if zipped else whole
+
+
 def _data_in_header(taken: Sequence[Sequence[str]], data: Sequence[Sequence[str]]) -> int:
     """Return which row that is taken for a part of the header is one of data, from 1; 0 without one.
 

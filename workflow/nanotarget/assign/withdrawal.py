@@ -1,0 +1,136 @@
+"""A person withdraws: what of her can be erased, and what cannot be undone.
+
+Raw files lose her rows, the ledger her id; private results go as a whole, as every model and table was
+learned or counted with her, and are made again by the next run. Nothing is kept aside: a copy would not be an
+erasure.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from nanotarget.assign.randomise import LEDGER_COLUMNS, locked, read_ledger, sealed
+from nanotarget.assign.tombstone import tombstone
+from nanotarget.clean.cells import read_ids
+from nanotarget.clean.raw import TEXT_ENDINGS, read_raw, without_rows
+from nanotarget.study.artefacts import replacing, write_bytes, write_csv
+from nanotarget.study.config import CalibrationConfig, ExperimentConfig, RosterConfig, Study
+from nanotarget.study.private import PRIVATE
+from nanotarget.study.problems import InputError, Problem, counted, raise_if_any
+
+LASTING = (
+    "what was shown or sent to her",
+    "uploads to a survey platform (fielding list, cards), which have to be corrected there",
+    "backups and copies elsewhere, and the history of a repository that holds the data",
+    "deposits in archives, and what was published",
+    "what a frozen model learned from her: without her another one is learned, and a registration that has "
+    "the checksum of the first no longer fits",
+)
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """One thing that is erased: where, what, and how it is done."""
+
+    place: str
+    what: str
+    erase: Callable[[], None]
+
+
+def erasures(study: Study, identity: str) -> list[Erasure]:
+    """Return everything of a person that can be erased here.
+
+    Args:
+        study: the config.
+        identity: her id, as in the raw files; no message repeats it.
+
+    Raises:
+        InputError: if nobody has it, or a file that holds her cannot be edited.
+    """
+    (wanted,) = read_ids(pd.Series([identity], dtype="str"))
+    found = [*_of_files(study, wanted), *_of_ledger(study, wanted)]
+    if not found:
+        what = "no raw file and no ledger of the study holds this id"
+        remedy = "type it as it stands in the column of the respondent; who took part twice has two"
+        raise InputError([Problem("ID", "the person", what, "the id of a respondent", remedy)])
+    return found + list(_of_results(study))
+
+
+def _of_files(study: Study, wanted: str) -> Iterator[Erasure]:
+    found: dict[str, np.ndarray] = {}
+    for sample in (study.calibration, study.experiment, study.roster):
+        if sample and len(rows := _rows_of(sample, wanted)):
+            found[sample.file] = np.union1d(found.get(sample.file, rows[:0]), rows)
+    what = "it holds her, and only the program that wrote it can edit it"
+    remedy = "remove her rows with that program, or export the file as CSV first, and type this again"
+    raise_if_any(
+        Problem(file, "ending", what, "CSV (also .gz) or Parquet", remedy)
+        for file in found
+        if not _editable(file)
+    )
+    for file, rows in found.items():
+        yield Erasure(file, f"{counted(len(rows), 'row')} of her", partial(_erase_rows, Path(file), rows))
+
+
+def _rows_of(sample: CalibrationConfig | ExperimentConfig | RosterConfig, wanted: str) -> np.ndarray:
+    """Rows of a raw file that are hers, as a spreadsheet numbers them."""
+    if not Path(sample.file).is_file():
+        return np.array([], dtype=int)
+    raw = read_raw(sample.file, sample.header_rows)
+    if sample.respondent not in raw:
+        return np.array([], dtype=int)
+    return raw.index[(read_ids(raw[sample.respondent].fillna("")) == wanted).to_numpy()].to_numpy()
+
+
+def _editable(file: str) -> bool:
+    name = file.lower().removesuffix(".gz")
+    return name.endswith((*TEXT_ENDINGS, ".parquet"))
+
+
+def _erase_rows(file: Path, rows: np.ndarray) -> None:
+    if file.suffix.lower() == ".parquet":
+        table = pq.read_table(file)
+        keep = np.ones(table.num_rows, dtype=bool)
+        keep[rows - 1] = False
+        with replacing(file) as temporary:
+            pq.write_table(table.filter(keep), temporary)
+        return
+    write_bytes(without_rows(file, set(rows.tolist())), file)
+
+
+def _of_ledger(study: Study, wanted: str) -> Iterator[Erasure]:
+    if study.roster is None or not Path(study.roster.ledger).is_file():
+        return
+    roster = study.roster
+    ledger = read_ledger(roster.ledger, roster.arms)
+    if (ledger["respondent_id"] == wanted).any():
+        what = "her id; that somebody was randomised to her arm stays"
+        yield Erasure(roster.ledger, what, partial(_bury, roster, wanted))
+
+
+def _bury(roster: RosterConfig, wanted: str) -> None:
+    with locked(roster.ledger):
+        ledger = read_ledger(roster.ledger, roster.arms)
+        hers = ledger["respondent_id"] == wanted
+        row = ledger.loc[hers].iloc[0]
+        others = [name for name in ledger.columns if name not in (*LEDGER_COLUMNS, "seal")]
+        ledger.loc[hers, others] = ""
+        ledger.loc[hers, "respondent_id"] = tombstone(row["seal"], row["arm"], row["block"])
+        write_csv(sealed(ledger), roster.ledger)
+
+
+def _of_results(study: Study) -> Iterator[Erasure]:
+    for folder, what in {
+        Path("results") / study.study / PRIVATE: "all private results; the next run makes them again",
+        Path("logs") / study.study: "logs of the jobs",
+    }.items():
+        if folder.is_dir():
+            yield Erasure(str(folder), what, partial(shutil.rmtree, folder))

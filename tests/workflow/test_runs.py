@@ -11,11 +11,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from nanotarget.report.deposit.assemble import assemble
+from nanotarget.report.deposit.package import Package, code_of
+from nanotarget.study.checks import read_study
 from nanotarget.study.replication import RECORD
 from running import copy_project, snakemake, spare
 
@@ -184,6 +188,17 @@ def test_every_page_forbids_scripts_other_than_its_own(two_cores):
     for stranger in ("<script>1</script>", "<img src='https://a.b/c.png'>", '<p onclick="x()">'):
         assert allowed_beyond(table.replace("<body>", f"<body>{stranger}"))
     assert allowed_beyond(table.replace("default-src 'none'", "default-src *"))
+
+
+def test_the_reference_study_is_ready_for_an_archive_but_for_what_this_copy_changed(two_cores, monkeypatch):
+    monkeypatch.chdir(two_cores)
+    study, results = read_study(Path("config.yaml")), Path(REFERENCE_STUDY)
+    package = Package(study, Path("config.yaml"), results, two_cores, code_of(two_cores))
+    files, checks = assemble(package, [])
+    still = {check.item: check.found for check in checks if check.found}
+    assert set(still) <= {"run time of every program"}, still
+    assert len(package.exhibits) > 60 and not [path for path in files if "/private/" in path]
+    assert {"code/Snakefile", "study/config.yaml", "study/data/climate_petition/experiment.csv"} <= set(files)
 
 
 def test_a_second_run_has_nothing_to_do(two_cores):

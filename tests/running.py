@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
+from nanotarget.clean.pseudonyms import ids_of
+
 
 def project_files(project):
     """Paths of the project's files: all but what .gitignore names, whether there is a git or not."""
@@ -33,6 +37,11 @@ def snakemake(folder, *arguments, **options):
     python = folder / "python env" / "bin" / "python"
     command = [str(python), "-m", "snakemake", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, **options)
+
+
+def own_ids(results, sample):
+    """Return the raw ids of a sample by the pseudonyms that artefacts hold."""
+    return ids_of(pd.read_parquet(results / "private/clean/ids.parquet"), sample)
 
 
 def spare(config):

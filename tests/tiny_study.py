@@ -40,6 +40,11 @@ class TinyStudy:
         path = folder / "study.yaml"
         text = yaml.dump(self.config, Dumper=DUMPER, allow_unicode=True, sort_keys=False)
         path.write_text(text, encoding="utf-8")
+        secret = (
+            folder / "data/tiny/pseudonyms.key"
+        )  # the same in every folder, so that bytes can be compared
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        secret.write_text("5" * 64 + "\n", encoding="ascii")
         for name, content in self.contents.items():
             (folder / name).write_bytes(content)
         return path

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanotarget.assign.fielding import fielding_table, without_formulas
+from nanotarget.assign.fielding import fielding_table
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
 from nanotarget.study.checks import FIELDING
@@ -61,12 +61,12 @@ def test_everybody_gets_the_petition_of_the_arm_and_control_none(table):
 
 def test_the_file_reads_back_and_no_cell_is_a_formula(table, tmp_path):
     path = tmp_path / "fielding.csv"
-    artefacts.write_csv(without_formulas(table), path)
-    read = artefacts.read_csv(path, dtype="str")
+    artefacts.write_csv(table, path)
+    read = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
     assert read["respondent_id"].tolist() == ["'=1+1", "b", "c"]
     assert read["petition_id"].tolist()[::2] == ["3", "0"]
     assert read.loc[0, "petition_text"] == "'+5 %\nfor @home, <br>"
-    back = read.map(lambda cell: cell[1:] if isinstance(cell, str) and cell.startswith("'") else cell)
+    back = artefacts.read_csv(path, dtype="str")
     pd.testing.assert_frame_equal(back, table.astype("str"))
 
 
@@ -78,15 +78,16 @@ def test_nobody_gets_a_petition_without_a_policy():
 
 @given(st.lists(st.text("=+-@＝＋－＠'\t\r\n ab", max_size=4), min_size=1), st.text("=+-@'a", min_size=1))
 def test_the_treatment_is_safe_and_can_be_undone(texts, header):
-    safe = without_formulas(pd.DataFrame({header: texts}))
+    safe = artefacts.without_formulas(pd.DataFrame({header: texts}))
     assert not any(cell.strip()[:1] in tuple("=+-@＝＋－＠") for cell in safe.iloc[:, 0] if cell.strip())
     assert [cell.removeprefix("'") for cell in safe.iloc[:, 0]] == texts
     assert safe.columns[0].removeprefix("'") == header
 
 
 def test_no_text_beside_formulas_is_touched():
-    table = pd.DataFrame({"a": ["Less = more", "5 - 3", "", None], "n": [1, -2, 3, 4]})
+    shown = ["-0.12", "-1e-05", "-0.12 [-0.3, 0.1]", "+3 (1, 2)"]
+    table = pd.DataFrame({"a": ["Less = more", "5 - 3", "", None], "n": [1, -2, 3, 4], "shown": shown})
     buffers = [io.StringIO(), io.StringIO()]
     table.to_csv(buffers[0])
-    without_formulas(table).to_csv(buffers[1])
+    artefacts.without_formulas(table).to_csv(buffers[1])
     assert buffers[0].getvalue() == buffers[1].getvalue()

@@ -8,7 +8,7 @@ import pytest
 
 from nanotarget.cli import flags
 from nanotarget.report.tables.calibrate import _learner_notes
-from running import run_tiny
+from running import own_ids, run_tiny
 from tiny_study import tiny_study
 
 pytestmark = pytest.mark.workflow
@@ -78,7 +78,7 @@ def test_a_panel_uses_peoples_own_answers(project, tmp_path):
     assert crossfit.groupby("respondent_id")["fold"].nunique().min() > 1
     assignments = pd.read_parquet(results / "private/assign/assignments.parquet")
     nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")["Sector"]
-    odd = nano.index.str[1:].astype(int) % 2 == 1
+    odd = nano.index.map(own_ids(results, "experiment")).str[1:].astype(int) % 2 == 1
     # Six noisy answers: nobody gets what she likes least, most get what they like best.
     assert (nano[odd] != "Energy").all() and (nano[~odd] != "Housing").all()
     assert (nano[odd] == "Housing").mean() > 0.6

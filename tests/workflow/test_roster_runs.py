@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from running import copy_project, snakemake, spare
+from running import copy_project, own_ids, snakemake, spare
 from tiny_study import await_fielding, tiny_study
 
 pytestmark = pytest.mark.workflow
@@ -48,6 +48,7 @@ def test_whoever_was_randomised_keeps_the_arm(roster):
         for content in (kept["second"]["results/tiny/private/assign/arms.csv"], second)
     )
     assert len(arms) == 39
+    arms.index = arms.index.map(own_ids(roster[0] / "results/tiny", "roster"))
     pd.testing.assert_frame_equal(arms, recorded.loc[arms.index, arms.columns])
     everybody = recorded["arm"].value_counts()  # 41 people in shares of 1 : 2 : 2
     assert everybody["control"] in (8, 9)
@@ -74,6 +75,10 @@ def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     assert (fielding.loc[fielding["arm"] == "control", columns[2:]] == "").all(axis=None)
     assignments = pd.read_parquet(results / "private/assign/assignments.parquet")
     assert assignments.groupby("respondent_id").size().tolist() == [4] * 39  # under every policy
+    assignments["respondent_id"] = assignments["respondent_id"].map(own_ids(results, "roster"))
+    assert (
+        fielding["respondent_id"].is_monotonic_increasing and fielding["respondent_id"].str.match("r").all()
+    )
     treated = fielding[fielding["arm"] != "control"].merge(assignments, on=["respondent_id", "policy"])
     assert len(treated) == (fielding["arm"] != "control").sum()
     assert treated["sector"].str.removeprefix("'").tolist() == treated["Sector"].astype("str").tolist()

@@ -133,6 +133,7 @@ if config["roster"]:
     rule randomise:
         input:
             roster="<private>/clean/roster.parquet",
+            ids="<private>/clean/ids.parquet",
             library=library("randomise.py"),
         output:
             arms="<private>/assign/arms.csv",
@@ -158,6 +159,7 @@ if config["roster"]:
         input:
             arms=rules.randomise.output.arms,
             assignments="<private>/assign/assignments.parquet",
+            ids="<private>/clean/ids.parquet",
             library=library("fielding.py"),
         output:
             "<private>/assign/fielding.csv",

@@ -48,6 +48,7 @@ rule check:
         "../scripts/check.py"
 
 
+# The secret of the pseudonyms is neither input nor output, as the ledger of a roster: it must outlive results.
 rule clean:
     input:
         check=rules.check.output.report,
@@ -55,6 +56,7 @@ rule clean:
         library=library("clean.py"),
     output:
         **CLEANED,
+        ids="<private>/clean/ids.parquet",
         readmes=[f"<results>/{readme}" for readme in READMES],
     log:
         "<logs>/clean.log",
@@ -64,6 +66,7 @@ rule clean:
         **LIGHT,
     params:
         data=part_of(DataConfig, config),
+        secret=literal(study.secret),
     message:
         f"Cleaning the raw data of {study.study}"
     script:

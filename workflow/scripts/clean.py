@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from nanotarget.clean.pseudonyms import public_key, secret_key, under_pseudonyms
 from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.artefacts import write_csv, write_parquet, write_text
@@ -13,15 +14,18 @@ from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def clean(data: DataConfig, paths: Mapping[str, Any]) -> None:
-    """Clean what the study has and write it.
+def clean(data: DataConfig, secret: str | None, paths: Mapping[str, Any]) -> None:
+    """Clean what the study has and write it under pseudonyms.
 
     Args:
         data: the sections of the config that speak of data.
+        secret: file of the secret of the pseudonyms; None for a public key.
         paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents, attribute_rows, second_answers, experiment and roster; and the readmes.
+            calibration_respondents, attribute_rows, second_answers, experiment and roster; ids and readmes.
     """
     cleaned = read_samples(data, Design.from_config(data.design) if data.design else None)
+    cleaned, ids = under_pseudonyms(cleaned, secret_key(secret) if secret else public_key(data.study))
+    write_parquet(ids, paths["ids"])
     if cleaned.calibration:
         write_parquet(cleaned.calibration.profiles, paths["calibration"])
         write_parquet(cleaned.calibration.respondents, paths["calibration_respondents"])
@@ -42,4 +46,8 @@ def clean(data: DataConfig, paths: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):
-        clean(DataConfig.model_validate(snakemake.params.data), dict(snakemake.output.items()))
+        clean(
+            DataConfig.model_validate(snakemake.params.data),
+            snakemake.params.secret,
+            dict(snakemake.output.items()),
+        )

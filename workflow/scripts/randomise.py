@@ -1,7 +1,10 @@
 """Randomise the roster to arms, record new people in the ledger, and compare the arms."""
 
+import pandas as pd
+
 from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, locked, randomise, read_ledger
 from nanotarget.clean.blocks import blocks_of
+from nanotarget.clean.pseudonyms import ids_of
 from nanotarget.estimate import Trial, balance
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, RosterArmConfig
@@ -13,11 +16,17 @@ def write_arms(inputs, outputs, arms, blocks, ledger, covariates, seed):
     """Write the ledger first: what is written after it can be made again from it."""
     arms = RosterArmConfig.validate_list(arms)
     roster = artefacts.read_parquet(inputs.roster)
-    people = roster[["respondent_id"]].assign(block=blocks_of(roster, blocks))
+    # The ledger outlives secrets and results: it knows people, and draws them, by their own ids.
+    ids = ids_of(artefacts.read_parquet(inputs.ids), "roster")
+    people = pd.DataFrame(
+        {"respondent_id": roster["respondent_id"].map(ids), "block": blocks_of(roster, blocks)}
+    )
     with locked(ledger):
         recorded = read_ledger(ledger, arms)
         drawn = randomise(people, arms, recorded, seed)
         append_to_ledger(ledger, recorded, drawn)
+    pseudonyms = pd.Series(ids.index, index=ids)
+    drawn = drawn.assign(respondent_id=drawn["respondent_id"].map(pseudonyms)).sort_values("respondent_id")
     artefacts.write_csv(drawn[LEDGER_COLUMNS], outputs.arms)
     table = roster.merge(drawn[["respondent_id", "arm"]], on="respondent_id", validate="1:1")
     covariates = CovariateConfig.validate_list(covariates)

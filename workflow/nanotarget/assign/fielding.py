@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import RosterArmConfig
-
-# What a spreadsheet takes for a formula (also in full width, as Japanese ones do). The apostrophe is
-# among them, so that taking one away gives every text back.
-FORMULA = re.compile(r"\s*[-=+@＝＋－＠']")
 
 
 def fielding_table(
@@ -40,15 +35,3 @@ def fielding_table(
     return table.assign(
         petition_id=table["petition_id"].astype("Int64"), petition_text=table["petition_id"].map(texts)
     )
-
-
-def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before every text, headers too, that a spreadsheet could take for a formula.
-
-    To get the texts back, remove one leading apostrophe where there is one.
-    """
-
-    def inert(cell: object) -> object:
-        return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
-
-    return table.astype("object").map(inert).rename(columns=inert)

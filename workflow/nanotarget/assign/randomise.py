@@ -21,8 +21,9 @@ import pandas as pd
 from nanotarget.assign.tombstone import seal_kept
 from nanotarget.clean.cells import Table
 from nanotarget.clean.raw import read_raw
-from nanotarget.study.artefacts import write_csv
+from nanotarget.study.artefacts import write_text
 from nanotarget.study.config import RosterArmConfig
+from nanotarget.study.private import OWNERS_ONLY
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.seeds import child_rng
 
@@ -219,7 +220,10 @@ def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> No
     """
     new = drawn.loc[~drawn["known"], LEDGER_COLUMNS]
     if len(new):
-        write_csv(sealed(pd.concat([ledger, new], ignore_index=True)), path)
+        rows = sealed(pd.concat([ledger, new], ignore_index=True))
+        # As it is: nothing may change an id here, not even so that a spreadsheet takes it for no formula.
+        write_text(rows.to_csv(index=False, lineterminator="\n"), path)
+        Path(path).chmod(OWNERS_ONLY)
         for written in (Path(path), Path(path).parent):  # on the disk before anybody is told of an arm
             with _opened(written) as number:
                 os.fsync(number)

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.api.types import is_numeric_dtype
 
 from nanotarget.study.private import OWNERS_ONLY, is_private
 
 # Twelve significant digits: more than any golden number asks for, fewer than the last bits
 # in which two BLAS builds may differ.
 FLOAT_FORMAT = "%.12g"
+# What a spreadsheet takes for a formula (also in full width, as Japanese ones do). The apostrophe is
+# among them, so that taking one away gives every text back. A number or an interval computes nothing.
+FORMULA = re.compile(r"\s*[-=+@＝＋－＠']")
+HARMLESS = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?( [\[(][-+\d., ]*[\])])?")
 
 
 @contextmanager
@@ -54,9 +60,34 @@ def write_text(text: str, path: str | Path) -> None:
     write_bytes(text.encode("utf-8"), path)
 
 
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before every text, headers too, that a spreadsheet could take for a formula.
+
+    To get the texts back, remove one leading apostrophe where there is one; `read_csv` does.
+    """
+
+    def inert(cell: Any) -> Any:
+        risky = isinstance(cell, str) and FORMULA.match(cell) and not HARMLESS.fullmatch(cell)
+        return f"'{cell}" if risky else cell
+
+    return _with_texts(table, inert)
+
+
+def _with_texts(table: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
+    """Change the texts of a table, each different one once, and its headers."""
+    changed = table.copy(deep=False)
+    for i, (_, column) in enumerate(table.items()):
+        if not is_numeric_dtype(column.dtype):
+            new = {cell: change(cell) for cell in column.unique() if isinstance(cell, str)}
+            if any(old != text for old, text in new.items()):
+                changed.isetitem(i, column.astype("object").map(lambda cell: new.get(cell, cell)))  # noqa: B023
+    return changed.rename(columns=change)
+
+
 def csv_text(table: pd.DataFrame) -> str:
-    """Return a tidy table as CSV (comma, LF, 12 significant digits, empty = missing)."""
+    """Return a tidy table as CSV (comma, LF, 12 significant digits, empty = missing) without formulas."""
     buffer = io.StringIO()
+    table = without_formulas(table)
     table.to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
     return buffer.getvalue()
 
@@ -76,7 +107,8 @@ def told_simulated(table: pd.DataFrame, synthetic: bool) -> pd.DataFrame:
 
 def read_csv(path: str | Path | io.StringIO, **options: Any) -> pd.DataFrame:
     """Read a CSV artefact (or its text) back; only the empty string is missing, so a level 'NA' survives."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
+    return _with_texts(table, lambda cell: cell.removeprefix("'") if isinstance(cell, str) else cell)
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:

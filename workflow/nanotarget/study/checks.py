@@ -186,6 +186,7 @@ def _cross_check(study: Study) -> Iterator[Row]:
     yield from _groupings(study, study.calibrate.groups, "calibrate.groups")
     yield from _ladder(study)
     yield from _explore(study)
+    yield _secret(study)
 
 
 def _sections(study: Study) -> list[Row]:
@@ -710,11 +711,20 @@ def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
     yield from _exclusions(roster.exclusions, "roster.exclusions")
 
 
-def unsafe(ledger: str) -> bool:
-    """Say whether a ledger lies where it may be lost: it cannot be drawn again."""
-    first = Path(os.path.normpath(ledger)).parts[0]
+def unsafe(file: str) -> bool:
+    """Say whether a ledger or secret lies where it may be lost: neither can be drawn again."""
+    first = Path(os.path.normpath(file)).parts[0]
     removed = first in ("results", "logs", "benchmarks", "papers")
-    return removed or first.startswith(".") or Path(ledger).is_absolute()
+    return removed or first.startswith(".") or Path(file).is_absolute()
+
+
+def _secret(study: Study) -> Row:
+    secret = study.privacy.secret or ""
+    return (secret and (unsafe(secret) or not secret.endswith(".key")),
+     "key privacy.secret", f"'{secret}' cannot be the secret of the pseudonyms",
+     "a file that ends in .key in the study's folder, outside the folder 'results' and the others that "
+     "'make clean' removes",
+     f"write for example data/{study.study}/pseudonyms.key, or leave the key out")  # fmt: skip
 
 
 def _blocks(study: Study, roster: RosterConfig) -> Iterator[Row]:

@@ -817,6 +817,12 @@ class PrivacyConfig(Section):
         description="Estimates of subgroups with fewer respondents in an arm are suppressed, and one more so "
         "that they cannot be recovered.",
     )
+    secret: PathName | None = Field(
+        None,
+        description="File that holds the study's secret, from which the pseudonyms of respondents are made; "
+        "data/<study>/pseudonyms.key if absent. Made at the first run. Keep it with the raw data; who has it "
+        "can tell ids from pseudonyms. A simulated study has a public key in its place.",
+    )
 
 
 class AuthorConfig(Section, title="author"):
@@ -979,6 +985,11 @@ class Study(DataConfig, title="nanotarget study"):
         files = [sample.file for sample in (self.calibration, self.experiment, self.roster) if sample]
         beside = (self.calibration.shown, self.calibration.labels) if self.calibration else ()
         return list(dict.fromkeys([*files, *(part.file for part in beside if part)]))
+
+    @property
+    def secret(self) -> str | None:
+        """File with the secret of the pseudonyms; None if they are made with a public key."""
+        return None if self.synthetic else self.privacy.secret or f"data/{self.study}/pseudonyms.key"
 
     @property
     def learns(self) -> bool:

@@ -23,7 +23,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: all reproduce check calibrate diagnose assign estimate explore report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore disclose report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
 
 # `nanotarget --help` lists the same targets in the same words (a test holds them together).
 #: all: everything that the data allow
@@ -34,8 +34,9 @@ LIBRARY := workflow/nanotarget workflow/scripts tests
 #: estimate: what the arms of the experiment did
 #: explore: effects by subgroup
 #: report: figures, tables and the report
+#: disclose: does what is published tell about few people?
 reproduce: all
-all check calibrate diagnose assign estimate explore report: .venv/ready $(addprefix .venv/,$(filter $(CLUSTERS),$(CLUSTER)))
+all check calibrate diagnose assign estimate explore disclose report: .venv/ready $(addprefix .venv/,$(filter $(CLUSTERS),$(CLUSTER)))
 	@$(BIN)/nanotarget $@ "$(CONFIG)" --cores $(CORES) $(if $(CLUSTER),--cluster "$(CLUSTER)")
 
 paper: report ## Compile the skeleton of CONFIG's paper into papers/<study>/ (LATEX=xelatex for another engine)

@@ -32,7 +32,7 @@ def roster(project, tmp_path_factory):
         assert result.returncode == 0, result.stdout + result.stderr
         kept[wave] = {
             path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in [folder / "ledger/arms.csv", *(folder / "results/tiny/assign").iterdir()]
+            for path in [folder / "ledger/arms.csv", *(folder / "results/tiny").glob("**/assign/*")]
         }
     return folder, kept
 

@@ -18,7 +18,7 @@ from typing import TextIO
 
 import yaml
 
-from nanotarget.study.artefacts import read_json, write_text
+from nanotarget.study.artefacts import read_csv, read_json, write_text
 from nanotarget.study.checks import read_settings, read_study, unstated
 from nanotarget.study.config import Study
 from nanotarget.study.private import OWNERS_ONLY, PRIVATE
@@ -51,6 +51,7 @@ TARGETS = {
     "estimate": "what the arms of the experiment did",
     "explore": "effects by subgroup",
     "report": "figures, tables and the report",
+    "disclose": "does what is published tell about few people?",
     "simulate": "simulated raw data of a study",
 }
 
@@ -514,6 +515,12 @@ def made(target: str, results: Path) -> str:
     if target == "diagnose":
         verdict = read_json(results / "diagnose" / "verdict.json")
         return f"{verdict['overall']}; open {results / 'diagnose' / 'answer.html'}"
+    if target == "disclose":
+        from nanotarget.report.disclosure import RESULT, Status
+
+        found = read_csv(results / RESULT)
+        n = int((found["status"] == Status.OPEN).sum())
+        return f"{counted(len(found), 'finding')}, {n} open; see {results / RESULT}"
     stage = {"simulate": "simulated"}.get(target, target)
     folders = [folder for folder in (results / stage, results / PRIVATE / stage) if folder.is_dir()]
     return "; ".join(

@@ -149,6 +149,7 @@ if config["roster"]:
             blocks=literal(config["roster"]["blocks"]),
             ledger=literal(config["roster"]["ledger"]),
             covariates=config["covariates"],
+            min_cell=config["privacy"]["min_cell"],
             seed=config["root_seed"],
         message:
             "Randomising the roster to arms"

@@ -237,6 +237,7 @@ if study.learns:
             design=config["design"],
             covariates=config["covariates"],
             confidence=config["diagnose"]["confidence"],
+            min_cell=config["privacy"]["min_cell"],
             seed=config["root_seed"],
         message:
             "Estimating effects of levels on each respondent"

@@ -73,6 +73,7 @@ rule effects:
         **MEDIUM,
     params:
         trial=TRIAL,
+        min_cell=config["privacy"]["min_cell"],
     message:
         "Estimating what the arms of the experiment did"
     script:

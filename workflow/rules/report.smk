@@ -1,6 +1,34 @@
 # Figures, tables, the report page and the manifest, from whatever stages the study has.
 from nanotarget.report.catalogue import Kind, jobs, of_study, sources_of
 
+
+# Audits the tidy tables, of which all exhibits are made; a deposit audits the exhibits, too.
+rule disclose:
+    input:
+        published=[
+            file
+            for made in makers()
+            for file in made.output
+            if not is_private(file) and not file.endswith(".md")
+        ],
+        private=[file for file in rules.clean.output if file.endswith(".parquet")],
+        library=library("disclose.py"),
+    output:
+        "<results>/disclosure.csv",
+    log:
+        "<logs>/disclose.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        **LIGHT,
+    params:
+        study=config,
+    message:
+        "Auditing what may be published"
+    script:
+        "../scripts/disclose.py"
+
+
 # Tidy tables by name; what they can feed of the catalogue are the exhibits of the study.
 TIDY = {
     Path(file).stem: str(file)

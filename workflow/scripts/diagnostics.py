@@ -8,6 +8,7 @@ from nanotarget.diagnose.permutation import COLUMNS, Permutations
 from nanotarget.diagnose.refits import from_arrays
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DiagnoseConfig, LearningConfig, SubgroupConfig
+from nanotarget.study.disclosure import small, without_small_shares
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
@@ -22,13 +23,19 @@ def write_diagnosis(inputs, outputs, params):
         params.min_cell,
     )
     diagnosis = diagnose(made_from, [Group(*group) for group in groups])
-    for name in ("diagnostics", "calibration", "switches", "frontier", "learning_curve", "ladder"):
+    n = len(made_from.fitted.data.respondents)
+    shares = ["share_nano", "share_replicated"]
+    switches = without_small_shares(diagnosis.switches, ["attribute"], shares, n, params.min_cell)
+    artefacts.write_csv(switches, outputs.switches)
+    for name in ("diagnostics", "calibration", "frontier", "learning_curve", "ladder"):
         artefacts.write_csv(getattr(diagnosis, name), outputs[name])
     flags = [*diagnosis.answer["flags"], *artefacts.read_json(inputs.design_flags)]
     answer = diagnosis.answer | {"flags": flags}
     artefacts.write_json({**answer, "synthetic": params.synthetic}, outputs.verdict)
     permutations = made_from.permutations
-    artefacts.write_csv(permutations.abundance(), outputs.abundance)
+    abundance = permutations.abundance()
+    few = (abundance["source"] == "observed") & small(abundance["share"] * n, params.min_cell)
+    artefacts.write_csv(abundance[~few], outputs.abundance)
     artefacts.write_csv(permutations.table[list(COLUMNS)], outputs.permutations)
 
 

@@ -6,7 +6,7 @@ from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
 
-def analyse(inputs, outputs, section):
+def analyse(inputs, outputs, section, min_cell):
     """Write the tables of the experiment that are asked for."""
     trial = estimate.Trial.read(inputs.experiment, inputs.registration, inputs.deviations, section)
     effects = estimate.effects(trial)
@@ -20,7 +20,7 @@ def analyse(inputs, outputs, section):
         "equivalence": lambda: equivalence,
         "sentences": lambda: estimate.sentences(trial, equivalence),
         "power": lambda: estimate.power(trial, effects),
-        "balance": lambda: estimate.balance(trial),
+        "balance": lambda: estimate.published_balance(estimate.balance(trial), min_cell),
         "attrition": lambda: estimate.attrition(trial),
         "differential_attrition": lambda: estimate.differential_attrition(trial),
         "lee_bounds": lambda: estimate.lee_bounds(trial),
@@ -35,4 +35,4 @@ def analyse(inputs, outputs, section):
 
 if __name__ == "__main__":
     with reporting(snakemake.log[0]), recording(snakemake):
-        analyse(snakemake.input, snakemake.output, snakemake.params.trial)
+        analyse(snakemake.input, snakemake.output, snakemake.params.trial, snakemake.params.min_cell)

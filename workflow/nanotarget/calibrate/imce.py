@@ -28,6 +28,7 @@ from nanotarget.calibrate.learners.base import Model
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.encoding import CovariateEncoder, level_offsets
 from nanotarget.study.config import CovariateConfig
+from nanotarget.study.disclosure import small
 from nanotarget.study.progress import steps
 from nanotarget.study.response import Response
 from nanotarget.study.seeds import child_rng
@@ -174,6 +175,15 @@ def distribution(table: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=list(DISTRIBUTION_COLUMNS))
+
+
+def published_distribution(table: pd.DataFrame, min_cell: int) -> pd.DataFrame:
+    """Take from a table of `distribution` the shares of few people, or of all but few (`min_cell`)."""
+    table = table.copy()
+    for share in ("share_positive", "share_above", "share_below"):
+        count = (table[share] * table["n"]).to_numpy()
+        table.loc[small(count, min_cell) | small(table["n"] - count, min_cell), share] = np.nan
+    return table
 
 
 def importance(

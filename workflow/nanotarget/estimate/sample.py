@@ -11,7 +11,10 @@ from nanotarget.estimate.arms import MISSING
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial
 from nanotarget.study.config import CovariateConfig, normalised
+from nanotarget.study.disclosure import hidden_cells, small
 from nanotarget.study.preregistration import contrast_name
+
+PLACES = 3  # of means that must not tell of how many people they are
 
 
 def balance(trial: Trial) -> pd.DataFrame:
@@ -39,6 +42,38 @@ def balance(trial: Trial) -> pd.DataFrame:
                 rows.append((covariate.name, level, name, *means, difference, known, *sizes))
     table = pd.DataFrame(rows, columns=list(Table.BALANCE.columns[:-1]))
     return trial.published([table], Table.BALANCE)
+
+
+def published_balance(table: pd.DataFrame, min_cell: int) -> pd.DataFrame:
+    """Take from a table of balance what would tell something about few people.
+
+    A level that fewer people of an arm have is hidden, with the next smallest one, as all shares make one.
+    Where few people of an arm lack a covariate, so is their share, and how many have the covariate; its means
+    are rounded, as the exact share k / n tells n.
+
+    Args:
+        table: from `balance`.
+        min_cell: fewest people.
+    """
+    table = table.copy()
+    means, sizes = ["mean_ref", "mean_other"], ["n_ref", "n_other"]
+    counts = table[means].to_numpy(np.float64) * table[sizes].to_numpy(np.float64)
+    table[sizes] = table[sizes].astype("Int64")
+    levels = table["level"].fillna("").to_numpy()
+    for rows in table.groupby("covariate", sort=False).indices.values():
+        missing, named = rows[levels[rows] == MISSING], rows[~np.isin(levels[rows], ["", MISSING])]
+        if len(named):
+            per_level = [
+                counts[named[levels[named] == level]].ravel() for level in dict.fromkeys(levels[named])
+            ]
+            hidden = hidden_cells(np.array(per_level), min_cell).repeat(len(named) // len(per_level))
+            table.loc[table.index[named[hidden]], [*means, "std_diff"]] = np.nan
+        if small(counts[missing], min_cell).any():
+            table.loc[table.index[missing], [*means, "std_diff"]] = np.nan
+            others = table.index[np.setdiff1d(rows, missing)]
+            table.loc[others, sizes] = pd.NA
+            table.loc[others, [*means, "std_diff"]] = table.loc[others, [*means, "std_diff"]].round(PLACES)
+    return table
 
 
 def _population(covariate: CovariateConfig, level: str) -> float:

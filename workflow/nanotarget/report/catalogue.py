@@ -609,6 +609,12 @@ CATALOGUE: tuple[Exhibit, ...] = (
         sources=("diagnostics",),
     ),
     table("audit", "assign", "Petitions fielded and recomputed"),
+    background(
+        "disclosure",
+        "clean",
+        "What the audit of disclosure found, and what was done",
+        silence=no_rows("Nothing: no result is about few people."),
+    ),
     background("arm_balance", "assign", "Balance of the roster's arms"),
     table(
         "outcomes_by_arm",

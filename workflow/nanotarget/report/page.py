@@ -26,6 +26,7 @@ from nanotarget.diagnose.verdict import Verdict
 from nanotarget.report import outline, tables, theme
 from nanotarget.report.answer import Answer, told
 from nanotarget.report.catalogue import VERDICT, Exhibit
+from nanotarget.report.disclosure import Status
 from nanotarget.report.labels import Labels
 from nanotarget.report.origins import Origin
 from nanotarget.report.outline import Part
@@ -34,6 +35,7 @@ from nanotarget.report.tables import Column, Table
 from nanotarget.report.tables.assign import DISAGREED
 from nanotarget.report.theme import Names
 from nanotarget.study import artefacts
+from nanotarget.study.problems import counted
 
 LACKING = {
     "calibration": "This study has no calibration survey, so there is nothing to show here.",
@@ -429,7 +431,11 @@ def render(
             **_embedded(templates),
             study=study,
             answer=answer,
-            warnings=[*(told(contents.flags) if answer is None else answer.warnings), *_fielded(contents)],
+            warnings=[
+                *(told(contents.flags) if answer is None else answer.warnings),
+                *_fielded(contents),
+                *_disclosed(contents),
+            ],
             gloss=words.GLOSS,
             funnel=funnels[0] if funnels else None,
             findings=[]
@@ -445,6 +451,19 @@ def _fielded(contents: Contents) -> list[str]:
     """Warn of petitions that were fielded and are not those that the pipeline assigns."""
     audit = contents.sources.get("audit")
     return [] if audit is None or not (audit["share_agree"] < AGREED).any() else [DISAGREED]
+
+
+def _disclosed(contents: Contents) -> list[str]:
+    """Warn of results that tell about few people."""
+    audit = contents.sources.get("disclosure")
+    if audit is None or not (audit["status"] == Status.OPEN).any():
+        return []
+    files = audit.loc[audit["status"] == Status.OPEN, "file"].value_counts(sort=False)
+    where = ", ".join(f"{file} ({n})" for file, n in files.items())
+    return [
+        f"Do not publish this yet: {counted(int(files.sum()), 'cell')} may tell about few people: {where}. "
+        "disclosure.csv names them; hide them, or accept each file with a reason (key privacy.accepted)."
+    ]
 
 
 def _embedded(templates: Mapping[str, str]) -> dict[str, Any]:

@@ -807,6 +807,16 @@ class ExploreConfig(Section):
     )
 
 
+class AcceptedConfig(Section, title="accepted"):
+    """A finding of the disclosure audit that is published all the same, with the reason."""
+
+    file: Column = Field(description="File below results/<study>, as disclosure.csv names it.")
+    rule: str = Field("", description="Rule, as disclosure.csv names it; all rules if absent.")
+    reason: str = Field(
+        min_length=10, description="Why it tells nothing about anybody; printed in disclosure.csv."
+    )
+
+
 class PrivacyConfig(Section):
     """What is published about people."""
 
@@ -816,6 +826,9 @@ class PrivacyConfig(Section):
         le=1_000_000,
         description="Estimates of subgroups with fewer respondents in an arm are suppressed, and one more so "
         "that they cannot be recovered.",
+    )
+    accepted: list[AcceptedConfig] = Field(
+        [], description="Findings of the disclosure audit that are published, each with a reason."
     )
     secret: PathName | None = Field(
         None,

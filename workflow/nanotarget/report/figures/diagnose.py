@@ -373,7 +373,13 @@ def switches(table: pd.DataFrame, names: Names) -> Drawn:
             canvas.top = max(canvas.top, start + LINE * len(lines) + CELL_PADDING) + 0.05
         keys = [
             Key(f"{BEST.strip()} and frame: level of the overall-best petition", "", "white", box=True),
-            Key("Without a number: nano gives it to nobody", "", "white", theme.RULE, box=True),
+            Key(
+                "Without a number: nano gives it to nobody; –: hidden, of few people",
+                "",
+                "white",
+                theme.RULE,
+                box=True,
+            ),
             Key("62%: share to whom nano gives the level (the more, the darker)", "", SKY, box=True),
             Key(
                 "(54%) and bar: share to whom both halves of the calibration give it",
@@ -441,7 +447,7 @@ def _paint_cell(figure: Figure, cell: Cell) -> None:
     start = cell.left + CELL_PADDING
     write_lines(figure, start, cell.top + CELL_PADDING, cell.lines)
     bottom = cell.top + cell.height - CELL_PADDING
-    if not cell.nano > 0 and not cell.both > 0 and not cell.best:
+    if cell.nano == 0 and not cell.both > 0 and not cell.best:
         return  # nobody gets it: an empty cell says so
     both = "" if np.isnan(cell.both) else f" ({theme.whole_percent(cell.both)})"
     write(figure, start, bottom - 0.04 - LINE / 2, theme.whole_percent(cell.nano) + both, bold=True)
@@ -487,7 +493,7 @@ def abundance(table: pd.DataFrame, diagnostics: pd.DataFrame, names: Names) -> D
             markersize=3.4,
             markeredgecolor=theme.INK,
             markeredgewidth=0.4,
-            markevery=spread_over(observed["rank"].to_numpy()),
+            markevery=spread_over(observed["rank"].to_numpy()) if len(observed) else None,
         )
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from nanotarget.report import theme
-from nanotarget.report.tables.parts import Column, Table, counts, labelled, texts, together
+from nanotarget.report.tables.parts import Column, Listing, Table, counts, labelled, texts, together
 from nanotarget.report.theme import Names
 
+disclosure = Listing({"cell": "Cell", "rule": "Rule", "status": "Status", "done": "What was done"}, "file")
 OTHER_ARMS = {"all": "everybody", "none": "in no arm"}
 
 

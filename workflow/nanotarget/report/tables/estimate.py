@@ -441,7 +441,9 @@ def balance(table: pd.DataFrame, names: Names) -> Table:
     arms = [arm for arm in names.arms if any(arm == key[-1] for key in means)]
     places = {key: _places(own) for key, own in table.groupby(["covariate", "level"], sort=False)}
     keys = list(rows.itertuples(index=False, name=None))
-    people = {arm: max(n for key, n in sizes.items() if key[-1] == arm) for arm in arms}
+    people = {arm: max(n for key, n in sizes.items() if key[-1] == arm and not pd.isna(n)) for arm in arms}
+    # What is hidden is near the number of all.
+    sizes = {key: people[key[-1]] if pd.isna(n) else n for key, n in sizes.items()}
     first = len(rows) > 0  # nobody to count without a row
     columns = [
         Column("Covariate", [*(["Respondents"] if first else []), *rows["covariate"]], wide=True),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from nanotarget.estimate import balance, published_balance
-from nanotarget.report.disclosure import COLUMNS, Rule, Status, audit, audit_files
+from nanotarget.report.disclosure import COLUMNS, Audited, Rule, Status, audit, audit_files
 from nanotarget.study import artefacts
 from nanotarget.study.checks import validate
 from nanotarget.study.config import CovariateConfig
@@ -171,7 +171,7 @@ def test_a_published_balance_tells_of_nobody(seed, tmp_path):
     table = balance(trial(who, ARMS, ["sign"], covariates=covariates))
     file = tmp_path / "balance.csv"
     artefacts.write_csv(published_balance(table, 10), file)
-    assert rules(audit_files({"estimate/balance.csv": file}, {}, study())) == set()
+    assert rules(audit_files({"estimate/balance.csv": file}, {}, Audited.of(study()))) == set()
     artefacts.write_csv(table, file)
     if not published_balance(table, 10).astype("str").equals(table.astype("str")):
-        assert rules(audit_files({"estimate/balance.csv": file}, {}, study())) == {Rule.THRESHOLD}
+        assert rules(audit_files({"estimate/balance.csv": file}, {}, Audited.of(study()))) == {Rule.THRESHOLD}

@@ -1,5 +1,6 @@
 # Figures, tables, the report page and the manifest, from whatever stages the study has.
 from nanotarget.report.catalogue import Kind, jobs, of_study, sources_of
+from nanotarget.report.disclosure import Audited
 
 
 # Audits the tidy tables, of which all exhibits are made; a deposit audits the exhibits, too.
@@ -22,7 +23,7 @@ rule disclose:
     resources:
         **LIGHT,
     params:
-        study=config,
+        study=Audited.of(study).model_dump(mode="json"),
     message:
         "Auditing what may be published"
     script:

@@ -3,9 +3,8 @@
 import logging
 from pathlib import Path
 
-from nanotarget.report.disclosure import PEOPLE_FILES, Status, audit_files
+from nanotarget.report.disclosure import PEOPLE_FILES, Audited, Status, audit_files
 from nanotarget.study.artefacts import write_csv
-from nanotarget.study.config import Study
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
@@ -15,7 +14,7 @@ def disclose(published, private, output, study):
     results = Path(output).parent
     files = {Path(path).relative_to(results).as_posix(): Path(path) for path in published}
     people = {Path(path).stem: Path(path) for path in private if Path(path).stem in PEOPLE_FILES}
-    found = audit_files(files, people, Study.model_validate(study))
+    found = audit_files(files, people, Audited.model_validate(study))
     n = int((found["status"] == Status.OPEN).sum())
     logging.getLogger("nanotarget").info("%s of %s findings are open", n, len(found))
     write_csv(found, output)

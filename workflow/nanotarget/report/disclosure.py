@@ -19,7 +19,7 @@ import pandas as pd
 
 from nanotarget.clean.groups import group_codes
 from nanotarget.study.artefacts import read_csv, read_parquet
-from nanotarget.study.config import Study, SubgroupConfig
+from nanotarget.study.config import AcceptedConfig, CovariateConfig, GroupingConfig, Study, SubgroupConfig
 from nanotarget.study.disclosure import (
     LEAST_DF,
     Sum,
@@ -30,6 +30,7 @@ from nanotarget.study.disclosure import (
     small,
     telling,
 )
+from nanotarget.study.fields import Section
 from nanotarget.study.private import is_private
 from nanotarget.study.provenance import MANIFEST
 
@@ -42,6 +43,7 @@ PEOPLE = re.compile(
     r"n|n_(assigned|observed|missing|before|excluded|after|ref|other|clusters|agree|infeasible|left_out)"
 )
 ANSWERS = "n_clusters"
+OF_PAIRS = ("calibrate/likeness.csv",)  # whose `n` counts pairs of tasks
 OPENED = (".csv", ".html", ".json", ".tex", ".svg", ".md")
 CODE = re.compile(r"[0-9a-f]{16}")
 
@@ -83,6 +85,31 @@ Cell = tuple[str, str, str]  # file, cell, column
 Who = frozenset[tuple[str, str]]  # facts that say whom a cell counts, in any table
 
 
+class Audited(Section):
+    """What the audit asks of a config."""
+
+    covariates: list[CovariateConfig]
+    attributes: list[str]
+    outcomes: list[str]
+    subgroups: list[SubgroupConfig]
+    groups: list[GroupingConfig]
+    min_cell: int
+    accepted: list[AcceptedConfig]
+
+    @classmethod
+    def of(cls, study: Study) -> Audited:
+        """Take it from a whole config."""
+        return cls(
+            covariates=study.covariates,
+            attributes=[attribute.name for attribute in study.design.attributes] if study.design else [],
+            outcomes=[outcome.name for outcome in study.experiment.outcomes] if study.experiment else [],
+            subgroups=study.explore.subgroups,
+            groups=study.calibrate.groups,
+            min_cell=study.privacy.min_cell,
+            accepted=study.privacy.accepted,
+        )
+
+
 def audit(results: Path, study: Study) -> pd.DataFrame:
     """Audit all results of a study that lie in a folder, exhibits and pages, too; see `audit_files`.
 
@@ -99,16 +126,17 @@ def audit(results: Path, study: Study) -> pd.DataFrame:
             if name.split("/")[0] not in APART and not is_private(name)
         },
         {path.stem: path for name, path in inside.items() if is_private(name) and path.stem in PEOPLE_FILES},
-        study,
+        Audited.of(study),
     )
 
 
-def audit_files(published: Mapping[str, Path], private: Mapping[str, Path], study: Study) -> pd.DataFrame:
+def audit_files(published: Mapping[str, Path], private: Mapping[str, Path], study: Audited) -> pd.DataFrame:
     """Audit results of a study together.
 
     Args:
         published: what everybody may read, by the name below the folder of results.
         private: the tables of people (PEOPLE_FILES) that the study has.
+        study: what is asked of its config.
         study: its config.
 
     Returns:
@@ -121,7 +149,7 @@ def audit_files(published: Mapping[str, Path], private: Mapping[str, Path], stud
     }
     tables = {name: table for name, table in tables.items() if len(table)}
     people = {name: read_parquet(path) for name, path in private.items()}
-    threshold = study.privacy.min_cell
+    threshold = study.min_cell
     found = [
         *_counts(tables, threshold),
         *_shares(tables, people, threshold),
@@ -137,8 +165,8 @@ def audit_files(published: Mapping[str, Path], private: Mapping[str, Path], stud
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _accepted(study: Study, found: Finding) -> Finding:
-    for accepted in study.privacy.accepted:
+def _accepted(study: Audited, found: Finding) -> Finding:
+    for accepted in study.accepted:
         if found.status is Status.OPEN and accepted.file == found.file and accepted.rule in ("", found.rule):
             return Finding(found.file, found.cell, found.rule, Status.ACCEPTED, accepted.reason)
     return found
@@ -154,7 +182,7 @@ def _counts(tables: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding
     """Find counts of people under the threshold, and those that were hidden."""
     for file, table in tables.items():
         columns = [c for c in table.select_dtypes("number") if PEOPLE.fullmatch(c)]
-        columns = [c for c in columns if c != "n" or ANSWERS not in columns]
+        columns = [c for c in columns if c != "n" or not (ANSWERS in columns or file in OF_PAIRS)]
         for column in columns:
             for i in np.flatnonzero(small(table[column].to_numpy(np.float64), threshold)):
                 yield Finding(file, _cell(table.iloc[i], column), Rule.THRESHOLD, Status.OPEN)
@@ -244,28 +272,28 @@ def _degrees(tables: dict[str, pd.DataFrame]) -> Iterator[Finding]:
                 yield Finding(file, _cell(table.iloc[i], column), Rule.DF, Status.OPEN)
 
 
-def _contributors(study: Study, experiment: pd.DataFrame | None) -> Iterator[Finding]:
+def _contributors(study: Audited, experiment: pd.DataFrame | None) -> Iterator[Finding]:
     """Find means of arms, and of published groups in them, to which few people contribute nearly all."""
-    if experiment is None or not study.experiment:
+    if experiment is None:
         return
     groups = [
         ("", np.ones(len(experiment), dtype=bool)),
-        *_groups(study, experiment, study.explore.subgroups),
+        *_groups(study, experiment, study.subgroups),
     ]
-    for outcome in study.experiment.outcomes:
-        values = experiment[outcome.name].to_numpy(np.float64)
+    for outcome in study.outcomes:
+        values = experiment[outcome].to_numpy(np.float64)
         for group, inside in groups:
             for arm in experiment["arm"].cat.categories:
                 own = values[inside & (experiment["arm"] == arm).to_numpy() & ~np.isnan(values)]
                 file = "explore/subgroups.csv" if group else "estimate/outcomes.csv"
                 for rule, broken in ((Rule.NK, dominated), (Rule.P_RATIO, telling)):
-                    if len(own) >= study.privacy.min_cell and broken(own):
-                        cell = ", ".join(text for text in (outcome.name, group, str(arm)) if text)
+                    if len(own) >= study.min_cell and broken(own):
+                        cell = ", ".join(text for text in (outcome, group, str(arm)) if text)
                         yield Finding(file, cell, rule, Status.OPEN)
 
 
 def _groups(
-    study: Study, people: pd.DataFrame, groupings: Iterable[SubgroupConfig]
+    study: Audited, people: pd.DataFrame, groupings: Iterable[SubgroupConfig]
 ) -> list[tuple[str, np.ndarray]]:
     covariates = {covariate.name: covariate for covariate in study.covariates}
     found = []
@@ -335,11 +363,11 @@ def _arm_of(share: Share, row: pd.Series) -> str:
     return earlier if share.column.endswith("_ref") else later
 
 
-def _intersections(study: Study, people: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding]:
+def _intersections(study: Audited, people: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding]:
     """Find small groups at the intersection of two published groupings that the counts of both tell."""
     asked: dict[str, tuple[Sequence[SubgroupConfig], str]] = {
-        "experiment": (study.explore.subgroups, "explore/subgroups.csv"),
-        "calibration_respondents": (study.calibrate.groups, "calibrate/groups.csv"),
+        "experiment": (study.subgroups, "explore/subgroups.csv"),
+        "calibration_respondents": (study.groups, "calibrate/groups.csv"),
     }
     for sample, (groupings, file) in asked.items():
         if sample not in people:
@@ -358,16 +386,15 @@ def _intersections(study: Study, people: dict[str, pd.DataFrame], threshold: int
                         yield Finding(file, f"{a} and {b}, {arm}", Rule.INTERSECTION, Status.OPEN)
 
 
-def _alike(study: Study, tables: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding]:
+def _alike(study: Audited, tables: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding]:
     """Find published tables with a row per person or profile whose people are too few, or too much alike."""
     names = [covariate.name for covariate in study.covariates]
-    attributes = [attribute.name for attribute in study.design.attributes] if study.design else []
     for file, table in tables.items():
         known = [c for c in names if c in table]
         if len(known) > 1:
             if k_anonymity(table, known) < threshold:
                 yield Finding(file, "rows of profiles", Rule.ALIKE, Status.OPEN)
-            for sensitive in [c for c in attributes if c in table]:
+            for sensitive in [c for c in study.attributes if c in table]:
                 if l_diversity(table, known, sensitive) < 2:
                     yield Finding(file, f"rows of profiles: {sensitive}", Rule.DIVERSE, Status.OPEN)
 

@@ -36,7 +36,7 @@ if EXPLORATIONS:
         params:
             trial=TRIAL,
             explore=config["explore"],
-            privacy=config["privacy"],
+            min_cell=config["privacy"]["min_cell"],
             draws=config["estimate"]["draws"],
             seed=config["root_seed"],
         message:
@@ -64,7 +64,7 @@ if PROMISES:
         params:
             trial=TRIAL,
             explore=config["explore"],
-            privacy=config["privacy"],
+            min_cell=config["privacy"]["min_cell"],
             goal=config["diagnose"]["goal"],
             seed=config["root_seed"],
         message:

@@ -3,7 +3,7 @@
 from nanotarget import explore
 from nanotarget.estimate import Trial
 from nanotarget.study import artefacts
-from nanotarget.study.config import ExploreConfig, PrivacyConfig
+from nanotarget.study.config import ExploreConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
@@ -12,7 +12,7 @@ def explore_groups(inputs, outputs, params):
     """Write the exploratory tables that are asked for."""
     trial = Trial.read(inputs.experiment, inputs.registration, inputs.deviations, params.trial)
     settings = ExploreConfig.model_validate(params.explore)
-    groupings, min_cell = settings.subgroups, PrivacyConfig.model_validate(params.privacy).min_cell
+    groupings, min_cell = settings.subgroups, params.min_cell
     base, poles = settings.base, None
     by_support = next((g for g in groupings if base and g.name == base.grouping), None)
     if base and base.opposed:

@@ -3,7 +3,7 @@
 from nanotarget import explore
 from nanotarget.estimate import Trial
 from nanotarget.study import artefacts
-from nanotarget.study.config import ExploreConfig, PrivacyConfig
+from nanotarget.study.config import ExploreConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
@@ -14,11 +14,8 @@ def validate(inputs, outputs, params):
     arm_of = {arm["policy"]: arm["name"] for arm in params.trial["arms"]}
     nano, best = arm_of["nano"], arm_of["overall_best"]
     fielded = explore.Fielded(artefacts.read_parquet(inputs.assignments), nano, best, trial.table)
-    settings, privacy = (
-        ExploreConfig.model_validate(params.explore),
-        PrivacyConfig.model_validate(params.privacy),
-    )
-    groupings, min_cell = settings.subgroups, privacy.min_cell
+    settings = ExploreConfig.model_validate(params.explore)
+    groupings, min_cell = settings.subgroups, params.min_cell
     dividend = explore.Dividend.of(artefacts.read_csv(inputs.diagnostics), params.goal)
     gain = fielded.promised(trial.table)["gain"].set_axis(trial.table["respondent_id"])
     targeting = explore.targeting(trial.of_arms(best, nano), gain, groupings, min_cell, params.seed)

@@ -191,7 +191,7 @@ def test_a_large_file_is_read_as_a_small_one(tmp_path, monkeypatch):
     monkeypatch.setattr("nanotarget.clean.raw.LARGE", 1)
     called = []
     monkeypatch.setattr("nanotarget.clean.raw._parse", lambda *given, **_: called.append(given))
-    monkeypatch.setattr("nanotarget.clean.raw._separator", lambda *_: ",")
+    monkeypatch.setattr("nanotarget.clean.raw.separator_of", lambda *_: ",")
     large = read_raw(path)
     assert not called
     pd.testing.assert_frame_equal(large, small)

@@ -6,6 +6,7 @@ from typing import Any
 
 from nanotarget.assign.randomise import read_ledger
 from nanotarget.clean.enough import insufficient
+from nanotarget.clean.parts import is_large
 from nanotarget.clean.samples import read_samples
 from nanotarget.clean.shown import check_design
 from nanotarget.study import preregistration
@@ -34,7 +35,7 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
         preregistration.read(study.preregistration)
     if design or not study.design:  # without a design every level would be a problem of its own
         with collecting(problems):
-            samples = read_samples(study, design)
+            samples = read_samples(study, design, heads=True)
             problems.extend(insufficient(study, samples))
             if samples.calibration:
                 sizes["calibration"] = {
@@ -47,8 +48,10 @@ def check(study: DataConfig, source: str) -> dict[str, Any]:
                     "respondents": int(arms.sum()),
                     "arms": {str(arm): int(n) for arm, n in arms.items()},
                 }
-            if samples.roster:
-                sizes["roster"] = {"respondents": len(samples.roster.respondents)}
+            if study.roster and samples.roster:
+                left = int(samples.roster.flow["n_after"].iloc[-1])
+                large = is_large(study.roster.file)  # of it the first rows of each part were read
+                sizes["roster"] = {"respondents_of_first_rows" if large else "respondents": left}
             if samples.questions:
                 sizes["questions"] = list(samples.questions)
     with collecting(problems):

@@ -10,7 +10,8 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("guarded", "raw", "personal", "cells", "labels", "flow", "people", "exclusions", "covariates"),
+    *("guarded", "raw", "parts", "personal", "cells", "labels", "flow", "seen", "people", "exclusions"),
+    "covariates",
     *("blocks", "positions", "none_rows", "shown", "design_file", "profiles", "outcomes", "contracts"),
     "quality",
     *("calibration", "experiment", "roster", "samples", "enough", "groups"),

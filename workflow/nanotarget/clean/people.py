@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from nanotarget.clean.cells import Cells, Table, read_ids
 from nanotarget.clean.flow import EVERYBODY, Step, count_steps
 from nanotarget.clean.personal import MANY, kind_of, quoted
 from nanotarget.clean.raw import read_raw
+from nanotarget.clean.seen import Seen
 from nanotarget.study.config import (
     CalibrationConfig,
     ColumnValues,
@@ -152,8 +153,17 @@ def _everyone(table: Table, respondent: str, unit: np.ndarray) -> People:
 
 def tidy(people: People, columns: Mapping[str, object]) -> pd.DataFrame:
     """Put columns of values, one per person who is left, behind their ids and in the order of these."""
+    return by_id(in_order(people, columns))
+
+
+def in_order(people: People, columns: Mapping[str, object]) -> pd.DataFrame:
+    """Put columns of values, one per person who is left, behind their ids, in the order of the file."""
     ids = pd.array(people.ids.ids.iloc[people.first], dtype="str")
-    table = pd.DataFrame({"respondent_id": ids, **columns})
+    return pd.DataFrame({"respondent_id": ids, **columns})
+
+
+def by_id(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort people by their ids."""
     return table.sort_values("respondent_id", kind="stable", ignore_index=True)
 
 
@@ -176,7 +186,23 @@ def read_table(
     Raises:
         InputError: if the file cannot be read, or with one problem for each key whose columns it lacks.
     """
-    wanted = [(f"{section}.respondent", [config.respondent]), *own]
+    wanted = wanted_columns(section, config, covariates, own, optional)
+    table = table_of(read_raw(config.file, config.header_rows), section, config, wanted)
+    for key, named in values_of(section, config):
+        texts = table.raw[named.column].dropna().unique()
+        table.problems.extend(values_of_nobody(key, named, texts, table))
+    return table
+
+
+def wanted_columns(
+    section: str,
+    config: SampleConfig,
+    covariates: Sequence[CovariateConfig],
+    own: Sequence[tuple[str, Sequence[str]]],
+    optional: Collection[str],
+) -> list[tuple[str, Sequence[str]]]:
+    """Return the keys of the config that name columns, and these columns; arguments as in `read_table`."""
+    wanted: list[tuple[str, Sequence[str]]] = [(f"{section}.respondent", [config.respondent]), *own]
     wanted += [
         (f"covariates[{i}] ('{c.name}')", [c.column or c.name])
         for i, c in enumerate(covariates)
@@ -189,24 +215,56 @@ def read_table(
     wanted += [
         (f"{section}.exclusions[{i}] ('{e.step}')", [e.column]) for i, e in enumerate(config.exclusions)
     ]
-    wanted.append((f"{section}.identifiers", config.identifiers))
+    return [*wanted, (f"{section}.identifiers", config.identifiers)]
+
+
+def table_of(
+    raw: pd.DataFrame, section: str, config: SampleConfig, wanted: Sequence[tuple[str, Sequence[str]]]
+) -> Table:
+    """Return what was read of a sample's file, which must have the wanted columns.
+
+    Raises:
+        InputError: with one problem for each key whose columns it lacks.
+    """
     repeated = {e.column for e in config.exclusions if e.rule == "duplicate"} - {config.respondent}
-    raw = read_raw(config.file, config.header_rows)
     table = Table(raw, config.file, private=frozenset({*config.identifiers, *repeated}))
     table.require(wanted)
     _refuse_personal_ids(table, f"{section}.respondent", config.respondent)
-    for key, named in _values_of(section, config):
-        _refuse_values_of_nobody(table, key, named)
     return table
 
 
-def _values_of(section: str, config: SampleConfig) -> Iterator[tuple[str, ColumnValues]]:
+def values_of(section: str, config: SampleConfig) -> Iterator[tuple[str, ColumnValues]]:
     """Yield the config key and the cells that decide about people: consent and exclusions by value."""
     if config.consent:
         yield f"{section}.consent.values", config.consent
     for i, step in enumerate(config.exclusions):
         if step.values:
             yield f"{section}.exclusions[{i}].values", ColumnValues(column=step.column, values=step.values)
+
+
+def values_of_nobody(key: str, named: ColumnValues, texts: Iterable[str], table: Table) -> list[Problem]:
+    """Return the problem of values that decide about people and that nobody has: misspelt, or changed.
+
+    Args:
+        key: of the config.
+        named: the column and its values.
+        texts: the different cells of the column.
+        table: the file.
+    """
+    seen, private = set(map(normalised, texts)), named.column in table.private
+    absent = [str(value) for value in named.values if normalised(value) not in seen]
+    if not absent:
+        return []
+    occur = sorted(texts)
+    return [
+        Problem(
+            table.source,
+            f"column '{named.column}'",
+            f"no cell is {quoted(absent, private)}, which key {key} names",
+            f"values that occur: {quoted(occur, private or len(occur) > MANY, 12)}",
+            "correct the value in the config, or remove it there",
+        )
+    ]
 
 
 def _refuse_personal_ids(table: Table, key: str, respondent: str) -> None:
@@ -224,21 +282,6 @@ def _refuse_personal_ids(table: Table, key: str, respondent: str) -> None:
         table.problems.append(problem)
 
 
-def _refuse_values_of_nobody(table: Table, key: str, named: ColumnValues) -> None:
-    """Refuse a value that decides about people and that nobody has: it is misspelt or has changed."""
-    texts = sorted(table.raw[named.column].dropna().unique())
-    seen, private = set(map(normalised, texts)), named.column in table.private
-    if absent := [str(value) for value in named.values if normalised(value) not in seen]:
-        problem = Problem(
-            table.source,
-            f"column '{named.column}'",
-            f"no cell is {quoted(absent, private)}, which key {key} names",
-            f"values that occur: {quoted(texts, private or len(texts) > MANY, 12)}",
-            "correct the value in the config, or remove it there",
-        )
-        table.problems.append(problem)
-
-
 def check_left(people: People) -> People:
     """Return the people, of whom somebody must be left; refuse rows without an id.
 
@@ -246,14 +289,23 @@ def check_left(people: People) -> People:
         InputError: if nobody is left, with all problems until then.
     """
     if not len(people.rows):
-        nobody = Problem(
-            people.table.source,
-            "whole file",
-            "nobody is left after the exclusions",
-            "at least one respondent",
-            "check the values of the exclusions in the config against the file",
-        )
-        raise InputError([*people.table.problems, nobody])
+        raise InputError([*people.table.problems, nobody_left(people.table.source)])
+    return with_ids(people)
+
+
+def nobody_left(source: str) -> Problem:
+    """Return the problem of a file of which the exclusions leave nobody."""
+    return Problem(
+        source,
+        "whole file",
+        "nobody is left after the exclusions",
+        "at least one respondent",
+        "check the values of the exclusions in the config against the file",
+    )
+
+
+def with_ids(people: People) -> People:
+    """Return the people; refuse rows without an id."""
     people.ids.refuse(
         people.ids.empty,
         "the respondent's id is missing",
@@ -263,12 +315,22 @@ def check_left(people: People) -> People:
     return people
 
 
-def check_unique(people: People) -> None:
-    """Refuse respondents with more than one row."""
+def check_unique(people: People, earlier: Seen | None = None) -> None:
+    """Refuse respondents with more than one row.
+
+    Args:
+        people: of a file, or of a piece of one.
+        earlier: the ids of the pieces before it, to which these are added.
+    """
     ids = people.ids.ids
+    given = ids.notna()
+    again = (ids.duplicated(keep=False) & given).to_numpy(copy=True)
+    if earlier:
+        again[given] |= earlier.among(ids[given])
+        earlier.add(ids[given])
     people.ids.refuse(
-        (ids.duplicated(keep=False) & ids.notna()).to_numpy(),
-        f"more than one row for {counted(ids[ids.notna() & ids.duplicated()].nunique(), 'respondent')}",
+        again,
+        f"more than one row for {counted(ids[again].nunique(), 'respondent')}",
         "one row per respondent",
         f"remove the repetitions, or add an exclusion with rule 'duplicate' and column '{people.respondent}'",
     )

@@ -126,17 +126,34 @@ def experiment_quality(
         _share("arm", "arm", int(count), n, level=str(arm))
         for arm, count in respondents["arm"].value_counts(sort=False).items()
     ]
-    return _quality("experiment", rows + _people(respondents, names, compared))
+    return _quality("experiment", rows + _told(Tallies.of(respondents, names), compared))
 
 
-def roster_quality(
-    respondents: pd.DataFrame, names: Sequence[str], compared: Mapping[str, np.ndarray]
-) -> pd.DataFrame:
-    return _quality("roster", _people(respondents, names, compared))
+def roster_quality(tallies: Tallies, compared: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    return _quality("roster", _told(tallies, compared))
 
 
-def _people(
-    respondents: pd.DataFrame, names: Sequence[str], compared: Mapping[str, np.ndarray]
-) -> list[dict[str, object]]:
-    refused = _share("opt_out", "opt_out", int(respondents["opt_out"].sum()), len(respondents))
-    return [refused, *_missing(respondents, names), *_speed(compared)]
+class Tallies(NamedTuple):
+    """How many people a sample has, how many refused personalisation or lack a covariate."""
+
+    people: int
+    refused: int
+    missing: Mapping[str, int]
+
+    @classmethod
+    def of(cls, respondents: pd.DataFrame, names: Sequence[str]) -> Tallies:
+        """Count a table of people."""
+        missing = {name: int(respondents[name].isna().sum()) for name in names}
+        return cls(len(respondents), int(respondents["opt_out"].sum()), missing)
+
+    def with_(self, more: Tallies) -> Tallies:
+        """Return the counts of these people and of others."""
+        missing = {name: n + more.missing[name] for name, n in self.missing.items()}
+        return Tallies(self.people + more.people, self.refused + more.refused, missing)
+
+
+def _told(tallies: Tallies, compared: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
+    n = tallies.people
+    refused = _share("opt_out", "opt_out", tallies.refused, n)
+    missing = [_share("missing", name, count, n) for name, count in tallies.missing.items()]
+    return [refused, *missing, *_speed(compared)]

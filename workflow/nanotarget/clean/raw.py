@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
     text = text[stated.end() - 1 :] if stated else text
     names = text.lstrip().split("\n", 1)[0]
-    separator = stated[1] if stated and stated[1] in names else _separator(text, name)
+    separator = stated[1] if stated and stated[1] in names else separator_of(text, name)
     if (regular := _read_regular(text, separator, header_rows)) is not None:
         return regular
     everything = enumerate(_parse(text, separator, name), 1)
@@ -313,26 +314,44 @@ def _read_regular(text: str, separator: str, header_rows: int) -> pd.DataFrame |
     """
     if len(text) < LARGE or header_rows > 1:
         return None
-    lines = csv.reader(io.StringIO(text[:HEAD], newline=""), delimiter=separator)
-    names, first = (list(map(str.strip, cells)) for cells in itertools.islice(lines, 2))
-    if not all(names) or len(set(names)) < len(names) or _imported(first):
+    if not (names := regular_names(text[:HEAD], separator)):
         return None
-    numbered = [str(i) for i in range(len(names))]
-    kind = pa.dictionary(pa.int32(), pa.string())
     try:
-        cells = pa_csv.read_csv(
-            pa.py_buffer(text.encode()),
-            pa_csv.ReadOptions(column_names=numbered, skip_rows_after_names=1, use_threads=False),
-            pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True, ignore_empty_lines=False),
-            pa_csv.ConvertOptions(column_types=dict.fromkeys(numbered, kind), null_values=[]),
-        ).unify_dictionaries()
+        cells = pa_csv.read_csv(pa.py_buffer(text.encode()), *csv_options(len(names), separator))
     except pa.ArrowInvalid:
         return None
-    columns = {name: _without_blanks(cells.column(i)) for i, name in zip(numbered, names, strict=True)}
-    table = pd.DataFrame(columns, index=pd.RangeIndex(2, len(cells) + 2, name="row"), copy=False)
+    table = regular_table(cells, names, 2)
+    return None if _imported(table.iloc[:2].to_numpy().ravel().astype(str)) else table
+
+
+def regular_names(head: str, separator: str) -> list[str] | None:
+    """Return the names of columns if Arrow may read what is below them; None leaves it to `_parse`."""
+    lines = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
+    names, first = (list(map(str.strip, cells)) for cells in itertools.islice(lines, 2))
+    return names if all(names) and len(set(names)) == len(names) and not _imported(first) else None
+
+
+def csv_options(
+    width: int, separator: str
+) -> tuple[pa_csv.ReadOptions, pa_csv.ParseOptions, pa_csv.ConvertOptions]:
+    """Return how Arrow reads a CSV of so many columns: as texts, all rows below the first."""
+    numbered = [str(i) for i in range(width)]
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return (
+        pa_csv.ReadOptions(column_names=numbered, skip_rows_after_names=1, use_threads=False),
+        pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True, ignore_empty_lines=False),
+        pa_csv.ConvertOptions(column_types=dict.fromkeys(numbered, kind), null_values=[]),
+    )
+
+
+def regular_table(cells: pa.Table, names: Sequence[str], first: int) -> pd.DataFrame:
+    """Return what Arrow read as `read_raw` does; the rows of the file are counted from `first`."""
+    coded = cells.unify_dictionaries()
+    columns = {name: _without_blanks(coded.column(i)) for i, name in enumerate(names)}
+    table = pd.DataFrame(columns, index=pd.RangeIndex(first, first + len(cells), name="row"), copy=False)
     if (empty := table.isna().all(axis=1)).any():
         table = table[~empty]
-    return None if _imported(table.iloc[:2].to_numpy().ravel().astype(str)) else _with_nothing_told(table)
+    return _with_nothing_told(table)
 
 
 def _without_blanks(cells: pa.ChunkedArray) -> Any:
@@ -454,7 +473,7 @@ def _first(text: str, separator: str, name: str) -> list[list[str]]:
     return _parse(text, separator, name, FIRST)
 
 
-def _separator(text: str, name: str) -> str:
+def separator_of(text: str, name: str) -> str:
     """Return the separator with which most of the first rows are as wide as the header."""
     fits: dict[str, tuple[float, int]] = {}
     failure: InputError | None = None
@@ -509,10 +528,15 @@ def _with_nothing_told(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _read_binary(file: Path, name: str, ending: str) -> pd.DataFrame:
-    """Read a file whose reader is a program of C."""
+def read_rows(path: str | Path, rows: range) -> pd.DataFrame:
+    """Read some rows of a large Parquet file, counted from 0, as `read_raw` reads all."""
+    return _read_binary(Path(path), str(path), ".parquet", rows)
+
+
+def _read_binary(file: Path, name: str, ending: str, of: range | None = None) -> pd.DataFrame:
+    """Read a file whose reader is a program of C; of a Parquet file maybe some rows only."""
     try:
-        found = guarded(_parquet if ending == ".parquet" else _labelled, file)
+        found = guarded(partial(_parquet, of=of) if ending == ".parquet" else _labelled, file)
     except UnreadableError as error:
         kind = "Parquet" if ending == ".parquet" else ending
         raise _error(
@@ -526,18 +550,24 @@ def _read_binary(file: Path, name: str, ending: str) -> pd.DataFrame:
     rows = len(next(iter(found.columns.values()), ()))
     table = _table(
         {column.strip(): cells for column, cells in found.columns.items()},
-        pd.RangeIndex(1, rows + 1, name="row"),
+        pd.RangeIndex(1, rows + 1, name="row") + (of.start if of else 0),
     )
     table.attrs["codes"] = {column.strip(): dict(codes) for column, codes in found.codes.items()}
     table.attrs["labels"] = {column.strip(): list(labels) for column, labels in found.labels.items()}
     return table
 
 
-def _parquet(file: Path) -> Texts:
-    about = pq.ParquetFile(file).metadata
-    if about.num_rows * about.num_columns > MOST_CELLS:
+def _parquet(file: Path, of: range | None = None) -> Texts:
+    stored = pq.ParquetFile(file)
+    about = stored.metadata
+    wanted = of or range(about.num_rows)
+    if len(wanted) * about.num_columns > MOST_CELLS:
         raise ValueError(f"it has more than {MOST_CELLS:,} cells")
-    table = pq.read_table(file, use_threads=False)
+    ends = list(itertools.accumulate(about.row_group(g).num_rows for g in range(about.num_row_groups)))
+    begins = [0, *ends[:-1]]
+    groups = [g for g, end in enumerate(ends) if end > wanted.start and begins[g] < wanted.stop]
+    table = stored.read_row_groups(groups, use_threads=False)
+    table = table.slice(wanted.start - begins[groups[0]] if groups else 0, len(wanted))
     labels = {
         column: [str(_text(cell)) for cell in cells.chunk(0).dictionary.to_pylist()]
         for column, cells in zip(table.column_names, table.columns, strict=True)

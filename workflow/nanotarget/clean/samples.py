@@ -10,7 +10,7 @@ import pandas as pd
 from nanotarget.clean.calibration import Calibration, read_calibration
 from nanotarget.clean.experiment import read_experiment
 from nanotarget.clean.people import Sample
-from nanotarget.clean.roster import read_roster
+from nanotarget.clean.roster import Keep, read_roster
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import DataConfig
 from nanotarget.study.problems import Problem, collecting, counted, placed, raise_if_any
@@ -44,12 +44,15 @@ class Samples:
         return [sample for sample in (self.calibration, self.experiment, self.roster) if sample]
 
 
-def read_samples(data: DataConfig, design: Design | None) -> Samples:
+def read_samples(
+    data: DataConfig, design: Design | None, keep: Keep | None = None, heads: bool = False
+) -> Samples:
     """Read and clean the raw files of a study.
 
     Args:
         data: what was recorded about whom, and where.
         design: the petitions; without them no calibration is read.
+        keep, heads: of the roster, see `read_roster`.
 
     Raises:
         InputError: with the problems of all files at once.
@@ -63,7 +66,7 @@ def read_samples(data: DataConfig, design: Design | None) -> Samples:
             experiment = read_experiment(data.experiment, design, data.covariates)
     if data.roster:
         with collecting(problems):
-            roster = read_roster(data.roster, data.covariates)
+            roster = read_roster(data.roster, data.covariates, keep, heads)
     if data.calibration and design:
         back = [sample for sample in (experiment, roster) if sample and data.samples == "panel"]
         refusers = frozenset[str]().union(*(sample.refusers for sample in back))
@@ -78,37 +81,42 @@ def read_samples(data: DataConfig, design: Design | None) -> Samples:
 
 
 def _compare_panel(first: Calibration, second: Sample, first_file: str, file: str) -> list[Problem]:
-    """Return the problem of a later sample with people who were not in the calibration."""
+    """Return the problems of the files of a later sample with people who were not in the calibration."""
     people = second.identities
-    unknown = ~people["respondent"].isin(first.everyone)
-    if not unknown.any():
-        return []
     return [
         Problem(
-            file,
-            placed(people.index[unknown]),
-            f"{counted(int(unknown.sum()), 'respondent')} not in {first_file}",
+            named,
+            placed(rows),
+            f"{counted(len(rows), 'respondent')} not in {first_file}",
             "people of the calibration, because the config says 'samples: panel'",
             "make the ids of both files agree, or write 'samples: new'",
         )
+        for named, rows in _by_file(people[~people["respondent"].isin(first.everyone)], file)
     ]
 
 
 def _compare_new(first: Calibration, second: Sample, first_file: str, file: str) -> list[Problem]:
-    """Return the problem of a later sample with people of the calibration."""
+    """Return the problems of the files of a later sample with people of the calibration."""
     people = second.identities
     again = np.zeros(len(people), dtype=bool)
     for key in people.columns.intersection(first.identities.columns):
         again |= (people[key].notna() & people[key].isin(first.identities[key])).to_numpy()
-    if not again.any():
-        return []
     return [
         Problem(
-            file,
-            placed(people.index[again]),
-            f"{counted(int(again.sum()), 'respondent')} also in {first_file}",
+            named,
+            placed(rows),
+            f"{counted(len(rows), 'respondent')} also in {first_file}",
             "other people than in the calibration, because the config says 'samples: new'",
             "remove them from one file, write 'samples: panel' if the same people came back, "
             "or give different people different ids",
         )
+        for named, rows in _by_file(people[again], file)
     ]
+
+
+def _by_file(people: pd.DataFrame, file: str) -> list[tuple[str, list[int]]]:
+    """Return the rows of people by the file in which they are: of a sample of parts each has its own."""
+    if "file" not in people:
+        return [(file, list(people.index))] if len(people) else []
+    found = people.groupby("file", observed=True, sort=True)
+    return [(str(named), list(group.index)) for named, group in found]

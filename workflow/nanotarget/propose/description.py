@@ -197,7 +197,7 @@ def _spread(people: pd.DataFrame, outcome: str) -> float:
 
 
 def _roster(study: Study, config: RosterConfig, roster: Sample, calibration: Calibration | None) -> list[str]:
-    n = len(roster.respondents)
+    n = int(roster.flow["n_after"].iloc[-1])
     lines = [f"Roster: {config.file}", *_people(roster.flow, "roster")]
     names = [arm.name for arm in config.arms]
     planned = {name: n * float(share) for name, share in zip(names, shares(config.arms), strict=True)}

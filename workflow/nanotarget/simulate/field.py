@@ -67,7 +67,8 @@ def assigned(config: StudyConfig, calibration: pd.DataFrame, roster: pd.DataFram
         answered = read_calibration(
             config.calibration.model_copy(update={"file": files["calibration"]}), design, config.covariates
         )
-        people = read_roster(
+        shards: list[pd.DataFrame] = []
+        read_roster(
             RosterConfig(
                 file=files["roster"],
                 header_rows=config.experiment.header_rows,
@@ -77,7 +78,9 @@ def assigned(config: StudyConfig, calibration: pd.DataFrame, roster: pd.DataFram
                 ledger="none.csv",
             ),
             config.covariates,
-        ).respondents
+            shards.append,
+        )
+    people = pd.concat(shards, ignore_index=True)
     outcome = RESPONSES[config.calibration.analyse]
     data = TrainingData.from_tables(
         answered.profiles, answered.respondents, design, outcome, config.covariates

@@ -1,0 +1,55 @@
+"""Numbers that hang on who somebody is, and on nothing else.
+
+A stream of random numbers depends on the order of people and on how they are divided among jobs. What is
+drawn here depends on the seed, on what it is for, and on a person's id: everybody can be drawn alone, on
+any machine and in any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+
+def hashes(ids: pd.Series, seed: int, name: str) -> np.ndarray:
+    """Return (n,) uint64 of persons: SipHash-2-4 of their ids, with a key made of the seed and a name.
+
+    Whoever does not know the key cannot tell it from independent uniform draws (Aumasson & Bernstein
+    2012), one a person.
+
+    Args:
+        ids: (n,) texts.
+        seed: root seed of the study.
+        name: what they are for; other names give independent numbers.
+    """
+    key = hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:16]
+    return np.asarray(pd.util.hash_array(ids.to_numpy(dtype=object), hash_key=key, categorize=False))
+
+
+def uniforms(ids: pd.Series, seed: int, name: str) -> np.ndarray:
+    """Return (n,) numbers of persons, uniform from 0 to below 1."""
+    return (hashes(ids, seed, name) >> np.uint64(11)) * 2.0**-53
+
+
+class KeyedDraws:
+    """Draws by persons in the place of a generator, as far as `Design.draw` asks for them."""
+
+    def __init__(self, ids: pd.Series, seed: int, name: str) -> None:
+        """Draw for the persons with these ids."""
+        self._ids, self._seed, self._name = ids, seed, name
+        self._drawn = 0
+
+    def choice(self, n: int, size: int, p: np.ndarray) -> np.ndarray:
+        """Return for every person a number below n, drawn with the probabilities p.
+
+        Each call draws anew; numbers of probability 0 are never drawn.
+        """
+        if size != len(self._ids):
+            raise ValueError("one draw a person")
+        self._drawn += 1
+        drawn = uniforms(self._ids, self._seed, f"{self._name} {self._drawn}")
+        ends = np.cumsum(p)
+        possible = np.flatnonzero(p)
+        return np.minimum(np.searchsorted(ends / ends[-1], drawn, side="right"), possible[-1])

@@ -6,17 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanotarget.assign.randomise import (
+from nanotarget.assign import randomise as drawing
+from nanotarget.assign.ledger import (
     LEDGER_COLUMNS,
     SEALED_COLUMNS,
     append_to_ledger,
-    randomise,
     read_ledger,
-    round_at_random,
     sealed,
-    shares,
-    wanted,
 )
+from nanotarget.assign.randomise import places, randomise, round_at_random, shares, wanted
 from nanotarget.clean.blocks import blocks_of
 from nanotarget.study import artefacts
 from nanotarget.study.config import RosterArmConfig
@@ -38,7 +36,12 @@ def people(blocks, first=0):
 
 
 def record(*drawn):
-    return pd.concat(drawn, ignore_index=True)[LEDGER_COLUMNS]
+    return pd.concat(drawn, ignore_index=True)[LEDGER_COLUMNS].astype("str")
+
+
+def by_id(drawn):
+    """Sorted rows as a ledger has them: texts, whatever they are in memory."""
+    return drawn.astype(dict.fromkeys(LEDGER_COLUMNS, "str")).sort_values("respondent_id", ignore_index=True)
 
 
 def counts(drawn, arms, by="block"):
@@ -136,7 +139,9 @@ def test_people_in_the_ledger_keep_their_arm_whatever_the_seed_and_the_shares():
     first = randomise(people("uuvvvw"), EQUAL, NOBODY, 1)
     later = randomise(people("vvvvvvuuwx"), UNEQUAL, record(first), 2)  # some moved to another block
     assert later["known"].tolist() == [True] * 6 + [False] * 4
-    pd.testing.assert_frame_equal(later.loc[later["known"], LEDGER_COLUMNS], first[LEDGER_COLUMNS])
+    pd.testing.assert_frame_equal(
+        by_id(later).loc[by_id(later)["known"], LEDGER_COLUMNS], record(by_id(first))
+    )
 
 
 def test_people_who_left_the_roster_still_count():
@@ -155,8 +160,8 @@ def test_the_order_of_people_and_ledger_changes_nothing(blocks, seed, order):
     order.shuffle(rows)
     order.shuffle(lines)
     pd.testing.assert_frame_equal(
-        randomise(group, UNEQUAL, old, seed),
-        randomise(group.iloc[rows], UNEQUAL, old.iloc[lines], seed),
+        by_id(randomise(group, UNEQUAL, old, seed)),
+        by_id(randomise(group.iloc[rows], UNEQUAL, old.iloc[lines], seed)),
     )
 
 
@@ -164,6 +169,20 @@ def test_the_draw_depends_on_the_seed_and_on_who_is_there():
     group = people([""] * 60)
     drawn = [randomise(group, EQUAL, NOBODY, seed)["arm"].tolist() for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_ids_that_share_a_hash_are_told_apart(monkeypatch):
+    """Ranks and places stay those of the people, whatever their order."""
+    coarse = drawing.hashes
+    monkeypatch.setattr(drawing, "hashes", lambda *of: coarse(*of) % np.uint64(3))
+    group, old = people("uuvvuuvvuv"), record(randomise(people("uuvv"), UNEQUAL, NOBODY, 1))
+    drawn = randomise(group, UNEQUAL, old, 1)
+    assert drawn["known"].tolist() == [True] * 4 + [False] * 6
+    pd.testing.assert_frame_equal(by_id(drawn).iloc[:4][LEDGER_COLUMNS], by_id(old))
+    pd.testing.assert_frame_equal(
+        by_id(drawn), by_id(randomise(group.iloc[::-1], UNEQUAL, old.iloc[::-1], 1))
+    )
+    assert places(group["respondent_id"], group["respondent_id"].iloc[::-1]).tolist() == list(range(10))[::-1]
 
 
 def test_blocks_are_named_after_their_levels_and_a_missing_value_is_a_level():

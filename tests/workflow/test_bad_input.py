@@ -25,7 +25,7 @@ import pytest
 import yaml
 from snakemake.iocontainers import Namedlist
 
-from nanotarget.assign.randomise import LEDGER_COLUMNS, SEALED_COLUMNS, sealed
+from nanotarget.assign.ledger import LEDGER_COLUMNS, SEALED_COLUMNS, sealed
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import DataConfig, part_of
 from nanotarget.study.problems import InputError

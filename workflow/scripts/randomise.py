@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from nanotarget.assign.randomise import LEDGER_COLUMNS, append_to_ledger, locked, randomise, read_ledger
+from nanotarget.assign.ledger import LEDGER_COLUMNS, append_to_ledger, locked, read_ledger
+from nanotarget.assign.randomise import randomise
 from nanotarget.clean.blocks import blocks_of
 from nanotarget.clean.pseudonyms import ids_of
 from nanotarget.estimate import Trial, balance, published_balance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nanotarget.assign.randomise import read_ledger
+from nanotarget.assign.ledger import read_ledger
 from nanotarget.clean.enough import insufficient
 from nanotarget.clean.parts import is_large
 from nanotarget.clean.samples import read_samples

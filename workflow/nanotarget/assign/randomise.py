@@ -1,4 +1,4 @@
-"""Who is randomised to which arm, once and for all: new people are drawn, the ledger is kept.
+"""Who is randomised to which arm: new people are drawn, whoever was drawn before keeps the arm.
 
 The counts of arms are rounded at random with the right expectation, so that everybody's probability
 of an arm is the arm's share, even in a block of one; the largest remainder alone would never give
@@ -7,29 +7,15 @@ such a block the arm with the smallest share.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from nanotarget.assign.tombstone import seal_kept
-from nanotarget.clean.cells import Table
-from nanotarget.clean.raw import read_raw
-from nanotarget.study.artefacts import write_text
 from nanotarget.study.config import RosterArmConfig
-from nanotarget.study.private import OWNERS_ONLY
-from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
+from nanotarget.study.keyed import hashes
 from nanotarget.study.seeds import child_rng
 
-LEDGER_COLUMNS = ["respondent_id", "arm", "block"]
-SEALED_COLUMNS = [*LEDGER_COLUMNS, "seal"]
-SEAL = 16  # hexadecimal digits: enough against accidents, which is all that a seal without a secret is for
 GRID = 2.0**20  # multiples of 1 / GRID are added without error, so that whole numbers stay whole
 
 
@@ -41,43 +27,90 @@ def randomise(
     Within each block the new people fill the shares of all (those in the ledger under this block and
     the new ones) as closely as possible: counts differ by less than one from the numbers that are
     nearest to the shares, in each block and in total (unbiased two-way rounding, Cox 1987, JASA 82).
+    Who of a block gets which arm follows from the ranks of keyed hashes of their ids, a random order that
+    does not hang on the order of people or on how they are divided.
 
     Args:
-        people: respondent_id (unique) and block (text, the same for all without blocks), in any order.
+        people: respondent_id (unique) and block (the same for all without blocks), in any order.
         arms: names and shares.
-        ledger: LEDGER_COLUMNS, as `read_ledger` returns it; people who are not in `people` count too.
+        ledger: respondent_id, arm and block, as `read_ledger` returns them; people who are not in `people`
+            count too.
         seed: root seed. The draw depends on it, on the ledger and on the set of people.
 
     Returns:
-        respondent_id, arm, block, known (was in the ledger), sorted by respondent_id.
+        respondent_id, arm and block (categorical), known (was in the ledger), in the order of `people`.
     """
-    people = people.sort_values("respondent_id", ignore_index=True)
-    known = people["respondent_id"].isin(ledger["respondent_id"])
-    old = ledger.set_index("respondent_id").loc[people.loc[known, "respondent_id"]].reset_index()
-    new = people.loc[~known, ["respondent_id", "block"]].reset_index(drop=True)
-    new["arm"] = _draw(new["block"], arms, ledger, seed)
-    drawn = pd.concat([old.assign(known=True), new.assign(known=False)], ignore_index=True)
-    columns = [*LEDGER_COLUMNS, "known"]
-    return drawn[columns].sort_values("respondent_id", ignore_index=True).astype({"arm": "str"})
+    names = pd.Index([arm.name for arm in arms])
+    labels = _labels(people["block"], ledger["block"])
+    old_arm, old_block = _codes(ledger["arm"], names), _codes(ledger["block"], labels)
+    place = places(people["respondent_id"], ledger["respondent_id"])
+    known = place >= 0
+    arm, block = np.empty(len(people), dtype=np.int64), _codes(people["block"], labels)
+    arm[known], block[known] = old_arm[place[known]], old_block[place[known]]
+    if not known.all():
+        earlier = np.zeros((len(labels), len(names)))
+        np.add.at(earlier, (old_block, old_arm), 1)
+        new = people.loc[~known, ["respondent_id"]].assign(block=block[~known])
+        # A later wave draws from another stream, or its draws would repeat those of the first one.
+        arm[~known] = _draw(new, earlier, arms, seed, f"randomise after {len(ledger)}")
+    drawn = {"arm": pd.Categorical.from_codes(arm, names), "block": pd.Categorical.from_codes(block, labels)}
+    return people[["respondent_id"]].reset_index(drop=True).assign(**drawn, known=known)
 
 
-def _draw(blocks: pd.Series, arms: Sequence[RosterArmConfig], ledger: pd.DataFrame, seed: int) -> np.ndarray:
-    """Return the names of the arms of new people, who are in the order of their ids."""
-    names = np.array([arm.name for arm in arms], dtype=object)
-    if blocks.empty:
-        return names[:0]
-    # A later wave draws from another stream, or its draws would repeat those of the first one.
-    rng = child_rng(seed, f"randomise after {len(ledger)}")
-    labels, block = np.unique(blocks.to_numpy(dtype=object), return_inverse=True)
-    row, column = pd.Index(labels).get_indexer(ledger["block"]), pd.Index(names).get_indexer(ledger["arm"])
-    earlier = np.zeros((len(labels), len(names)))
-    np.add.at(earlier, (row[row >= 0], column[row >= 0]), 1)
-    counts = round_at_random(wanted(np.bincount(block), earlier, shares(arms)), rng)
-    order = rng.permutation(len(block))
-    order = order[np.argsort(block[order], kind="stable")]
+def _labels(*blocks: pd.Series) -> pd.Index:
+    found: set[str] = set()
+    for block in blocks:
+        found.update(block.cat.categories if isinstance(block.dtype, pd.CategoricalDtype) else block.unique())
+    return pd.Index(sorted(found), dtype="str")
+
+
+def _codes(texts: pd.Series, labels: pd.Index) -> np.ndarray:
+    """Return the number of each text, all of which are among the labels."""
+    known = texts.astype("category").cat
+    return labels.get_indexer(known.categories)[known.codes.to_numpy()]
+
+
+def places(ids: pd.Series, among: pd.Series) -> np.ndarray:
+    """Return at which place each id stands in a list of different ones; -1 if it does not.
+
+    Numbers are found faster, and in less memory, than texts.
+    """
+    listed = pd.Index(hashes(among, 0, "place"))
+    if listed.is_unique:
+        place = listed.get_indexer(hashes(ids, 0, "place"))
+        found = place >= 0
+        if (among.to_numpy()[place[found]] == ids.to_numpy()[found]).all():
+            return place
+    return pd.Index(among).get_indexer(ids)  # two different ids share a number
+
+
+def _draw(
+    new: pd.DataFrame, earlier: np.ndarray, arms: Sequence[RosterArmConfig], seed: int, wave: str
+) -> np.ndarray:
+    """Return the numbers of the arms of new people.
+
+    Args:
+        new: respondent_id and the number of the block.
+        earlier: (n_blocks, n_arms) people who were randomised before.
+        wave: name of the stream.
+    """
+    present, block = np.unique(new["block"], return_inverse=True)
+    exact = wanted(np.bincount(block), earlier[present], shares(arms))
+    counts = round_at_random(exact, child_rng(seed, wave))
     arm = np.empty(len(block), dtype=np.int64)
-    arm[order] = np.concatenate([np.repeat(np.arange(len(names)), row) for row in counts])
-    return names[arm]
+    arm[_ranked(block, new["respondent_id"], seed, wave)] = np.concatenate(
+        [np.repeat(np.arange(len(arms)), row) for row in counts]
+    )
+    return arm
+
+
+def _ranked(block: np.ndarray, ids: pd.Series, seed: int, wave: str) -> np.ndarray:
+    """Return the places of people by block and hash; of two with one hash the lower id comes first."""
+    drawn = hashes(ids, seed, wave)
+    order = np.lexsort((drawn, block))
+    if not (np.diff(block[order]) == 0)[np.diff(drawn[order]) == 0].any():
+        return order
+    return np.lexsort((pd.factorize(ids, sort=True)[0], drawn, block))
 
 
 def shares(arms: Sequence[RosterArmConfig]) -> np.ndarray:
@@ -151,98 +184,3 @@ def _loop(broken: np.ndarray) -> list[tuple[int, int]]:
         path.append((i, j) if axis == 0 else (j, i))
         at, came = (1 - axis, j), i
     return path[seen[at] :]
-
-
-def read_ledger(path: str, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
-    """Read the ledger; one that is not there yet is empty.
-
-    Returns:
-        All columns as text, among them SEALED_COLUMNS, in the order of the file.
-
-    Raises:
-        InputError: with everything that is damaged.
-    """
-    file = Path(path)
-    outside = not file.is_absolute() and not file.resolve().is_relative_to(Path.cwd().resolve())
-    if file.is_symlink() or outside:
-        what = "it is a link, or lies behind one that leads out of the study's folder"
-        remedy = "name the place itself in key roster.ledger, or move the ledger"
-        expected = "a file in the study's folder, as it is replaced as a whole"
-        raise InputError([Problem(path, "whole file", what, expected, remedy)])
-    if not file.exists():
-        return pd.DataFrame(columns=SEALED_COLUMNS, dtype="str")
-    raw = read_raw(path)
-    restore = "restore the ledger from a copy; it must say to which arm people were randomised"
-    if missing := [column for column in SEALED_COLUMNS if column not in raw.columns]:
-        what = f"the ledger lacks {listed(missing)}"
-        raise InputError([Problem(path, "header", what, f"columns {listed(SEALED_COLUMNS)}", restore)])
-    table = Table(raw, path)
-    ids, drawn = table.cells("respondent_id"), table.cells("arm")
-    respondent, arm = ids.ids, drawn.text.str.strip()
-    names = [a.name for a in arms]
-    ids.refuse(ids.empty, "the respondent's id is missing", "an id in every row", restore)
-    twice = respondent.duplicated(keep=False).to_numpy() & ~ids.empty
-    ids.refuse(twice, "a respondent is in the ledger more than once", "everybody once", restore)
-    drawn.refuse(drawn.empty, "the arm is missing", f"one of {listed(names)}", restore)
-    drawn.refuse_texts(
-        (arm.notna() & ~arm.isin(names)).to_numpy(),
-        "no arm of the config, but people were randomised to it",
-        f"one of {listed(names)}",
-        f"put the arm back into key roster.arms (a ledger serves one study), or {restore}",
-    )
-    kept = raw.assign(respondent_id=respondent.to_numpy(), arm=arm.to_numpy(), block=raw["block"].fillna(""))
-    if not table.problems:  # what is damaged in itself has its own message
-        broken = kept["seal"].fillna("").to_numpy() != sealed(kept)["seal"].to_numpy()
-        what = "the ledger was edited here, or a row before it was removed: the seal does not fit"
-        first = broken & (broken.cumsum() == 1)
-        table.cells("seal").refuse(first, what, "rows as they were written", restore)
-    raise_if_any(table.problems)
-    return kept.reset_index(drop=True)
-
-
-def sealed(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Return a ledger whose column `seal` chains every row to all before it (SHA-256)."""
-    seals, last = [], ""
-    for row in ledger[LEDGER_COLUMNS].itertuples(index=False):
-        own = hashlib.sha256(json.dumps([last, *row]).encode()).hexdigest()[:SEAL]
-        last = seal_kept(*row) or own
-        seals.append(last)
-    return ledger.assign(seal=seals)
-
-
-def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> None:
-    """Add the people whom `randomise` drew anew below those in the ledger; do nothing without any.
-
-    Args:
-        path: the ledger, which is replaced as a whole or not at all.
-        ledger: what `read_ledger` returned.
-        drawn: what `randomise` returned.
-    """
-    new = drawn.loc[~drawn["known"], LEDGER_COLUMNS]
-    if len(new):
-        rows = sealed(pd.concat([ledger, new], ignore_index=True))
-        # As it is: nothing may change an id here, not even so that a spreadsheet takes it for no formula.
-        write_text(rows.to_csv(index=False, lineterminator="\n"), path)
-        Path(path).chmod(OWNERS_ONLY)
-        for written in (Path(path), Path(path).parent):  # on the disk before anybody is told of an arm
-            with _opened(written) as number:
-                os.fsync(number)
-
-
-@contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Keep others from the ledger (its folder: the file is replaced) while it is read and added to."""
-    folder = Path(path).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with _opened(folder) as number:
-        fcntl.flock(number, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        yield number
-    finally:
-        os.close(number)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from nanotarget.assign.randomise import LEDGER_COLUMNS, locked, read_ledger, sealed
+from nanotarget.assign.ledger import LEDGER_COLUMNS, locked, read_ledger, sealed
 from nanotarget.assign.tombstone import tombstone
 from nanotarget.clean.cells import read_ids
 from nanotarget.clean.raw import TEXT_ENDINGS, read_raw, without_rows

@@ -12,6 +12,7 @@ TREES ?= 0
 REPLICATIONS ?= 200
 FORESTS ?= 40
 EXPERIMENTS ?= 2000
+PEOPLE ?= 1000000
 MINUTES ?= inf
 LATEX ?= pdflatex
 BIN := .venv/bin
@@ -23,7 +24,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: all reproduce check calibrate diagnose assign estimate explore disclose report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore disclose report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark benchmark-roster proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
 
 # `nanotarget --help` lists the same targets in the same words (a test holds them together).
 #: all: everything that the data allow
@@ -92,6 +93,10 @@ benchmark: .venv/ready ## Measure exact scoring, individual effects, diagnosis a
 	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/scoring.py
 	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/randomization.py
 	@PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/diagnosis.py
+
+benchmark-roster: .venv/ready ## Measure a roster of PEOPLE=1000000 synthetic people, from raw file to fielding export (minutes)
+	@folder=$$(mktemp -d) && PYTHONPATH=tests:tests/benchmark $(BIN)/python tests/benchmark/roster.py \
+		"$$folder/study" $(PEOPLE) 2; rm -rf "$$folder"
 
 proposals: .venv/ready ## Measure what `nanotarget init` gets right (docs/proposals.md; needs NANOTARGET_REFERENCE)
 	@PYTHONPATH=tests $(BIN)/python tests/proposals.py

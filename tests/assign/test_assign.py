@@ -8,6 +8,7 @@ from nanotarget.assign.assign import (
     assign,
     audit,
     concentration_table,
+    count_petitions,
     lookup_table,
     petitions_table,
     pooled_petitions,
@@ -92,7 +93,7 @@ def test_overall_best_is_always_assigned(fitted):
 def test_petitions_table_counts_every_respondent_once_a_policy(fitted):
     design, model, people, roster, _ = fitted
     table = assign(model, people, roster, SETTINGS, 7)
-    petitions = petitions_table(table, design)
+    petitions = petitions_table(count_petitions([table]), design)
     assert petitions[[f"n_{name}" for name in POLICIES]].sum().tolist() == [120] * 6
     assert petitions["petition_id"].is_monotonic_increasing
     assert petitions["text"].str.startswith("a0: l").all()
@@ -125,7 +126,7 @@ def test_lookup_gives_each_profile_the_petition_of_its_respondents(fitted):
     names = [c.name for c in covariates]
     coarse[names] = np.sign(coarse[names])
     table = assign(model, people, coarse, SETTINGS, 7)
-    lookup = lookup_table(table, coarse, covariates, "nano")
+    lookup = lookup_table([(table, coarse)], covariates, "nano")
     assert lookup["n"].sum() == (~coarse["opt_out"]).sum()
     assert not lookup.duplicated(names).any()
     merged = coarse[~coarse["opt_out"]].merge(lookup, on=names)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanotarget.assign.fielding import fielding_table
+from nanotarget.assign.fielding import Fielded, fielding_table
 from nanotarget.petitions.design import Design
 from nanotarget.study import artefacts
 from nanotarget.study.checks import FIELDING
@@ -38,7 +38,8 @@ def table():
     assignments["petition_id"] = DESIGN.petition_ids(levels)
     assignments = pd.concat([assignments, DESIGN.frame(levels)], axis=1)
     drawn = pd.DataFrame({"respondent_id": ids, "arm": ["nano", "control", "best"], "block": ""})
-    return fielding_table(drawn, assignments, ARMS, DESIGN)
+    names = pd.DataFrame({"respondent_id": ids, "id": ids})
+    return fielding_table(Fielded(drawn, assignments, names), ARMS, DESIGN)
 
 
 def test_everybody_gets_the_petition_of_the_arm_and_control_none(table):
@@ -73,7 +74,9 @@ def test_the_file_reads_back_and_no_cell_is_a_formula(table, tmp_path):
 def test_nobody_gets_a_petition_without_a_policy():
     drawn = pd.DataFrame({"respondent_id": ["a"], "arm": ["control"]})
     nobody = pd.DataFrame({"respondent_id": [], "policy": [], "petition_id": [], "Cost": [], "Who": []})
-    assert fielding_table(drawn, nobody, ARMS, DESIGN)["petition_text"].isna().all()
+    names = pd.DataFrame({"respondent_id": ["a"], "id": ["a"]})
+    people = Fielded(drawn, nobody, names)
+    assert fielding_table(people, ARMS, DESIGN)["petition_text"].isna().all()
 
 
 @given(st.lists(st.text("=+-@＝＋－＠'\t\r\n ab", max_size=4), min_size=1), st.text("=+-@'a", min_size=1))

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from nanotarget import cli
-from nanotarget.assign.randomise import SEALED_COLUMNS, append_to_ledger, randomise, read_ledger, sealed
+from nanotarget.assign.ledger import SEALED_COLUMNS, append_to_ledger, read_ledger, sealed
+from nanotarget.assign.randomise import randomise
 from nanotarget.assign.tombstone import seal_kept, tombstone
 from nanotarget.clean.raw import read_raw, without_rows
 from nanotarget.study.config import RosterArmConfig

@@ -7,7 +7,15 @@ import re
 import pandas as pd
 import pytest
 
-from nanotarget.clean.pseudonyms import code, ids_of, public_key, ranked, secret_key, under_pseudonyms
+from nanotarget.clean.pseudonyms import (
+    code,
+    ids_of,
+    public_key,
+    ranked,
+    roster_part,
+    secret_key,
+    under_pseudonyms,
+)
 from nanotarget.clean.samples import read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.checks import read_study
@@ -87,9 +95,15 @@ def test_people_of_a_roster_keep_their_pseudonyms_when_others_join(cleaned):
     first, second = ({}, {})
     for names, rows in ((first, everyone.iloc[10:20]), (second, everyone)):
         study.roster = rows
-        after, mapping = under_pseudonyms(cleaned(study), b"k")
-        names |= ids_of(mapping, "roster").to_dict()
-        assert after.roster.respondents["respondent_id"].is_monotonic_increasing
+        read = cleaned(study)
+        people, whose = roster_part(read.roster.respondents, {}, b"k")
+        names |= dict(zip(whose["respondent_id"], whose["id"], strict=True))
+        assert people["respondent_id"].is_monotonic_increasing
+        assert people["respondent_id"].equals(whose["respondent_id"])
+        known = read.roster.respondents.set_index("respondent_id")
+        assert people["age"].tolist() == known.loc[whose["id"], "age"].tolist()
+        after, _ = under_pseudonyms(read, b"k")
+        pd.testing.assert_frame_equal(after.roster.respondents, people)
     assert len(second) > len(first) > 5 and first.items() <= second.items()
 
 

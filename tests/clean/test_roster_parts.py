@@ -11,6 +11,7 @@ from nanotarget.clean.parts import raw_parts, read_head, read_pieces
 from nanotarget.clean.raw import read_raw
 from nanotarget.clean.roster import read_roster
 from nanotarget.clean.seen import Seen
+from nanotarget.study import keyed
 from nanotarget.study.checks import validate
 from nanotarget.study.problems import InputError
 from tiny_study import await_fielding, tiny_study
@@ -93,7 +94,7 @@ def test_the_sample_of_a_large_roster_is_random_and_hangs_on_nothing_but_who_is_
     study.roster.loc[44, "email"] = "r44@example.org"  # of two with one address the first stays
     study.write(tmp_path)
     _, (everybody,) = read(study)
-    monkeypatch.setattr(roster, "SAMPLED", 15)
+    monkeypatch.setattr(keyed, "SAMPLED", 15)
     sample, _ = read(study)
     shuffled = study.roster.sample(frac=1, random_state=2)
     again, _ = read(study, cut(shuffled, tmp_path / "shuffled", 8))

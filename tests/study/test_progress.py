@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nanotarget.study.problems import SHOWN, reporting
-from nanotarget.study.progress import EVERY, duration, steps
+from nanotarget.study.progress import EVERY, Crowd, duration, steps
 
 
 class Clock:
@@ -35,6 +35,29 @@ def test_the_time_left_is_that_of_the_steps_so_far(caplog):
         "2 of 4 permutations, about 2 min left for the others",
         "3 of 4 permutations, about 60 s left for the others",
     ]
+
+
+def test_what_counts_is_the_size_of_the_steps(caplog):
+    with caplog.at_level(logging.INFO, logger="nanotarget.study.progress"):
+        list(steps("ab", "people", clock=iter([0, 300, 400]).__next__, sizes=[3_000_000, 1_000_000]))
+    assert caplog.messages == ["3,000,000 of 4,000,000 people, about 2 min left for the others"]
+
+
+def test_people_of_several_jobs_are_counted_together():
+    now = iter([0, 100, 100, 300, 400]).__next__
+    crowd = Crowd(4, now)
+    crowd.heard(1, "0 of 2,500,000 people")
+    assert str(crowd) == ""
+    crowd.heard(1, "500,000 of 2,500,000 people, about 7 min left for the others")
+    crowd.heard(2, "what another rule says")
+    assert str(crowd) == "500,000 of about 10,000,000 people, about 32 min left"
+    crowd.heard(2, "1,000,000 of 2,000,000 people")
+    assert str(crowd) == "1,500,000 of about 9,000,000 people, about 8 min left"
+    crowd.ended(1)
+    assert str(crowd) == "3,500,000 of about 9,000,000 people, about 8 min left"
+    crowd.ended(2)
+    crowd.ended(3)  # it was over before its log was read
+    assert str(crowd) == "4,500,000 of about 9,000,000 people, about 7 min left"
 
 
 def test_messages_keep_their_distance(caplog):

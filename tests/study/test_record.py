@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -101,6 +102,25 @@ def test_a_line_that_a_killed_job_left_half_written_is_passed_over():
     assert changed(RESULTS) == {}
     write_text("9.99", EFFECTS)
     assert len(changed(RESULTS)) == 1
+
+
+def test_a_part_of_a_folder_that_is_gone_or_changed_is_made_again():
+    """Snakemake knows only whether the folder is there."""
+    folder = RESULTS / "roster.parquet"
+    for parts in (3, 2):  # the second time people have left
+        shutil.rmtree(folder, ignore_errors=True)
+        job = {"rule": "clean", "input": Namedlist([RAW]), "resources": {"mem_mb": 1, "runtime": 1}}
+        with recording(SimpleNamespace(**job, output=[str(folder)])):
+            for number in range(parts):
+                write_text(f"{parts}", folder / f"part-0000{number}.parquet")
+    assert changed(RESULTS) == {}
+    (folder / "part-00001.parquet").unlink()
+    ((said, rules),) = changed(RESULTS).items()
+    assert "part-00001.parquet: gone since rule clean made it" in said and rules == ["clean"]
+    write_text("9", folder / "part-00001.parquet")
+    assert "changed since rule clean made it" in next(iter(changed(RESULTS)))
+    with pytest.raises(InputError, match=r"part-00001\.parquet"):
+        refuse_changed(RESULTS, [str(folder)])
 
 
 def test_without_a_record_the_manifest_tells():

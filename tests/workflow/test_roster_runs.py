@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from running import copy_project, own_ids, snakemake, spare
+from running import copy_project, snakemake, spare
 from tiny_study import await_fielding, tiny_study
 
 pytestmark = pytest.mark.workflow
@@ -27,14 +27,22 @@ def roster(project, tmp_path_factory):
     for wave, target in (("first", "assign"), ("same", "assign"), ("second", "all")):
         if wave == "second":
             study.roster = everyone.iloc[2:].sample(frac=1, random_state=1)
+            parts = folder / "workflow/nanotarget/clean/parts.py"  # now the roster is divided among jobs
+            parts.write_text(parts.read_text("utf-8").replace("LARGE = 64_000_000", "LARGE = 1_000"), "utf-8")
         study.write(folder)
         result = snakemake(folder, target, "--cores", "1", "--configfile", "study.yaml")
         assert result.returncode == 0, result.stdout + result.stderr
         kept[wave] = {
             path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in [folder / "ledger/arms.csv", *(folder / "results/tiny").glob("**/assign/*")]
+            for path in [folder / "ledger/arms.csv", *(folder / "results/tiny").glob("**/assign/**/*.*")]
+            if path.is_file()
         }
     return folder, kept
+
+
+def own_ids(results):
+    """Return the raw ids of the roster by the pseudonyms that artefacts hold."""
+    return pd.read_parquet(results / "private/clean/roster_ids.parquet").set_index("respondent_id")["id"]
 
 
 def test_whoever_was_randomised_keeps_the_arm(roster):
@@ -48,7 +56,7 @@ def test_whoever_was_randomised_keeps_the_arm(roster):
         for content in (kept["second"]["results/tiny/private/assign/arms.csv"], second)
     )
     assert len(arms) == 39
-    arms.index = arms.index.map(own_ids(roster[0] / "results/tiny", "roster"))
+    arms.index = arms.index.map(own_ids(roster[0] / "results/tiny"))
     pd.testing.assert_frame_equal(arms, recorded.loc[arms.index, arms.columns])
     everybody = recorded["arm"].value_counts()  # 41 people in shares of 1 : 2 : 2
     assert everybody["control"] in (8, 9)
@@ -75,7 +83,7 @@ def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     assert (fielding.loc[fielding["arm"] == "control", columns[2:]] == "").all(axis=None)
     assignments = pd.read_parquet(results / "private/assign/assignments.parquet")
     assert assignments.groupby("respondent_id").size().tolist() == [4] * 39  # under every policy
-    assignments["respondent_id"] = assignments["respondent_id"].map(own_ids(results, "roster"))
+    assignments["respondent_id"] = assignments["respondent_id"].map(own_ids(results))
     assert (
         fielding["respondent_id"].is_monotonic_increasing and fielding["respondent_id"].str.match("r").all()
     )
@@ -88,7 +96,9 @@ def test_the_export_holds_the_petition_of_everybodys_arm(roster):
     assert refused.unique().tolist() == best.tolist()
     manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
     made = {row["path"]: row["rule"] for row in manifest["artefacts"]}
-    assert made["private/clean/roster.parquet"] == "clean"
+    assert made["private/clean/roster.parquet/part-00000.parquet"] == "clean"
+    assert made["private/assign/assignments.parquet/part-00000.parquet"] == "choose"
+    assert not (results / "private/assign/slices").exists()
     assert made["private/assign/arms.csv"] == made["assign/arm_balance.csv"] == "randomise"
     assert made["private/assign/fielding.csv"] == "fielding"
     assert "Balance of the roster" in (results / "report.html").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from nanotarget.study.problems import SHOWN, InputError, Problem, refused, repor
 from nanotarget.study.progress import LOG as PROGRESS
 from nanotarget.study.progress import latest
 from running import spare
-from snakemake_logger_plugin_nanotarget import LogHandler, plain
+from snakemake_logger_plugin_nanotarget import Bars, LogHandler, plain
 from tiny_study import tiny_study
 
 PROBLEM = Problem("data.csv", "row 3", "it is odd", "an even number", "make it even")
@@ -171,6 +171,24 @@ def test_how_far_a_job_has_come_is_read_from_its_log(tmp_path):
     assert latest(log) == ""
     log.write_text(f"INFO {PROGRESS.name}: 1 of 4 folds\nINFO {PROGRESS.name}: 2 of 4 folds\nINFO other: x\n")
     assert latest(log) == "2 of 4 folds"
+
+
+def test_jobs_that_divide_people_are_counted_together_on_a_terminal(tmp_path):
+    bars = Bars()
+    for job, done in ((1, "2,000"), (2, "1,000")):
+        log = tmp_path / f"{job}.log"
+        log.write_text(f"INFO {PROGRESS.name}: {done} of 4,000 people, about 20 s left for the others\n")
+        bars.begin(job, f"Assigning petitions to part {job}", [log])
+        bars.join(job, "score", 3)
+    with bars.console.capture() as printed:
+        bars.console.print(bars._drawn())
+    bars.end(1)
+    with bars.console.capture() as later:
+        bars.console.print(bars._drawn())
+    bars.stop()
+    assert "3,000 of about 12,000 people, " in printed.get()
+    assert "part 1 (2,000 of 4,000 people, about 20 s" in " ".join(printed.get().split())
+    assert "5,000 of about 12,000 people, " in later.get()
 
 
 @pytest.mark.parametrize("spoiled", ["results", "logs", ".snakemake"])

@@ -1,25 +1,61 @@
 # Petitions go to the people of the experiment, or of the roster of a study not yet fielded; a study
 # with neither assigns to its calibration respondents.
+if config["experiment"]:
+    ROSTER = "<private>/clean/experiment.parquet"
+elif config["roster"]:
+    ROSTER = "<private>/clean/roster.parquet"
+else:
+    ROSTER = "<private>/clean/calibration_respondents.parquet"
+# On whom statements about very many people rest.
+SOME = "<private>/clean/roster_sample.parquet" if config["roster"] else ROSTER
+LEARNED = {
+    **(
+        {"registration": config["preregistration"]} if config["preregistration"] else {}
+    ),
+    "settings": rules.learn.output.settings,
+    "arrays": rules.learn.output.arrays,
+    "digest": rules.learn.output.digest,
+    "population": "<private>/clean/calibration_respondents.parquet",
+}
+
+if SLICES > 1:
+
+    rule score:
+        input:
+            **LEARNED,
+            roster=ROSTER,
+            library=library("score.py"),
+        output:
+            temp(directory("<private>/assign/slices/{slice}")),
+        log:
+            "<logs>/score/{slice}.log",
+        benchmark:
+            "<benchmarks>/score/{slice}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            **MEDIUM,
+        params:
+            design=config["design"],
+            assign=part_of(PolicyConfig, config["assign"]),
+            seed=config["root_seed"],
+            number=lambda wildcards: int(wildcards.slice) - 1 if wildcards else None,
+            slices=SLICES,
+        message:
+            "Assigning petitions to part {wildcards.slice} of the roster"
+        script:
+            "../scripts/score.py"
+
+
 rule choose:
     input:
-        **(
-            {"registration": config["preregistration"]}
-            if config["preregistration"]
-            else {}
-        ),
-        settings=rules.learn.output.settings,
-        arrays=rules.learn.output.arrays,
-        digest=rules.learn.output.digest,
-        roster=(
-            "<private>/clean/experiment.parquet"
-            if config["experiment"]
-            else (
-                "<private>/clean/roster.parquet"
-                if config["roster"]
-                else "<private>/clean/calibration_respondents.parquet"
-            )
-        ),
-        population="<private>/clean/calibration_respondents.parquet",
+        **LEARNED,
+        roster=ROSTER,
+        slices=[
+            f"<private>/assign/slices/{number + 1}"
+            for number in range(SLICES)
+            if SLICES > 1
+        ],
         library=library("choose.py"),
     output:
         **(
@@ -32,7 +68,11 @@ rule choose:
             if (config["experiment"] or {}).get("petition_columns")
             else {}
         ),
-        assignments="<private>/assign/assignments.parquet",
+        assignments=(
+            directory("<private>/assign/assignments.parquet")
+            if config["roster"]
+            else "<private>/assign/assignments.parquet"
+        ),
         petitions="<results>/assign/petitions.csv",
         all_petitions="<private>/assign/petitions.csv",
     log:
@@ -66,7 +106,7 @@ rule concentration:
         digest=rules.learn.output.digest,
         profiles="<private>/clean/calibration.parquet",
         respondents="<private>/clean/calibration_respondents.parquet",
-        roster=rules.choose.input.roster,
+        roster=SOME,
         chains=[
             f"<private>/calibrate/chains/permuted_{draw + 1}_{chain}.npz"
             for draw in range(config["assign"]["permutations"])
@@ -98,7 +138,7 @@ rule uncertainty:
         settings=rules.learn.output.settings,
         arrays=rules.learn.output.arrays,
         digest=rules.learn.output.digest,
-        roster=rules.choose.input.roster,
+        roster=SOME,
         population="<private>/clean/calibration_respondents.parquet",
         library=library("uncertainty.py"),
     output:
@@ -133,7 +173,7 @@ if config["roster"]:
     rule randomise:
         input:
             roster="<private>/clean/roster.parquet",
-            ids="<private>/clean/ids.parquet",
+            ids="<private>/clean/roster_ids.parquet",
             library=library("randomise.py"),
         output:
             arms="<private>/assign/arms.csv",
@@ -143,7 +183,7 @@ if config["roster"]:
         conda:
             "../../environment.yml"
         resources:
-            **LIGHT,
+            **MANY,
         params:
             arms=config["roster"]["arms"],
             blocks=literal(config["roster"]["blocks"]),
@@ -160,7 +200,7 @@ if config["roster"]:
         input:
             arms=rules.randomise.output.arms,
             assignments="<private>/assign/assignments.parquet",
-            ids="<private>/clean/ids.parquet",
+            ids="<private>/clean/roster_ids.parquet",
             library=library("fielding.py"),
         output:
             "<private>/assign/fielding.csv",
@@ -169,7 +209,7 @@ if config["roster"]:
         conda:
             "../../environment.yml"
         resources:
-            **LIGHT,
+            **MANY,
         params:
             arms=config["roster"]["arms"],
             design=config["design"],

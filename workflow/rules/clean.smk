@@ -1,12 +1,19 @@
 # Raw files are inputs only where they exist: a missing one is reported by `check`, in our words.
 RAW = [
-    config[sample]["file"]
-    for sample in ("calibration", "experiment", "roster")
-    if config[sample]
+    config[sample]["file"] for sample in ("calibration", "experiment") if config[sample]
 ]
+if config["roster"]:
+    RAW += map(str, raw_files(config["roster"]["file"]))
 for beside in ("shown", "labels"):
     if config["calibration"] and config["calibration"][beside]:
         RAW.append(config["calibration"][beside]["file"])
+# The shards of a roster are divided among jobs by its size; how many shards there are is known only when it
+# has been read, so that a job does every so many-th. MANY is what a job asks for that goes through all.
+SLICES = slices(config["roster"]["file"]) if config["roster"] else 1
+MANY = {
+    "mem_mb": LIGHT["mem_mb"] + 300 * (SLICES - 1),
+    "runtime": LIGHT["runtime"] + 15 * (SLICES - 1),
+}
 CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
 if config["calibration"]:
     CLEANED["calibration"] = "<private>/clean/calibration.parquet"
@@ -20,7 +27,9 @@ if config["calibration"]:
 if config["experiment"]:
     CLEANED["experiment"] = "<private>/clean/experiment.parquet"
 if config["roster"]:
-    CLEANED["roster"] = "<private>/clean/roster.parquet"
+    CLEANED["roster"] = directory("<private>/clean/roster.parquet")
+    CLEANED["roster_ids"] = directory("<private>/clean/roster_ids.parquet")
+    CLEANED["roster_sample"] = "<private>/clean/roster_sample.parquet"
 
 
 rule check:
@@ -63,7 +72,7 @@ rule clean:
     conda:
         "../../environment.yml"
     resources:
-        **LIGHT,
+        **MANY,
     params:
         data=part_of(DataConfig, config),
         secret=literal(study.secret),

@@ -276,7 +276,7 @@ rule paper:
 rule manifest:
     input:
         artefacts=[made.output for made in makers()],
-        files=FILES,
+        files=lambda wildcards: FILES,
         library=library("manifest.py"),
     output:
         "<results>/manifest.json",

@@ -2,16 +2,41 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
-from nanotarget.clean.pseudonyms import public_key, secret_key, under_pseudonyms
-from nanotarget.clean.samples import read_samples
+from nanotarget.clean.pseudonyms import public_key, ranked, roster_part, secret_key, under_pseudonyms
+from nanotarget.clean.samples import Samples, read_samples
 from nanotarget.petitions.design import Design
 from nanotarget.study.artefacts import write_csv, write_parquet, write_text
 from nanotarget.study.config import DataConfig
 from nanotarget.study.private import READMES
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
+from nanotarget.study.shards import replacing_folder, writer
+
+
+def read_and_divide(data: DataConfig, key: bytes, paths: Mapping[str, Any]) -> Samples:
+    """Read all samples; write the shards of a roster, and whose pseudonyms are in them, as they are read."""
+    design = Design.from_config(data.design) if data.design else None
+    if not data.roster:
+        return read_samples(data, design)
+    with ExitStack() as stack:
+        people = writer(stack.enter_context(replacing_folder(paths["roster"])))
+        ids = writer(stack.enter_context(replacing_folder(paths["roster_ids"])))
+
+        def write(shard, known):
+            renamed, whose = roster_part(shard, known, key)
+            people(renamed)
+            ids(whose)
+
+        held = []  # people of a panel, few, until the calibration has told their pseudonyms
+        panel = data.samples == "panel"
+        samples = read_samples(data, design, held.append if panel else lambda shard: write(shard, {}))
+        known = ranked(samples.calibration.everyone, key) if panel else {}
+        for shard in held:
+            write(shard, known)
+    return samples
 
 
 def clean(data: DataConfig, secret: str | None, paths: Mapping[str, Any]) -> None:
@@ -21,10 +46,11 @@ def clean(data: DataConfig, secret: str | None, paths: Mapping[str, Any]) -> Non
         data: the sections of the config that speak of data.
         secret: file of the secret of the pseudonyms; None for a public key.
         paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents, attribute_rows, second_answers, experiment and roster; ids and readmes.
+            calibration_respondents, attribute_rows, second_answers, experiment, roster (a folder of
+            shards), roster_ids and roster_sample; ids and readmes.
     """
-    cleaned = read_samples(data, Design.from_config(data.design) if data.design else None)
-    cleaned, ids = under_pseudonyms(cleaned, secret_key(secret) if secret else public_key(data.study))
+    key = secret_key(secret) if secret else public_key(data.study)
+    cleaned, ids = under_pseudonyms(read_and_divide(data, key, paths), key)
     write_parquet(ids, paths["ids"])
     if cleaned.calibration:
         write_parquet(cleaned.calibration.profiles, paths["calibration"])
@@ -36,7 +62,7 @@ def clean(data: DataConfig, secret: str | None, paths: Mapping[str, Any]) -> Non
     if cleaned.experiment:
         write_parquet(cleaned.experiment.respondents, paths["experiment"])
     if cleaned.roster:
-        write_parquet(cleaned.roster.respondents, paths["roster"])
+        write_parquet(cleaned.roster.respondents, paths["roster_sample"])
     logging.getLogger("nanotarget").info("participant flow\n%s", cleaned.flow.to_string(index=False))
     write_csv(cleaned.flow, paths["flow"])
     write_csv(cleaned.quality, paths["quality"])

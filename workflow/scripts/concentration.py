@@ -9,6 +9,7 @@ from nanotarget.calibrate.learners.bart import Chain, combine
 from nanotarget.calibrate.learners.crossfit import permute_answers, permute_covariates
 from nanotarget.study import artefacts
 from nanotarget.study.config import LearningConfig
+from nanotarget.study.keyed import sampled
 from nanotarget.study.problems import reporting
 from nanotarget.study.progress import steps
 from nanotarget.study.record import recording
@@ -32,7 +33,7 @@ def write_concentration(inputs, output, learning, permutations):
             return combine(train, [Chain.from_arrays(artefacts.read_npz(path)) for path in paths], seed)
         return FITTERS[settings["learner"]](train, seed, calibrate)
 
-    roster = artefacts.read_parquet(inputs.roster)
+    roster = sampled(artefacts.read_parquet(inputs.roster))
     draws = steps(range(permutations), "fits to permuted covariates")
     table = concentration_table(model, (permuted(draw + 1) for draw in draws), roster)
     artefacts.write_csv(table, output)

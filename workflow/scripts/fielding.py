@@ -1,23 +1,30 @@
 """Write everybody's arm and petition in the form that a survey platform imports."""
 
-from nanotarget.assign.fielding import fielding_table
-from nanotarget.clean.pseudonyms import ids_of
+from nanotarget.assign.fielding import Fielded, fielding_table
 from nanotarget.petitions.design import Design
-from nanotarget.study import artefacts
+from nanotarget.study import artefacts, shards
 from nanotarget.study.config import DesignConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
+from nanotarget.study.progress import steps
 from nanotarget.study.record import recording
 
 
 def write_fielding(inputs, output, arms, design, synthetic):
-    """Write the export under people's own ids, which the platform knows."""
-    drawn = artefacts.read_csv(inputs.arms, dtype="str")
-    assignments = artefacts.read_parquet(inputs.assignments)
+    """Write the export under people's own ids, which the platform knows; without texts if it is large."""
+    arms = RosterArmConfig.validate_list(arms)
     design = Design.from_config(DesignConfig.model_validate(design))
-    table = fielding_table(drawn, assignments, RosterArmConfig.validate_list(arms), design)
-    ids = ids_of(artefacts.read_parquet(inputs.ids), "roster")
-    table = table.assign(respondent_id=table["respondent_id"].map(ids)).sort_values("respondent_id")
-    artefacts.write_csv(artefacts.told_simulated(table, synthetic), output)
+    assigned, whose = shards.parts(inputs.assignments), shards.parts(inputs.ids)
+    people = shards.sizes(whose)
+    drawn = artefacts.read_csv_parts(inputs.arms, people, dtype="str")
+
+    def tables():
+        parts = steps(list(zip(assigned, whose, strict=True)), "people", sizes=people)
+        for (petitions, ids), arm in zip(parts, drawn, strict=True):
+            fielded = Fielded(arm, shards.read_part(petitions), shards.read_part(ids))
+            table = fielding_table(fielded, arms, design, texts=len(assigned) == 1)
+            yield artefacts.told_simulated(table, synthetic)
+
+    artefacts.write_csv_parts(tables(), output)
 
 
 if __name__ == "__main__":

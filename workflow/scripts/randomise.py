@@ -1,13 +1,10 @@
 """Randomise the roster to arms, record new people in the ledger, and compare the arms."""
 
-import pandas as pd
-
 from nanotarget.assign.ledger import LEDGER_COLUMNS, append_to_ledger, locked, read_ledger
 from nanotarget.assign.randomise import randomise
-from nanotarget.clean.blocks import blocks_of
-from nanotarget.clean.pseudonyms import ids_of
+from nanotarget.assign.shards import cut, to_be_drawn
 from nanotarget.estimate import Trial, balance, published_balance
-from nanotarget.study import artefacts
+from nanotarget.study import artefacts, shards
 from nanotarget.study.config import CovariateConfig, RosterArmConfig
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
@@ -16,25 +13,26 @@ from nanotarget.study.record import recording
 def write_arms(inputs, outputs, params):
     """Write the ledger first: what is written after it can be made again from it."""
     arms, ledger = RosterArmConfig.validate_list(params.arms), params.ledger
-    roster = artefacts.read_parquet(inputs.roster)
+    roster = shards.parts(inputs.roster)
     # The ledger outlives secrets and results: it knows people, and draws them, by their own ids.
-    ids = ids_of(artefacts.read_parquet(inputs.ids), "roster")
-    people = pd.DataFrame(
-        {"respondent_id": roster["respondent_id"].map(ids), "block": blocks_of(roster, params.blocks)}
-    )
+    people = to_be_drawn(roster, shards.parts(inputs.ids), params.blocks)
     with locked(ledger):
         recorded = read_ledger(ledger, arms)
         drawn = randomise(people, arms, recorded, params.seed)
         append_to_ledger(ledger, recorded, drawn)
-    pseudonyms = pd.Series(ids.index, index=ids)
-    drawn = drawn.assign(respondent_id=drawn["respondent_id"].map(pseudonyms)).sort_values("respondent_id")
-    artefacts.write_csv(drawn[LEDGER_COLUMNS], outputs.arms)
-    table = roster.merge(drawn[["respondent_id", "arm"]], on="respondent_id", validate="1:1")
-    covariates = CovariateConfig.validate_list(params.covariates)
-    compared = balance(Trial(table, [arm.name for arm in arms], covariates=covariates))
-    artefacts.write_csv(
-        published_balance(compared.drop(columns="deviation"), params.min_cell), outputs.balance
+    pseudonyms = (shards.read_part(part, ["respondent_id"]) for part in roster)
+    tables = (
+        people.join(rows[LEDGER_COLUMNS[1:]])
+        for people, rows in zip(pseudonyms, cut(drawn, roster), strict=True)
     )
+    artefacts.write_csv_parts(tables, outputs.arms)
+    names, covariates = [arm.name for arm in arms], CovariateConfig.validate_list(params.covariates)
+    trials = (
+        Trial(shards.read_part(part).assign(arm=rows["arm"]), names, covariates=covariates)
+        for part, rows in zip(roster, cut(drawn, roster), strict=True)
+    )
+    compared = balance(next(trials), trials).drop(columns="deviation")
+    artefacts.write_csv(published_balance(compared, params.min_cell), outputs.balance)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.petitions.policy import nano, overall_best
 from nanotarget.study import artefacts
 from nanotarget.study.config import CovariateConfig, DesignConfig
+from nanotarget.study.keyed import sampled
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
 
@@ -15,7 +16,7 @@ def write_uncertainty(inputs, outputs, design, size, covariates):
     """Write the table of respondents, its summary, and the cards."""
     design = Design.from_config(DesignConfig.model_validate(design))
     model = read_frozen(inputs.settings, inputs.arrays, inputs.digest, design)
-    roster = artefacts.read_parquet(inputs.roster)
+    roster = sampled(artefacts.read_parquet(inputs.roster))
     people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
     population = artefacts.read_parquet(inputs.population)
     best = overall_best(model.utilities(population), population["weight"].to_numpy())

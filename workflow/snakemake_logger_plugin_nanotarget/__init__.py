@@ -18,11 +18,12 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from nanotarget.study.problems import refused, told
-from nanotarget.study.progress import latest
+from nanotarget.study.progress import Crowd, latest
 
 KILLED = ("SIGKILL", "exit status 137")
 # What Slurm says of a job that it ended, or never began -> what that means, and what to do about it.
@@ -51,6 +52,7 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self.bars = Bars() if sys.stderr.isatty() else None
+        self.stats: dict[str, int] = {}
         self.total = 0
         self.begun = 0
         self.failed = False
@@ -81,7 +83,8 @@ class LogHandler(LogHandlerBase):
         """Show an event, if it tells a person something."""
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
-            self.total = record.__dict__["stats"].get("total", 0)
+            self.stats = record.__dict__["stats"]
+            self.total = self.stats.get("total", 0)
         elif event == LogEvent.PROGRESS:
             self.total = record.__dict__["total"]
             if self.bars:
@@ -113,7 +116,10 @@ class LogHandler(LogHandlerBase):
         self.begun += 1
         sentence = str(job["rule_msg"] or job["rule_name"])
         if self.bars:
+            rule = str(job["rule_name"])
             self.bars.begin(int(str(job["jobid"])), sentence, _paths(job["log"]))
+            if (jobs := self.stats.get(rule, 0)) > 1:
+                self.bars.join(int(str(job["jobid"])), rule, jobs)
             self.bars.count(None, self.total)
         else:
             self._say(f"{self.begun} of {max(self.total, self.begun)}: {sentence}")
@@ -166,15 +172,23 @@ class Bars:
         self.jobs = Progress(BarColumn(bar_width=12), TimeElapsedColumn(), TextColumn("{task.description}"))
         self.all = self.whole.add_task("Jobs", total=None, visible=False)
         self.working: dict[int, tuple[TaskID, str, list[Path]]] = {}
+        self.crowds: dict[str, Crowd] = {}
+        self.members: dict[int, Crowd] = {}
         self.live = Live(get_renderable=self._drawn, console=self.console, refresh_per_second=REFRESHES)
         self.live.start()
 
     def begin(self, job: int, sentence: str, logs: list[Path]) -> None:
         self.working[job] = (self.jobs.add_task(sentence, total=None), sentence, logs)
 
+    def join(self, job: int, rule: str, jobs: int) -> None:
+        """Count the people of a job with those of the other jobs of its rule."""
+        self.members[job] = self.crowds.setdefault(rule, Crowd(jobs))
+
     def end(self, job: int) -> None:
         if job in self.working:
             self.jobs.remove_task(self.working.pop(job)[0])
+        if job in self.members:
+            self.members.pop(job).ended(job)
 
     def count(self, done: int | None, total: int) -> None:
         self.whole.update(self.all, completed=done, total=total or None, visible=True)
@@ -188,10 +202,14 @@ class Bars:
         self.live.stop()
 
     def _drawn(self) -> RenderableType:
-        for task, sentence, logs in self.working.values():
-            note = next((f"{sentence} ({said})" for log in logs if (said := latest(log))), sentence)
+        for job, (task, sentence, logs) in self.working.items():
+            said = next((said for log in logs if (said := latest(log))), "")
+            note = f"{sentence} ({said})" if said else sentence
             self.jobs.update(task, description=note.replace("[", r"\["))
-        return Group(self.jobs, self.whole)
+            if job in self.members:
+                self.members[job].heard(job, said)
+        told = [Text(text) for crowd in set(self.members.values()) if (text := str(crowd))]
+        return Group(self.jobs, *told, self.whole)
 
 
 def plain(reason: str) -> str:

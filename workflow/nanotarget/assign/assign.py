@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from nanotarget.calibrate.learners.base import Model
 from nanotarget.petitions import policy
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import predicted_response
-from nanotarget.petitions.utilities import in_memory
+from nanotarget.petitions.utilities import Utilities, in_memory
 from nanotarget.study.config import ArmConfig, CovariateConfig, PolicyConfig
-from nanotarget.study.seeds import child_rng
+from nanotarget.study.keyed import KeyedDraws
 
+MOST_PROFILES = 100_000  # of covariates that one table lists
 AGREED = 0.95  # share of petitions fielded that are assigned again, below which the two are not the same rule
 
 
@@ -29,51 +31,93 @@ def assign(
     """Assign a petition under every policy to every respondent of a roster.
 
     Args:
-        model: the learner fitted to the whole calibration.
-        population: respondents of the calibration with their weights: overall-best and the petitions of
-            `segment` are best for them.
-        roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best, of which
-            nothing is predicted for them).
-        settings: of the stage; overall_best is added to its policies if it is missing.
-        seed: root seed for the policy `random`.
+        model, population, settings, seed: as for `Policies.learned`.
+        roster: as for `Policies.assign`.
 
     Returns:
         The table of `contracts.assignments`.
     """
-    design = model.design
-    roster = roster.sort_values("respondent_id", ignore_index=True)
-    n = len(roster)
-    utilities = model.utilities(roster)
-    calibrated, weight = in_memory(model.utilities(population)), population["weight"].to_numpy()
-    best = np.repeat(policy.overall_best(calibrated, weight)[None], n, axis=0)
-    opted_out = roster["opt_out"].to_numpy() if "opt_out" in roster else np.zeros(n, dtype=bool)
+    return Policies.learned(model, population, settings, seed).assign(roster)
 
-    def predict(petitions: np.ndarray) -> np.ndarray:
-        return predicted_response(utilities, petitions, model.intercept, model.response)
 
-    predicted_best = predict(best)
-    names = settings.policies if "overall_best" in settings.policies else ["overall_best", *settings.policies]
-    rules = {
-        "random": lambda: policy.random(n, design, child_rng(seed, "assign/random")),
-        "overall_best": lambda: best,
-        "segment": lambda: policy.segment(utilities, policy.best_set(calibrated, weight, settings.segments)),
-        "nano": lambda: policy.nano(utilities),
-        "best_min": lambda: np.repeat(policy.overall_best(calibrated, weight, worst=True)[None], n, axis=0),
-        "nano_min": lambda: policy.nano(utilities, worst=True),
-    }
-    parts = []
-    for name in names:
-        petitions = np.where(opted_out[:, None], best, rules[name]())
-        predicted = predict(petitions)
-        part = pd.DataFrame({"respondent_id": roster["respondent_id"], "policy": name})
-        part["petition_id"] = design.petition_ids(petitions)
-        part = pd.concat([part, design.frame(petitions)], axis=1)
-        part["predicted"] = np.where(opted_out, np.nan, predicted)  # of who refused nothing is predicted
-        part["gain_over_best"] = predicted - predicted_best
-        parts.append(part)
-    table = pd.concat(parts, ignore_index=True).astype({"policy": "str"})
-    order = table["policy"].map({name: i for i, name in enumerate(names)})
-    return table.iloc[np.lexsort([order, table["respondent_id"]])].reset_index(drop=True)
+@dataclass(frozen=True)
+class Policies:
+    """Policies, with what they need to know of the population; they assign to anybody, one by one.
+
+    Attributes:
+        model: the learner fitted to the whole calibration.
+        names: the policies in their order; overall_best is among them.
+        common: policy -> (k, n_attributes) petitions of those that choose among few petitions.
+        seed: root seed for the policy `random`, which draws by persons.
+    """
+
+    model: Model
+    names: Sequence[str]
+    common: Mapping[str, np.ndarray]
+    seed: int
+
+    @classmethod
+    def learned(cls, model: Model, population: pd.DataFrame, settings: PolicyConfig, seed: int) -> Policies:
+        """Find the petitions that are best for a population.
+
+        Args:
+            model: the learner fitted to the whole calibration.
+            population: respondents of the calibration with their weights: overall-best and the petitions of
+                `segment` are best for them.
+            settings: of the stage; overall_best is added to its policies if it is missing.
+            seed: root seed.
+        """
+        calibrated, weight = in_memory(model.utilities(population)), population["weight"].to_numpy()
+        names = settings.policies
+        names = names if "overall_best" in names else ["overall_best", *names]
+        find = {
+            "overall_best": lambda: policy.overall_best(calibrated, weight)[None],
+            "best_min": lambda: policy.overall_best(calibrated, weight, worst=True)[None],
+            "segment": lambda: policy.best_set(calibrated, weight, settings.segments),
+        }
+        return cls(model, names, {name: find[name]() for name in find if name in names}, seed)
+
+    def assign(self, roster: pd.DataFrame) -> pd.DataFrame:
+        """Assign a petition under every policy to every respondent of a roster, or of a part of it.
+
+        Args:
+            roster: respondent_id, the covariates and, if there is one, opt_out (those get overall-best, of
+                which nothing is predicted for them).
+
+        Returns:
+            The table of `contracts.assignments`.
+        """
+        design, k = self.model.design, len(self.names)
+        roster = roster.sort_values("respondent_id", ignore_index=True)
+        utilities = self.model.utilities(roster)
+        best = np.repeat(self.common["overall_best"], len(roster), axis=0)
+        opted_out = roster["opt_out"].to_numpy() if "opt_out" in roster else np.zeros(len(roster), dtype=bool)
+        petitions = np.empty((len(roster), k, best.shape[1]), dtype=np.int64)
+        predicted = np.empty((len(roster), k))
+        for j, name in enumerate(self.names):
+            petitions[:, j] = np.where(opted_out[:, None], best, self._chosen(name, utilities, roster))
+            predicted[:, j] = predicted_response(
+                utilities, petitions[:, j], self.model.intercept, self.model.response
+            )
+        gain = predicted - predicted[:, [self.names.index("overall_best")]]
+        predicted[opted_out] = np.nan  # of who refused nothing is predicted
+        shown = petitions.reshape(-1, best.shape[1])
+        people = {
+            "respondent_id": roster["respondent_id"].repeat(k).array,
+            "policy": pd.array(np.tile(np.array(self.names, dtype=object), len(roster)), dtype="str"),
+            "petition_id": design.petition_ids(shown),
+        }
+        outcome = {"predicted": predicted.ravel(), "gain_over_best": gain.ravel()}
+        return pd.concat([pd.DataFrame(people), design.frame(shown), pd.DataFrame(outcome)], axis=1)
+
+    def _chosen(self, name: str, utilities: Utilities, roster: pd.DataFrame) -> np.ndarray:
+        """Return the (n, n_attributes) petitions under a policy."""
+        if name == "random":
+            draws = KeyedDraws(roster["respondent_id"], self.seed, "assign/random")
+            return policy.random(len(roster), self.model.design, cast(np.random.Generator, draws))
+        if name in ("nano", "nano_min"):
+            return policy.nano(utilities, worst=name == "nano_min")
+        return policy.segment(utilities, self.common[name])
 
 
 def petition_to_send(model: Model, population: pd.DataFrame) -> dict[str, Any]:
@@ -89,13 +133,38 @@ def petition_to_send(model: Model, population: pd.DataFrame) -> dict[str, Any]:
     return {"petition_id": int(petition), "levels": levels, "text": text}
 
 
-def petitions_table(assignments: pd.DataFrame, design: Design) -> pd.DataFrame:
-    """List every petition assigned at least once: id, levels, text, n_<policy> respondents."""
-    counts = pd.crosstab(assignments["petition_id"], assignments["policy"])
+def count_petitions(assigned: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Count who gets which petition under which policy.
+
+    Args:
+        assigned: parts of the assignments, of which petition_id and policy are used.
+
+    Returns:
+        Counts, the petitions ascending as index, the policies in their order as columns.
+    """
+    total: pd.DataFrame | None = None
+    for part in assigned:
+        policy_of, names = pd.factorize(part["policy"])
+        petition, ids = pd.factorize(part["petition_id"], sort=True)
+        counts = np.bincount(petition * len(names) + policy_of, minlength=len(ids) * len(names))
+        table = pd.DataFrame(counts.reshape(len(ids), len(names)), index=pd.Index(ids), columns=list(names))
+        total = table if total is None else total.add(table, fill_value=0).astype("int64")[table.columns]
+    if total is None:
+        raise ValueError("nobody is there to count")
+    return total
+
+
+def petitions_table(counts: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """List every petition assigned at least once: id, levels, text, n_<policy> respondents.
+
+    Args:
+        counts: from `count_petitions`.
+        design: the petitions.
+    """
     levels = design.petition_levels(counts.index.to_numpy())
     table = pd.concat([pd.Series(counts.index, name="petition_id"), design.frame(levels)], axis=1)
     table["text"] = design.texts(levels)
-    for name in assignments["policy"].unique():
+    for name in counts:
         table[f"n_{name}"] = counts[name].to_numpy()
     return table
 
@@ -157,24 +226,46 @@ def concentration_table(observed: Model, permuted: Iterable[Model], roster: pd.D
 
 
 def lookup_table(
-    assignments: pd.DataFrame, roster: pd.DataFrame, covariates: Sequence[CovariateConfig], name: str
+    parts: Iterable[tuple[pd.DataFrame, pd.DataFrame]], covariates: Sequence[CovariateConfig], name: str
 ) -> pd.DataFrame:
     """Map every covariate profile of the roster to its petition under a policy.
 
     For survey platforms that assign by look-up. Only covariates that the policy may use appear;
     respondents who opted out are left out.
 
+    Args:
+        parts: assignments and roster of the same people, part by part.
+        covariates: the allow-list.
+        name: of the policy.
+
     Returns:
-        One row a distinct covariate profile: covariates, petition_id, attributes, n respondents.
+        One row a distinct covariate profile: covariates, petition_id, attributes, n respondents. Of more
+        than MOST_PROFILES a single row, in which column `not_written` says so.
     """
     used = [c.name for c in covariates if c.target]
-    chosen = assignments[assignments["policy"] == name]
-    people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
-    merged = people[["respondent_id", *used]].merge(
-        chosen.drop(columns=["policy", "predicted", "gain_over_best"]), on="respondent_id", validate="1:1"
-    )
-    keys = [*used, *(c for c in merged.columns if c not in (*used, "respondent_id"))]
-    return merged.groupby(keys, dropna=False, observed=True, sort=True).size().rename("n").reset_index()
+    found: pd.DataFrame | None = None
+    for assignments, roster in parts:
+        chosen = assignments[assignments["policy"] == name]
+        people = roster[~roster["opt_out"]] if "opt_out" in roster else roster
+        if len(people) > MOST_PROFILES and len(people.drop_duplicates(used)) > MOST_PROFILES:
+            return _no_lookup()
+        merged = people[["respondent_id", *used]].merge(
+            chosen.drop(columns=["policy", "predicted", "gain_over_best"]), on="respondent_id", validate="1:1"
+        )
+        part = merged.drop(columns="respondent_id").assign(n=1)
+        whole = part if found is None else pd.concat([found, part], ignore_index=True)
+        keys = [column for column in whole if column != "n"]
+        found = whole.groupby(keys, dropna=False, observed=True, sort=True)["n"].sum().reset_index()
+        if len(found) > MOST_PROFILES:
+            return _no_lookup()
+    if found is None:
+        raise ValueError("nobody is there to list")
+    return found
+
+
+def _no_lookup() -> pd.DataFrame:
+    why = f"there are more than {MOST_PROFILES:,} profiles: use the fielding export"
+    return pd.DataFrame({"not_written": [why]})
 
 
 def audit(

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nanotarget.assign.tombstone import seal_kept
@@ -24,6 +25,7 @@ from nanotarget.clean.cells import Table
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.artefacts import sha256, write_json, write_parquet, write_text
 from nanotarget.study.config import RosterArmConfig
+from nanotarget.study.keyed import hashes
 from nanotarget.study.private import OWNERS_ONLY
 from nanotarget.study.problems import InputError, Problem, listed, raise_if_any
 from nanotarget.study.shards import SHARD, part_name, read_part
@@ -182,7 +184,8 @@ def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> No
     if not len(new):
         return
     if not path.endswith(".csv"):
-        _append_wave(Path(path), len(ledger), new)
+        order = np.argsort(hashes(new["respondent_id"], 0, "order in the ledger"), kind="stable")
+        _append_wave(Path(path), len(ledger), new.iloc[order])
         return
     if len(ledger) + len(new) > MOST_ROWS:
         folder = path.removesuffix(".csv")
@@ -190,7 +193,8 @@ def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> No
         what = f"{len(ledger) + len(new):,} people are too many for a CSV that is sealed row by row"
         remedy = f"write '{folder}' in key roster.ledger: a folder of Parquet files{moved}"
         raise InputError([Problem(path, "whole file", what, f"at most {MOST_ROWS:,} people", remedy)])
-    rows = sealed(pd.concat([ledger, new.astype("str")], ignore_index=True))
+    new = new.astype("str").sort_values("respondent_id")
+    rows = sealed(pd.concat([ledger, new], ignore_index=True))
     # As it is: nothing may change an id here, not even so that a spreadsheet takes it for no formula.
     write_text(rows.to_csv(index=False, lineterminator="\n"), path)
     Path(path).chmod(OWNERS_ONLY)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from nanotarget.assign.ledger import LEDGER_COLUMNS, locked, read_ledger, sealed
 from nanotarget.assign.tombstone import tombstone
 from nanotarget.clean.cells import read_ids
+from nanotarget.clean.parts import raw_files
 from nanotarget.clean.raw import TEXT_ENDINGS, read_raw, without_rows
 from nanotarget.study.artefacts import replacing, write_bytes, write_csv
 from nanotarget.study.config import CalibrationConfig, ExperimentConfig, RosterConfig, Study
@@ -67,8 +68,9 @@ def erasures(study: Study, identity: str) -> list[Erasure]:
 def _of_files(study: Study, wanted: str) -> Iterator[Erasure]:
     found: dict[str, np.ndarray] = {}
     for sample in (study.calibration, study.experiment, study.roster):
-        if sample and len(rows := _rows_of(sample, wanted)):
-            found[sample.file] = np.union1d(found.get(sample.file, rows[:0]), rows)
+        for file in map(str, raw_files(sample.file) if sample else []):
+            if sample and len(rows := _rows_of(sample, file, wanted)):
+                found[file] = np.union1d(found.get(file, rows[:0]), rows)
     what = "it holds her, and only the program that wrote it can edit it"
     remedy = "remove her rows with that program, or export the file as CSV first, and type this again"
     raise_if_any(
@@ -80,11 +82,11 @@ def _of_files(study: Study, wanted: str) -> Iterator[Erasure]:
         yield Erasure(file, f"{counted(len(rows), 'row')} of her", partial(_erase_rows, Path(file), rows))
 
 
-def _rows_of(sample: CalibrationConfig | ExperimentConfig | RosterConfig, wanted: str) -> np.ndarray:
+def _rows_of(
+    sample: CalibrationConfig | ExperimentConfig | RosterConfig, file: str, wanted: str
+) -> np.ndarray:
     """Rows of a raw file that are hers, as a spreadsheet numbers them."""
-    if not Path(sample.file).is_file():
-        return np.array([], dtype=int)
-    raw = read_raw(sample.file, sample.header_rows)
+    raw = read_raw(file, sample.header_rows)
     if sample.respondent not in raw:
         return np.array([], dtype=int)
     return raw.index[(read_ids(raw[sample.respondent].fillna("")) == wanted).to_numpy()].to_numpy()
@@ -107,11 +109,15 @@ def _erase_rows(file: Path, rows: np.ndarray) -> None:
 
 
 def _of_ledger(study: Study, wanted: str) -> Iterator[Erasure]:
-    if study.roster is None or not Path(study.roster.ledger).is_file():
+    if study.roster is None or not Path(study.roster.ledger).exists():
         return
     roster = study.roster
     ledger = read_ledger(roster.ledger, roster.arms)
     if (ledger["respondent_id"] == wanted).any():
+        if not roster.ledger.endswith(".csv"):
+            what = "it holds her id, and ids are erased from ledgers that are CSVs only"
+            remedy = "remove her rows from the raw files by hand, and keep the ledger from everybody else"
+            raise InputError([Problem(roster.ledger, "whole folder", what, "a CSV", remedy)])
         what = "her id; that somebody was randomised to her arm stays"
         yield Erasure(roster.ledger, what, partial(_bury, roster, wanted))
 

@@ -34,37 +34,47 @@ HEAD_ROWS = 1000  # rows of the head of a Parquet file
 BLOCK = 16_000_000  # bytes of a CSV that are read at once
 
 
-def raw_parts(path: str) -> list[Path]:
-    """Return the files of which a raw table consists, sorted by name; a file is its only part.
+def raw_files(path: str) -> list[Path]:
+    """Return the files of which a raw table consists and that are there, sorted by name.
 
     Files and folders whose names begin with a dot or an underscore are left out: programs write notes
     of their own beside the parts.
-
-    Raises:
-        InputError: if a folder has no part.
     """
     folder = Path(path)
-    if not folder.is_dir():
-        return [folder]
-    files = [file for file in folder.rglob("*") if file.is_file() and not _apart(file.relative_to(folder))]
-    if not files:
-        what, remedy = "the folder has no part", "correct 'file' in the config, or export the data again"
-        raise InputError([Problem(path, "whole folder", what, "at least one file with data", remedy)])
-    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
+    files = [folder] if not folder.is_dir() else folder.rglob("*")
+    return sorted(
+        (file for file in files if file.is_file() and not _apart(file.relative_to(folder))),
+        key=lambda file: file.relative_to(folder).as_posix(),
+    )
 
 
 def _apart(file: Path) -> bool:
     return any(name.startswith((".", "_")) for name in file.parts)
 
 
-def raw_bytes(path: str) -> int:
-    """Return the size of a raw table; 0 if it is not there."""
-    return sum(file.stat().st_size for file in raw_parts(path)) if Path(path).exists() else 0
+def raw_parts(path: str) -> list[Path]:
+    """Return the parts of a raw table in their order; a file, there or not, is its only part.
+
+    Raises:
+        InputError: if a folder has no part.
+    """
+    if not Path(path).is_dir():
+        return [Path(path)]
+    files = raw_files(path)
+    if not files:
+        what, remedy = "the folder has no part", "correct 'file' in the config, or export the data again"
+        raise InputError([Problem(path, "whole folder", what, "at least one file with data", remedy)])
+    return files
+
+
+def slices(path: str) -> int:
+    """Return among how many jobs the people of a raw table are divided: by its size, never by cores."""
+    return sum(file.stat().st_size for file in raw_files(path)) // LARGE + 1
 
 
 def is_large(path: str) -> bool:
     """Is a raw table so large that only its first rows are read before its turn has come?"""
-    return raw_bytes(path) > LARGE
+    return slices(path) > 1
 
 
 def read_pieces(part: Path, header_rows: int, most: int = SHARD) -> Iterator[pd.DataFrame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import re
@@ -52,7 +51,7 @@ def secret_key(path: str) -> bytes:
 
 def code(identity: str, key: bytes) -> str:
     """Return the code of a person: nobody finds the id without the key (HMAC-SHA256, RFC 2104)."""
-    return hmac.new(key, identity.encode("utf-8"), hashlib.sha256).hexdigest()[:CODE]
+    return hmac.digest(key, identity.encode("utf-8"), "sha256").hex()[:CODE]
 
 
 def ranked(ids: Iterable[str], key: bytes) -> dict[str, str]:
@@ -68,12 +67,11 @@ def ranked(ids: Iterable[str], key: bytes) -> dict[str, str]:
 def under_pseudonyms(cleaned: Samples, key: bytes) -> tuple[Samples, pd.DataFrame]:
     """Put pseudonyms in the place of all ids.
 
-    Who comes back has the pseudonym of the calibration. New people of a roster have codes alone, so that they
-    keep them when others join.
+    Who comes back has the pseudonym of the calibration.
 
     Returns:
         The samples, and whose pseudonyms these are: sample, respondent_id (the pseudonym), id, sorted by the
-        first two.
+        first two; those of a roster tells `roster_part`.
     """
     known = ranked(cleaned.calibration.everyone, key) if cleaned.calibration else {}
     calibration, experiment, roster = cleaned.calibration, cleaned.experiment, cleaned.roster
@@ -89,10 +87,7 @@ def under_pseudonyms(cleaned: Samples, key: bytes) -> tuple[Samples, pd.DataFram
         people["experiment"] = ids, names
         experiment = _under(experiment, names)
     if roster:
-        ids = roster.respondents["respondent_id"]
-        names = known if set(ids) <= known.keys() else {name: code(name, key) for name in ids}
-        people["roster"] = ids, names
-        roster = _under(roster, names)
+        roster = _under(roster, _roster_names(roster.respondents["respondent_id"], known, key))
     mapping = pd.concat(
         [
             pd.DataFrame({"sample": sample, "respondent_id": ids.map(names), "id": ids})
@@ -102,6 +97,32 @@ def under_pseudonyms(cleaned: Samples, key: bytes) -> tuple[Samples, pd.DataFram
     )
     mapping = mapping.sort_values(["sample", "respondent_id"], ignore_index=True).astype("str")
     return Samples(calibration, experiment, roster), mapping
+
+
+def roster_part(
+    people: pd.DataFrame, known: Mapping[str, str], key: bytes
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Put pseudonyms in the place of the ids of a roster, or of a part of it.
+
+    New people have codes alone, so that they keep them when others join.
+
+    Args:
+        people: of the roster.
+        known: id -> pseudonym of those who come back.
+        key: of the study.
+
+    Returns:
+        The people, and whose pseudonyms these are: respondent_id (the pseudonym) and id, in the same order.
+    """
+    ids = people["respondent_id"]
+    whose = pd.DataFrame({"respondent_id": ids.map(_roster_names(ids, known, key)).astype("str"), "id": ids})
+    order = whose["respondent_id"].argsort(kind="stable")
+    renamed = people.assign(respondent_id=whose["respondent_id"])
+    return renamed.iloc[order].reset_index(drop=True), whose.iloc[order].reset_index(drop=True)
+
+
+def _roster_names(ids: pd.Series, known: Mapping[str, str], key: bytes) -> Mapping[str, str]:
+    return known if set(ids) <= known.keys() else {name: code(name, key) for name in ids}
 
 
 def _under(sample: Kind, names: Mapping[str, str]) -> Kind:

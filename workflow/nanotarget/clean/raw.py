@@ -268,7 +268,7 @@ def without_rows(file: Path, rows: set[int]) -> bytes:
     stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
     body = text[stated.end() - 1 :] if stated else text
     names = body.lstrip().split("\n", 1)[0]
-    separator = stated[1] if stated and stated[1] in names else _separator(body, str(file))
+    separator = stated[1] if stated and stated[1] in names else separator_of(body, str(file))
     pieces, lines = content.splitlines(keepends=True), list(io.StringIO(body, newline=""))
     if len(pieces) != len(lines):
         raise _error(

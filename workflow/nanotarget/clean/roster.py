@@ -35,11 +35,10 @@ from nanotarget.clean.people import (
 from nanotarget.clean.quality import Tallies, roster_quality
 from nanotarget.clean.seen import Seen
 from nanotarget.study.config import CovariateConfig, RosterConfig
-from nanotarget.study.keyed import hashes
+from nanotarget.study.keyed import sampled
 from nanotarget.study.problems import Problem, collecting, raise_if_any
 from nanotarget.study.shards import SHARD
 
-SAMPLED = 10_000  # people of a larger roster whom statements about all rest on
 LOG = logging.getLogger("nanotarget.clean.roster")
 Keep = Callable[[pd.DataFrame], None]
 
@@ -62,8 +61,7 @@ def read_roster(
         heads: read the first rows of each part only, if the roster is large: do they fit the config?
 
     Returns:
-        The sample. Its `respondents` are everybody, or SAMPLED of a larger roster: those whose ids have the
-        smallest hashes, whatever the order of the file.
+        The sample. Its `respondents` are everybody, or of a large roster some (`sampled`).
 
     Raises:
         InputError: with all problems of all parts.
@@ -168,7 +166,7 @@ class _Gathered:
             self.compared.setdefault(column, []).append(numbers)
         source = pd.Categorical.from_codes(np.full(len(table), part), categories=self.parts)
         self.identities.append(people.identities(self.config.exclusions).assign(file=source))
-        self.sampled = _smallest(table if self.sampled is None else pd.concat([self.sampled, table]))
+        self.sampled = sampled(table if self.sampled is None else pd.concat([self.sampled, table]))
         if self.shards:
             self.shards.add(table)
         LOG.info("%d people of the roster were read", self.tallies.people)
@@ -204,11 +202,3 @@ def _summed(flow: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 
 def _whole(compared: Mapping[str, Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
     return {column: np.concatenate(numbers) for column, numbers in compared.items()}
-
-
-def _smallest(people: pd.DataFrame) -> pd.DataFrame:
-    """Return SAMPLED people at most, sorted by id."""
-    if len(people) > SAMPLED:
-        kept = np.argsort(hashes(people["respondent_id"], 0, "sample of the roster"), kind="stable")[:SAMPLED]
-        people = people.iloc[kept]
-    return by_id(people)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from nanotarget.study.preregistration import contrast_name
 PLACES = 3  # of means that must not tell of how many people they are
 
 
-def balance(trial: Trial) -> pd.DataFrame:
+def balance(trial: Trial, more: Iterable[Trial] = ()) -> pd.DataFrame:
     """Compare covariates between arms among everyone who was randomised.
 
     The standardised difference is (mean of the later arm - mean of the earlier arm) divided by
@@ -25,20 +26,27 @@ def balance(trial: Trial) -> pd.DataFrame:
     compared as shares, among those who answered; missing values are one more row. Survey weights are
     ignored: it is the randomisation that is examined, not the population; `population` is what the config
     says of it.
+
+    Args:
+        trial: the people, or a part of them.
+        more: the other parts of very many people.
     """
+    moments = _moments(trial)
+    for other in more:
+        for key, found in _moments(other).items():
+            moments[key] = moments[key].with_(found) if key in moments else found
+    nobody = Moments(0, np.nan, np.nan)
     rows = []
     for covariate in trial.covariates:
-        for level, values in _balanced(trial.table[covariate.name], covariate):
+        for level in _levels(covariate, moments):
             known = _population(covariate, level)
             for later, earlier in trial.pairs:
-                groups = [values[trial.members(arm)] for arm in (earlier, later)]
-                groups = [group[~np.isnan(group)] for group in groups]
-                means = [group.mean() if len(group) else np.nan for group in groups]
-                spread = [group.var(ddof=1) if len(group) > 1 else np.nan for group in groups]
-                pooled = np.sqrt(sum(spread) / 2)
+                groups = [moments.get((covariate.name, level, arm), nobody) for arm in (earlier, later)]
+                means = [group.mean for group in groups]
+                pooled = np.sqrt(sum(group.variance for group in groups) / 2)
                 difference = (means[1] - means[0]) / pooled if pooled > 0 else np.nan
                 name = contrast_name(later, earlier)
-                sizes = [len(group) for group in groups]
+                sizes = [group.n for group in groups]
                 rows.append((covariate.name, level, name, *means, difference, known, *sizes))
     table = pd.DataFrame(rows, columns=list(Table.BALANCE.columns[:-1]))
     return trial.published([table], Table.BALANCE)
@@ -76,6 +84,51 @@ def published_balance(table: pd.DataFrame, min_cell: int) -> pd.DataFrame:
     return table
 
 
+class Moments(NamedTuple):
+    """Number, mean and variance (divided by n - 1) of some values; missing where there are too few."""
+
+    n: int
+    mean: float
+    variance: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Moments:
+        """Return those of values, of which missing ones do not count."""
+        values = values[~np.isnan(values)]
+        n = len(values)
+        return cls(n, values.mean() if n else np.nan, values.var(ddof=1) if n > 1 else np.nan)
+
+    def with_(self, other: Moments) -> Moments:
+        """Return those of these values and others together (Chan, Golub & LeVeque 1983)."""
+        if not (self.n and other.n):
+            return self if self.n else other
+        n = self.n + other.n
+        apart = other.mean - self.mean
+        squares = sum(part.variance * (part.n - 1) for part in (self, other) if part.n > 1)
+        squares += apart**2 * self.n * other.n / n
+        return Moments(n, self.mean + apart * other.n / n, squares / (n - 1))
+
+
+def _moments(trial: Trial) -> dict[tuple[str, str, str], Moments]:
+    """Return what the people of each arm are like, by covariate, level and arm."""
+    return {
+        (covariate.name, level, arm): Moments.of(values[trial.members(arm)])
+        for covariate in trial.covariates
+        for level, values in _balanced(trial.table[covariate.name], covariate)
+        for arm in trial.arms
+    }
+
+
+def _levels(covariate: CovariateConfig, moments: Mapping[tuple[str, str, str], Moments]) -> list[str]:
+    """Return the levels to compare; missing values are one where somebody has none."""
+    known = [str(level) for level in covariate.levels or []] or [""]
+    somebody = any(
+        name == covariate.name and level == MISSING and found.mean > 0
+        for (name, level, _), found in moments.items()
+    )
+    return [*known, MISSING] if somebody else known
+
+
 def _population(covariate: CovariateConfig, level: str) -> float:
     """Return the mean or share of a level that the config gives for the population; NaN if it gives none."""
     if covariate.kind == "numeric":
@@ -92,6 +145,5 @@ def _balanced(values: pd.Series, covariate: CovariateConfig) -> Iterator[tuple[s
         yield "", values.to_numpy(np.float64)
     else:
         for level in [str(level) for level in covariate.levels or []]:
-            yield level, np.where(missing, np.nan, values.astype("str") == level)
-    if missing.any():
-        yield MISSING, missing.astype(np.float64)
+            yield level, np.where(missing, np.nan, values == level)
+    yield MISSING, missing.astype(np.float64)

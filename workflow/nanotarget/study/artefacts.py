@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,17 +84,24 @@ def _with_texts(table: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFra
     return changed.rename(columns=change)
 
 
-def csv_text(table: pd.DataFrame) -> str:
+def csv_text(table: pd.DataFrame, header: bool = True) -> str:
     """Return a tidy table as CSV (comma, LF, 12 significant digits, empty = missing) without formulas."""
     buffer = io.StringIO()
     table = without_formulas(table)
-    table.to_csv(buffer, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    table.to_csv(buffer, index=False, header=header, float_format=FLOAT_FORMAT, lineterminator="\n")
     return buffer.getvalue()
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a tidy table as CSV in UTF-8."""
     write_text(csv_text(table), path)
+
+
+def write_csv_parts(tables: Iterable[pd.DataFrame], path: str | Path) -> None:
+    """Write tables with the same columns, one below the other, as one CSV; only one is in memory."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        for number, table in enumerate(tables):
+            stream.write(csv_text(table, header=number == 0))
 
 
 def told_simulated(table: pd.DataFrame, synthetic: bool) -> pd.DataFrame:
@@ -107,7 +114,17 @@ def told_simulated(table: pd.DataFrame, synthetic: bool) -> pd.DataFrame:
 
 def read_csv(path: str | Path | io.StringIO, **options: Any) -> pd.DataFrame:
     """Read a CSV artefact (or its text) back; only the empty string is missing, so a level 'NA' survives."""
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
+    return _as_written(pd.read_csv(path, keep_default_na=False, na_values=[""], **options))
+
+
+def read_csv_parts(path: str | Path, rows: Iterable[int], **options: Any) -> Iterator[pd.DataFrame]:
+    """Read a CSV artefact in pieces of so many rows each; only one is in memory."""
+    with pd.read_csv(path, keep_default_na=False, na_values=[""], iterator=True, **options) as reader:
+        for n in rows:
+            yield _as_written(reader.get_chunk(n)).reset_index(drop=True)
+
+
+def _as_written(table: pd.DataFrame) -> pd.DataFrame:
     return _with_texts(table, lambda cell: cell.removeprefix("'") if isinstance(cell, str) else cell)
 
 

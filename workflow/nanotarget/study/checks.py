@@ -700,8 +700,8 @@ def _roster(study: Study, roster: RosterConfig) -> Iterator[Row]:
     yield from _blocks(study, roster)
     yield (unsafe(roster.ledger) or Path(roster.ledger).suffix not in (".csv", ""),
      "key roster.ledger", f"'{roster.ledger}' cannot be the ledger",
-     "a file that ends in .csv, or a folder whose name has no ending, in the study's folder, outside the folder "
-     "'results' and the others that 'make clean' removes",
+     "a file that ends in .csv, or a folder whose name has no ending, in the study's folder, outside the "
+     "folder 'results' and the others that 'make clean' removes",
      f"write for example data/{study.study}/arms.csv")  # fmt: skip
     for i, attribute in enumerate(study.design.attributes if study.design else []):
         column = attribute.column or attribute.name

@@ -469,8 +469,8 @@ class RosterConfig(Section):
 
     file: File = Field(
         description="Raw file, one row per respondent with the covariates and no outcome; "
-        "same formats as the calibration. Or a folder of such files, which are read one after the other in the "
-        "order of their names."
+        "same formats as the calibration. Or a folder of such files, which are read one after the other in "
+        "the order of their names."
     )
     header_rows: int = Field(1, ge=1, le=3, description=HEADER_ROWS)
     respondent: Column = Field(description=RESPONDENT)
@@ -491,8 +491,8 @@ class RosterConfig(Section):
         min_length=5,
         description="CSV that records who was randomised to which arm, for example data/my_study/arms.csv. "
         "Made and only ever appended to by the pipeline; nobody in it is randomised again. "
-        "Keep it with the raw data. For more than a million people a folder (a name without an ending), in which "
-        "each wave is a folder of Parquet files.",
+        "Keep it with the raw data. For more than a million people a folder (a name without an ending), in "
+        "which each wave is a folder of Parquet files.",
     )
     consent: ColumnValues | None = Field(None, description=CONSENT)
     exclusions: list[ExclusionConfig] = Field([], description=EXCLUSIONS)

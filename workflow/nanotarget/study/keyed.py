@@ -12,12 +12,25 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+SAMPLED = 5_000  # people on whom statements about very many rest
+
+
+def sampled(people: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of people, sorted by respondent_id; of more than SAMPLED a random sample of so many.
+
+    They are those whose ids have the smallest hashes: samples of parts give the sample of the whole.
+    """
+    if len(people) > SAMPLED:
+        drawn = hashes(people["respondent_id"], 0, "sample")
+        people = people.iloc[np.argsort(drawn, kind="stable")[:SAMPLED]]
+    return people.sort_values("respondent_id", kind="stable", ignore_index=True)
+
 
 def hashes(ids: pd.Series, seed: int, name: str) -> np.ndarray:
     """Return (n,) uint64 of persons: SipHash-2-4 of their ids, with a key made of the seed and a name.
 
     Whoever does not know the key cannot tell it from independent uniform draws (Aumasson & Bernstein
-    2012), one a person.
+    2012), one a person. (pandas then mixes the bits once more, one to one, by the last steps of SplitMix64.)
 
     Args:
         ids: (n,) texts.

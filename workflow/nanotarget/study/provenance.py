@@ -149,7 +149,8 @@ def manifest(
 
 
 def _temporary(file: Path) -> bool:
-    return file.name.startswith(".") and file.name.endswith(".tmp")
+    """Was a file, or the folder that it is in, left by a job that was killed?"""
+    return any(name.startswith(".") and name.endswith(".tmp") for name in file.parts)
 
 
 def verify(results: str | Path, project: str | Path = ".") -> tuple[dict[str, list[str]], int]:

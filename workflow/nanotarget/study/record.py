@@ -22,6 +22,7 @@ from nanotarget.study.artefacts import read_json, sha256, write_json
 from nanotarget.study.checks import read_settings
 from nanotarget.study.problems import InputError, Problem, raise_if_any
 from nanotarget.study.provenance import MANIFEST
+from nanotarget.study.shards import is_part
 
 RECORD = Path(".snakemake") / "nanotarget.jsonl"
 COMPARED = "NANOTARGET_COMPARED"  # set where a command has compared before it starts Snakemake
@@ -118,7 +119,12 @@ def _changes(results: Path) -> Iterator[Change]:
     made = _made(results)
     checksum = cache(sha256)
     for output, job in made.items():
-        if results not in Path(output).parents or not Path(output).is_file():
+        if results not in Path(output).parents:
+            continue
+        if not Path(output).is_file():  # Snakemake misses files, but no part of a folder
+            if is_part(output) and Path(output).parent.is_dir():
+                since = f"gone since rule {job.rule} made it"
+                yield Change(output, since, "it and what follows is made again", job.rule, False)
             continue
         if checksum(output) != job.outputs[output]:
             since = f"changed since rule {job.rule} made it"
@@ -172,7 +178,7 @@ def refuse_changed(results: Path, outputs: Iterable[str]) -> None:
             f"what rule {made[file].rule} wrote",
             remedy,
         )
-        for file in outputs
+        for file in whole(outputs)
         if file in made and Path(file).is_file() and sha256(file) != made[file].outputs[file]
     )
 
@@ -201,13 +207,26 @@ def _study_of(config: Path) -> Any:
 
 
 def _checksums(files: Iterable[str]) -> dict[str, str]:
-    return {str(file): sha256(file) for file in files if Path(file).is_file()}
+    return {str(file): sha256(file) for file in whole(files) if Path(file).is_file()}
+
+
+def whole(files: Iterable[str]) -> Iterator[str]:
+    """Yield files, and in the place of a folder those in it."""
+    for file in files:
+        parts = sorted(Path(file).rglob("*")) if Path(file).is_dir() else []
+        yield from map(str, parts) if parts else [file]
 
 
 def _made(results: Path) -> dict[str, Made]:
     """Return what made each artefact last; what no job has recorded is known from the manifest."""
-    jobs = [*_of_manifest(results), *recorded()]
-    return {output: job for job in jobs for output in job.outputs}
+    made: dict[str, Made] = {}
+    for job in [*_of_manifest(results), *recorded()]:
+        folders = {Path(output).parent for output in job.outputs if is_part(output)}
+        for output in [known for known in made if is_part(known) and Path(known).parent in folders]:
+            if made[output].rule == job.rule and len(job.outputs) > 1:
+                del made[output]  # a folder is made as a whole: it may have fewer parts now
+        made |= dict.fromkeys(job.outputs, job)
+    return made
 
 
 def recorded() -> Iterator[Made]:

@@ -6,6 +6,7 @@ same parts everywhere. A table that is one file is its own only part.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,20 +26,30 @@ def part_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
 
+def is_part(path: str | Path) -> bool:
+    """Is a file a part of a folder, by its name?"""
+    return re.fullmatch(r"part-\d+\.parquet", Path(path).name) is not None
+
+
 def parts(path: str | Path) -> list[Path]:
     """Return the parts of a table in their order."""
     folder = Path(path)
     return sorted(folder.glob("part-*.parquet")) if folder.is_dir() else [folder]
 
 
-def sizes(path: str | Path) -> list[int]:
+def sizes(files: Sequence[Path]) -> list[int]:
     """Return the number of rows of each part, without reading them."""
-    return [pq.ParquetFile(part).metadata.num_rows for part in parts(path)]
+    return [pq.ParquetFile(part).metadata.num_rows for part in files]
 
 
 def read_part(part: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a part, or some of its columns."""
     return pq.ParquetFile(part).read(columns, use_threads=False).to_pandas()
+
+
+def slice_of(path: str | Path, number: int, slices: int) -> list[Path]:
+    """Return the parts that one of several jobs does: every so many-th."""
+    return parts(path)[number::slices]
 
 
 def read_all(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

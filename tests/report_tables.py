@@ -154,6 +154,45 @@ def group_tests() -> pd.DataFrame:
     return table.assign(p_adjusted=table["p_value"].where(table["item"] != "(all levels)"))
 
 
+def likeness() -> pd.DataFrame:
+    middle = np.linspace(0.05, 0.85, 9)
+    rows = {"outcome": "rating", "likeness": middle, "agreement": 0.5 + 0.3 * middle**2, "std_error": 0.03}
+    return pd.DataFrame(rows | {"expected": 0.5 + 0.28 * middle**2, "n": 400})
+
+
+def reliability() -> pd.DataFrame:
+    rows = [
+        {
+            "quantity": quantity,
+            "method": method,
+            "estimate": estimate,
+            "note": note,
+            "used": method == "repeated",
+        }
+        for method, note in (("repeated", ""), ("extrapolated", ""), ("linear", "too low"))
+        for quantity, estimate in (("agreement", 0.75), ("response_error", 0.15), ("factor", 0.7))
+    ]
+    table = pd.DataFrame(rows).assign(outcome="rating", grouping="", group="", std_error=0.02)
+    table = table.assign(conf_low=table["estimate"] - 0.04, conf_high=table["estimate"] + 0.04)
+    everybody = table.assign(n=1500, n_clusters=300)
+    return pd.concat([everybody, everybody.assign(grouping=NASTY, group=NASTY)], ignore_index=True)
+
+
+def corrected() -> pd.DataFrame:
+    table = groups().query("minus == ''").assign(grouping="", group="", method="repeated")
+    raw = {"raw": "estimate", "raw_std_error": "std_error", "raw_low": "conf_low", "raw_high": "conf_high"}
+    for name, source in raw.items():
+        table[name] = table[source] * 0.7
+    return table.assign(boot_std_error=table["std_error"], boot_low=-1.0, boot_high=1.0)
+
+
+def corrected_diagnosis() -> pd.DataFrame:
+    row = {"diagnostic": "dividend", "quantity": "gain that it leaves possible", "estimator": "dr_q1"}
+    row |= {"raw": 0.02, "raw_low": 0.01, "raw_high": 0.03, "estimate": 0.03, "conf_low": 0.015}
+    row |= {"conf_high": 0.05, "threshold": 0.04, "raw_side": "below", "side": "open", "method": "repeated"}
+    return pd.DataFrame([row | {"n": 300}])
+
+
 def effects() -> pd.DataFrame:
     rows = [
         {"outcome": outcome, "estimator": estimator, "se_type": "HC2", "contrast": contrast}
@@ -609,6 +648,10 @@ def sources() -> dict[str, pd.DataFrame]:
         "interactions": interactions(),
         "interaction_tests": interaction_tests(),
         "group_tests": group_tests(),
+        "likeness": likeness(),
+        "reliability": reliability(),
+        "corrected": corrected(),
+        "corrected_diagnosis": corrected_diagnosis(),
         "learners": learners(),
         "diagnostics": diagnostics(),
         "calibration": calibration(),

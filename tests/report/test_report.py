@@ -415,7 +415,11 @@ def test_a_stage_without_verdict_is_said_not_to_be_evaluated():
 
 def answer(templates, **changes) -> Reader:
     verdict = fake.verdict() | changes
-    return Reader(report.render_answer(templates, fake.NASTY, verdict, fake.petition(), fake.diagnostics()))
+    return Reader(
+        report.render_answer(
+            templates, fake.NASTY, verdict, fake.petition(), {"diagnostics": fake.diagnostics()}
+        )
+    )
 
 
 def test_the_answer_says_what_binds_how_much_is_possible_and_what_would_change_it(templates):

@@ -51,7 +51,7 @@ def pages(project, tmp_path_factory) -> dict[str, Path]:
     texts = {
         "report": report.render(templates, made.STUDY, contents, made.PACKAGES),
         "answer": report.render_answer(
-            templates, fake.NASTY, fake.verdict(), fake.petition(), fake.diagnostics()
+            templates, fake.NASTY, fake.verdict(), fake.petition(), {"diagnostics": fake.diagnostics()}
         ),
         "table": as_page(next(item.table for _, item in exhibits if isinstance(item, Sheet))),
     }

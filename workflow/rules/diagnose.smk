@@ -185,8 +185,38 @@ rule diagnostics:
         "../scripts/diagnostics.py"
 
 
+# What response error does to a diagnosis from choices; it decides nothing.
+CORRECTED = {}
+if study.calibration.analyse in BINARY:
+
+    rule correct_diagnosis:
+        input:
+            diagnostics=rules.diagnostics.output.diagnostics,
+            reliability=rules.response_error.output.reliability,
+            library=library("correct_diagnosis.py"),
+        output:
+            "<results>/diagnose/corrected_diagnosis.csv",
+        log:
+            "<logs>/correct_diagnosis.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            **LIGHT,
+        params:
+            analysed=config["calibration"]["analyse"],
+            goal=config["diagnose"]["goal"],
+            confidence=config["diagnose"]["confidence"],
+        message:
+            "Correcting the diagnosis for response error"
+        script:
+            "../scripts/correct_diagnosis.py"
+
+    CORRECTED = {"corrected_diagnosis": rules.correct_diagnosis.output[0]}
+
+
 rule answer:
     input:
+        **CORRECTED,
         diagnostics=rules.diagnostics.output.diagnostics,
         verdict=rules.diagnostics.output.verdict,
         settings=rules.learn.output.settings,
@@ -220,6 +250,7 @@ rule diagnose:
     input:
         rules.diagnostics.output,
         rules.answer.output,
+        list(CORRECTED.values()),
     message:
         "The diagnosis is complete"
 

@@ -20,8 +20,9 @@ def write_answer(inputs, outputs, design, title):
     petition = petition_to_send(model, artefacts.read_parquet(inputs.population))
     artefacts.write_json(petition | {"synthetic": verdict["synthetic"]}, outputs.petition)
     templates = {Path(path).name: Path(path).read_text("utf-8") for path in inputs.templates}
-    diagnostics = artefacts.read_csv(inputs.diagnostics)
-    artefacts.write_text(render_answer(templates, title, verdict, petition, diagnostics), outputs.page)
+    names = [name for name in ("diagnostics", "corrected_diagnosis") if inputs.get(name)]
+    tables = {name: artefacts.read_csv(inputs.get(name)) for name in names}
+    artefacts.write_text(render_answer(templates, title, verdict, petition, tables), outputs.page)
 
 
 if __name__ == "__main__":

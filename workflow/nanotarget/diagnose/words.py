@@ -282,6 +282,32 @@ def _at_most(verdict: Mapping[str, Any], amounts: Amounts) -> list[tuple[str, st
     return [(AT_MOST[stage], answer)]
 
 
+SIDES = {
+    "above": "lie above the smallest gain that matters",
+    "below": "lie below the smallest gain that matters",
+    "open": "no longer lie on one side of the smallest gain that matters",
+}
+
+
+def without_error(amounts: Amounts, stage: Diagnostic, gains: tuple[float, float], side: str) -> str:
+    """Say that response error decides on which side of the smallest gain that matters an answer lies.
+
+    Args:
+        amounts: how gains are written.
+        stage: whose ceiling it is.
+        gains: that it leaves possible, as answered and without response error.
+        side: of the interval without response error, a key of `SIDES`.
+    """
+    raw, clean = map(amounts.gain, gains)
+    return (
+        "Some answers go the other way by chance. If none did, the gain that question "
+        f"{list(QUESTIONS).index(stage) + 1} leaves possible would be {clean} instead of {raw} "
+        f"{amounts.unit_of_gain}, and what the data allow would {SIDES[side]} "
+        f"({amounts.threshold()}). The verdict rests on answers as they were given, because those who are "
+        "asked to sign answer by chance now and then, too."
+    )
+
+
 def slope_reading(low: float, high: float) -> str:
     """Say what the interval of the calibration slope means; nothing if there is none."""
     if not np.isfinite([low, high]).all():

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from nanotarget.diagnose import words
-from nanotarget.diagnose.quantities import Estimator, Quantity
+from nanotarget.diagnose.quantities import Diagnostic, Estimator, Quantity
 from nanotarget.diagnose.verdict import Verdict
 from nanotarget.diagnose.words import Amounts
+from nanotarget.explore.corrected_diagnosis import matters
 
 LEVELS = (
     "Ranges that the data allow are 90% intervals: in 95 of 100 such surveys the truth is above their lower "
@@ -91,6 +92,7 @@ class Answer:
         verdict: Mapping[str, Any],
         petition: Mapping[str, Any] | None = None,
         diagnostics: pd.DataFrame | None = None,
+        corrected: pd.DataFrame | None = None,
     ) -> Answer:
         """Put together what there is to say.
 
@@ -98,6 +100,7 @@ class Answer:
             verdict: diagnose/verdict.json.
             petition: diagnose/petition.json: the overall-best petition, not for who studies dissuasion.
             diagnostics: diagnose/diagnostics.csv, for what that petition earns.
+            corrected: diagnose/corrected_diagnosis.csv, for what response error decides.
         """
         amounts = Amounts(verdict["unit"], verdict["threshold"])
         is_sent = petition is not None and verdict["goal"] == "support"
@@ -109,7 +112,7 @@ class Answer:
             send=words.SEND[verdict["overall"]] if is_sent else "",
             petition=petition["text"] if petition is not None and is_sent else "",
             worth=_worth(diagnostics, amounts) if diagnostics is not None and is_sent else "",
-            warnings=told(verdict["flags"]),
+            warnings=[*told(verdict["flags"]), *_errors(corrected, amounts)],
             facts=words.in_short(verdict),
             questions=_questions(verdict),
             advice=verdict["advice"],
@@ -126,6 +129,15 @@ def told(flags: Sequence[str]) -> list[str]:
 def _told(flag: str) -> str:
     name, colon, said = flag.partition(": ")
     return said[:1].upper() + said[1:] if colon and name.isidentifier() else flag
+
+
+def _errors(corrected: pd.DataFrame | None, amounts: Amounts) -> list[str]:
+    """Warn if response error decides on which side of the smallest gain that matters a stage ends."""
+    moved = None if corrected is None else matters(corrected)
+    if moved is None:
+        return []
+    gains = float(moved["raw"]), float(moved["estimate"])
+    return [words.without_error(amounts, Diagnostic(moved["diagnostic"]), gains, str(moved["side"]))]
 
 
 def _worth(diagnostics: pd.DataFrame, amounts: Amounts) -> str:

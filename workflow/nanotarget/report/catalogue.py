@@ -125,6 +125,7 @@ figure = partial(Exhibit, Kind.FIGURE)
 table = partial(Exhibit, Kind.TABLE)
 background = partial(Exhibit, Kind.TABLE, folded=True)
 
+CORRECTING = ("repeated", "extrapolated", "given")  # how reliability was found
 NO_PREDICTION = (
     "Nothing to show: no covariate may be used for targeting, or the learner finds no differences between "
     "people."
@@ -308,6 +309,15 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "of what both add on average. A frame marks pairs whose interaction is not chance after Holm's "
         "correction over all pairs; empty pairs cannot be told from the design.",
         silence=no_rows("No interactions: there is one attribute, or the design ties all together."),
+    ),
+    figure(
+        "reliability",
+        "calibrate/reliability",
+        "How often one person chooses alike in two tasks, by how much these have in common (0: nothing; 1: "
+        "the same task, whatever the places of the petitions). The curve is what normal utilities give, "
+        "fitted to all pairs of tasks; its end is how often an answer would be the same if asked again.",
+        sources=("likeness", "reliability"),
+        silence=no_rows("Nothing to compare: nobody made two choices between two petitions."),
     ),
     figure(
         "imces",
@@ -583,6 +593,24 @@ CATALOGUE: tuple[Exhibit, ...] = (
         "calibrate/interactions",
         "Do two attributes do together what neither does alone?",
         silence=no_rows("No interactions: there is one attribute."),
+    ),
+    table(
+        "reliability",
+        "calibrate/reliability",
+        "How often would answers be the same if asked again?",
+        silence=no_rows("Not known: no task was asked twice, and nobody chose between two petitions twice."),
+    ),
+    background(
+        "corrected",
+        "calibrate/reliability",
+        "Marginal means and effects without response error",
+        silence=no_rows("Nothing is corrected: reliability is not known.", method=CORRECTING),
+    ),
+    table(
+        "corrected_diagnosis",
+        "calibrate/reliability",
+        "What the diagnosis would find without response error",
+        silence=no_rows("Nothing is corrected: reliability is not known."),
     ),
     background("learners", "calibrate", "Learners, out of sample"),
     background(

@@ -121,6 +121,16 @@ OUTLINE = (
         parts=(
             Part("by_group", "Do groups of people like different levels?"),
             Part("interactions", "Do attributes interact?", folded=True),
+            Part(
+                "reliability",
+                "How reliable are answers?",
+                (
+                    "Somebody who is asked the same again does not always choose the same. Such response "
+                    "error draws means towards chance and effects towards zero. Estimates without it stand "
+                    "beside those of the answers as they were given, on which the verdict rests.",
+                ),
+                folded=True,
+            ),
         ),
     ),
     Part(

@@ -421,7 +421,12 @@ def render(
     answer = (
         None
         if verdict is None
-        else Answer.of(verdict, contents.petition, contents.sources.get("diagnostics"))
+        else Answer.of(
+            verdict,
+            contents.petition,
+            contents.sources.get("diagnostics"),
+            contents.sources.get("corrected_diagnosis"),
+        )
     )
     funnels = [shown for _, shown in contents.at(VERDICT) if isinstance(shown, Picture)]
     return (
@@ -494,16 +499,17 @@ def render_answer(
     title: str,
     verdict: Mapping[str, Any],
     petition: Mapping[str, Any],
-    diagnostics: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
 ) -> str:
     """Fill the page that answers a campaign manager in plain language.
 
     Args:
         templates: as for `render`: answer.html.j2 and what it includes.
         title: of the study.
-        verdict, petition, diagnostics: files of the stage `diagnose`.
+        verdict, petition: files of the stage `diagnose`.
+        tables: of that stage: diagnostics and, of choices, corrected_diagnosis.
     """
-    answer = Answer.of(verdict, petition, diagnostics)
+    answer = Answer.of(verdict, petition, tables["diagnostics"], tables.get("corrected_diagnosis"))
     return (
         _environment(templates)
         .get_template("answer.html.j2")

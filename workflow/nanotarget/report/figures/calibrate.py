@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from scipy.special import ndtri
 
 from nanotarget.report import theme
 from nanotarget.report.figures.page import (
@@ -26,6 +28,7 @@ from nanotarget.report.figures.page import (
     Point,
     Row,
     axes_at,
+    chart,
     draw_legend,
     forest,
     paint_legend,
@@ -337,6 +340,47 @@ def _describe_groups(names: Names, outcome: str, shown: pd.DataFrame) -> str:
         f"largest is {theme.number(widest['estimate'], places)} {names.unit_of(outcome)} for "
         f"{widest['attribute']}: {widest['level']} ({widest['group']} less {widest['minus']})."
     )
+
+
+ENDS = {"extrapolated": ("Extrapolated", "D", "white"), "repeated": ("Task asked twice", "s", theme.INK)}
+
+
+def reliability(likeness: pd.DataFrame, table: pd.DataFrame, names: Names) -> Drawn:
+    """Draw how often a person chooses alike in two tasks, by how much these have in common.
+
+    Args:
+        likeness: calibrate/likeness.csv.
+        table: calibrate/reliability.csv, for the agreement of the same task.
+        names: labels.
+    """
+    own = table[table["outcome"].eq(likeness["outcome"].iloc[0]) & table["quantity"].eq("agreement")]
+    own = own[own["group"].isna() | own["group"].eq("")].set_index("method")
+    ends = own.loc[[method for method in ENDS if method in own.index]]
+    end = ends["estimate"].get("extrapolated", np.nan)
+    z = ndtri((1 + theme.CALIBRATION_LEVEL) / 2)
+
+    def bar(axes: Any, x: Any, value: Any, error: Any, **style: Any) -> None:
+        low, high = np.maximum(value - z * error, 0.0), np.minimum(value + z * error, 1.0)
+        ends = np.atleast_2d(np.array([value - low, high - value]).reshape(2, -1)) * 100
+        axes.errorbar(x, 100 * value, ends, color=theme.INK, markersize=4, linewidth=0.8, **style)
+
+    def draw(axes: Any) -> None:
+        axes.set(xlim=(0, 1.06), ylim=(40, 101))
+        axes.axhline(50, color=theme.RULE, linewidth=0.6)
+        bar(axes, likeness["likeness"], likeness["agreement"], likeness["std_error"], fmt="o")
+        x = np.linspace(0, 1, 101)
+        curve = 50 + 100 * (end - 0.5) * 2 / np.pi * np.arcsin(x)
+        axes.plot(x, curve, color=theme.MUTED, linestyle="--", linewidth=0.8, zorder=1)
+        for k, (method, row) in enumerate(ends.iterrows()):
+            _, marker, fill = ENDS[str(method)]
+            bar(axes, 1 + 0.03 * k, row["estimate"], row["std_error"], fmt=marker, markerfacecolor=fill)
+
+    level = theme.percent(theme.CALIBRATION_LEVEL)
+    keys = [Key(f"Pairs of tasks, with {level} interval"), Key("Fitted curve", "", line="--")]
+    keys += [Key(f"The same task: {ENDS[str(m)][0].lower()}", *ENDS[str(m)][1:]) for m in ends.index]
+    figure = chart(draw, names, keys, x="What two tasks have in common", y="Choices that agree (%)")
+    said = "; ".join(f"{ENDS[str(m)][0]}: {theme.percent(round(v, 3))}" for m, v in ends["estimate"].items())
+    return Drawn(figure, likeness, f"Choices of the same task that agree. {said}.")
 
 
 LIKED, DISLIKED = "#0072B2", "#D55E00"

@@ -162,6 +162,79 @@ interaction_tests = Listing(
 )  # fmt: skip
 
 
+METHODS = {
+    "repeated": "Task asked twice",
+    "extrapolated": "Extrapolated from all tasks",
+    "linear": "Extrapolated, straight line",
+    "given": "Given in the config",
+}
+RELIABLE = {
+    "agreement": "Answers that agree",
+    "response_error": "Answers that go another way by chance",
+    "factor": "Factor on differences",
+    "icc": "Intraclass correlation of answers",
+    "icc_of_differences": "Intraclass correlation of differences within a task",
+}
+
+
+def reliability(table: pd.DataFrame, names: Names) -> Table:
+    """How reliable answers are, for everybody and by group (calibrate/reliability.csv)."""
+    who = [
+        f"{grouping}: {group}" if group else "Everybody"
+        for grouping, group in zip(texts(table, "grouping"), texts(table, "group"), strict=True)
+    ]
+    named = table.assign(
+        who=who, quantity=table["quantity"].map(RELIABLE), method=table["method"].map(METHODS)
+    )
+    return replace(RELIABILITY(named, names), data=table)
+
+
+RELIABILITY = Estimates(
+    {"quantity": "Quantity", "method": "How it is known"},
+    {"n": "Comparisons", "n_clusters": "Respondents"},
+    group=("outcome", "who"),
+    notes=[
+        "Response error is taken to be the same whatever is shown. The straight line is projoint's "
+        "extrapolation; it ends too low and is not relied on."
+    ],
+    level=lambda names: theme.CALIBRATION_LEVEL,
+)
+
+
+# Of effects, those against the first level of an attribute, of everybody; the file has the others, too.
+def corrected(table: pd.DataFrame, names: Names) -> Table:
+    """Estimates without response error beside those as answered (calibrate/corrected.csv)."""
+    rows = table.fillna({"reference": "", "grouping": ""})
+    first = rows[rows["reference"] != ""].groupby("attribute", sort=False)["reference"].first()
+    main = rows["reference"].eq("") | rows["reference"].eq(rows["attribute"].map(first))
+    rows = rows[main & rows["grouping"].eq("")].reset_index(drop=True)
+    return replace(CORRECTED(rows, names), data=table)
+
+
+CORRECTED = Estimates(
+    {"attribute": "Attribute", "level": "Level", "raw": "As answered"},
+    {"std_error": "SE (delta)", "boot_std_error": "SE (bootstrap)", "n": "Profiles"},
+    group=("outcome", "quantity"),
+    notes=[
+        "Without response error; intervals by the delta method. The data have groups and differences, too."
+    ],
+    level=lambda names: theme.CALIBRATION_LEVEL,
+)
+
+
+corrected_diagnosis = Listing(
+    {
+        "diagnostic": "Diagnostic", "quantity": "Quantity", "raw": "As answered", "raw_low": "from",
+        "raw_high": "to", "estimate": "Without response error", "conf_low": "from ", "conf_high": "to ",
+        "side": "Against the smallest gain",
+    },
+    notes=[
+        "Gains are divided by the factor of response error, variances by its square. Bounds of gains left "
+        "possible are one-sided 95% bounds. The verdict rests on answers as they were given."
+    ],
+)  # fmt: skip
+
+
 LEARNERS: Shown = {
     "learner": "Learner", "outcome": "Outcome", "loss": "Loss", "loss_null": "Loss of the null",
     "improvement": "Improvement", "std_error": "SE", "n": "n", "rhat": "R-hat",

@@ -222,17 +222,22 @@ CORRECTED = Estimates(
 )
 
 
-corrected_diagnosis = Listing(
-    {
-        "diagnostic": "Diagnostic", "quantity": "Quantity", "raw": "As answered", "raw_low": "from",
-        "raw_high": "to", "estimate": "Without response error", "conf_low": "from ", "conf_high": "to ",
-        "side": "Against the smallest gain",
-    },
-    notes=[
-        "Gains are divided by the factor of response error, variances by its square. Bounds of gains left "
-        "possible are one-sided 95% bounds. The verdict rests on answers as they were given."
-    ],
-)  # fmt: skip
+CLEAN: Shown = {
+    "diagnostic": "Diagnostic", "quantity": "Quantity", "raw": "As answered", "raw_low": "from",
+    "raw_high": "to", "estimate": "Without response error", "conf_low": "from ", "conf_high": "to ",
+    "side": "Against the smallest gain",
+}  # fmt: skip
+
+
+def corrected_diagnosis(table: pd.DataFrame, names: Names) -> Table:
+    """The diagnosis without response error (diagnose/corrected_diagnosis.csv)."""
+    notes = [
+        "Gains are divided by the factor of response error, variances by its square. The verdict rests on "
+        "answers as they were given.",
+        f"Ends are those of the {theme.percent(names.confidence)} interval; of the gain that a stage leaves "
+        "possible they are one-sided 95% bounds.",
+    ]
+    return Listing(CLEAN, notes=notes)(table, names)
 
 
 LEARNERS: Shown = {

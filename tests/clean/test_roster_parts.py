@@ -61,8 +61,7 @@ def read(study, file="roster.csv", heads=False):
     return read_roster(config.roster, config.covariates, shards.append, heads), shards
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
-@pytest.mark.parametrize("size", [7, 60, 61])
+@pytest.mark.parametrize(("form", "size"), [("csv", 7), ("csv", 61), ("parquet", 30)])
 def test_a_folder_of_parts_is_read_as_one_file(study, tmp_path, monkeypatch, form, size):
     whole, (everybody,) = read(study)
     assert len(everybody) < N - 2

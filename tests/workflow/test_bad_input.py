@@ -1703,6 +1703,7 @@ def run_here(
         rule="check",
         input=Namedlist([CALIBRATION]),
         output=Namedlist(fromdict={"report": "results/tiny/check.json"}),
+        resources={"mem_mb": 1000, "runtime": 5},
     )
     code = 0
     try:

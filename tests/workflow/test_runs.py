@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from nanotarget.report.catalogue import CATALOGUE
 from nanotarget.report.deposit.assemble import assemble
 from nanotarget.report.deposit.package import Package, code_of
 from nanotarget.study.checks import read_study
@@ -199,6 +200,24 @@ def test_the_reference_study_is_ready_for_an_archive_but_for_what_this_copy_chan
     assert set(still) <= {"run time of every program"}, still
     assert len(package.exhibits) > 60 and not [path for path in files if "/private/" in path]
     assert {"code/Snakefile", "study/config.yaml", "study/data/climate_petition/experiment.csv"} <= set(files)
+
+
+def test_the_report_of_snakemake_has_every_exhibit_with_its_caption(two_cores, tmp_path):
+    result = snakemake(two_cores, "--cores", "1", "--report", str(tmp_path / "study.html"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = (tmp_path / "study.html").read_text("utf-8")
+    made = [
+        exhibit
+        for exhibit in CATALOGUE
+        if (two_cores / REFERENCE_STUDY / f"{exhibit.kind}/{exhibit.name}.csv").is_file()
+    ]
+    assert len(made) > 60
+    assert not [
+        exhibit.name
+        for exhibit in made
+        if json.dumps(exhibit.caption)[1:-1] not in report or exhibit.stage.capitalize() not in report
+    ]
+    assert "All of the study on one page" in report
 
 
 def test_a_second_run_has_nothing_to_do(two_cores):

@@ -44,8 +44,12 @@ MADE = {
     "effects": ["estimate/effects.csv"],
     "figures_of_experiment": ["figures/effects.csv", "figures/effects.svg"],
     "tables": ["tables/effects.csv", "tables/effects.html"],
+    "disclose": ["disclosure.csv"],
 }
-SCRIPTS = {f"workflow/scripts/{name}.py": b"" for name in ("clean", "effects", "figures", "tables")}
+AUDIT = "file,cell,rule,status,done\ntables/a.csv,row 1,fewer,accepted,pooled\n"
+SCRIPTS = {
+    f"workflow/scripts/{name}.py": b"" for name in ("clean", "effects", "figures", "tables", "disclose")
+}
 CODE = Code(
     {"Snakefile": b"# rules\n", ".ci/run": b"#!/bin/sh\n", **SCRIPTS}, frozenset({".ci/run"}), "c0ffee"
 )
@@ -64,7 +68,7 @@ def study(tmp_path, monkeypatch):
     for paths in MADE.values():
         for path in paths:
             (results / path).parent.mkdir(parents=True, exist_ok=True)
-            (results / path).write_text(f"content of {path}\n")
+            (results / path).write_text(AUDIT if path == "disclosure.csv" else f"content of {path}\n")
     rules = [
         Rule(rule, ["calibration.csv"], [str(results / path) for path in paths], {})
         for rule, paths in MADE.items()
@@ -85,7 +89,7 @@ def found(checks):
 
 
 def test_a_complete_study_has_nothing_open_and_its_people_stay_out(study, project):
-    files, checks = assemble(package(study, project), [])
+    files, checks = assemble(package(study, project))
     assert found(checks) == {}
     assert {"README.md", "LICENSE.txt", "CITATION.cff", "codemeta.json", "checks.csv"} <= set(files)
     assert (
@@ -94,7 +98,7 @@ def test_a_complete_study_has_nothing_open_and_its_people_stay_out(study, projec
     assert not [path for path in files if "private" in path or path in ("study/calibration.csv",)]
     readme = files["README.md"].decode()
     assert re.findall(r"^#+ (.*)$", readme, re.M)[1:] and all(f"# {name}" in readme for name in REQUIRED)
-    assert "Write to the authors." in readme and "about 4 minutes" in readme
+    assert "Write to the authors." in readme and "about 5 minutes" in readme
     assert re.search(
         r"`results/figures/effects.csv` .*workflow/rules/report.smk`, \d+ .*figures/estimate.py:\d+`", readme
     )
@@ -129,17 +133,29 @@ def test_a_complete_study_has_nothing_open_and_its_people_stay_out(study, projec
 )
 def test_what_is_missing_is_open_and_said(study, project, answers, item, says):
     study.calibration["email"] = study.calibration["email"].str.replace("example.org", "uni-x.de")
-    files, checks = assemble(package(study, project, **answers), [])
+    files, checks = assemble(package(study, project, **answers))
     assert says in " ".join(found(checks)[item])
     assert "SHA256SUMS" not in files
     table = as_table(checks)
     assert set(table["status"]) == {"ok", "OPEN"} and "jo@" not in table.to_csv()
 
 
+def test_restricted_data_have_stand_ins_and_public_ones_have_none(study, project):
+    made = package(study, project)
+    stand_ins = {"calibration.csv": b"id\nSTANDIN\n", "experiment.csv": b"id\nSTANDIN\n"}
+    files, checks = assemble(replace(made, stand_ins=stand_ins))
+    assert not found(checks) and files["study/calibration.csv"] == b"id\nSTANDIN\n"
+    assert "simulated stand-in |" in files["README.md"].decode() and "study/STAND_INS.txt" in files
+    simulated = replace(made, study=made.study.model_copy(update={"synthetic": True}), stand_ins=stand_ins)
+    assert simulated.files["study/calibration.csv"] == Path("calibration.csv")
+
+
 def test_results_that_were_edited_code_that_was_not_committed_and_open_cells_are_refused(study, project):
     Path("results/tiny/estimate/effects.csv").write_text("edited")
     changed = replace(package(study, project), code=replace(CODE, changed=("Snakefile",)))
-    _, checks = assemble(changed, ["tables/a.csv: 3 people"])
+    Path("results/tiny/disclosure.csv").write_text(AUDIT + "tables/a.csv,row 3,fewer,open,\n")
+    _, checks = assemble(changed)
+    assert found(checks)["no cell can be traced to people"] == ["tables/a.csv, row 3: fewer"]
     assert list(found(checks)) == [
         "results complete, and as they were made",
         "no cell can be traced to people",
@@ -149,11 +165,11 @@ def test_results_that_were_edited_code_that_was_not_committed_and_open_cells_are
 
 def test_the_folder_and_the_zip_have_fixed_bytes(study, project, tmp_path):
     made = package(study, project)
-    files, _ = assemble(made, [])
+    files, _ = assemble(made)
     first = write(files, executables(made), tmp_path / "a/tiny").read_bytes()
     (tmp_path / "b/tiny").mkdir(parents=True)
     (tmp_path / "b/tiny/old.txt").write_text("of an earlier deposit")
-    second = write(assemble(made, [])[0], executables(made), tmp_path / "b/tiny")
+    second = write(assemble(made)[0], executables(made), tmp_path / "b/tiny")
     assert first == second.read_bytes()
     with zipfile.ZipFile(second) as archive:
         assert archive.namelist() == [f"tiny/{path}" for path in sorted(files)]
@@ -185,7 +201,7 @@ def test_the_command_prints_the_questions_and_writes_nothing_while_one_is_open(
 
 
 def test_the_crate_links_every_step_to_its_program_and_every_file_is_there(study, project):
-    files, _ = assemble(package(study, project), [])
+    files, _ = assemble(package(study, project))
     graph = {entity["@id"]: entity for entity in json.loads(files["ro-crate-metadata.json"])["@graph"]}
     assert len(graph) == len(json.loads(files["ro-crate-metadata.json"])["@graph"])
     referred = set(re.findall(r'"@id": "([^"]+)"', files["ro-crate-metadata.json"].decode()))

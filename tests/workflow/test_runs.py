@@ -195,7 +195,7 @@ def test_the_reference_study_is_ready_for_an_archive_but_for_what_this_copy_chan
     monkeypatch.chdir(two_cores)
     study, results = read_study(Path("config.yaml")), Path(REFERENCE_STUDY)
     package = Package(study, Path("config.yaml"), results, two_cores, code_of(two_cores))
-    files, checks = assemble(package, [])
+    files, checks = assemble(package)
     still = {check.item: check.found for check in checks if check.found}
     assert set(still) <= {"run time of every program"}, still
     assert len(package.exhibits) > 60 and not [path for path in files if "/private/" in path]

@@ -316,13 +316,14 @@ def write_deposit(study: Study, config: Path, out: Path) -> int:
     from nanotarget.report.deposit.assemble import assemble, executables
     from nanotarget.report.deposit.package import Package, code_of
     from nanotarget.report.deposit.writing import write
+    from nanotarget.simulate.standin import stand_ins
 
     results = Path("results") / study.study
     if not (results / MANIFEST).is_file():
         what, remedy = "the study has not been run", f"run 'nanotarget all {shlex.quote(str(config))}' first"
         raise InputError([Problem(str(results / MANIFEST), "whole file", what, "a finished run", remedy)])
-    package = Package(study, config, results, code=code_of(ROOT))
-    files, checks = assemble(package, [])
+    package = Package(study, config, results, code=code_of(ROOT), stand_ins=stand_ins(study))
+    files, checks = assemble(package)
     width = max(len(check.item) for check in checks)
     for check in checks:
         sys.stdout.write(f"{check.item:{width}}  {check.status}\n")

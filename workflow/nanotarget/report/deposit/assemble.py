@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -19,15 +19,10 @@ from nanotarget.study.release import pretty
 CHECKS = "checks.csv"
 
 
-def assemble(package: Package, disclosed: Iterable[str]) -> tuple[dict[str, Path | bytes], list[Check]]:
-    """Return all files of the deposit (path -> file or content), and what its self-check says.
-
-    Args:
-        package: the study.
-        disclosed: what the audit of disclosure found open.
-    """
+def assemble(package: Package) -> tuple[dict[str, Path | bytes], list[Check]]:
+    """Return all files of the deposit (path -> file or content), and what its self-check says."""
     files = dict(package.files) | _descriptions(package)
-    checks = self_check(package, files, disclosed)
+    checks = self_check(package, files)
     if not any(check.found for check in checks):
         files[CHECKS] = csv_text(as_table(checks)).encode()
         files |= _listings(package, files)

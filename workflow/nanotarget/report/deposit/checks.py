@@ -36,20 +36,23 @@ class Check:
         return "OPEN" if self.found else "ok"
 
 
-def self_check(package: Package, files: Files, disclosed: Iterable[str]) -> list[Check]:
+def self_check(package: Package, files: Files) -> list[Check]:
     """Answer every question.
 
     Args:
         package: the study.
         files: all files of the deposit.
-        disclosed: what the audit of disclosure found open.
     """
     questions: dict[str, tuple[Callable[[], Iterable[str]], str]] = {
         "results complete, and as they were made": (
             lambda: _unverified(package),
             "run 'nanotarget all' with this config, then deposit",
         ),
-        "no cell can be traced to people": (lambda: disclosed, "see results/<study>/disclosure.csv"),
+        "no cell can be traced to people": (
+            lambda: package.disclosed,
+            "see results/<study>/disclosure.csv: hide the cell, or accept it with a reason "
+            "(privacy.accepted)",
+        ),
         "code is the committed one": (lambda: _uncommitted(package), "commit the code, or undo the changes"),
         "title, summary, authors and date": (lambda: _who(package), "fill them in"),
         "data availability and rights": (lambda: _availability(package), "fill them in"),

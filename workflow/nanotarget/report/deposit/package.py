@@ -17,6 +17,7 @@ import pandas as pd
 
 from nanotarget.report.deposit.programs import Program, Shown, exhibits, programs
 from nanotarget.report.deposit.runtimes import COLUMNS
+from nanotarget.report.disclosure import RESULT, Status
 from nanotarget.study import preregistration
 from nanotarget.study.artefacts import read_csv, read_json
 from nanotarget.study.config import Study
@@ -26,6 +27,12 @@ from nanotarget.study.provenance import MANIFEST, ROOT
 
 CODE, STUDY, RESULTS = "code", "study", "results"
 NEVER = (".git",)
+STAND_INS = """The raw files in this folder are SIMULATED STAND-INS. No person gave these answers.
+
+They have the columns of the raw data, which may not be published, and answers that were drawn at random from
+what the config says is possible. They let you run the whole study; what comes out means nothing, and is not
+what `results/` holds. README.md says how to get the data themselves.
+"""
 SIMULATED = "DATA_ARE_SIMULATED.txt"  # lies in the folder of raw data that nobody gave
 
 
@@ -102,6 +109,8 @@ class Package:
         config: the file.
         results: folder of its results.
         project: folder of the code.
+        code: what is in it.
+        stand_ins: simulated files in the place of raw ones that may not be published.
     """
 
     study: Study
@@ -109,6 +118,7 @@ class Package:
     results: Path
     project: Path = ROOT
     code: Code = field(default_factory=lambda: Code({}))
+    stand_ins: Mapping[str, bytes] = field(default_factory=dict)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -136,6 +146,16 @@ class Package:
         return preregistration.read(self.study.preregistration)
 
     @cached_property
+    def disclosed(self) -> list[str]:
+        """What the audit of disclosure found and nobody has settled."""
+        file = self.results / RESULT
+        if not file.is_file():
+            return ["the results have not been audited"]
+        table = read_csv(file)
+        still = table[table["status"] == Status.OPEN]
+        return [f"{row.file}, {row.cell}: {row.rule}" for row in still.itertuples()]
+
+    @cached_property
     def costs(self) -> pd.DataFrame:
         """Measured cost of each rule, as it is kept: rule, seconds, megabytes; no rows without."""
         file = self.study.deposit.runtimes
@@ -159,6 +179,11 @@ class Package:
         return self.study.synthetic or self.study.deposit.data == "public"
 
     @property
+    def provided(self) -> str:
+        """Whether raw data are part of it, in a word."""
+        return "yes" if self.shares_data else "simulated stand-in" if self.stand_ins else "no"
+
+    @property
     def licence(self) -> str:
         """Licence of the data; that of simulated ones is the code's."""
         return self.study.deposit.data_licence or ("MIT" if self.study.synthetic else "")
@@ -173,6 +198,9 @@ class Package:
         kept: dict[str, Path | bytes] = {f"{CODE}/{name}": content for name, content in code.items()}
         kept |= {f"{STUDY}/{self.config.name}": self.config}
         kept |= {f"{STUDY}/{inside(file)}": Path(file) for file in beside if file}
+        if not self.shares_data and self.stand_ins:
+            kept |= {f"{STUDY}/{inside(file)}": content for file, content in self.stand_ins.items()}
+            kept[f"{STUDY}/STAND_INS.txt"] = STAND_INS.encode()
         kept |= {f"{RESULTS}/{row['path']}": self.results / row["path"] for row in self.published}
         kept |= {f"{RESULTS}/{MANIFEST}": self.results / MANIFEST}
         return dict(sorted(kept.items()))

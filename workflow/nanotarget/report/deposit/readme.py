@@ -56,6 +56,8 @@ def readme(package: Package, template: str) -> str:
         commit=package.code.commit,
         shares_data=package.shares_data,
         licence=package.licence,
+        provided=package.provided,
+        stand_ins=bool(package.stand_ins),
         provenance=" ".join(dict.fromkeys(source.collected for source in deposit.sources)),
         cited=_cited(package),
         datasets=_datasets(package),

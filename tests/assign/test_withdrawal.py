@@ -114,6 +114,8 @@ def study(tmp_path, monkeypatch):
     tiny.config["roster"]["ledger"] = "arms.csv"
     tiny.write(tmp_path)
     names = [arm["name"] for arm in tiny.config["roster"]["arms"]]
+    tiny.roster.loc[1, "id"] = "-r2"  # which a spreadsheet takes for a formula
+    tiny.write(tmp_path)
     ids = tiny.roster["id"].tolist()
     rows = pd.DataFrame({"respondent_id": ids, "arm": (names * len(ids))[: len(ids)], "block": ""})
     sealed(rows).assign(note="hers").to_csv("arms.csv", index=False)

@@ -194,8 +194,14 @@ def append_to_ledger(path: str, ledger: pd.DataFrame, drawn: pd.DataFrame) -> No
         remedy = f"write '{folder}' in key roster.ledger: a folder of Parquet files{moved}"
         raise InputError([Problem(path, "whole file", what, f"at most {MOST_ROWS:,} people", remedy)])
     new = new.astype("str").sort_values("respondent_id")
-    rows = sealed(pd.concat([ledger, new], ignore_index=True))
-    # As it is: nothing may change an id here, not even so that a spreadsheet takes it for no formula.
+    write_rows(sealed(pd.concat([ledger, new], ignore_index=True)), path)
+
+
+def write_rows(rows: pd.DataFrame, path: str) -> None:
+    """Replace a CSV as a whole by sealed rows.
+
+    As they are: nothing may change an id here, not even so that a spreadsheet takes it for no formula.
+    """
     write_text(rows.to_csv(index=False, lineterminator="\n"), path)
     Path(path).chmod(OWNERS_ONLY)
     _onto_disk(Path(path), Path(path).parent)

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from nanotarget.assign.ledger import LEDGER_COLUMNS, locked, read_ledger, sealed
+from nanotarget.assign.ledger import LEDGER_COLUMNS, locked, read_ledger, sealed, write_rows
 from nanotarget.assign.tombstone import tombstone
 from nanotarget.clean.cells import read_ids
 from nanotarget.clean.parts import raw_files
 from nanotarget.clean.raw import TEXT_ENDINGS, read_raw, without_rows
-from nanotarget.study.artefacts import replacing, write_bytes, write_csv
+from nanotarget.study.artefacts import replacing, write_bytes
 from nanotarget.study.config import CalibrationConfig, ExperimentConfig, RosterConfig, Study
 from nanotarget.study.private import PRIVATE
 from nanotarget.study.problems import InputError, Problem, counted, raise_if_any
@@ -130,7 +130,7 @@ def _bury(roster: RosterConfig, wanted: str) -> None:
         others = [name for name in ledger.columns if name not in (*LEDGER_COLUMNS, "seal")]
         ledger.loc[hers, others] = ""
         ledger.loc[hers, "respondent_id"] = tombstone(row["seal"], row["arm"], row["block"])
-        write_csv(sealed(ledger), roster.ledger)
+        write_rows(sealed(ledger), roster.ledger)
 
 
 def _of_results(study: Study) -> Iterator[Erasure]:

@@ -150,6 +150,16 @@ def test_restricted_data_have_stand_ins_and_public_ones_have_none(study, project
     assert simulated.files["study/calibration.csv"] == Path("calibration.csv")
 
 
+def test_raw_data_in_a_folder_are_deposited_file_by_file(study, project):
+    made = package(study, project, data="public")
+    config = made.study.calibration.model_copy(update={"file": "people"})
+    Path("people").mkdir()
+    Path("calibration.csv").replace("people/1.csv")
+    Path("people/2.csv").write_text("id\n1\n")
+    split = replace(made, study=made.study.model_copy(update={"calibration": config}))
+    assert {"study/people/1.csv", "study/people/2.csv", "study/experiment.csv"} <= set(split.files)
+
+
 def test_results_that_were_edited_code_that_was_not_committed_and_open_cells_are_refused(study, project):
     Path("results/tiny/estimate/effects.csv").write_text("edited")
     changed = replace(package(study, project), code=replace(CODE, changed=("Snakefile",)))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from nanotarget.clean.parts import raw_files
 from nanotarget.report.deposit.programs import Program, Shown, exhibits, programs
 from nanotarget.report.deposit.runtimes import COLUMNS
 from nanotarget.report.disclosure import RESULT, Status
@@ -179,6 +180,11 @@ class Package:
         return self.study.synthetic or self.study.deposit.data == "public"
 
     @property
+    def raw(self) -> list[str]:
+        """Raw files; of a roster in a folder every file of it."""
+        return [str(part) for file in self.study.raw_files for part in raw_files(file) or [Path(file)]]
+
+    @property
     def provided(self) -> str:
         """Whether raw data are part of it, in a word."""
         return "yes" if self.shares_data else "simulated stand-in" if self.stand_ins else "no"
@@ -192,8 +198,9 @@ class Package:
     def files(self) -> dict[str, Path | bytes]:
         """Everything but what describes it: path in the deposit -> file or content."""
         deposit = self.study.deposit
-        beside = [self.study.preregistration, deposit.runtimes, *deposit.instruments]
-        beside += self.study.raw_files if self.shares_data else []
+        measured = deposit.runtimes if len(self.costs) else None
+        beside = [self.study.preregistration, measured, *deposit.instruments]
+        beside += self.raw if self.shares_data else []
         code = without_data(self.code.files, self.study.raw_files)
         kept: dict[str, Path | bytes] = {f"{CODE}/{name}": content for name, content in code.items()}
         kept |= {f"{STUDY}/{self.config.name}": self.config}

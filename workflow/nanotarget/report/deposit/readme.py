@@ -103,7 +103,7 @@ def _datasets(package: Package) -> list[dict[str, Any]]:
     """Raw files with format and size, as the manifest knows them where they are not there."""
     return [
         {"file": inside(file), "format": Path(file).suffix.lstrip(".").upper(), "rows": _rows(file)}
-        for file in package.study.raw_files
+        for file in package.raw
     ]
 
 

@@ -154,6 +154,13 @@ def group_tests() -> pd.DataFrame:
     return table.assign(p_adjusted=table["p_value"].where(table["item"] != "(all levels)"))
 
 
+def attribute_tests() -> pd.DataFrame:
+    parts = ("any", "average", "covariates", "persons")
+    rows = [{"attribute": attribute, "part": part} for attribute in ATTRIBUTES for part in parts]
+    table = pd.DataFrame(rows).assign(outcome="rating", statistic=1.0, p_value=0.2, p_holm=0.4, draws=299)
+    return table.assign(n=1200, n_clusters=300, note="levels of whole tasks permuted")
+
+
 def likeness() -> pd.DataFrame:
     middle = np.linspace(0.05, 0.85, 9)
     rows = {"outcome": "rating", "likeness": middle, "agreement": 0.5 + 0.3 * middle**2, "std_error": 0.03}
@@ -648,6 +655,7 @@ def sources() -> dict[str, pd.DataFrame]:
         "interactions": interactions(),
         "interaction_tests": interaction_tests(),
         "group_tests": group_tests(),
+        "attribute_tests": attribute_tests(),
         "likeness": likeness(),
         "reliability": reliability(),
         "corrected": corrected(),

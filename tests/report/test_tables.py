@@ -133,9 +133,9 @@ def body_rows(source: str) -> list[list[str]]:
 
 def test_a_table_for_every_source():
     assert list(MADE) == [
-        "flow", "participants", "design", "amce", "amce_by_outcome", "choice_models", "groups",
-        "group_tests", "interaction_tests", "reliability", "corrected", "corrected_diagnosis", "learners",
-        "funnel", "diagnostics",
+        "flow", "participants", "design", "amce", "amce_by_outcome", "attribute_tests", "choice_models",
+        "groups", "group_tests", "interaction_tests", "reliability", "corrected", "corrected_diagnosis",
+        "learners", "funnel", "diagnostics",
         "diagnostics_attributes", "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit",
         "outcomes_by_arm", "effects_by_outcome", "outcomes", "effects",
         "equivalence", "power", "multiplicity", "corrections", "randomization_inference", "scales", "omnibus",

@@ -63,6 +63,35 @@ rule interactions:
 
 
 COMPARED = [rules.interactions.output]
+if config["calibrate"]["draws"]:
+
+    rule test_attributes:
+        input:
+            profiles="<private>/clean/calibration.parquet",
+            respondents="<private>/clean/calibration_respondents.parquet",
+            library=library("test_attributes.py"),
+        output:
+            "<results>/calibrate/attribute_tests.csv",
+        log:
+            "<logs>/test_attributes.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            **MEDIUM,
+        params:
+            design=config["design"],
+            covariates=config["covariates"],
+            analysed=config["calibration"]["analyse"],
+            draws=config["calibrate"]["draws"],
+            seed=config["root_seed"],
+        message:
+            "Testing whether each attribute matters to anybody"
+        script:
+            "../scripts/test_attributes.py"
+
+    COMPARED.append(rules.test_attributes.output)
+
+
 if config["calibrate"]["groups"]:
 
     rule compare_groups:

@@ -576,6 +576,11 @@ CATALOGUE: tuple[Exhibit, ...] = (
         sources=("amce",),
         paper=Place.APPENDIX,
     ),
+    table(
+        "attribute_tests",
+        "calibrate",
+        "Does each attribute matter to anybody?",
+    ),
     background(
         "choice_models",
         "calibrate",

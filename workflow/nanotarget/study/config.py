@@ -621,6 +621,12 @@ class CalibrateConfig(LearningConfig):
         [],
         description="Groupings by which marginal means and effects are estimated, compared and tested.",
     )
+    draws: int = Field(
+        199,
+        ge=0,
+        le=100_000,
+        description="Draws of the randomisation tests that an attribute matters to anybody; 0 skips them.",
+    )
     reliability: ReliabilityConfig = Field(
         ReliabilityConfig(), description="What response error does to averages of choices."
     )

@@ -162,6 +162,27 @@ interaction_tests = Listing(
 )  # fmt: skip
 
 
+PARTS_TESTED = {
+    "average": "on average", "covariates": "by covariates", "persons": "for single persons",
+}  # fmt: skip
+
+
+def attribute_tests(table: pd.DataFrame, names: Names) -> Table:
+    """Whether each attribute matters to anybody (calibrate/attribute_tests.csv)."""
+    whole = table[table["part"] == "any"].set_index("attribute")
+    parts = table.pivot_table(index="attribute", columns="part", values="p_value", sort=False)
+    made = whole.assign(**{part: parts.get(part) for part in PARTS_TESTED}).reset_index()
+    columns: Shown = {
+        **{"attribute": "Attribute", "p_value": "p", "p_holm": "p (Holm)"},
+        **{part: f"p, {label}" for part, label in PARTS_TESTED.items()},
+    }
+    notes = [
+        "Randomisation tests of no effect on anybody's answers. Holm's correction is over attributes; the "
+        "parts say in which way an attribute matters and are not corrected."
+    ]
+    return replace(Listing(columns, notes=notes)(made, names), data=table)
+
+
 METHODS = {
     "repeated": "Task asked twice",
     "extrapolated": "Extrapolated from all tasks",

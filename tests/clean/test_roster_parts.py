@@ -10,7 +10,9 @@ from nanotarget.clean import parts, roster
 from nanotarget.clean.parts import raw_parts, read_head, read_pieces
 from nanotarget.clean.raw import read_raw
 from nanotarget.clean.roster import read_roster
+from nanotarget.clean.samples import read_samples
 from nanotarget.clean.seen import Seen
+from nanotarget.petitions.design import Design
 from nanotarget.study import keyed
 from nanotarget.study.checks import validate
 from nanotarget.study.problems import InputError
@@ -118,6 +120,23 @@ def test_problems_name_their_parts_and_come_all_at_once(study, tmp_path):
     assert "the file has no such column" in found["people/people-004.csv"].what
     assert "more than one row for 1 respondent" in found["people/people-005.csv"].what
     assert "row 4" in found["people/people-005.csv"].where
+
+
+def test_people_of_the_calibration_are_named_by_part(study, tmp_path):
+    people = study.roster.copy()
+    people.loc[[4, 25], "id"] = ["c3", "c5"]
+    folder = cut(people, tmp_path / "people", 10)
+    config = validate(study.config | {"roster": study.config["roster"] | {"file": folder}}, "study.yaml")
+    with pytest.raises(InputError) as refused:
+        read_samples(config, Design.from_config(config.design))
+    assert {(problem.file, problem.where) for problem in refused.value.problems} == {
+        ("people/people-000.csv", "row 6"),
+        ("people/people-002.csv", "row 7"),
+    }
+    cut(study.roster, tmp_path / "others", 10)
+    others = config.model_copy(update={"roster": config.roster.model_copy(update={"file": "others"})})
+    read = read_samples(others, Design.from_config(config.design)).roster
+    assert len(read.identities) == 0 < len(read.respondents)  # nobody's is kept who was not met
 
 
 def test_a_value_that_one_part_lacks_is_no_problem_and_one_that_all_lack_is(study, tmp_path):

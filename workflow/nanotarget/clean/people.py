@@ -127,6 +127,14 @@ class People:
         return pd.DataFrame({"respondent": read_ids(raw[self.respondent]), **columns})
 
 
+def among_those(identities: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
+    """Return who of some people is among others, by anything that tells both apart (`People.identities`)."""
+    found = np.zeros(len(identities), dtype=bool)
+    for key in identities.columns.intersection(others.columns):
+        found |= (identities[key].notna() & identities[key].isin(others[key])).to_numpy()
+    return found
+
+
 def one_per_row(table: Table, respondent: str) -> People:
     """Take every row of a file for another person."""
     return _everyone(table, respondent, np.arange(len(table.raw)))

@@ -21,6 +21,7 @@ from nanotarget.clean.parts import is_large, raw_parts, read_head, read_pieces
 from nanotarget.clean.people import (
     People,
     Sample,
+    among_those,
     by_id,
     check_unique,
     in_order,
@@ -48,6 +49,7 @@ def read_roster(
     covariates: Sequence[CovariateConfig],
     keep: Keep | None = None,
     heads: bool = False,
+    among: pd.DataFrame | None = None,
 ) -> Sample:
     """Turn the list of people to field to into tidy tables, `contracts.roster`.
 
@@ -59,6 +61,7 @@ def read_roster(
         covariates: the allow-list.
         keep: gets the shards, each sorted by id; people are in them in the order of the file.
         heads: read the first rows of each part only, if the roster is large: do they fit the config?
+        among: identities of the people that may not be in it; only theirs come back, of whoever is.
 
     Returns:
         The sample. Its `respondents` are everybody, or of a large roster some (`sampled`).
@@ -68,7 +71,8 @@ def read_roster(
     """
     parts = raw_parts(config.file)
     heads = heads and is_large(config.file)
-    gathered = _Gathered(config, covariates, [str(part) for part in parts], _Shards(keep) if keep else None)
+    names = [str(part) for part in parts]
+    gathered = _Gathered(config, covariates, names, _Shards(keep) if keep else None, among)
     problems: list[Problem] = []
     for number, part in enumerate(parts):
         with collecting(problems):
@@ -76,7 +80,7 @@ def read_roster(
             for piece in read(part, config.header_rows):
                 gathered.add(piece, number, problems)
     if heads and not problems and gathered.sampled is None:  # the first rows are all of people who leave
-        return read_roster(config, covariates)
+        return read_roster(config, covariates, keep, among=among)
     if not heads:
         problems += gathered.lacking()
     raise_if_any(problems)
@@ -116,8 +120,10 @@ class _Gathered:
         covariates: Sequence[CovariateConfig],
         parts: Sequence[str],
         shards: _Shards | None,
+        among: pd.DataFrame | None,
     ) -> None:
         self.config, self.covariates, self.parts, self.shards = config, covariates, parts, shards
+        self.among = among
         optional = {c.name for c in covariates if not c.target and c.name not in config.blocks}
         self.wanted = wanted_columns("roster", config, covariates, (), optional)
         self.earlier = [Seen() for _ in config.exclusions]
@@ -165,7 +171,10 @@ class _Gathered:
         for column, numbers in people.compared.items():
             self.compared.setdefault(column, []).append(numbers)
         source = pd.Categorical.from_codes(np.full(len(table), part), categories=self.parts)
-        self.identities.append(people.identities(self.config.exclusions).assign(file=source))
+        identities = people.identities(self.config.exclusions).assign(file=source)
+        self.identities.append(
+            identities if self.among is None else identities[among_those(identities, self.among)]
+        )
         self.sampled = sampled(table if self.sampled is None else pd.concat([self.sampled, table]))
         if self.shards:
             self.shards.add(table)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from nanotarget.clean.calibration import Calibration, read_calibration
 from nanotarget.clean.experiment import read_experiment
-from nanotarget.clean.people import Sample
+from nanotarget.clean.people import Sample, among_those
 from nanotarget.clean.roster import Keep, read_roster
 from nanotarget.petitions.design import Design
 from nanotarget.study.config import DataConfig
@@ -61,18 +60,23 @@ def read_samples(
     calibration: Calibration | None = None
     experiment: Sample | None = None
     roster: Sample | None = None
+    panel = data.samples == "panel"
     if data.experiment:
         with collecting(problems):
             experiment = read_experiment(data.experiment, design, data.covariates)
+    if data.calibration and design and not panel:
+        with collecting(problems):
+            calibration = read_calibration(data.calibration, design, data.covariates, frozenset())
     if data.roster:
         with collecting(problems):
-            roster = read_roster(data.roster, data.covariates, keep, heads)
-    if data.calibration and design:
-        back = [sample for sample in (experiment, roster) if sample and data.samples == "panel"]
+            among = calibration.identities if calibration else None
+            roster = read_roster(data.roster, data.covariates, keep, heads, among)
+    if data.calibration and design and panel:  # who refuses when she comes back leaves the calibration
+        back = [sample for sample in (experiment, roster) if sample]
         refusers = frozenset[str]().union(*(sample.refusers for sample in back))
         with collecting(problems):
             calibration = read_calibration(data.calibration, design, data.covariates, refusers)
-    compare = _compare_panel if data.samples == "panel" else _compare_new
+    compare = _compare_panel if panel else _compare_new
     for config, sample in ((data.experiment, experiment), (data.roster, roster)):
         if data.calibration and calibration and config and sample:
             problems += compare(calibration, sample, data.calibration.file, config.file)
@@ -98,9 +102,7 @@ def _compare_panel(first: Calibration, second: Sample, first_file: str, file: st
 def _compare_new(first: Calibration, second: Sample, first_file: str, file: str) -> list[Problem]:
     """Return the problems of the files of a later sample with people of the calibration."""
     people = second.identities
-    again = np.zeros(len(people), dtype=bool)
-    for key in people.columns.intersection(first.identities.columns):
-        again |= (people[key].notna() & people[key].isin(first.identities[key])).to_numpy()
+    again = among_those(people, first.identities)
     return [
         Problem(
             named,

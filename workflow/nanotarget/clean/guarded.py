@@ -11,19 +11,21 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 
 GIGABYTES = 8  # beyond what the process has
 SECONDS = 900  # of CPU
 TOLD = b"told"
+Cells: TypeAlias = Sequence[str | None] | pa.Array | pa.ChunkedArray  # texts of a column
 
 
 @dataclass(frozen=True)
 class Texts:
     """What a file holds: cells of columns as texts, codes of value labels, and labels in their order."""
 
-    columns: Mapping[str, Sequence[str | None]]
+    columns: Mapping[str, Cells]
     codes: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -71,7 +73,10 @@ def _answer(read: Callable[[Path], Texts], file: Path, sender: int) -> None:
         try:
             found = read(file)
             table = pa.table(
-                {name: pa.array(cells, pa.large_string()) for name, cells in found.columns.items()}
+                {
+                    name: cells if isinstance(cells, pa.Array) else pa.array(cells, pa.large_string())
+                    for name, cells in found.columns.items()
+                }
             )
             told = {"codes": found.codes, "labels": found.labels}
         except MemoryError:
@@ -108,5 +113,5 @@ def _understood(content: bytes) -> Texts:
         raise UnreadableError("the program that reads it gave no answer") from None
     if "failed" in told:
         raise UnreadableError(told["failed"])
-    columns = {name: table[i].to_pylist() for i, name in enumerate(table.column_names)}
+    columns = {name: table[i] for i, name in enumerate(table.column_names)}
     return Texts(columns, told["codes"], told["labels"])

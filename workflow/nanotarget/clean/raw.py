@@ -25,7 +25,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pyreadstat
 
-from nanotarget.clean.guarded import Texts, UnreadableError, guarded
+from nanotarget.clean.guarded import Cells, Texts, UnreadableError, guarded
 from nanotarget.study.problems import InputError, Problem, listed, placed
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -510,11 +510,15 @@ def _check_header(header: Sequence[str], name: str) -> None:
         )
 
 
-def _table(columns: Mapping[str, Sequence[str | None]], rows: pd.Index) -> pd.DataFrame:
+def _table(columns: Mapping[str, Cells], rows: pd.Index) -> pd.DataFrame:
     """Make a table of text; blank cells are missing."""
     table = pd.DataFrame(
         {
-            column: pd.array([c if c is None or c.strip() else None for c in cells], dtype="str")
+            column: (
+                _without_blanks(cells.dictionary_encode())
+                if isinstance(cells, pa.ChunkedArray)
+                else pd.array([c if c is None or c.strip() else None for c in cells], dtype="str")
+            )
             for column, cells in columns.items()
         },
         index=rows,
@@ -575,9 +579,18 @@ def _parquet(file: Path, of: range | None = None) -> Texts:
     }
     if twice := {column for column in table.column_names if table.column_names.count(column) > 1}:
         raise ValueError(f"columns with the same name: {listed(sorted(twice))}")
-    return Texts(
-        {name: [_text(cell) for cell in table[name].to_pylist()] for name in table.column_names}, {}, labels
-    )
+    return Texts({name: _texts(table[name]) for name in table.column_names}, {}, labels)
+
+
+def _texts(cells: pa.ChunkedArray) -> pa.Array | list[str | None]:
+    """Write typed cells as texts, each different one once."""
+    try:
+        whole = cells.combine_chunks()
+        coded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    except pa.ArrowNotImplementedError:  # lists and the like
+        return [_text(cell) for cell in cells.to_pylist()]
+    known = pa.array([_text(cell) for cell in coded.dictionary.to_pylist()], pa.large_string())
+    return pa.DictionaryArray.from_arrays(coded.indices, known).cast(pa.large_string())
 
 
 def _labelled(file: Path) -> Texts:

@@ -102,16 +102,20 @@ def artefacts(results: Path) -> dict[str, bytes]:
     return {path: (results / path).read_bytes() for path in paths}
 
 
-def running(command: subprocess.Popen[str], besides: str = "") -> tuple[str, str]:
-    """Wait for a job at work that is not of a rule; return its id and its node."""
+def queued(*options: str) -> list[tuple[int, str, str]]:
+    """Return id, node and rules of jobs that `squeue` lists."""
+    command = ["squeue", "-h", "-o", "%i|%N|%k", *options]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = (line.split("|") for line in asked.stdout.splitlines())
+    return [(int(job), node, comment) for job, node, comment in rows]
+
+
+def working(command: subprocess.Popen[str], besides: str, after: int = 0) -> tuple[int, str]:
+    """Wait for a job at work that is not of a rule and has a higher number; return its id and its node."""
     limit = time.monotonic() + PATIENCE
     while command.poll() is None and time.monotonic() < limit:
-        asked = subprocess.run(
-            ["squeue", "-h", "-t", "R", "-o", "%i|%N|%k"], capture_output=True, text=True, check=True
-        )
-        for line in asked.stdout.splitlines():
-            job, node, comment = line.split("|")
-            if not besides or besides not in comment:
+        for job, node, comment in queued("-t", "R"):
+            if besides not in comment and job > after:
                 return job, node
         time.sleep(0.2)
     raise AssertionError(f"no job was at work: {command.communicate()[0]}")
@@ -126,28 +130,30 @@ def test_a_roster_that_is_struck_ends_with_the_bytes_of_this_machine(
     options = ("study.yaml", "--cluster", str(profile(there)))
 
     command = start(project, there, *options)
-    job, _ = running(command)
+    job, _ = working(command, "none")
     time.sleep(2)
-    subprocess.run(["scancel", job], check=True)
+    subprocess.run(["scancel", str(job)], check=True)
     code, said = ended(command)
     assert code == 1 and "was cancelled on the cluster" in said and "the same command goes on" in said, said
     say("a cancelled job: told")
 
     command = start(project, there, *options)
-    job, _ = running(command, "raw")
+    working(command, "raw")
     time.sleep(2)
     os.killpg(command.pid, signal.SIGKILL)  # the jobs go on
     command.communicate()
     say("a killed command: its jobs are left to themselves")
 
+    orphans = max(job for job, _, _ in queued("--states=all"))
     command = start(project, there, *options)
-    job, node = running(command)
+    _, node = working(command, "none", after=orphans)
     time.sleep(2)
     slurm.lose(node)
     code, said = ended(command)
     slurm.bring_back(node)
     assert code == 1 and "the same command goes on" in said, said
-    say(f"a lost node: {said.splitlines()[-2]}")
+    assert "lost with the node that it ran on" in said or "lost with its node" in said, said
+    say("a lost node: told")
 
     code, said = ended(start(project, there, *options))
     assert code == 0, said

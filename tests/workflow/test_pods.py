@@ -39,7 +39,7 @@ if sys.argv[1] == "create":
     (jobs / name).write_text(json.dumps(job))
     container = job["spec"]["template"]["spec"]["containers"][0]
     script = '"$@"; echo $? > ' + str(jobs / name) + ".status"
-    environment = dict(PATH="/usr/bin:/bin", HOME={jobs!r}, PYTHONPATH=os.environ["PYTHONPATH"])
+    environment = dict(PATH="/usr/bin:/bin", HOME={home!r}, PYTHONPATH=os.environ["PYTHONPATH"])
     command = ["/bin/sh", "-c", script, "sh", *container["command"]]
     output = (jobs / (name + ".log")).open("w")
     subprocess.Popen(command, cwd=container["workingDir"], env=environment, stdout=output, stderr=output,
@@ -75,7 +75,8 @@ def test_pods_leave_the_bytes_of_this_machine(project: Path, tmp_path: Path) -> 
     run(project, here, "--cores", "1")
     (tools / "jobs").mkdir(parents=True)
     kubectl = tools / "kubectl"
-    kubectl.write_text(KUBECTL.format(python=sys.executable, jobs=str(tools / "jobs")))
+    places = {"jobs": str(tools / "jobs"), "home": str(tools)}
+    kubectl.write_text(KUBECTL.format(python=sys.executable, **places))
     kubectl.chmod(stat.S_IRWXU)
     names = {"NANOTARGET_IMAGE": "image", "NANOTARGET_CLAIM": "claim", "NANOTARGET_VOLUME": str(there)}
     run(project, there, "--cluster", "kubernetes", PATH=f"{tools}:{os.environ['PATH']}", **names)

@@ -104,7 +104,7 @@ def test_a_killed_job_is_told_from_a_failed_one(capsys, status):
         ("error: *** JOB 3 ON node1 CANCELLED AT 2026-11-30T20:17:16 ***", "was cancelled on the cluster"),
         ("SLURM-job '3' failed, SLURM status is: 'NODE_FAIL'.", "lost with the node"),
         ("SLURM-job '3' failed, SLURM status is: 'FAILED'.", "not run by the cluster"),
-        ("nothing that anybody knows", "stopped without saying why"),
+        ("nothing that anybody knows", "lost with its node; which of them is not known"),
     ],
 )
 def test_what_a_cluster_did_to_jobs_is_told_once(capsys, tmp_path, heard, meant):

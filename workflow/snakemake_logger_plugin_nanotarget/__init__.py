@@ -153,6 +153,12 @@ class LogHandler(LogHandlerBase):
         if shutil.disk_usage(Path.cwd()).free < FULL:
             return str(refused(OSError(errno.ENOSPC, "")))
         where = ", ".join(log.as_posix() for log in logs)
+        if len(rules) > 1:  # Snakemake does not pass on what the cluster said of a group
+            return (
+                f"{named} was ended by the cluster or lost with its node; which of them is not known.\n"
+                f"    what to do: ask the cluster about the job{f' of the log {where}' if where else ''}; "
+                "the same command goes on"
+            )
         return f"{named} stopped without saying why{f' (log: {where})' if where else ''}"
 
     def _say(self, text: str) -> None:

@@ -52,10 +52,12 @@ def test_jobs_are_grouped_alike_on_every_cluster_and_by_rules_that_exist(project
 
 
 def test_every_rule_with_a_script_says_what_it_needs_by_a_class(project):
-    for file in (project / "workflow/rules").glob("*.smk"):
-        text = file.read_text("utf-8")
-        scripts, classes = text.count("script:\n"), re.findall(r"\*\*(?:LIGHT|MEDIUM|LONG),", text)
-        assert scripts == len(classes), file.name
+    texts = {file.name: file.read_text("utf-8") for file in (project / "workflow/rules").glob("*.smk")}
+    declared = set(re.findall(r"^([A-Z]+) = (?:asked\(|\{\n +\"mem_mb\")", "\n".join(texts.values()), re.M))
+    assert {"LIGHT", "MEDIUM", "LONG"} <= declared
+    for name, text in texts.items():
+        classes = re.findall(r"resources:\n +\*\*([A-Z]+),", text)
+        assert text.count("script:\n") == len(classes) and set(classes) <= declared, name
 
 
 def test_a_profile_is_ours_or_a_folder_and_its_executor_is_installed(tmp_path, monkeypatch):

@@ -46,7 +46,8 @@ def learned_policies(inputs: Any, params: Any) -> Policies:
 def assign_parts(policies: Policies, roster: Sequence[Path], folder: Path) -> None:
     """Assign to the people of some parts of a roster; each gives a part of the same name."""
     schema, people = contract(policies.model.design), sizes(roster)
-    LOG.info(f"0 of {sum(people):,} people")
+    if len(roster) > 1:
+        LOG.info(f"0 of {sum(people):,} people")
     for part in steps(roster, "people", sizes=people):
         write_parquet(schema.validate(policies.assign(read_part(part))), folder / part.name)
 

@@ -24,7 +24,7 @@ KNOWN_TRUTH := tests:tests/benchmark:tests/validation
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 LIBRARY := workflow/nanotarget workflow/scripts tests
 
-.PHONY: all reproduce check calibrate diagnose assign estimate explore disclose report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark benchmark-roster proposals recovery validate validate-surveys validate-designs pictures docs lint format lock slurm kubernetes clean help
+.PHONY: all reproduce check calibrate diagnose assign estimate explore disclose report paper deposit validate-deposit runtimes panel simulate verify verify-reference reference test test-long test-slurm test-faults fuzz benchmark benchmark-roster proposals recovery validate validate-surveys validate-answers validate-designs pictures docs lint format lock slurm kubernetes clean help
 
 # `nanotarget --help` lists the same targets in the same words (a test holds them together).
 #: all: everything that the data allow
@@ -113,6 +113,10 @@ validate: .venv/ready ## Add replications to the proof of the diagnosis (docs/va
 
 validate-surveys: .venv/ready ## Count clean surveys that the design checks flag (docs/validation_surveys.md; ten minutes)
 	@$(ONE_THREAD) PYTHONPATH=tests:tests/validation $(BIN)/python tests/validation/surveys.py
+
+validate-answers: .venv/ready ## Corrections for response error and tests of attributes in simulated surveys (docs/validation_answers.md; an hour)
+	@$(ONE_THREAD) PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/attribute_tests.py
+	@$(ONE_THREAD) PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/response_error.py
 
 validate-designs: .venv/ready ## Add to the proof of every estimator in six designs (docs/validation_experiment.md; resumable)
 	@$(ONE_THREAD) PYTHONPATH=$(KNOWN_TRUTH) $(BIN)/python tests/validation/design_tables.py \

@@ -72,7 +72,7 @@ def test_levels_are_drawn_as_the_design_does():
 
 
 def test_an_attribute_that_does_nothing_has_even_p_values_and_one_that_matters_is_found():
-    """Small version of docs/validation_surveys.md."""
+    """Small version of docs/validation_answers.md."""
     null = [p_values("nothing", ("rating", ()), draw)[ANY] for draw in range(40)]
     assert stats.kstest(null, "uniform").pvalue > 0.01
     assert np.mean([p_values("average", ("rating", ()), draw)[ANY] <= 0.05 for draw in range(4)]) == 1

@@ -242,7 +242,7 @@ def test_of_numbers_the_part_that_stays_is_found():
 
 
 def test_known_errors_are_found_with_and_without_a_task_asked_twice(monkeypatch):
-    """Small version of docs/validation_surveys.md: 400 replications of each of ten worlds stand there."""
+    """Small version of docs/validation_answers.md."""
     monkeypatch.setattr(response_error, "MANY", 60_000)
     rows = pd.DataFrame(
         [row for error in (0.1, 0.3) for draw in range(2) for row in replicate(World(error=error), draw)]

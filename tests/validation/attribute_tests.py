@@ -1,4 +1,4 @@
-"""Size and power of the tests that an attribute matters to anybody (docs/validation_surveys.md).
+"""Size and power of tests that an attribute matters to anybody (make validate-answers).
 
 All data are synthetic. Usage: python tests/validation/attribute_tests.py [--surveys N]
 """
@@ -17,7 +17,7 @@ from nanotarget.study.config import AttributeConfig, DesignConfig
 from nanotarget.study.progress import steps
 from nanotarget.study.seeds import child_rng
 
-FILE = Path(__file__).parents[2] / "docs" / "validation_attribute_tests.csv"
+FILE = Path(__file__).parents[2] / "docs" / "validation_answers" / "attribute_tests.csv"
 SHAPE = (3, 3, 2, 4)
 BARRED = ({"a0": ["l0"], "a1": ["l2"]},)
 # What the first attribute does: to everybody alike, by a covariate, to each person otherwise, in standard

@@ -17,11 +17,13 @@ from nanotarget.report.deposit.checks import as_table
 from nanotarget.report.deposit.package import Code, Package, code_of, without_data
 from nanotarget.report.deposit.programs import programs
 from nanotarget.report.deposit.readme import REQUIRED, duration
+from nanotarget.report.deposit.runtimes import runtimes
 from nanotarget.report.deposit.scan import traces
 from nanotarget.report.deposit.writing import write
 from nanotarget.study.artefacts import write_json
 from nanotarget.study.checks import read_study
 from nanotarget.study.provenance import Rule, manifest
+from nanotarget.study.record import Made
 from tiny_study import tiny_study
 
 ANSWERS = {
@@ -239,6 +241,25 @@ def test_code_outside_a_repository_leaves_out_what_is_ignored_and_data_of_people
         "Snakefile",
         "data/made/DATA_ARE_SIMULATED.txt",
         "data/made/raw.csv",
+    ]
+
+
+def test_costs_are_those_of_the_last_job_of_each_output_of_the_study():
+    def job(rule, output, seconds, megabytes):
+        return Made(rule, {output: ""}, {}, {}, {"cpu_s": seconds, "peak_mb": megabytes})
+
+    jobs = [
+        job("learn", "results/tiny/a", 9.0, 900),  # made again below
+        job("learn", "results/tiny/a", 1.5, 100),
+        job("learn", "results/tiny/b", 2.25, 300),
+        job("effects", "results/tiny/c", 1.0, 50),
+        job("effects", "results/other/c", 7.0, 70),
+        Made("clean", {"results/tiny/d": ""}, {}),  # of a run that noted no cost
+    ]
+    table = runtimes(Path("results/tiny"), jobs)
+    assert table.to_dict("records") == [
+        {"rule": "effects", "seconds": 1.0, "megabytes": 50},
+        {"rule": "learn", "seconds": 3.8, "megabytes": 300},
     ]
 
 

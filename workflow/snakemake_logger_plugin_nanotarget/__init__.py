@@ -124,23 +124,24 @@ class LogHandler(LogHandlerBase):
         else:
             self._say(f"{self.begun} of {max(self.total, self.begun)}: {sentence}")
 
-    def _fail(self, jobs: list[dict[str, object]], logs_of_group: Sequence[Path] = ()) -> None:
-        """Say what went wrong in a job, or in jobs that a cluster ran as one."""
+    def _fail(self, jobs: list[dict[str, object]], of_group: Sequence[Path] | None = None) -> None:
+        """Say what went wrong in a job, or in jobs that a cluster ran as one (with the logs of that)."""
         self.failed = True
-        logs = [*(log for job in jobs for log in _paths(job["log"])), *logs_of_group]
+        logs = [*(log for job in jobs for log in _paths(job["log"])), *(of_group or ())]
         if self.bars:
             for job in jobs:
                 self.bars.end(int(str(job["jobid"])))
-        said = [str(job.get("rule_msg") or "") for job in jobs]
         messages = dict.fromkeys(message for log in logs for message in told(log))
-        for message in messages or [self._unsaid([str(job["rule_name"]) for job in jobs], logs, said)]:
+        for message in messages or [self._unsaid(jobs, logs, of_group is not None)]:
             self._say(message)
 
-    def _unsaid(self, rules: list[str], logs: list[Path], said: list[str]) -> str:
+    def _unsaid(self, jobs: list[dict[str, object]], logs: list[Path], grouped: bool) -> str:
         """Return what to say of jobs that could not say anything themselves."""
         logs = [log for log in logs if log.exists()]
+        said = [str(job.get("rule_msg") or "") for job in jobs]
         heard = "\n".join([self.reason, *said, *(log.read_text("utf-8", "replace") for log in logs)])
-        named = f"Rule {rules[0]}" if len(rules) == 1 else f"One of the rules {', '.join(rules)}"
+        rules = ", ".join(str(job["rule_name"]) for job in jobs)
+        named = f"Rule {rules}" if len(jobs) == 1 else f"One of the rules {rules}"
         for signs, (what, remedy) in CLUSTER.items():
             if re.search(signs, heard):
                 return f"{named} {what}.\n    what to do: {remedy}; the same command goes on"
@@ -153,7 +154,7 @@ class LogHandler(LogHandlerBase):
         if shutil.disk_usage(Path.cwd()).free < FULL:
             return str(refused(OSError(errno.ENOSPC, "")))
         where = ", ".join(log.as_posix() for log in logs)
-        if len(rules) > 1:  # Snakemake does not pass on what the cluster said of a group
+        if grouped:  # Snakemake does not pass on what the cluster said of a group
             return (
                 f"{named} was ended by the cluster or lost with its node; which of them is not known.\n"
                 f"    what to do: ask the cluster about the job{f' of the log {where}' if where else ''}; "

@@ -173,8 +173,9 @@ cent). By method: mean estimated error, its standard deviation over surveys, the
 per cent of 95 % intervals that hold the truth: of the error, of all marginal means and all effects (any two
 levels), as answered (*raw*), corrected with the delta method and with the bootstrap. In `dominant` one
 attribute decides nearly everything; in `products` two attributes interact in everybody's taste; in
-`near-ties` there is no such error, but noise in utility as a logit has, so that near ties are answered by chance
-more often, which the correction does not assume.
+`near-ties` there is no such error, but noise in utility as a logit has, so that near ties are answered by
+chance more often, which the correction does not assume. Surveys in which answers agree no more often than
+by chance, by two standard errors, are not corrected and count for the error only.
 """
 
 

@@ -11,7 +11,7 @@ from nanotarget import estimate
 from nanotarget.clean.contracts import ESTIMATE_COLUMNS
 from nanotarget.estimate import Table
 from nanotarget.explore.pair import Fielded
-from nanotarget.study.config import CovariateConfig, SubgroupConfig
+from nanotarget.study.config import CovariateConfig, ExploreConfig, SubgroupConfig
 from nanotarget.study.seeds import child_rng
 from trials import trial
 
@@ -92,7 +92,7 @@ def test_small_groups_are_hidden_and_take_no_part_in_the_divergence():
     table, assignments = study((150, 140, 6))
     found = run(table, assignments)
     hidden = found[found["suppressed"]]
-    assert set(hidden["group"]) == {"d", "m"} and set(hidden["quantity"]) == {f.PROMISED, f.REALISED}
+    assert set(hidden["group"]) == {"d", "m"} and set(hidden["quantity"]) == {f.PROMISED, f.REALISED, f.SLOPE}
     assert hidden[list(ESTIMATE_COLUMNS)].isna().all(axis=None)
     rows = found[found["quantity"] == f.DIVERGENCE]
     assert rows["n"].eq(150).all() and rows["note"].eq("one group or one level only").all()
@@ -107,3 +107,90 @@ def test_rows_in_another_order_change_nothing_and_nothing_asked_is_nothing_told(
     # Without nano's petitions nobody is in any group.
     nothing = run(table, assignments[assignments["policy"] != "nano"])
     assert nothing["estimate"].isna().all()
+
+
+PARTY = CovariateConfig(name="party", kind="categorical", levels=["left", "right"])
+BOTH = (BY, SubgroupConfig(name="party", covariate="party"))
+
+
+def crossed(sizes=(300, 290, 120), few=6):
+    """A study with a second grouping; `few` of the last gender are on the left."""
+    table, assignments = study(sizes)
+    rng = child_rng(2, "party")
+    party = rng.choice(PARTY.levels, len(table))
+    last = np.flatnonzero(table["gender"] == "d")
+    party[last] = np.where(np.arange(len(last)) < few, "left", "right")
+    return table.assign(party=pd.Categorical(party, PARTY.levels)), assignments
+
+
+def run_both(table, assignments):
+    asked = trial(table, ARMS, ["y"], covariates=[GENDER, PARTY])
+    found = f.fairness(asked, Fielded(assignments, "nano", "best"), BOTH, 10, 1)
+    return found[(found["grouping"] == "gender and party") & (found["quantity"] == f.PROMISED)]
+
+
+def test_small_groups_of_two_crossed_groupings_stand_together():
+    table, assignments = crossed()
+    groups = run_both(table, assignments).set_index("group")["n"]
+    assert f.TOGETHER in groups.index and "d, left" not in groups.index
+    assert groups.sum() == len(table)
+    everyone = run_both(*crossed(few=60))
+    assert len(everyone) == 6 and f.TOGETHER not in set(everyone["group"])
+
+
+def test_slope_and_difference_of_groups_where_the_truth_is_known():
+    """Women gain twice what is predicted, men nothing."""
+    table, assignments = study((400, 400, 30))
+    nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")
+    gain = child_rng(5, "gain").normal(size=len(nano))
+    assignments.loc[assignments["policy"] == "nano", "gain_over_best"] = gain
+    gain = pd.Series(gain, nano.index).loc[table["respondent_id"]].to_numpy()
+    factor = table["gender"].astype("str").map({"w": 2.0, "m": 0.0, "d": 0.0}).to_numpy()
+    treated = (table["arm"] == "nano").to_numpy()
+    noise = child_rng(6, "noise").normal(size=len(gain)) * 0.3
+    table["y"] = treated * factor * (gain + 1) + noise
+    found = run(table, assignments)
+    slopes = found[found["quantity"] == f.SLOPE].set_index("group")
+    for group, truth in (("w", 2), ("m", 0)):
+        assert abs(slopes.loc[group, "estimate"] - truth) < 3 * slopes.loc[group, "std_error"] < 0.3
+    overall = (found["quantity"] == f.REALISED) & (found["group"] == "")
+    assert found.loc[overall, "p_value"].tolist() == [0.001]
+    table["y"] = treated + factor + noise
+    assert run(table, assignments).loc[overall, "p_value"].iloc[0] > 0.01
+
+
+def test_permutation_holds_its_level_where_all_gain_alike(monkeypatch):
+    monkeypatch.setattr(f, "PERMUTATIONS", 99)
+    table, _ = study((60, 60, 0))
+    table["_code"] = (table["gender"] == "w").astype(int)
+    rng, p = child_rng(9, "null"), []
+    for _ in range(60):
+        table["y"] = rng.normal(size=len(table)) + table["_code"] + (table["arm"] == "nano")
+        p.append(f._alike(f.Pair.of(trial(table, ARMS, ["y"]), "nano", "best", "y"), 1)["p_value"].iloc[0])
+    assert 0 < np.mean(np.array(p) < 0.1) < 0.25 and 0.3 < np.mean(p) < 0.7
+
+
+def test_harm_of_a_yes_or_no_is_what_more_people_lose_than_win():
+    table, assignments = study((300, 300, 60))
+    treated, women = (table["arm"] == "nano").to_numpy(), (table["gender"] == "w").to_numpy()
+    agree = np.where(treated, np.where(women, 0.3, 0.8), 0.5)
+    table["y"] = (child_rng(8, "harm").random(len(table)) < agree).astype(float)
+    found = run(table, assignments).set_index(["quantity", "group"])
+    for group in ("w", "m"):
+        effect, harm = found.loc[(f.REALISED, group)], found.loc[(f.HARMED, group)]
+        assert harm["estimate"] == max(0, -effect["estimate"])
+        assert harm["conf_high"] == max(0, -effect["conf_low"])
+    assert found.loc[(f.HARMED, "w"), "conf_low"] > 0 == found.loc[(f.HARMED, "m"), "estimate"]
+
+
+def test_exposure_to_sensitive_levels_is_counted_by_group():
+    table, assignments = study((200, 190, 60))
+    settings = ExploreConfig(subgroups=[BY], sensitive={"cost": ["c"]})
+    asked, fielded = trial(table, ARMS, ["y"], covariates=[GENDER]), Fielded(assignments, "nano", "best")
+    found = f.exposure(asked, fielded, settings, 10, 1).set_index("group")
+    nano = assignments[assignments["policy"] == "nano"].set_index("respondent_id")
+    shown = (nano.loc[table["respondent_id"], "cost"] == "c").to_numpy()
+    men = (table["gender"] == "m").to_numpy()
+    assert found.loc["m", "estimate"] == pytest.approx(np.average(shown[men], weights=table["weight"][men]))
+    assert found.loc["w", "estimate"] == 0 and found.loc["", "p_value"] == 0.001
+    assert f.exposure(asked, fielded, settings, 60, 1)["suppressed"].sum() >= 2

@@ -10,6 +10,7 @@ from nanotarget.study.disclosure import (
     bounds,
     dominated,
     hidden_cells,
+    hidden_in_table,
     k_anonymity,
     l_diversity,
     small,
@@ -72,6 +73,23 @@ def test_what_is_hidden_cannot_be_told_from_the_total(seed):
         published = {i: n for i, n in enumerate(column) if not hidden[i]} | {"all": column.sum()}
         for cell, found in bounds(published, [("all", range(5))]).items():
             assert not found.told(10) or column[hidden].sum() == 0, (cell, column, hidden)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_hidden_of_two_crossed_groupings_cannot_be_told_from_their_sizes(seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(rng.choice([2, 30], (3, 4, 1)), (3, 4, 2))
+    hidden = hidden_in_table(counts, 10)
+    assert hidden[small(counts, 10).any(axis=2)].all()
+    for arm in range(2):
+        own = counts[:, :, arm]
+        published = {("row", i): n for i, n in enumerate(own.sum(axis=1))}
+        published |= {("column", j): n for j, n in enumerate(own.sum(axis=0))} | {"all": own.sum()}
+        published |= {(i, j): own[i, j] for i, j in np.argwhere(~hidden).tolist()}
+        told = [cell for cell, found in bounds(published, sums_of(3, 4)).items() if found.told(10)]
+        # Groups that are small themselves are hidden before.
+        large = [c for c in told if own[c] > 0 and min(own[c[0]].sum(), own[:, c[1]].sum()) >= 10]
+        assert not large or hidden[counts.sum(axis=2) > 0].all()
 
 
 def test_nothing_is_hidden_where_nothing_is_small():

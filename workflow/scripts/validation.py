@@ -1,5 +1,7 @@
 """Compare the experiment with what the calibration predicted: who gained, and whom nano would serve."""
 
+import pandas as pd
+
 from nanotarget import explore
 from nanotarget.estimate import Trial
 from nanotarget.study import artefacts
@@ -26,7 +28,12 @@ def validate(inputs, outputs, params):
     artefacts.write_csv(targeting.projection, outputs.projection)
     artefacts.write_csv(targeting.rate, outputs.rate)
     artefacts.write_csv(targeting.curve, outputs.targeting_curve)
-    artefacts.write_csv(explore.fairness(trial, fielded, groupings, min_cell, params.seed), outputs.fairness)
+    served = [
+        explore.fairness(trial, fielded, groupings, min_cell, params.seed),
+        explore.exposure(trial, fielded, settings, min_cell, params.seed),
+    ]
+    told = [table for table in served if len(table)] or served[:1]
+    artefacts.write_csv(pd.concat(told, ignore_index=True), outputs.fairness)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ alike.
 """
 
 from nanotarget.explore.dissuasion import dissuasion
-from nanotarget.explore.fairness import fairness
+from nanotarget.explore.fairness import exposure, fairness
 from nanotarget.explore.lower_tail import lower_tail
 from nanotarget.explore.pair import Fielded
 from nanotarget.explore.polarisation import Poles, calibrated_gap, polarisation
@@ -22,6 +22,7 @@ __all__ = [
     "Poles",
     "calibrated_gap",
     "dissuasion",
+    "exposure",
     "fairness",
     "lower_tail",
     "mobilisation",

@@ -203,7 +203,7 @@ def _dose(pair: Pair, differing: np.ndarray, min_cell: int, obstacle: str) -> pd
     ]
     treated = pair.treated.astype(np.float64)
     x = np.column_stack([np.ones(len(treated)), treated, differing, treated * differing])
-    line = _contrasts(pair, x, np.eye(4)[[1, 3]], "nobody's petitions differ more than another's")
+    line = regressed(pair, x, np.eye(4)[[1, 3]], "nobody's petitions differ more than another's")
     line["quantity"] = LINE
     return _assembled([*rows, line.assign(group="all")], [*hidden, few, few], "dose")
 
@@ -240,7 +240,7 @@ def dose_groups(pair: Pair, differing: np.ndarray, min_cell: int) -> tuple[list[
     return names, codes
 
 
-def _contrasts(pair: Pair, x: np.ndarray, rows: np.ndarray, aliased: str) -> pd.DataFrame:
+def regressed(pair: Pair, x: np.ndarray, rows: np.ndarray, aliased: str) -> pd.DataFrame:
     """Regress the outcome on (n, k) columns and estimate (m, k) contrasts, or say why not."""
     n = len(x)
     x = np.hstack([x, pair.block_columns])
@@ -263,7 +263,7 @@ def _promise(
     mean = float(weight @ gain / weight.sum()) if len(gain) else np.nan
     centred = gain - mean if len(gain) and np.ptp(gain) > 0 else np.zeros(len(gain))
     x = np.column_stack([np.ones(len(gain)), treated, treated * centred, centred])
-    lines = _contrasts(pair, x, np.eye(4)[[1, 2]], "nobody is promised more than anybody else")
+    lines = regressed(pair, x, np.eye(4)[[1, 2]], "nobody is promised more than anybody else")
     theta, slope = lines.iloc[[0]], lines.iloc[[1]]
     beside = (mean, np.nan, np.nan)
     if dividend is not None:

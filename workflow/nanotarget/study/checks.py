@@ -766,6 +766,11 @@ def _groupings(study: Study, groupings: Sequence[SubgroupConfig], key: str) -> I
 
 
 def _explore(study: Study) -> Iterator[Row]:
+    attributes = {a.name: list(map(str, a.levels)) for a in study.design.attributes} if study.design else {}
+    key = "key explore.sensitive"
+    yield from unknown(key, "attribute", study.explore.sensitive, attributes)
+    for name, levels in study.explore.sensitive.items():
+        yield from unknown(f"{key}.{name}", "level", map(str, levels), attributes.get(name, map(str, levels)))
     groupings = {grouping.name: grouping for grouping in study.explore.subgroups}
     yield from _groupings(study, study.explore.subgroups, "explore.subgroups")
     covariates = {covariate.name: covariate for covariate in study.covariates}

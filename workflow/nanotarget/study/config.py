@@ -808,6 +808,11 @@ class ExploreConfig(Section):
         description="The group whose support is there already and only has to be mobilised; "
         "it is compared with all others.",
     )
+    sensitive: dict[Column, Values] = Field(
+        {},
+        description="Attributes and those of their levels that may not be aimed at some groups more than at "
+        "others (fear, costs); the table of fairness says which groups nano shows them to.",
+    )
     comparable: Distinct[Column] = Field(
         [],
         description="Outcomes of the experiment that are measured on the scale of the analysed calibration "

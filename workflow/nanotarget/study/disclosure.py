@@ -41,6 +41,44 @@ def hidden_cells(counts: np.ndarray, threshold: int) -> np.ndarray:
     return hidden
 
 
+def hidden_in_table(counts: np.ndarray, threshold: int) -> np.ndarray:
+    """Say which cells of a table of two groupings must be hidden, if sizes of all groups are published.
+
+    The small ones, and more until no hidden count is told by the sums of rows and columns.
+
+    Args:
+        counts: (rows, columns, arms) people; a cell is hidden in all arms.
+        threshold: smallest count that may be published.
+    """
+    hidden = np.asarray(small(counts, threshold).any(axis=2))
+    size = np.where(counts.sum(axis=2) > 0, counts.sum(axis=2), np.inf)
+    while told := _told_by_sums(counts, hidden, threshold):
+        for row, column in told:
+            for line in (np.s_[row, :], np.s_[:, column]):
+                free = np.where(hidden[line], np.inf, size[line])
+                hidden[line] |= (np.arange(len(free)) == free.argmin()) & np.isfinite(free)
+        if hidden[np.isfinite(size)].all():
+            break
+    return hidden
+
+
+def _told_by_sums(counts: np.ndarray, hidden: np.ndarray, threshold: int) -> list[tuple[int, int]]:
+    """Return the hidden cells (row, column) that the sums of any arm tell."""
+    told = dict[tuple[int, int], None]()
+    rows, columns, arms = counts.shape
+    for arm in range(arms):
+        own = counts[:, :, arm]
+        published: dict[Hashable, float] = {("row", i): n for i, n in enumerate(own.sum(axis=1))}
+        published |= {("column", j): n for j, n in enumerate(own.sum(axis=0))}
+        published |= {(i, j): own[i, j] for i, j in np.argwhere(~hidden).tolist()}
+        sums: list[Sum] = [(("row", i), [(i, j) for j in range(columns)]) for i in range(rows)]
+        sums += [(("column", j), [(i, j) for i in range(rows)]) for j in range(columns)]
+        for cell, found in bounds(published, sums).items():
+            if found.told(threshold) and found.high > 0:
+                told[cell] = None  # type: ignore[index]
+    return list(told)
+
+
 def without_small_shares(
     table: pd.DataFrame, by: Sequence[str], shares: Sequence[str], n: int, threshold: int
 ) -> pd.DataFrame:

@@ -105,5 +105,10 @@ fairness = Estimates(
     {"p_value": "p", "p_adjusted": "p, adjusted", "n": "n", "label": "Label"},
     ("grouping", "quantity"),
     ("quantity", "outcome"),
-    ("Divergence: Cramér's V of group by level of nano's petition, p by permutation.", UNADJUSTED),
+    (
+        "Divergence: Cramér's V of group by level of nano's petition, p by permutation. Rows without a "
+        "group: do the groups differ, p by permutation. Calibration slope: realised on predicted gains, 1 if "
+        "predictions hold. Harmed, at least: of yes or no, by how much nano lowers the share of yes.",
+        UNADJUSTED,
+    ),
 )

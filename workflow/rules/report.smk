@@ -1,6 +1,6 @@
 # Figures, tables, the report page and the manifest, from whatever stages the study has.
 from nanotarget.report.catalogue import Kind, jobs, of_study, sources_of
-from nanotarget.report.disclosure import Audited
+from nanotarget.report.disclosure import PEOPLE_FILES, Audited
 
 
 # Audits the tidy tables, of which all exhibits are made; a deposit audits the exhibits, too.
@@ -12,7 +12,7 @@ rule disclose:
             for file in made.output
             if not is_private(file) and not file.endswith(".md")
         ],
-        private=[file for file in rules.clean.output if file.endswith(".parquet")],
+        private=[file for file in rules.clean.output if Path(file).stem in PEOPLE_FILES],
         library=library("disclose.py"),
     output:
         "<results>/disclosure.csv",

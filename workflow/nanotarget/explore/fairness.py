@@ -47,8 +47,8 @@ def fairness(
         groups stand together. By grouping and attribute the divergence of assignment: Cramer's V of group by
         level of nano's petition, of everybody in the table, with a permutation p value, by Holm over the
         attributes of a grouping in `p_adjusted`. By group the mean predicted gain of nano over overall-best
-        (HC2; units of the calibration's outcome). By outcome and group the realised gain, nano less best; in a
-        row without a group the permutation p value of the same gain in all groups; the slope of realised on
+        (HC2; units of the calibration's outcome). By outcome and group the realised gain, nano less best; in
+        a row without a group the permutation p value of the same gain in all groups; the slope of realised on
         predicted gains; and of yes or no the share that nano harms at least: by so much it lowers the share
         of yes. Survey weights enter gains, not the divergence. Every row is exploratory.
     """

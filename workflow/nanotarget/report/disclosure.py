@@ -35,7 +35,7 @@ from nanotarget.study.private import is_private
 from nanotarget.study.provenance import MANIFEST
 
 RESULT = "disclosure.csv"
-PEOPLE_FILES = ("calibration_respondents", "experiment", "roster", "ids")
+PEOPLE_FILES = ("calibration_respondents", "experiment", "ids")  # a roster may be too large to be read
 APART = ("simulated", MANIFEST)
 COLUMNS = ["file", "cell", "rule", "status", "done"]
 # Columns that count people; where people answered several times, `n` counts answers and `n_clusters` people.

@@ -499,3 +499,33 @@ def test_another_level(one, other):
 @given(st.text())
 def test_normalising_twice_changes_nothing(text):
     assert normalised(normalised(text)) == normalised(text)
+
+
+def test_the_ladder_asks_what_is_gained_without_each_protected_covariate():
+    config = tiny_study().config
+    names = [covariate["name"] for covariate in config["covariates"] if covariate.get("target", True)]
+    config["diagnose"] = {"protected": names[:1], "ladder": [{"name": "one", "covariates": names[:1]}]}
+    study = validate(config, "study.yaml")
+    rungs = [(rung.name, rung.covariates) for rung in study.diagnose.ladder]
+    assert rungs == [("one", names[:1]), (f"Without {names[0]}", names[1:])]
+    again = validate(study.model_dump(mode="json"), "study.yaml")
+    assert again.diagnose.ladder == study.diagnose.ladder
+    assert study.diagnose.variants(["ridge"])["rungs"] == ["rung_1", "rung_2"]
+    assert validate(tiny_study().config, "study.yaml").diagnose.ladder == []
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "said"),
+    [
+        ("diagnose", {"protected": ["nobody"]}, "unknown covariate 'nobody'"),
+        ("explore", {"sensitive": {"Sector": ["Fear"]}}, "unknown level 'Fear'"),
+        ("explore", {"sensitive": {"Mood": ["Fear"]}}, "unknown attribute 'Mood'"),
+        ("privacy", {"secret": "results/tiny/x.key"}, "cannot be the secret"),
+        ("privacy", {"secret": "data/tiny/arms.csv"}, "cannot be the secret"),
+    ],
+)
+def test_what_protects_people_must_be_there(section, settings, said):
+    config = tiny_study().config
+    config[section] = config.get(section, {}) | settings
+    with pytest.raises(InputError, match=said):
+        validate(config, "study.yaml")

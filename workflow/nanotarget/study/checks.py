@@ -745,6 +745,8 @@ def _blocks(study: Study, roster: RosterConfig) -> Iterator[Row]:
 
 def _ladder(study: Study) -> Iterator[Row]:
     targeted = [c.name for c in study.covariates if c.target]
+    remedy = "correct the name; who may not be targeted by is no cost"
+    yield from unknown("key diagnose.protected", "covariate", study.diagnose.protected, targeted, remedy)
     yield from twice("key diagnose.ladder", "set", [rung.name for rung in study.diagnose.ladder])
     for i, rung in enumerate(study.diagnose.ladder):
         barred = [name for name in rung.covariates if name not in targeted]

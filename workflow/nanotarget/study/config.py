@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nanotarget.study.fields import (
     DAY,
@@ -677,6 +677,11 @@ class RefitConfig(Section):
 class DiagnoseConfig(RefitConfig):
     """When does nano-targeting pay?"""
 
+    protected: Distinct[Column] = Field(
+        [],
+        description="Covariates that one would rather not ask for, or may not target by; the ladder says "
+        "what would be gained without each of them.",
+    )
     sesoi: NotNegative | None = Field(
         None,
         description="Smallest gain of nano over overall-best that would matter, in units of the analysed "
@@ -1011,6 +1016,17 @@ class Study(DataConfig, title="nanotarget study"):
         files = [sample.file for sample in (self.calibration, self.experiment, self.roster) if sample]
         beside = (self.calibration.shown, self.calibration.labels) if self.calibration else ()
         return list(dict.fromkeys([*files, *(part.file for part in beside if part)]))
+
+    @model_validator(mode="after")
+    def _without_protected(self) -> Study:
+        """Let the ladder ask what the study would gain without each protected covariate."""
+        targeted = [covariate for covariate in self.covariates if covariate.target]
+        known = {rung.name for rung in self.diagnose.ladder}
+        for name in self.diagnose.protected:
+            left = [covariate.name for covariate in targeted if covariate.name != name]
+            if left and (rung := f"Without {name}") not in known:
+                self.diagnose.ladder.append(RungConfig(name=rung, covariates=left))
+        return self
 
     @property
     def secret(self) -> str | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.assign.cards import TOP, Compared, cards, lines, switches, typical
+from nanotarget.assign.cards import TOP, Compared, _told, cards, lines, switches, typical
 from nanotarget.assign.uncertainty import certainty, find_candidates
 from nanotarget.calibrate.learners.hierarchical import fit_hierarchical
 from nanotarget.calibrate.learners.ridge import fit_ridge
@@ -112,3 +112,7 @@ def test_who_gets_the_overall_best_petition_has_a_card_without_switches(made):
     found = switches(model, compared.people, compared.people, best, compared.best, covariates)
     rows = cards(model, Compared(compared.people, best, compared.best, compared.sure), found, "")
     assert len(rows) == 60 and not any(row["switches"] for row in rows)
+
+
+def test_an_answer_is_told_without_decimals_that_nobody_gave():
+    assert [_told(v) for v in (60.0, 0.25, "Left", None, np.nan)] == ["60", "0.25", "Left", None, None]

@@ -167,7 +167,7 @@ def _differ(model: Model, compared: Compared, found: pd.DataFrame) -> dict[int, 
                 "because": [
                     {
                         "covariate": name,
-                        "value": None if pd.isna(values[name][i]) else str(values[name][i]),
+                        "value": _told(values[name][i]),
                         "part_of_gain": round(part, DIGITS),
                     }
                     for part, name in sorted(
@@ -177,6 +177,11 @@ def _differ(model: Model, compared: Compared, found: pd.DataFrame) -> dict[int, 
             }
         )
     return by_person
+
+
+def _told(value: Any) -> str | None:
+    """Return an answer as it is told: a whole number without decimals, None if there was none."""
+    return None if pd.isna(value) else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+AT_ONCE = 250_000  # ids that are objects of Python at once, which take five times the memory
 SAMPLED = 5_000  # people on whom statements about very many rest
 
 
@@ -38,7 +39,11 @@ def hashes(ids: pd.Series, seed: int, name: str) -> np.ndarray:
         name: what they are for; other names give independent numbers.
     """
     key = hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:16]
-    return np.asarray(pd.util.hash_array(ids.to_numpy(dtype=object), hash_key=key, categorize=False))
+    drawn = np.empty(len(ids), dtype=np.uint64)
+    for start in range(0, len(ids), AT_ONCE):
+        texts = ids.iloc[start : start + AT_ONCE].to_numpy(dtype=object)
+        drawn[start : start + AT_ONCE] = pd.util.hash_array(texts, hash_key=key, categorize=False)
+    return drawn
 
 
 def uniforms(ids: pd.Series, seed: int, name: str) -> np.ndarray:

@@ -43,7 +43,7 @@ PEOPLE = re.compile(
     r"n|n_(assigned|observed|missing|before|excluded|after|ref|other|clusters|agree|infeasible|left_out)"
 )
 ANSWERS = "n_clusters"
-OF_PAIRS = ("calibrate/likeness.csv",)  # whose `n` counts pairs of tasks
+OF_PAIRS = ("calibrate/likeness.csv", "figures/reliability.csv")  # whose `n` counts pairs of tasks
 OPENED = (".csv", ".html", ".json", ".tex", ".svg", ".md")
 CODE = re.compile(r"[0-9a-f]{16}")
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotarget.estimate import balance, published_balance
+from nanotarget.estimate import balance
+from nanotarget.estimate.sample import published_balance
 from nanotarget.report.disclosure import COLUMNS, Audited, Rule, Status, audit, audit_files
 from nanotarget.study import artefacts
 from nanotarget.study.checks import validate

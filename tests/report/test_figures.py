@@ -36,8 +36,8 @@ DIAGNOSIS = [
     "learning",
 ]  # fmt: skip
 FIGURES = [
-    "flow", "amce", "marginal_means", "groups", "interactions", *DIAGNOSIS, "petitions", "effects",
-    "subgroups",
+    "flow", "amce", "marginal_means", "groups", "interactions", "reliability", *DIAGNOSIS, "petitions",
+    "effects", "subgroups",
 ]  # fmt: skip
 
 

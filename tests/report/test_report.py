@@ -338,7 +338,7 @@ def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):
         for folder in (tmp_path / "1", tmp_path / "2")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 17 * 2 + 2 * 3 + 2 * len(of_kind(contents(), Sheet)) + 1
+    assert len(digests[0]) == 18 * 2 + 2 * 3 + 2 * len(of_kind(contents(), Sheet)) + 1
 
 
 def test_the_page_counts_nobody_when_nobody_is_assigned():

@@ -116,12 +116,13 @@ def test_folder_stays_small(simulated):
 
 
 def test_the_panel_is_described_as_the_reference_study_is():
-    """The configs differ in nothing but names, the people and the learner."""
+    """The configs differ in nothing but names, the people, the learner and what archives ask."""
     first, second = (study.config().model_dump() for study in (REFERENCE, PANEL))
     assert (first["samples"], second["samples"]) == ("new", "panel")
     assert second["calibrate"]["learner"] == "hierarchical"
     for settings in (first, second):
         del settings["study"], settings["title"], settings["samples"], settings["preregistration"]
+        del settings["deposit"]
         del settings["calibration"]["file"], settings["experiment"]["file"]
         del settings["calibrate"]["learner"], settings["calibrate"]["information"]
     assert first == second

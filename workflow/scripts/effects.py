@@ -1,6 +1,7 @@
 """Estimate what the arms did, and whether the experiment can be trusted to show it."""
 
 from nanotarget import estimate
+from nanotarget.estimate.sample import published_balance
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
@@ -20,7 +21,7 @@ def analyse(inputs, outputs, section, min_cell):
         "equivalence": lambda: equivalence,
         "sentences": lambda: estimate.sentences(trial, equivalence),
         "power": lambda: estimate.power(trial, effects),
-        "balance": lambda: estimate.published_balance(estimate.balance(trial), min_cell),
+        "balance": lambda: published_balance(estimate.balance(trial), min_cell),
         "attrition": lambda: estimate.attrition(trial),
         "differential_attrition": lambda: estimate.differential_attrition(trial),
         "lee_bounds": lambda: estimate.lee_bounds(trial),

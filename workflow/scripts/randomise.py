@@ -3,7 +3,8 @@
 from nanotarget.assign.ledger import LEDGER_COLUMNS, append_to_ledger, locked, read_ledger
 from nanotarget.assign.randomise import randomise
 from nanotarget.assign.shards import cut, to_be_drawn
-from nanotarget.estimate import Trial, balance, published_balance
+from nanotarget.estimate import Trial, balance
+from nanotarget.estimate.sample import published_balance
 from nanotarget.study import artefacts, shards
 from nanotarget.study.config import CovariateConfig, RosterArmConfig
 from nanotarget.study.problems import reporting

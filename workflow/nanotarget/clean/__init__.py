@@ -13,6 +13,6 @@ FLOW = (
     *("guarded", "raw", "parts", "personal", "cells", "labels", "flow", "seen", "people", "exclusions"),
     "covariates",
     *("blocks", "positions", "none_rows", "shown", "design_file", "profiles", "outcomes", "contracts"),
-    "quality",
-    *("calibration", "experiment", "roster", "samples", "enough", "groups"),
+    *("repeated", "quality"),
+    *("calibration", "experiment", "roster", "samples", "pseudonyms", "enough", "groups"),
 )

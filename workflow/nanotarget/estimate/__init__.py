@@ -26,7 +26,7 @@ from nanotarget.estimate.outcomes import outcomes
 from nanotarget.estimate.randomization import randomization_distribution, randomization_inference
 from nanotarget.estimate.ranks import mann_whitney
 from nanotarget.estimate.robustness import robustness
-from nanotarget.estimate.sample import balance, published_balance
+from nanotarget.estimate.sample import balance
 from nanotarget.estimate.scales import ratios, standardised
 from nanotarget.estimate.tables import Table
 from nanotarget.estimate.trial import Trial, pairs
@@ -53,7 +53,6 @@ __all__ = [
     "participant_flow",
     "power",
     "proportions",
-    "published_balance",
     "randomization_distribution",
     "randomization_inference",
     "ratios",

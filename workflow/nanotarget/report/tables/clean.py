@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from nanotarget.report import theme
-from nanotarget.report.tables.parts import Column, Listing, Table, counts, labelled, texts, together
+from nanotarget.report.tables.parts import Column, Listing, Shown, Table, counts, labelled, texts, together
 from nanotarget.report.theme import Names
 
-disclosure = Listing({"cell": "Cell", "rule": "Rule", "status": "Status", "done": "What was done"}, "file")
+FOUND: Shown = {"rule": "Rule", "status": "Status", "done": "What was done", "n": "Cells"}
+DISCLOSURE = Listing(FOUND, "file", ["disclosure.csv, beside the report, names every cell."])
 OTHER_ARMS = {"all": "everybody", "none": "in no arm"}
 
 
@@ -26,6 +27,12 @@ def flow(table: pd.DataFrame, names: Names) -> Table:
         counts(table, "n_after", "After"),
     ]
     return Table(columns, table, groups)
+
+
+def disclosure(table: pd.DataFrame, names: Names) -> Table:
+    """How many cells of each file the audit found (disclosure.csv)."""
+    found = ["file", "rule", "status", "done"]
+    return DISCLOSURE(table.fillna("").groupby(found, sort=False).size().rename("n").reset_index(), names)
 
 
 def participants(table: pd.DataFrame, names: Names) -> Table:

@@ -1,12 +1,5 @@
 # Raw files are inputs only where they exist: a missing one is reported by `check`, in our words.
-RAW = [
-    config[sample]["file"] for sample in ("calibration", "experiment") if config[sample]
-]
-if config["roster"]:
-    RAW += map(str, raw_files(config["roster"]["file"]))
-for beside in ("shown", "labels"):
-    if config["calibration"] and config["calibration"][beside]:
-        RAW.append(config["calibration"][beside]["file"])
+RAW = all_raw_files(study)
 # The shards of a roster are divided among jobs by its size; how many shards there are is known only when it
 # has been read, so that a job does every so many-th. MANY is what a job asks for that goes through all.
 SLICES = slices(config["roster"]["file"]) if config["roster"] else 1

@@ -108,8 +108,9 @@ def cards(model: Model, compared: Compared, found: pd.DataFrame, digest: str) ->
         found: result of `switches`.
         digest: SHA-256 of the model.
     """
-    known = _described(model, np.vstack([compared.chosen, compared.best[None]]))
-    *ids, common = model.design.petition_ids(np.vstack([compared.chosen, compared.best[None]])).tolist()
+    shown = np.vstack([compared.chosen, compared.best[None]])
+    known = _described(model, shown)
+    *ids, common = model.design.petition_ids(shown).tolist()
     differ = _differ(model, compared, found)
     rows = [
         {

@@ -11,7 +11,7 @@ import json
 import re
 
 MARK = 16  # hexadecimal digits, as of a seal
-TOMBSTONE = re.compile(r"withdrawn-([0-9a-f]+)-([0-9a-f]{16})")
+TOMBSTONE = re.compile(rf"withdrawn-([0-9a-f]+)-([0-9a-f]{{{MARK}}})")
 
 
 def tombstone(seal: str, arm: str, block: str) -> str:

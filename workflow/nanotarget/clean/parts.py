@@ -26,6 +26,7 @@ from nanotarget.clean.raw import (
     regular_table,
     separator_of,
 )
+from nanotarget.study.config import Study
 from nanotarget.study.problems import InputError, Problem
 from nanotarget.study.shards import SHARD
 
@@ -50,6 +51,13 @@ def raw_files(path: str) -> list[Path]:
 
 def _apart(file: Path) -> bool:
     return any(name.startswith((".", "_")) for name in file.parts)
+
+
+def all_raw_files(study: Study) -> list[str]:
+    """Return all raw files of a study, there or not; of a roster in a folder each of its parts."""
+    return [
+        str(part) for file in study.raw_files for part in (raw_files(file) if Path(file).is_dir() else [file])
+    ]
 
 
 def raw_parts(path: str) -> list[Path]:

@@ -183,11 +183,7 @@ def _read_csv(content: bytes, name: str, header_rows: int) -> pd.DataFrame:
     text = _decode(content, name)
     if not text.strip():
         raise _empty(name)
-    # Excel's own line about the separator; an empty row in its place keeps the numbers of rows.
-    stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
-    text = text[stated.end() - 1 :] if stated else text
-    names = text.lstrip().split("\n", 1)[0]
-    separator = stated[1] if stated and stated[1] in names else separator_of(text, name)
+    text, separator = _separated(text, name)
     if (regular := _read_regular(text, separator, header_rows)) is not None:
         return regular
     everything = enumerate(_parse(text, separator, name), 1)
@@ -265,10 +261,7 @@ def without_rows(file: Path, rows: set[int]) -> bytes:
     zipped = packed.startswith(b"\x1f\x8b")
     content = _unpacked(packed, str(file)) if zipped else packed
     text = _decode(content, str(file))
-    stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
-    body = text[stated.end() - 1 :] if stated else text
-    names = body.lstrip().split("\n", 1)[0]
-    separator = stated[1] if stated and stated[1] in names else separator_of(body, str(file))
+    body, separator = _separated(text, str(file))
     pieces, lines = content.splitlines(keepends=True), list(io.StringIO(body, newline=""))
     if len(pieces) != len(lines):
         raise _error(
@@ -471,6 +464,17 @@ def _first(text: str, separator: str, name: str) -> list[list[str]]:
         if len(text) > HEAD and len(records := _parse(text[:HEAD], separator, name, FIRST)) == FIRST:
             return records
     return _parse(text, separator, name, FIRST)
+
+
+def _separated(text: str, name: str) -> tuple[str, str]:
+    """Return the rows of a CSV and their separator.
+
+    Excel has a line of its own that states it; an empty row in its place keeps the numbers of rows.
+    """
+    stated = re.match(r'"?sep=(.)"?[,;]*\r?\n', text, re.IGNORECASE)
+    text = text[stated.end() - 1 :] if stated else text
+    names = text.lstrip().split("\n", 1)[0]
+    return text, stated[1] if stated and stated[1] in names else separator_of(text, name)
 
 
 def separator_of(text: str, name: str) -> str:

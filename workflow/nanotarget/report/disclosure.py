@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from nanotarget.clean.groups import group_codes
+from nanotarget.clean.pseudonyms import CODE
 from nanotarget.study.artefacts import read_csv, read_parquet
 from nanotarget.study.config import AcceptedConfig, CovariateConfig, GroupingConfig, Study, SubgroupConfig
 from nanotarget.study.disclosure import (
@@ -45,7 +46,7 @@ PEOPLE = re.compile(
 ANSWERS = "n_clusters"
 OF_PAIRS = ("calibrate/likeness.csv", "figures/reliability.csv")  # whose `n` counts pairs of tasks
 OPENED = (".csv", ".html", ".json", ".tex", ".svg", ".md")
-CODE = re.compile(r"[0-9a-f]{16}")
+PSEUDONYM = re.compile(rf"[0-9a-f]{{{CODE}}}")
 
 
 class Rule(StrEnum):
@@ -137,7 +138,6 @@ def audit_files(published: Mapping[str, Path], private: Mapping[str, Path], stud
         published: what everybody may read, by the name below the folder of results.
         private: the tables of people (PEOPLE_FILES) that the study has.
         study: what is asked of its config.
-        study: its config.
 
     Returns:
         A row per finding: file, cell (never its value), rule, status (open, accepted by the config with a
@@ -403,7 +403,7 @@ def _named(files: dict[str, Path], ids: pd.DataFrame | None) -> Iterator[Finding
     """Find pseudonyms of people in what is published."""
     if ids is None:
         return
-    codes = set(ids["respondent_id"].str[-16:])
+    codes = set(ids["respondent_id"].str[-CODE:])
     for file, path in files.items():
-        if codes & set(CODE.findall(path.read_text("utf-8"))):
+        if codes & set(PSEUDONYM.findall(path.read_text("utf-8"))):
             yield Finding(file, "text", Rule.ROWS, Status.OPEN)

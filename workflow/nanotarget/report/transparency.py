@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from nanotarget.petitions.design import Design
 from nanotarget.report import theme
+from nanotarget.report.markdown import filled
 from nanotarget.report.page import still_page
 from nanotarget.study.config import CovariateConfig, NoticeConfig, Study
 
@@ -100,26 +100,26 @@ def _audience(study: Study, used: Sequence[CovariateConfig], counts: Counts) -> 
     if not (study.experiment or study.roster):
         who = "respondents of the survey; nobody else has been addressed"
     return (
-        f"{theme.count(counts.people)} {who}. Parameters: {_sentence(_named(used)) or 'none'}. People are "
+        f"{theme.count(counts.people)} {who}. Parameters: {', '.join(_named(used)) or 'none'}. People are "
         "not selected by them: they decide which version is shown."
     )
 
 
 def _named(covariates: Sequence[CovariateConfig]) -> list[str]:
     return [
-        f"{covariate.label or covariate.name}"
+        (covariate.label or covariate.name)
         + (f" ({'; '.join(map(str, covariate.levels))})" if covariate.levels else "")
         for covariate in covariates
     ]
 
 
 def _categories(study: Study, used: Sequence[CovariateConfig]) -> str:
-    parts = [f"Answers to the survey: {_sentence([c.label or c.name for c in used]) or 'none'}."]
+    parts = [f"Answers to the survey: {', '.join(c.label or c.name for c in used) or 'none'}."]
     if study.calibrate.own_answers:
         parts.append("What the person answered about petitions in the survey before.")
     special = [c.label or c.name for c in used if c.name in study.notice.special_categories]
     parts.append(
-        f"Special categories of personal data (Article 9 GDPR): {_sentence(special)}. Article 18(1)(c) of "
+        f"Special categories of personal data (Article 9 GDPR): {', '.join(special)}. Article 18(1)(c) of "
         "Regulation (EU) 2024/900 forbids profiling with them in online political advertising."
         if special
         else "The sponsor has named none of them as a special category of personal data (Article 9 GDPR)."
@@ -163,10 +163,6 @@ def _numbers(counts: Counts) -> str:
     )
 
 
-def _sentence(items: Sequence[str]) -> str:
-    return ", ".join(items)
-
-
 def as_json(items: Sequence[Item], study: Study) -> dict[str, Any]:
     """Return the notice for machines."""
     return {
@@ -207,9 +203,6 @@ def sheets(templates: Mapping[str, str], study: Study, told: Mapping[str, Any]) 
         told: what the templates say beside it: flow, and of a study that learns learner, counts, losses,
             verdict, digest.
     """
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False
-    )
     samples = [s for s in (study.calibration, study.experiment, study.roster) if s]
     consents = [s.consent for s in samples if s.consent]
     facts = {
@@ -219,17 +212,15 @@ def sheets(templates: Mapping[str, str], study: Study, told: Mapping[str, Any]) 
         "used": [c.label or c.name for c in study.covariates if c.target],
         "identifiers": list(dict.fromkeys(name for s in samples for name in s.identifiers)),
         "consent": "" if not consents else f"yes means {', '.join(map(str, consents[0].values))}; else no",
-        "contact": next((person.email for person in study.deposit.authors if person.email), ""),
+        "contact": study.deposit.contact,
         **told,
     }
-    texts = {}
-    for name, template in templates.items():
-        if name.endswith(".md.j2"):
-            text = environment.from_string(template).render(facts)
-            lines = [line.rstrip() for line in text.splitlines()]
-            kept = [line for k, line in enumerate(lines) if line or (k and lines[k - 1])]
-            texts[name.removesuffix(".md.j2")] = "\n".join([*kept, ""])
-    return texts
+    ending = ".md.j2"
+    return {
+        name.removesuffix(ending): filled(template, facts)
+        for name, template in templates.items()
+        if name.endswith(ending)
+    }
 
 
 def render_notice(templates: Mapping[str, str], study: Study, items: Sequence[Item]) -> str:

@@ -913,6 +913,11 @@ class DepositConfig(Section):
     )
     machine: str = Field("", description="On which computer the costs of `runtimes` were measured.")
 
+    @property
+    def contact(self) -> str:
+        """Address for questions; empty if no author gives one."""
+        return next((person.email for person in self.authors if person.email), "")
+
 
 class NoticeConfig(Section):
     """What a transparency notice after Regulation (EU) 2024/900 says and no program can know.

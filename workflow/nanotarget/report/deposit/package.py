@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from nanotarget.clean.parts import raw_files
+from nanotarget.clean.parts import all_raw_files
 from nanotarget.report.deposit.programs import Program, Shown, exhibits, programs
 from nanotarget.report.deposit.runtimes import COLUMNS
 from nanotarget.report.disclosure import RESULT, Status
@@ -180,11 +180,6 @@ class Package:
         return self.study.synthetic or self.study.deposit.data == "public"
 
     @property
-    def raw(self) -> list[str]:
-        """Raw files; of a roster in a folder every file of it."""
-        return [str(part) for file in self.study.raw_files for part in raw_files(file) or [Path(file)]]
-
-    @property
     def provided(self) -> str:
         """Whether raw data are part of it, in a word."""
         return "yes" if self.shares_data else "simulated stand-in" if self.stand_ins else "no"
@@ -200,7 +195,7 @@ class Package:
         deposit = self.study.deposit
         measured = deposit.runtimes if len(self.costs) else None
         beside = [self.study.preregistration, measured, *deposit.instruments]
-        beside += self.raw if self.shares_data else []
+        beside += all_raw_files(self.study) if self.shares_data else []
         code = without_data(self.code.files, self.study.raw_files)
         kept: dict[str, Path | bytes] = {f"{CODE}/{name}": content for name, content in code.items()}
         kept |= {f"{STUDY}/{self.config.name}": self.config}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
+from nanotarget.clean.parts import all_raw_files
 from nanotarget.clean.raw import read_raw
 from nanotarget.report.deposit.package import Package, inside
+from nanotarget.report.markdown import filled
 from nanotarget.study.config import AuthorConfig
 from nanotarget.study.release import author, codemeta, pretty
 
@@ -38,12 +39,8 @@ MEGABYTE = 1_000_000
 def readme(package: Package, template: str) -> str:
     """Fill the template of the README."""
     study, deposit = package.study, package.study.deposit
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False
-    )
-    environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     registered = study.preregistration
-    text = environment.from_string(template).render(
+    facts = dict(
         **{name: getattr(deposit, name) for name in ("summary", "rights", "access", "sources", "machine")},
         **{name: getattr(deposit, name) for name in ("ethics", "funding")},
         title=study.title or study.study,
@@ -51,7 +48,7 @@ def readme(package: Package, template: str) -> str:
         synthetic=study.synthetic,
         root_seed=study.root_seed,
         authors=", ".join(f"{person.given} {person.family}" for person in deposit.authors),
-        contact=next((person.email for person in deposit.authors if person.email), ""),
+        contact=deposit.contact,
         config=package.config.name,
         commit=package.code.commit,
         shares_data=package.shares_data,
@@ -74,7 +71,7 @@ def readme(package: Package, template: str) -> str:
         registered=inside(registered) if registered else "",
         instruments=[inside(file) for file in deposit.instruments],
     )
-    return "\n".join(line.rstrip() for line in text.splitlines()).replace("\n\n\n", "\n\n") + "\n"
+    return filled(template, facts)
 
 
 def duration(seconds: float) -> str:
@@ -103,7 +100,7 @@ def _datasets(package: Package) -> list[dict[str, Any]]:
     """Raw files with format and size, as the manifest knows them where they are not there."""
     return [
         {"file": inside(file), "format": Path(file).suffix.lstrip(".").upper(), "rows": _rows(file)}
-        for file in package.raw
+        for file in all_raw_files(package.study)
     ]
 
 

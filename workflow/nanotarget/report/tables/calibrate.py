@@ -109,13 +109,16 @@ choice_models = Estimates(
 )
 
 
-# Of effects, those against the first level of an attribute; the file has those against any other, too.
+def _against_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means, and of effects those against the first level; the file has all others, too."""
+    first = table[table["reference"] != ""].groupby("attribute", sort=False)["reference"].first()
+    return table[table["reference"].eq("") | table["reference"].eq(table["attribute"].map(first))]
+
+
 def groups(table: pd.DataFrame, names: Names) -> Table:
     """Marginal means and effects by group and their differences (calibrate/groups.csv)."""
     table = table.fillna({"minus": "", "reference": ""})
-    first = table[table["reference"] != ""].groupby("attribute", sort=False)["reference"].first()
-    main = table["reference"].eq("") | table["reference"].eq(table["attribute"].map(first))
-    rows = table[main].reset_index(drop=True)
+    rows = _against_first(table).reset_index(drop=True)
     sides = [
         f"{group} - {minus}" if minus else group
         for group, minus in zip(texts(rows, "group"), texts(rows, "minus"), strict=True)
@@ -222,13 +225,10 @@ RELIABILITY = Estimates(
 )
 
 
-# Of effects, those against the first level of an attribute, of everybody; the file has the others, too.
 def corrected(table: pd.DataFrame, names: Names) -> Table:
-    """Estimates without response error beside those as answered (calibrate/corrected.csv)."""
-    rows = table.fillna({"reference": "", "grouping": ""})
-    first = rows[rows["reference"] != ""].groupby("attribute", sort=False)["reference"].first()
-    main = rows["reference"].eq("") | rows["reference"].eq(rows["attribute"].map(first))
-    rows = rows[main & rows["grouping"].eq("")].reset_index(drop=True)
+    """Estimates for everybody without response error beside those as answered (calibrate/corrected.csv)."""
+    rows = _against_first(table.fillna({"reference": "", "grouping": ""}))
+    rows = rows[rows["grouping"].eq("")].reset_index(drop=True)
     return replace(CORRECTED(rows, names), data=table)
 
 

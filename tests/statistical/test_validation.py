@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+import carry
 import replicate as replications
 import seeds
 import summary
@@ -193,6 +194,32 @@ def test_what_is_missing_is_computed_until_time_is_up(tmp_path, monkeypatch):
     assert list(rows_in(path_of(tmp_path, "R6", "ridge"))["seed"]) == [1, 2, 3]
     run(tmp_path, {("R7", "ridge"): 3}, 1, minutes=0)  # only what was begun is finished
     assert list(rows_in(path_of(tmp_path, "R7", "ridge"))["seed"]) == [1]
+
+
+def test_rows_of_other_code_are_carried_over_only_if_todays_code_computes_them(tmp_path, monkeypatch):
+    file = path_of(tmp_path, "R6", "ridge")
+    for seed in range(1, 5):
+        add(tmp_path, [row_of(seed, code="older", gain=1 / 3, seconds=9.0)])
+    monkeypatch.setattr("carry.replicate", lambda *job: [row_of(job[2], gain=1 / 3 + 1e-3)])
+    before = file.read_bytes()
+    trail, faults = carry.carry(file, 2)
+    assert (trail, len(faults)) == ([], 2)
+    assert all(fault.startswith("R6_ridge.csv: replication ") and fault.endswith("gain") for fault in faults)
+    assert file.read_bytes() == before
+    monkeypatch.setattr("carry.replicate", lambda *job: [row_of(job[2], gain=1 / 3 + 1e-12)])
+    (line,), faults = carry.carry(file, 2)
+    assert faults == []
+    assert (line["from"], line["to"], line["rows"]) == ("older", replications.code(), 4)
+    assert len(line["checked"].split()) == 2
+    assert missing(tmp_path, {("R6", "ridge"): 4}) == []
+    assert rows_in(file)["seconds"].to_list() == [9.0] * 4
+
+
+@pytest.mark.parametrize("other", [{"overall": "COLLECT MORE"}, {"flags": "few"}, {"gain_low": np.nan}])
+def test_a_verdict_a_flag_or_an_empty_number_is_a_difference(other):
+    one, two = (carry.written([row_of(1, **more)]) for more in ({}, other))
+    assert carry.differences(one, two) == list(other)
+    assert carry.differences(one, one) == []
 
 
 def stand_in(world, learner, seed):

@@ -45,9 +45,19 @@ def path_of(folder, world, learner):
 
 def rows_in(path):
     """Return the rows of a file; none if it is not there."""
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"code": str, "flags": str})
+    return read(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+
+
+def read(file):
+    """Return the rows of a path or an open file."""
+    return pd.read_csv(file, keep_default_na=False, na_values=[""], dtype={"code": str, "flags": str})
+
+
+def save(table, path):
+    """Write a table whole or not at all."""
+    scratch = path.with_suffix(".tmp")
+    table.to_csv(scratch, index=False, float_format=DIGITS)
+    scratch.replace(path)
 
 
 def add(folder, rows):
@@ -58,9 +68,7 @@ def add(folder, rows):
     old = rows_in(path)
     kept = old[old["seed"] != seed]
     table = (pd.concat([kept, new]) if len(kept) else new).sort_values("seed", kind="stable")
-    scratch = path.with_suffix(".tmp")
-    table.to_csv(scratch, index=False, float_format=DIGITS)
-    scratch.replace(path)
+    save(table, path)
 
 
 def missing(folder, wanted):

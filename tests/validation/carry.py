@@ -1,8 +1,8 @@
 """Carry rows of the proof over to today's code where it computes the same numbers.
 
 A faster way to the same numbers changes the hash of the code and nothing else. Replications of each file,
-drawn by today's hash so that nobody knows them beforehand, are computed again. Where every column agrees in
-its six digits, all rows of the file are said to hold for today's code, and docs/validation/carried/ says which
+drawn by the hash so that nobody knows them beforehand, are computed again. Where every column agrees in its
+six digits, all rows of the file are said to hold for the code of today, and docs/validation/carried/ says which
 were checked. Where one differs nothing is written, and the file, the seed and the columns are named. All data
 are synthetic.
 

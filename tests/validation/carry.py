@@ -2,9 +2,9 @@
 
 A faster way to the same numbers changes the hash of the code and nothing else. Replications of each file,
 drawn by the hash so that nobody knows them beforehand, are computed again. Where every column agrees in its
-six digits, all rows of the file are said to hold for the code of today, and docs/validation/carried/ says which
-were checked. Where one differs nothing is written, and the file, the seed and the columns are named. All data
-are synthetic.
+six digits, all rows of the file are said to hold for the code of today, and docs/validation/carried/ says
+which were checked. Where one differs nothing is written, and the file, the seed and the columns are named.
+All data are synthetic.
 
 Usage: PYTHONPATH=tests:tests/benchmark:tests/validation python tests/validation/carry.py
     [--checked N] [--minutes M] [file ...]

@@ -62,6 +62,12 @@ class Covariance:
         """Multiply by a number, or by one for each sample."""
         return Covariance(tuple(own * np.reshape(factor, (-1, 1, 1)) for own in self.blocks))
 
+    def times_by_block(self, factors: np.ndarray) -> Covariance:
+        """Multiply each block by a number a sample: (n_samples, n_blocks)."""
+        return Covariance(
+            tuple(own * factor[:, None, None] for own, factor in zip(self.blocks, factors.T, strict=True))
+        )
+
     def only(self, block: int) -> Covariance:
         """Return it with the deviations of one block alone."""
         return Covariance(tuple(own * (b == block) for b, own in enumerate(self.blocks)))

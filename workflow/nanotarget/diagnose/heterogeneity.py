@@ -366,8 +366,8 @@ class Heterogeneity:
     def noise_of_respondents(self, weight: np.ndarray, variances: Variances) -> np.ndarray:
         """(n_blocks,) noise variance of the estimates of a respondent's coordinates from own answers."""
         vectors = self.residual_vectors
-        mass = weight[vectors.respondent] * vectors.share
-        squares = mass @ vectors.by_block(vectors.value**2) / mass.sum()
+        value, _ = vectors.of_people()  # in a panel a respondent's answers are in several folds
+        squares = weight @ vectors.by_block(value**2) / weight.sum()
         return np.maximum(squares - variances.by_block[0], 1e-12)
 
     def fit(self, sample: Sample, variances: Variances) -> Stage:

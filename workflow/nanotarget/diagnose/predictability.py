@@ -4,7 +4,8 @@ Two answers. *Learner-free*: products of two different respondents' answers, tim
 tell of the other, estimate the variance of h that is linear in features of covariates without bias
 (`projection`); no learner that is linear in them can explain more, however large the calibration. With
 functions of two covariates among the features (`joint`) it is less precise and sees what decides only
-jointly; that nothing could be predicted is said by this upper bound alone. *The learner's*: its predictions d
+jointly; that nothing could be predicted is said by this upper bound alone. Where policies use people's own
+answers, what these tell is added (`own_answers`). *The learner's*: its predictions d
 of what a respondent adds are compared with held-out answers r: slope b = sum r d / sum d^2 (Chernozhukov,
 Demirer, Duflo & Fernandez-Val 2018, best linear predictor), so that d explains the variance b^2 Var(d). The
 ceiling is the gain of perfect use of the larger of the two.
@@ -12,6 +13,7 @@ ceiling is the gain of perfect use of the larger of the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -25,6 +27,7 @@ from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import Answers, cell_indicators, level_columns
 from nanotarget.diagnose.heterogeneity import SMALLEST, Heterogeneity, Variances
 from nanotarget.diagnose.joint import JointFeatures
+from nanotarget.diagnose.own_answers import OwnAnswers
 from nanotarget.diagnose.projection import Projection
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.diagnose.rows import ALPHA, LEARNED_ENOUGH, ONE_SIDED, Estimate, Row, Sample, Stage
@@ -309,16 +312,23 @@ class Predictability:
         added = joint.beyond(free)
         is_joint = added.interval(ONE_SIDED)[0] > 0
         design, levels, scale = self.answers.design, variances.part_worths, variances.scale
-        known, shape = self._known(sample, variances, free.samples(n, "diagnose/covariates"), learned)
+        known_with = self._known_with(sample.weight, variances)
+        alone = free.samples(n, "diagnose/covariates")
+        shape = known_with(alone)
+        answers_tell = shape.variance - alone.variance
+        known = np.maximum(shape.variance, learned)
+        if learned[0] > shape.variance[0]:
+            shape = self.learned_covariance(sample.weight)
         most = ceiling(design, levels, shape, known, scale)
         if joint.is_known:
-            noisy = joint.samples(n, "diagnose/products")
+            products = joint.samples(n, "diagnose/products")
+            noisy = known_with(products)
             of_products = ceiling(design, levels, noisy, noisy.variance, scale)
             high = max(most.high, of_products.high)
             if is_joint:
-                whole = noisy.times(1 / joint.seen)
+                whole = known_with(products.times(1 / joint.seen))
                 high = max(high, ceiling(design, levels, whole, whole.variance, scale).high)
-            if is_joint and joint.estimate.value > known[0]:
+            if is_joint and noisy.variance[0] > known[0]:
                 most, known = of_products, np.maximum(known, noisy.variance)
             most = most._replace(high=high)
         elif self.has_covariates and above.evaluated:
@@ -338,12 +348,20 @@ class Predictability:
         is_seen = joint.is_known or not self.has_covariates
         bounds = [own.estimate.interval(ONE_SIDED)[1] for own in (free, joint) if own.is_known]
         bound = max(bounds, default=0.0) / (joint.seen if is_joint else 1)
+        if self.own_answers:
+            bound += Estimate.bootstrapped(answers_tell).interval(ONE_SIDED)[1]
         return replace(
             Stage.of(*rows),
             significant=self._found(estimate, added, p),
             learned=is_learned and is_seen and learned[0] >= LEARNED_ENOUGH * bound,
             evaluated=is_seen or above.evaluated,
         )
+
+    def _known_with(self, weight: np.ndarray, variances: Variances) -> Callable[[Covariance], Covariance]:
+        """Return what turns that which covariates tell into all that a policy may know."""
+        if not self.own_answers:
+            return lambda told: told
+        return OwnAnswers.of(self.heterogeneity, weight, variances).with_covariates
 
     @staticmethod
     def _found(slope: Estimate, products: Estimate, p: float) -> bool:
@@ -356,20 +374,6 @@ class Predictability:
         """
         ways = [replace(slope, df=np.inf).p_above(), products.p_above(), *([p] if np.isfinite(p) else [])]
         return min(ways) * len(ways) < ALPHA
-
-    def _known(
-        self, sample: Sample, variances: Variances, free: Covariance, learned: np.ndarray
-    ) -> tuple[np.ndarray, Covariance]:
-        """Return the (n_samples,) variance that can be predicted, and the shape of its covariance."""
-        known, shape = np.maximum(free.variance, learned), free
-        if learned[0] > free.variance[0]:
-            shape = self.learned_covariance(sample.weight)
-        if self.own_answers:
-            noise = self.heterogeneity.noise_of_respondents(sample.weight, variances)
-            own = own_answers_variance(variances, noise, 1.0)
-            known = np.maximum(known, own)
-            shape = variances.covariance if own[0] >= known[0] else shape
-        return known, shape
 
     def rows(self, sample: Sample) -> list[Row]:
         """Compare nano and the common part where they predict different choices between two petitions."""
@@ -392,22 +396,21 @@ class Predictability:
     def tasks_needed(self, sample: Sample, variances: Variances, smallest: float) -> float:
         """Return how many tasks a respondent must answer for these to promise a gain; NaN if none do.
 
-        Of block b a respondent's answers to T tasks explain tau_b^2 / (tau_b^2 + noise_b / T) of the variance
-        (docs/methods.md, section 9).
+        Without covariates (`own_answers`; docs/methods.md, section 9).
 
         Args:
             variances: of the sample and the goal.
             smallest: the gain.
         """
-        answers, heterogeneity = self.answers, self.heterogeneity
+        answers = self.answers
         answered = np.unique(np.column_stack([answers.respondent, answers.task]), axis=0)
         tasks = len(answered) / answers.n_respondents
-        noise = heterogeneity.noise_of_respondents(sample.weight, variances)
         ahead = np.arange(1, MOST_TASKS + 1)
-        known = np.array([own_answers_variance(variances, noise, t / tasks)[0] for t in ahead])
+        own = OwnAnswers.of(self.heterogeneity, sample.weight, variances)
+        own = replace(own, covariance=own.covariance.first().nearest(variances.person_by_message[:1]))
+        known = own.with_covariates(own.covariance.times(np.zeros(MOST_TASKS)), ahead / tasks)
         part_worths = np.repeat(variances.part_worths[:1], MOST_TASKS, axis=0)
-        covariance = variances.covariance.first().nearest(known)
-        gains = gain_ceiling(answers.design, part_worths, covariance, variances.scale)
+        gains = gain_ceiling(answers.design, part_worths, known, variances.scale)
         reached = ahead[gains >= smallest]
         return float(reached[0]) if len(reached) and smallest > 0 else np.nan
 
@@ -419,13 +422,3 @@ def _share_row(sample: Sample, known: np.ndarray, total: np.ndarray) -> Row:
     low, high = np.nanquantile(share[1:], [tail, (1 + sample.confidence) / 2])
     row = sample.row(Quantity.PREDICTABLE_SHARE, Estimator.RATIO, share[0])
     return replace(row, conf_low=low, conf_high=high)
-
-
-def own_answers_variance(variances: Variances, noise: np.ndarray, times: float) -> np.ndarray:
-    """Return the (n_samples,) variance that own answers explain, were there `times` as many tasks.
-
-    Args:
-        noise: (n_blocks,) variance of noise in a respondent's own estimates with the present number of tasks.
-    """
-    positive = np.maximum(variances.by_block, 0)
-    return (positive**2 / (positive + noise / times)).sum(axis=1)

@@ -10,7 +10,7 @@ from statsmodels.discrete.conditional_models import ConditionalLogit
 
 from menus import choose, with_level
 from nanotarget.calibrate.imce import imce
-from nanotarget.calibrate.learners import FITTERS, boosting, model_from_data
+from nanotarget.calibrate.learners import FITTERS, model_from_data
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import crossfit, held_out_losses, permute_answers
 from nanotarget.calibrate.learners.ridge import Regression, _newton, fit_null, fit_ridge
@@ -20,7 +20,7 @@ from nanotarget.diagnose.value import policy_scores
 from nanotarget.petitions.policy import nano
 from nanotarget.petitions.score import chosen_probability, predicted_response, win_probability
 from nanotarget.petitions.utilities import Layout, Reversed, Tables, additive_layout, part_worths
-from nanotarget.study.config import BartConfig, CalibrateConfig
+from nanotarget.study.config import BartConfig, BoostingConfig, CalibrateConfig
 from nanotarget.study.response import Choice, ChoiceAmong, _choice_among
 from worlds import as_respondents, crossover, draw_part_worths, draw_people, factorial, none, simulate
 
@@ -189,11 +189,11 @@ def test_renaming_levels_changes_nothing():
         *(("boosting", 3, 0.3), ("bart", 3, 0.3)),
     ],
 )
-def test_learners_learn_it_and_are_stored_with_the_form_of_the_task(monkeypatch, learner, profiles, level):
-    monkeypatch.setattr(boosting, "BAGS", 4)
+def test_learners_learn_it_and_are_stored_with_the_form_of_the_task(learner, profiles, level):
     data, truth = survey(profiles, level, n=200 if learner == "boosting" else 500)
     few = BartConfig(trees=30, draws=100, burn_in=100, chains=1)
-    model = FITTERS[learner](data, 1, CalibrateConfig(learner=learner, bart=few))
+    settings = CalibrateConfig(learner=learner, bart=few, boosting=BoostingConfig(bags=4))
+    model = FITTERS[learner](data, 1, settings)
     thawed = model_from_data(model.settings(), model.arrays(), DESIGN)
     assert thawed.response is data.response is Choice.of_tasks(profiles, level is not None)
     utilities = thawed.utilities(data.respondents)

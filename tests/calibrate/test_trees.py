@@ -1,8 +1,8 @@
 """BART and boosting: the frozen model predicts what the library predicts, on the scale that all share."""
 
 import sys
+from dataclasses import replace
 
-import lightgbm
 import numpy as np
 import pytest
 import stochtree
@@ -16,13 +16,20 @@ from nanotarget.calibrate.learners.bart import (
     sample_chain,
     worst_convergence,
 )
-from nanotarget.calibrate.learners.boosting import MAX_ROUNDS, fit_boosting
+from nanotarget.calibrate.learners.boosting import (
+    MAX_ROUNDS,
+    PATIENCE,
+    STEP,
+    Bag,
+    fit_boosting,
+    grow_together,
+)
 from nanotarget.calibrate.learners.crossfit import crossfit, held_out_losses
 from nanotarget.calibrate.learners.ridge import fit_null, fit_ridge
 from nanotarget.calibrate.learners.trees import tree_rows
 from nanotarget.petitions.score import best_petitions, landscape
 from nanotarget.petitions.utilities import part_worths
-from nanotarget.study.config import BartConfig, CalibrateConfig
+from nanotarget.study.config import BartConfig, BoostingConfig, CalibrateConfig
 from nanotarget.study.problems import InputError
 from nanotarget.study.response import Choice
 from worlds import factorial, simulate
@@ -68,21 +75,21 @@ def test_a_chain_predicts_what_stochtree_predicts_for_every_petition(outcome, mo
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_boosting_predicts_what_lightgbm_predicts_for_every_petition(outcome, monkeypatch):
     made = []
-    train = lightgbm.train
 
-    def kept(*arguments, **options):
-        made.append(train(*arguments, **options))
-        return made[-1]
+    class Kept(Bag):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self.booster)
 
-    monkeypatch.setattr(lightgbm, "train", kept)
-    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 3)
+    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.Bag", Kept)
     monkeypatch.setattr("nanotarget.calibrate.learners.boosting.MAX_ROUNDS", 40)
     data, _ = simulate(REFERENCE, 80, 6, np.random.default_rng(1), specific=0.8, outcome=outcome)
-    model = fit_boosting(data, 1)
+    model = fit_boosting(data, 1, BoostingConfig(bags=3))
     person = data.respondents.iloc[[3]]
     grid, rows = grid_of(REFERENCE), tree_rows(data)
     matrix = rows.inputs.matrix(np.repeat(model.encoder.encode(person), len(grid), axis=0), grid)
-    native = np.mean([booster.predict(matrix, raw_score=True) for booster in made[-3:]], axis=0)
+    own = {"num_iteration": model.fit["rounds"], "raw_score": True}
+    native = np.mean([booster.predict(matrix, **own) for booster in made], axis=0)
     ours = landscape(model.utilities(person))[0]
     assert np.abs(ours - native).max() < 1e-10
     assert native[REFERENCE.petition_ids(best_petitions(model.utilities(person)))[0]] == native.max()
@@ -91,11 +98,10 @@ def test_boosting_predicts_what_lightgbm_predicts_for_every_petition(outcome, mo
 @pytest.mark.parametrize("name", ["bart", "boosting"])
 @pytest.mark.parametrize("outcome", ["rating", "choice"])
 def test_fits_repeat_and_survive_being_frozen(name, outcome, monkeypatch):
-    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 4)
     monkeypatch.setattr("nanotarget.calibrate.learners.boosting.MAX_ROUNDS", 30)
     design = factorial((4, 3, 3), [{"a0": ["l0"], "a1": ["l1"]}])
     data, _ = simulate(design, 60, 4, np.random.default_rng(2), specific=0.8, outcome=outcome)
-    settings = CalibrateConfig(bart=SMALL)
+    settings = CalibrateConfig(bart=SMALL, boosting=BoostingConfig(bags=4))
     model, again = (FITTERS[name](data, 5, settings) for _ in range(2))
     people = data.respondents
     assert np.array_equal(model.utilities(people).level_means(), again.utilities(people).level_means())
@@ -150,11 +156,11 @@ def logit_choices(design, n, tasks, scale, seed):
 @pytest.mark.parametrize("name", ["ridge", "hierarchical", "stagewise", "boosting", "bart"])
 def test_choices_are_predicted_on_the_scale_of_log_odds(name, monkeypatch):
     """Known log-odds: the slope of the truth on the prediction is 1, and people are told apart."""
-    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 5)
     monkeypatch.setattr("nanotarget.calibrate.learners.boosting.MAX_ROUNDS", 150)
     design = factorial((4, 3, 3))
     data, truth = logit_choices(design, 500, 6, 0.6, 5)
-    model = FITTERS[name](data, 1, CalibrateConfig(bart=BartConfig(draws=150, chains=1)))
+    settings = CalibrateConfig(bart=BartConfig(draws=150, chains=1), boosting=BoostingConfig(bags=5))
+    model = FITTERS[name](data, 1, settings)
     predicted = model.utilities(data.respondents).level_means()
     target = part_worths(truth, design).level_means()
     assert np.sum(predicted * target) / np.sum(predicted**2) == pytest.approx(1, abs=0.15)
@@ -199,12 +205,11 @@ def test_convergence_tells_chains_that_agree_from_chains_that_do_not():
 
 
 @pytest.mark.statistical
-def test_boosting_goes_on_until_smooth_differences_are_learned(monkeypatch):
+def test_boosting_goes_on_until_smooth_differences_are_learned():
     """Slopes on six covariates take hundreds of small trees; stopped early, predictions are far too flat."""
-    monkeypatch.setattr("nanotarget.calibrate.learners.boosting.BAGS", 4)
     design = factorial((5, 4, 3, 3))
     data, truth = simulate(design, 400, 6, np.random.default_rng(9), specific=0.6, features=6)
-    model = fit_boosting(data, 1)
+    model = fit_boosting(data, 1, BoostingConfig(bags=4))
     assert model.fit["rounds"] < MAX_ROUNDS
     predicted, target = (
         u.level_means() for u in (model.utilities(data.respondents), part_worths(truth, design))
@@ -217,4 +222,43 @@ def test_boosting_without_lightgbm_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     data, _ = simulate(factorial((3, 2)), 20, 3, np.random.default_rng(8))
     with pytest.raises(InputError, match="not installed"):
-        fit_boosting(data, 1)
+        fit_boosting(data, 1, BoostingConfig())
+
+
+def bags_of(data, number, seed=1):
+    """Return training rows and bags of them."""
+    rows, rng = tree_rows(data), np.random.default_rng(seed)
+    return rows, [Bag(rows, rng) for _ in range(number)]
+
+
+def test_a_bag_sees_only_whom_it_has_drawn_and_leaves_somebody_out():
+    """Those outside get answers of nonsense: no tree can have been grown from them."""
+    data, _ = simulate(factorial((4, 3)), 30, 4, np.random.default_rng(10), specific=0.5)
+    rows, (bag,) = bags_of(data, 1)
+    spoiled = replace(rows, outcome=np.where(bag.outside, 1e6, rows.outcome))
+    other = Bag(spoiled, np.random.default_rng(1))
+    for own in (bag, other):
+        own.grow(5)
+    assert bag.booster.model_to_string() == other.booster.model_to_string()
+    assert np.array_equal(bag.predicted(), bag.booster.predict(rows.matrix[bag.outside], raw_score=True))
+    few = data.subset(data.respondent < 2)
+    for seed in range(20):
+        outside = bags_of(few, 1, seed)[1][0].outside
+        assert outside.any() and not outside.all()
+
+
+@pytest.mark.parametrize("outcome", ["rating", "choice"])
+def test_rounds_are_best_for_the_mean_of_the_bags_that_have_not_seen_a_respondent(outcome):
+    """The loss is computed again from the boosters."""
+    data, _ = simulate(factorial((4, 3)), 60, 4, np.random.default_rng(11), specific=0.5, outcome=outcome)
+    rows, bags = bags_of(data, 3)
+    rounds = grow_together(bags, rows)
+    outside = np.array([bag.outside for bag in bags])
+    losses = []
+    for k in range(STEP, bags[0].booster.num_trees() + 1, STEP):
+        each = [bag.booster.predict(rows.matrix, raw_score=True, num_iteration=k) for bag in bags]
+        mean = (each * outside).sum(axis=0) / np.maximum(outside.sum(axis=0), 1)
+        seen = outside.any(axis=0)[data.response.losses_of]
+        losses.append(data.response.losses(rows.outcome, mean)[seen].mean())
+    assert rounds == STEP * (1 + int(np.argmin(losses)))
+    assert len(losses) * STEP == rounds + PATIENCE

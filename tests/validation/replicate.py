@@ -26,7 +26,7 @@ from nanotarget.diagnose.quantities import DIAGNOSTICS, Estimator, Quantity
 from nanotarget.diagnose.redivision import Limits, RidgeDivider, dividers, redivide
 from nanotarget.diagnose.rows import table_of
 from nanotarget.petitions import policy
-from nanotarget.study.config import BartConfig, CalibrateConfig, DiagnoseConfig
+from nanotarget.study.config import BartConfig, BoostingConfig, CalibrateConfig, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 from regimes import REGIMES, draw_sample
 from truths import shares_of_units, truths
@@ -37,7 +37,7 @@ LEARNERS = {
     "ridge-pairs": CalibrateConfig(learner="ridge"),
     "hierarchical": CalibrateConfig(learner="hierarchical"),
     "stagewise": CalibrateConfig(learner="stagewise", interactions=False),
-    "boosting": CalibrateConfig(learner="boosting"),
+    "boosting": CalibrateConfig(learner="boosting", boosting=BoostingConfig(bags=4)),
     "bart": CalibrateConfig(learner="bart", bart=BartConfig(trees=30, draws=100, burn_in=100, chains=1)),
 }
 FOLDS, HALVES = 5, 2

@@ -538,6 +538,18 @@ class BartConfig(Section):
     chains: int = Field(2, ge=1, le=100, description="Independent chains, sampled by jobs of their own.")
 
 
+class BoostingConfig(Section):
+    """Settings of the learner `boosting`."""
+
+    bags: int = Field(
+        40,
+        ge=2,
+        le=1000,
+        description="Bootstrap samples of respondents that are boosted and averaged. Time grows with them; "
+        "their spread tells how uncertain the prediction is, which takes a few dozen.",
+    )
+
+
 class LearningConfig(Section):
     """The part of the section `calibrate` from which the learners learn."""
 
@@ -578,6 +590,7 @@ class LearningConfig(Section):
         "petitions; searching the best petition then takes longer. Other learners ignore it - boosting and "
         "bart find interactions by themselves, hierarchical has none.",
     )
+    boosting: BoostingConfig = Field(BoostingConfig(), description="Settings of the learner boosting.")
     bart: BartConfig = Field(
         BartConfig(), description="Settings of the learner bart; the defaults are those of cjbart."
     )

@@ -28,7 +28,7 @@ FITTERS: dict[str, Fitter] = {
     "ridge": lambda data, seed, settings: fit_ridge(data, seed, settings.interactions),
     "hierarchical": lambda data, seed, settings: fit_hierarchical(data, seed, settings.own_answers),
     "stagewise": lambda data, seed, settings: fit_stagewise(data, seed, settings.interactions),
-    "boosting": lambda data, seed, settings: fit_boosting(data, seed),
+    "boosting": lambda data, seed, settings: fit_boosting(data, seed, settings.boosting),
     "bart": lambda data, seed, settings: fit_bart(data, seed, settings.bart),
 }
 FORMATS: dict[str, Any] = {

@@ -1,9 +1,10 @@
 """Gradient boosting (LightGBM), bagged over respondents.
 
-The number of rounds is chosen by cross-validation over folds of respondents. Then the model is boosted
-again on bootstrap samples of respondents (Breiman 1996): their mean is the prediction, their spread its
-uncertainty. Choices follow the logit of the differences of the petitions' scores, so scores are
-log-odds as with the other learners.
+Trees are boosted on bootstrap samples of respondents (bags): their mean is the prediction, their spread its
+uncertainty (Breiman 1996). Bags are boosted side by side until the mean of those that have not drawn a
+respondent predicts her answers no better (out-of-bag loss). A single bag would stop long before the rounds
+that are best for the mean, and other fits for that alone cost more than the bags. Choices follow the logit of
+the differences of the petitions' scores, so scores are log-odds as with the other learners.
 
 Within a task, and within a respondent's ratings, outcomes are exactly balanced: a split on a covariate alone
 gains nothing, and without sampling of rows no tree would ever begin with one. Every round sees half of them.
@@ -11,6 +12,7 @@ gains nothing, and without sampling of rows no tree would ever begin with one. E
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +20,19 @@ import numpy as np
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.trees import EnsembleModel, Rows, tree_rows
 from nanotarget.petitions.ensemble import from_lightgbm, pool
+from nanotarget.study.config import BoostingConfig
 from nanotarget.study.problems import InputError, Problem
 from nanotarget.study.seeds import child_rng
 
-FOLDS = 5
 MAX_ROUNDS = 2000  # for safety only: strong smooth dependence on six covariates takes about 1,000
-PATIENCE = 40  # rounds without a better held-out loss that end the search
-BAGS = 40
+STEP = 10  # rounds between two looks at the loss
+PATIENCE = 40  # rounds without a lower loss that end the search
 PARAMETERS = {
     "learning_rate": 0.1,
     "num_leaves": 6,
     "min_data_in_leaf": 25,
     "lambda_l2": 5.0,
-    "bagging_fraction": 0.5,
+    "bagging_fraction": 0.51,  # of less than that LightGBM copies the rows anew in every round
     "bagging_freq": 1,
     "feature_pre_filter": False,
     "num_threads": 1,
@@ -58,80 +60,87 @@ def _lightgbm() -> Any:
     return lightgbm
 
 
-def _boost(
-    rows: Rows, inside: np.ndarray, weight: np.ndarray, rounds: int, seed: int
-) -> tuple[Any, np.ndarray]:
-    """Boost on the rows inside; also return the (rounds,) loss on the others (empty without any)."""
-    lightgbm, response = _lightgbm(), rows.response
-    own, weight = rows.outcome[inside], weight[inside]
-    data = lightgbm.Dataset(rows.matrix[inside], own, free_raw_data=False)
+class Bag:
+    """Trees that are boosted on a bootstrap sample of respondents.
 
-    def objective(score: np.ndarray, _: Any) -> tuple[np.ndarray, np.ndarray]:
-        return response.gradient(own, score, weight)
+    Attributes:
+        outside: (n_rows,) rows of the respondents who were not drawn.
+        booster: LightGBM's.
+    """
 
-    parameters = {**PARAMETERS, "seed": seed, "objective": objective}
+    def __init__(self, rows: Rows, rng: np.random.Generator) -> None:
+        """Draw respondents, at least one of whom is left out; there must be two."""
+        lightgbm, n = _lightgbm(), rows.respondent.max() + 1
+        times = np.ones(n, dtype=int)
+        while times.all():
+            times = np.bincount(rng.integers(n, size=n), minlength=n)
+        drawn = times[rows.respondent]
+        self.outside, inside = drawn == 0, drawn > 0
+        self._response, self._outcome = rows.response, rows.outcome[inside]
+        self._weight = (rows.weight * drawn)[inside]
+        data = lightgbm.Dataset(rows.matrix[inside], self._outcome)
+        parameters = {**PARAMETERS, "seed": int(rng.integers(2**31)), "objective": "none", "metric": "None"}
+        self.booster = lightgbm.Booster(parameters, data)
+        self.booster.add_valid(lightgbm.Dataset(rows.matrix[self.outside], reference=data), "outside")
+
+    def grow(self, rounds: int) -> None:
+        """Boost some rounds more."""
+        for _ in range(rounds):
+            self.booster.update(fobj=self._gradient)
+
+    def _gradient(self, score: np.ndarray, _: Any) -> tuple[np.ndarray, np.ndarray]:
+        return self._response.gradient(self._outcome, score, self._weight)
+
+    def predicted(self) -> np.ndarray:
+        """Return the predictions of the rows outside."""
+        found = []
+
+        def keep(score: np.ndarray, _: Any) -> tuple[str, float, bool]:
+            found.append(score.copy())
+            return "kept", 0.0, False
+
+        self.booster.eval_valid(feval=keep)
+        return found[0]
+
+
+def grow_together(bags: Sequence[Bag], rows: Rows) -> int:
+    """Boost bags until their mean predicts no better whom they have not drawn; return the best rounds."""
+    times = np.sum([bag.outside for bag in bags], axis=0)
+    weight = (rows.weight * (times > 0))[rows.response.losses_of]
     losses: list[float] = []
-    if inside.all():
-        return lightgbm.train(parameters, data, num_boost_round=rounds), np.array(losses)
-    outside, outcome = rows.matrix[~inside], rows.outcome[~inside]
-    held_out_weight = rows.weight[~inside][response.losses_of]
-    score = np.zeros(len(outside))
-    best = 0
-
-    def watch(environment: Any) -> None:
-        nonlocal best
-        k = environment.iteration
-        score[:] += environment.model.predict(outside, start_iteration=k, num_iteration=1, raw_score=True)
-        losses.append(float(np.average(response.losses(outcome, score), weights=held_out_weight)))
-        best = int(np.argmin(losses))
-        if k - best >= PATIENCE:
-            raise lightgbm.callback.EarlyStopException(best, [])
-
-    return lightgbm.train(parameters, data, num_boost_round=rounds, callbacks=[watch]), np.array(losses)
+    while STEP * len(losses) < MAX_ROUNDS:
+        total = np.zeros(len(rows.outcome))
+        for bag in bags:
+            bag.grow(STEP)
+            total[bag.outside] += bag.predicted()
+        loss = rows.response.losses(rows.outcome, total / np.maximum(times, 1))
+        losses.append(float(np.average(loss, weights=weight)))
+        if STEP * (len(losses) - 1 - np.argmin(losses)) >= PATIENCE:
+            break
+    return STEP * (int(np.argmin(losses)) + 1)
 
 
-def choose_rounds(rows: Rows, seed: int) -> int:
-    """Return the number of rounds with the lowest mean held-out loss over folds of respondents."""
-    n = rows.respondent.max() + 1
-    rng = child_rng(seed, "boosting/inner folds")
-    fold = rng.permutation(np.arange(n) % min(FOLDS, n))[rows.respondent]
-    curves = [
-        _boost(rows, fold != f, rows.weight, MAX_ROUNDS, int(rng.integers(2**31)))[1]
-        for f in range(fold.max() + 1)
-    ]
-    # A fold that stopped early keeps its last loss: it would not have become better.
-    longest = max(len(curve) for curve in curves)
-    curves = [np.append(curve, np.full(longest - len(curve), curve[-1])) for curve in curves]
-    return int(np.argmin(np.mean(curves, axis=0))) + 1
-
-
-def fit_boosting(data: TrainingData, seed: int) -> EnsembleModel:
+def fit_boosting(data: TrainingData, seed: int, settings: BoostingConfig) -> EnsembleModel:
     """Boost on bootstrap samples of respondents.
 
     Args:
         data: training data; a choice needs the same number of profiles in every task.
-        seed: root seed of folds, samples and rows.
+        seed: root seed of samples and rows.
 
     Raises:
         InputError: if LightGBM is not installed.
     """
     rows = tree_rows(data)
-    rounds = choose_rounds(rows, seed)
     rng = child_rng(seed, "boosting/bags")
-    n = data.n_respondents
-    everybody = np.ones(len(rows.outcome), dtype=bool)
-    ensembles = []
-    for _ in range(BAGS):
-        times = np.bincount(rng.integers(n, size=n), minlength=n)[rows.respondent]
-        booster, _ = _boost(rows, everybody, rows.weight * times, rounds, int(rng.integers(2**31)))
-        ensembles.append(
-            from_lightgbm(booster.dump_model(), rows.inputs, data.design.shape, len(rows.encoder.features))
-        )
+    bags = [Bag(rows, rng) for _ in range(settings.bags)]
+    rounds = grow_together(bags, rows)
+    dumps = (bag.booster.dump_model(num_iteration=rounds) for bag in bags)
+    features = len(rows.encoder.features)
     return EnsembleModel(
         design=data.design,
         response=data.response,
         encoder=rows.encoder,
         intercept=data.response.intercept(data),
-        fit={"rounds": rounds, "bags": BAGS},
-        ensemble=pool(ensembles),
+        fit={"rounds": rounds, "bags": settings.bags},
+        ensemble=pool([from_lightgbm(dump, rows.inputs, data.design.shape, features) for dump in dumps]),
     )

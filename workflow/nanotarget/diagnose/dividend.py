@@ -245,12 +245,13 @@ class Dividend:
             sizes: numbers k of petitions; k = 1 is overall-best.
         """
         fitted, best = self.fitted, self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value
-        training = [(in_memory(utilities), weight) for utilities, weight in fitted.training]
+        of_models = fitted.training if max(sizes, default=1) > 1 else []
+        training = [(in_memory(utilities), weight) for utilities, weight in of_models]
         own_best = [policy.nano(utilities) for utilities, _ in training]
         held_out = [np.flatnonzero(fitted.unit_fold == f) for f in range(len(training))]
         own = [
-            model.utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
-            for model, units in zip(fitted.models, held_out, strict=True)
+            fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
+            for f, units in enumerate(held_out)
         ]
         points = []
         for k in sizes:

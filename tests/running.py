@@ -1,6 +1,7 @@
-"""Copies of the project in which tests run Snakemake as a user does."""
+"""Copies of the project in which tests run Snakemake, and the command, as a user does."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from nanotarget.clean.pseudonyms import ids_of
+
+PATIENCE = 3600  # seconds for a run of the command
+# Of a tiny roster, so that several shards are divided among several jobs.
+SMALL = {"study/shards.py": ("SHARD", 9), "clean/parts.py": ("LARGE", 500)}
 
 
 def project_files(project):
@@ -64,3 +69,55 @@ def run_tiny(project, folder, study, *targets):
     result = snakemake(folder, *targets, "--cores", "2", "--configfile", "study.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "results/tiny"
+
+
+def study_in(folder, study):
+    """Write a tiny study, which asks for few fits, into a new folder; return the folder."""
+    folder.mkdir()
+    spare(study.config)
+    study.write(folder)
+    return folder
+
+
+def divide(folder):
+    """Let a copy of the project divide 39 people into 5 shards, and their raw file among 4 jobs."""
+    for name, (constant, size) in SMALL.items():
+        module = folder / "workflow/nanotarget" / name
+        text, changed = re.subn(
+            rf"^{constant} = [\d_]+", f"{constant} = {size}", module.read_text("utf-8"), flags=re.M
+        )
+        assert changed == 1, f"{name} does not say {constant}"
+        module.write_text(text, "utf-8")
+
+
+def start(project, folder, *arguments, **environment):
+    """Start `nanotarget` of a project in a folder, in a session of its own."""
+    ours = {"PYTHONPATH": str(project / "workflow"), "PYTHONSAFEPATH": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "nanotarget.cli", *arguments],
+        cwd=folder,
+        env=os.environ | ours | environment,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(command):
+    """Wait for a command; return its exit code and what it said, which is never a traceback."""
+    said, _ = command.communicate(timeout=PATIENCE)
+    assert "Traceback" not in said, said
+    return command.returncode, said
+
+
+def artefacts(results):
+    """Return the bytes of all results by their path, but for what a killed job left half-written."""
+    files = (file for file in results.rglob("*") if file.is_file())
+    paths = {file.relative_to(results): file for file in files}
+    return {
+        path.as_posix(): file.read_bytes()
+        for path, file in paths.items()
+        if not any(name.endswith(".tmp") for name in path.parts)
+    }

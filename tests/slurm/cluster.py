@@ -26,7 +26,7 @@ NAME = "nanotarget_test"
 NODES = ("node1", "node2")
 PORT = 17810  # of the controller; the nodes have those that follow
 PATIENCE = 30  # seconds
-SIZE = "CPUs=2 RealMemory=6000"  # of a node, in megabytes; the nodes share what this machine has
+SIZE = "CPUs=1 RealMemory=6000"  # of a node, in megabytes: a job at a time on each, as many as cores
 
 # Without munge, so that nothing else need run; only processes of this machine reach the ports.
 SETTINGS = {
@@ -122,7 +122,7 @@ class Cluster:
 
     def lose(self, node: str) -> None:
         """Kill the daemon of a node and the jobs that it runs, as a power cut would; Slurm finds out."""
-        asked = subprocess.run(["squeue", "-h", "-w", node, "-o", "%i"], capture_output=True, check=True)
+        asked = subprocess.run(["squeue", "-h", "-w", node, "-o", "%A"], capture_output=True, check=True)
         jobs = [f"slurmstepd: [{job}.".encode() for job in asked.stdout.decode().split()]
         daemon = self.daemons.pop(node)
         daemon.kill()
@@ -168,7 +168,7 @@ def described(folder: Path) -> str:
         f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={PORT + i} {SIZE}"
         for i, node in enumerate(NODES, start=1)
     ]
-    lines.append(f"PartitionName=test Nodes={','.join(NODES)} Default=YES MaxTime=120 State=UP")
+    lines.append(f"PartitionName=test Nodes={','.join(NODES)} Default=YES MaxTime=600 State=UP")
     return "\n".join(lines) + "\n"
 
 

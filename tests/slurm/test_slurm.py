@@ -21,17 +21,15 @@ import yaml
 from cluster import Cluster, Unavailable
 from nanotarget.cli import PROFILES
 from nanotarget.study.record import RECORD
-from running import spare
+from running import PATIENCE, artefacts, copy_project, divide, ended, start, study_in
 from tiny_study import await_fielding, tiny_study
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not os.environ.get("NANOTARGET_SLURM"), reason="starts a Slurm: make test-slurm"),
 ]
-PATIENCE = 3600  # seconds for a run
 # A cluster of this machine keeps no accounts, and there is no need to wait long for anything.
 HERE = {
-    "jobs": 3,
     "latency-wait": 30,
     "slurm-status-command": "squeue",
     "slurm-no-account": True,
@@ -56,27 +54,6 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def start(project: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
-    """Start `nanotarget all` in a folder."""
-    environment = os.environ | {"PYTHONPATH": str(project / "workflow"), "PYTHONSAFEPATH": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "nanotarget.cli", "all", *options, "--cores", "2"],
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def ended(command: subprocess.Popen[str]) -> tuple[int, str]:
-    said, _ = command.communicate(timeout=PATIENCE)
-    assert "Traceback" not in said, said
-    return command.returncode, said
-
-
 def profile(folder: Path, **more: object) -> Path:
     """Write a copy of our profile with what this cluster wants otherwise."""
     ours = yaml.safe_load((PROFILES / "slurm/config.yaml").read_text("utf-8"))
@@ -87,77 +64,80 @@ def profile(folder: Path, **more: object) -> Path:
 
 def roster(folder: Path) -> Path:
     """Write a tiny study that is to be fielded."""
-    folder.mkdir()
     study = tiny_study()
     await_fielding(study)
-    spare(study.config)
-    study.write(folder)
-    return folder
+    return study_in(folder, study)
 
 
-def artefacts(results: Path) -> dict[str, bytes]:
-    """Return what the manifest lists, and the manifest."""
-    manifest = json.loads((results / "manifest.json").read_text("utf-8"))
-    paths = [*(row["path"] for row in manifest["artefacts"]), "manifest.json"]
-    return {path: (results / path).read_bytes() for path in paths}
-
-
-def queued(*options: str) -> list[tuple[int, str, str]]:
-    """Return id, node and rules of jobs that `squeue` lists."""
-    command = ["squeue", "-h", "-o", "%i|%N|%k", *options]
+def queued(*options: str) -> list[tuple[int, str, str, int]]:
+    """Return id, node, rule and array of jobs that `squeue` lists; each task of an array has an id."""
+    command = ["squeue", "-h", "-r", "-o", "%A|%N|%k|%F", *options]
     asked = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = (line.split("|") for line in asked.stdout.splitlines())
-    return [(int(job), node, comment) for job, node, comment in rows]
+    return [(int(job), node, rule, int(array)) for job, node, rule, array in rows]
 
 
-def working(command: subprocess.Popen[str], besides: str, after: int = 0) -> tuple[int, str]:
-    """Wait for a job at work that is not of a rule and has a higher number; return its id and its node."""
+def working(command: subprocess.Popen[str], on: str, after: int = 0) -> tuple[int, str]:
+    """Wait until a job that has a higher number is at work on a rule or group; return its id and its node."""
     limit = time.monotonic() + PATIENCE
     while command.poll() is None and time.monotonic() < limit:
-        for job, node, comment in queued("-t", "R"):
-            if besides not in comment and job > after:
+        for job, node, rule, _ in queued("-t", "R"):
+            if on in rule and job > after:
                 return job, node
         time.sleep(0.2)
-    raise AssertionError(f"no job was at work: {command.communicate()[0]}")
+    raise AssertionError(f"nothing was at work on {on}: {command.communicate()[0]}")
+
+
+def last() -> int:
+    """Return the highest number of a job so far."""
+    return max(job for job, *_ in queued("--states=all"))
 
 
 def test_a_roster_that_is_struck_ends_with_the_bytes_of_this_machine(
     slurm: Cluster, project: Path, tmp_path: Path
 ) -> None:
+    """Five shards in four jobs, one array."""
+    project = copy_project(project, tmp_path / "project")
+    divide(project)
     here, there = roster(tmp_path / "here"), roster(tmp_path / "there")
-    code, said = ended(start(project, here, "study.yaml"))
+    command = ("assign", "study.yaml")
+    code, said = ended(start(project, here, *command, "--cores", "2"))
     assert code == 0, said
-    options = ("study.yaml", "--cluster", str(profile(there)))
+    shards = here / "results/tiny/private/assign/assignments.parquet"
+    assert len(list(shards.glob("part-*"))) == 5
+    command = (*command, "--cluster", str(profile(there)))
 
-    command = start(project, there, *options)
-    job, _ = working(command, "none")
+    running = start(project, there, *command)
+    job, _ = working(running, "raw")
     time.sleep(2)
     subprocess.run(["scancel", str(job)], check=True)
-    code, said = ended(command)
+    code, said = ended(running)
     assert code == 1 and "was cancelled on the cluster" in said and "the same command goes on" in said, said
     say("a cancelled job: told")
 
-    command = start(project, there, *options)
-    working(command, "raw")
-    time.sleep(2)
-    os.killpg(command.pid, signal.SIGKILL)  # the jobs go on
-    command.communicate()
+    running = start(project, there, *command)
+    working(running, "score")
+    tasks = [array for *_, rule, array in queued("--states=all") if "score" in rule]
+    os.killpg(running.pid, signal.SIGKILL)  # the jobs go on
+    running.communicate()
+    assert len(tasks) == 4 and len(set(tasks)) == 1
     say("a killed command: its jobs are left to themselves")
 
-    orphans = max(job for job, _, _ in queued("--states=all"))
-    command = start(project, there, *options)
-    _, node = working(command, "none", after=orphans)
+    orphans = last()
+    running = start(project, there, *command)
+    _, node = working(running, "rule", after=orphans)
     time.sleep(2)
     slurm.lose(node)
-    code, said = ended(command)
+    code, said = ended(running)
     slurm.bring_back(node)
     assert code == 1 and "the same command goes on" in said, said
     assert "lost with the node that it ran on" in said or "lost with its node" in said, said
     say("a lost node: told")
 
-    code, said = ended(start(project, there, *options))
+    code, said = ended(start(project, there, *command))
     assert code == 0, said
-    assert artefacts(there / "results/tiny") == artefacts(here / "results/tiny")
+    made, expected = (artefacts(folder / "results/tiny") for folder in (there, here))
+    assert len(made) > 20 and made == expected
     assert (there / "ledger/arms.csv").read_bytes() == (here / "ledger/arms.csv").read_bytes()
 
 
@@ -165,8 +145,8 @@ def test_a_job_that_takes_more_memory_than_it_asked_for_is_told(
     slurm: Cluster, project: Path, tmp_path: Path
 ) -> None:
     folder = roster(tmp_path / "study")
-    own = profile(folder, **{"set-resources": {"check": {"mem_mb": 100}, "clean": {"mem_mb": 100}}})
-    code, said = ended(start(project, folder, "study.yaml", "--cluster", str(own)))
+    own = profile(folder, **{"set-resources": {"check": {"mem_mb": 100}}})
+    code, said = ended(start(project, folder, "check", "study.yaml", "--cluster", str(own)))
     assert code == 1 and "it took more memory than it had asked for" in said, said
 
 
@@ -174,7 +154,7 @@ def test_the_reference_study_has_the_recorded_bytes(slurm: Cluster, project: Pat
     shutil.copy(project / "config.yaml", tmp_path)
     shutil.copytree(project / "data", tmp_path / "data")
     begun = time.monotonic()
-    code, said = ended(start(project, tmp_path, "config.yaml", "--cluster", str(profile(tmp_path))))
+    code, said = ended(start(project, tmp_path, "all", "config.yaml", "--cluster", str(profile(tmp_path))))
     assert code == 0, said
     jobs = [json.loads(line) for line in (tmp_path / RECORD).read_text("utf-8").splitlines() if line]
     seconds = sum(job["cost"]["cpu_s"] for job in jobs)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from running import spare
+from running import artefacts, ended, start, study_in
 from tiny_study import await_fielding, tiny_study
 
 pytestmark = [
@@ -26,7 +25,6 @@ pytestmark = [
         reason="nothing submits jobs: make kubernetes",
     ),
 ]
-PATIENCE = 3000  # seconds for a run
 # Jobs are processes with the environment of a pod: PATH, and what the image sets.
 KUBECTL = """#!{python}
 import json, os, subprocess, sys, uuid
@@ -52,26 +50,19 @@ elif sys.argv[1] == "get":
 """
 
 
-def study(folder: Path) -> Path:
-    folder.mkdir()
+def roster(folder: Path) -> Path:
     study = tiny_study()
     await_fielding(study)
-    spare(study.config)
-    study.write(folder)
-    return folder
+    return study_in(folder, study)
 
 
 def run(project: Path, folder: Path, *options: str, **environment: str) -> None:
-    command = [sys.executable, "-m", "nanotarget.cli", "all", "study.yaml", *options]
-    environment = os.environ | {"PYTHONPATH": str(project / "workflow"), "PYTHONSAFEPATH": "1"} | environment
-    ran = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    code, said = ended(start(project, folder, "all", "study.yaml", *options, **environment))
+    assert code == 0, said
 
 
 def test_pods_leave_the_bytes_of_this_machine(project: Path, tmp_path: Path) -> None:
-    here, there, tools = study(tmp_path / "here"), study(tmp_path / "there"), tmp_path / "tools"
+    here, there, tools = roster(tmp_path / "here"), roster(tmp_path / "there"), tmp_path / "tools"
     run(project, here, "--cores", "1")
     (tools / "jobs").mkdir(parents=True)
     kubectl = tools / "kubectl"
@@ -80,10 +71,9 @@ def test_pods_leave_the_bytes_of_this_machine(project: Path, tmp_path: Path) -> 
     kubectl.chmod(stat.S_IRWXU)
     names = {"NANOTARGET_IMAGE": "image", "NANOTARGET_CLAIM": "claim", "NANOTARGET_VOLUME": str(there)}
     run(project, there, "--cluster", "kubernetes", PATH=f"{tools}:{os.environ['PATH']}", **names)
-    manifest = json.loads((here / "results/tiny/manifest.json").read_text("utf-8"))
-    paths = [*(f"results/tiny/{row['path']}" for row in manifest["artefacts"]), "ledger/arms.csv"]
-    assert len(paths) > 50
-    assert [path for path in paths if (here / path).read_bytes() != (there / path).read_bytes()] == []
+    made, expected = (artefacts(folder / "results/tiny") for folder in (there, here))
+    assert len(made) > 50 and made == expected
+    assert (there / "ledger/arms.csv").read_bytes() == (here / "ledger/arms.csv").read_bytes()
     submitted = [json.loads(file.read_text()) for file in (tools / "jobs").iterdir() if not file.suffix]
     names = [job["metadata"]["generateName"] for job in submitted]
     assert names.count("nanotarget-raw-") == names.count("nanotarget-report-") == 1

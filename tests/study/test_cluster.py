@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -47,8 +48,25 @@ def test_a_lock_holds_what_a_profile_needs_and_only_that(project, name):
 def test_jobs_are_grouped_alike_on_every_cluster_and_by_rules_that_exist(project):
     rules = "\n".join(file.read_text("utf-8") for file in (project / "workflow/rules").glob("*.smk"))
     named = set(re.findall(r"^ *rule (\w+):", rules, re.M)) | {"figures", "figures_of_experiment"}
-    groups = [profile(name)["groups"] for name in CLUSTERS]
-    assert groups[0] == groups[1] and set(groups[0]) <= named
+    ours, theirs = (profile(name) for name in CLUSTERS)
+    for key in ("groups", "group-components"):
+        assert ours[key] == theirs[key]
+    assert set(ours["groups"]) <= named
+    sizes = Counter(ours["groups"].values())
+    assert ours["group-components"] == {
+        name: n for name, n in sizes.items() if name != "raw"
+    }  # a chain of two
+
+
+def test_arrays_are_of_rules_without_groups_and_no_task_of_them_waits_for_a_place(project):
+    """The plugin loses what is left over when fewer jobs may run than could."""
+    slurm = profile("slurm")
+    arrays = set(slurm["slurm-array-jobs"].split(","))
+    text = "\n".join(
+        (project / f"workflow/rules/{stage}.smk").read_text("utf-8") for stage in ("calibrate", "assign")
+    )
+    assert all(f"rule {name}:" in text for name in arrays) and not arrays & set(slurm["groups"])
+    assert slurm["jobs"] >= 1000  # chains of a hundred permutations, 64 GB of a roster
 
 
 def test_every_rule_with_a_script_says_what_it_needs_by_a_class(project):

@@ -17,7 +17,7 @@ if not MODULE:
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, update_config
 
-from nanotarget.clean.parts import all_raw_files, slices
+from nanotarget.clean.parts import all_raw_files, people, slices
 from nanotarget.study.checks import read_settings, validate
 from nanotarget.study.config import (
     ConductedConfig,

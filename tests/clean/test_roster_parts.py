@@ -167,6 +167,24 @@ def test_a_truncated_part_is_named(study, tmp_path):
         read(study, "people")
 
 
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".csv.gz"])
+def test_how_many_people_there_are_is_guessed_from_the_size_and_rather_too_high(tmp_path, ending):
+    rng = np.random.default_rng(2)
+    n = 20_000
+    table = pd.DataFrame(
+        {"id": [f"P{i:010d}" for i in rng.permutation(n)], "agrees": rng.choice(["Yes", "No"], n)}
+    )
+    for k in range(11):
+        table[f"covariate {k}"] = rng.choice(["Strongly agree", "Disagree", "Neither", "Agree"], n)
+    half = n // 2
+    (tmp_path / "people").mkdir()
+    for k, part in enumerate((table[:half], table[half:])):
+        file = tmp_path / f"people/{k}{ending}"
+        part.to_parquet(file) if ending == ".parquet" else part.to_csv(file, index=False)
+    assert n <= parts.people(str(tmp_path / "people")) <= 4 * n
+    assert parts.people(str(tmp_path / "none.csv")) == 0
+
+
 def test_a_folder_without_parts_is_refused(tmp_path):
     (tmp_path / "_notes").mkdir()
     (tmp_path / "_notes/people.csv").write_text("id\n1\n")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from snakemake.api import SnakemakeApi
@@ -12,8 +13,8 @@ from nanotarget.study.provenance import digest
 from nanotarget.study.replication import RECORD
 
 
-def parameters(project, folder, changes):
-    """Rule -> its parameters, of the reference study with some changes."""
+def rules(project, folder, changes):
+    """Rules of the reference study with some changes."""
     config = yaml.safe_load((project / "config.yaml").read_text("utf-8"))
     for section, settings in changes.items():
         config[section] = config.get(section, {}) | settings
@@ -25,9 +26,14 @@ def parameters(project, folder, changes):
             config_settings=ConfigSettings(configfiles=[file]),
             snakefile=Path(project / "Snakefile"),
         )._workflow
+    return list(workflow.rules)
+
+
+def parameters(project, folder, changes):
+    """Rule -> its parameters, of the reference study with some changes."""
     return {
         rule.name: {name: value for name, value in rule.params.items() if not callable(value)}
-        for rule in workflow.rules
+        for rule in rules(project, folder, changes)
     }
 
 
@@ -65,3 +71,16 @@ def test_a_changed_setting_touches_no_other_rule(project, before, tmp_path, chan
     after = parameters(project, tmp_path, changes)
     changed = {rule for rule in before if before[rule] != after[rule]}
     assert changed - {"manifest"} == touched  # the manifest lists the whole config
+
+
+AROUND = 250  # megabytes of Snakemake beside the script of a job on a cluster
+UNUSED = {"sample", "simulate"}  # by the run whose costs were kept: chains of trees, and the data themselves
+
+
+def test_every_rule_asks_for_twice_of_what_it_was_measured_to_take(project, tmp_path):
+    cost = pd.read_csv(project / "data/climate_petition/runtimes.csv", index_col="rule")
+    asked = {rule.name: rule.resources for rule in rules(project, tmp_path, {}) if rule.script}
+    assert set(asked) == set(cost.index) | UNUSED, "run the study and type `make runtimes`"
+    for name, (seconds, megabytes) in cost.iterrows():
+        assert asked[name]["mem_mb"].value >= 2 * megabytes + AROUND, name
+        assert 60 * asked[name]["runtime"].value >= 20 * seconds, name  # a node may be busy

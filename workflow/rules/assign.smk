@@ -34,7 +34,7 @@ if SLICES > 1:
         conda:
             "../../environment.yml"
         resources:
-            **MEDIUM,
+            **LONG,
         params:
             design=config["design"],
             assign=part_of(PolicyConfig, config["assign"]),

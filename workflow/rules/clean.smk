@@ -3,9 +3,10 @@ RAW = all_raw_files(study)
 # The shards of a roster are divided among jobs by its size; how many shards there are is known only when it
 # has been read, so that a job does every so many-th. MANY is what a job asks for that goes through all.
 SLICES = slices(config["roster"]["file"]) if config["roster"] else 1
+MILLIONS = people(config["roster"]["file"]) / 1e6 if config["roster"] else 0
 MANY = {
-    "mem_mb": LIGHT["mem_mb"] + 300 * (SLICES - 1),
-    "runtime": LIGHT["runtime"] + 15 * (SLICES - 1),
+    "mem_mb": LIGHT["mem_mb"] + round(200 * MILLIONS),
+    "runtime": LIGHT["runtime"] + round(5 * MILLIONS),
 }
 CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
 if config["calibration"]:

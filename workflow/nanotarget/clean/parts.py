@@ -33,6 +33,8 @@ from nanotarget.study.shards import SHARD
 LARGE = 64_000_000  # bytes of raw files from which they are divided among jobs, and `check` reads their heads
 HEAD_ROWS = 1000  # rows of the head of a Parquet file
 BLOCK = 16_000_000  # bytes of a CSV that are read at once
+PERSON = {".parquet": 10, ".gz": 10}  # bytes that a person with a dozen covariates takes at the least
+WRITTEN_OUT = 80  # bytes of a person in other files
 
 
 def raw_files(path: str) -> list[Path]:
@@ -78,6 +80,13 @@ def raw_parts(path: str) -> list[Path]:
 def slices(path: str) -> int:
     """Return among how many jobs the people of a raw table are divided: by its size, never by cores."""
     return sum(file.stat().st_size for file in raw_files(path)) // LARGE + 1
+
+
+def people(path: str) -> int:
+    """Return about how many people a raw table has, rather too many; by its size, as only jobs read files."""
+    return sum(
+        file.stat().st_size // PERSON.get(file.suffix.lower(), WRITTEN_OUT) for file in raw_files(path)
+    )
 
 
 def is_large(path: str) -> bool:

@@ -13,7 +13,7 @@ from nanotarget.calibrate.learners.base import Model
 from nanotarget.petitions import policy
 from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import predicted_response
-from nanotarget.petitions.utilities import Utilities, in_memory
+from nanotarget.petitions.utilities import Tables, Utilities, in_memory
 from nanotarget.study.config import ArmConfig, CovariateConfig, PolicyConfig
 from nanotarget.study.keyed import KeyedDraws
 
@@ -89,19 +89,21 @@ class Policies:
         """
         design, k = self.model.design, len(self.names)
         roster = roster.sort_values("respondent_id", ignore_index=True)
-        utilities = self.model.utilities(roster)
-        best = np.repeat(self.common["overall_best"], len(roster), axis=0)
         opted_out = roster["opt_out"].to_numpy() if "opt_out" in roster else np.zeros(len(roster), dtype=bool)
-        petitions = np.empty((len(roster), k, best.shape[1]), dtype=np.int64)
+        petitions = np.empty((len(roster), k, len(design.shape)), dtype=np.int64)
         predicted = np.empty((len(roster), k))
-        for j, name in enumerate(self.names):
-            petitions[:, j] = np.where(opted_out[:, None], best, self._chosen(name, utilities, roster))
-            predicted[:, j] = predicted_response(
-                utilities, petitions[:, j], self.model.intercept, self.model.response
-            )
+        for chunk in self.model.utilities(roster).chunks():  # made once for all policies: trees take long
+            rows, utilities = chunk.rows, Tables(chunk.layout, chunk.cells.T)
+            people, best = roster.iloc[rows], self.common["overall_best"]
+            for j, name in enumerate(self.names):
+                chosen = np.where(opted_out[rows, None], best, self._chosen(name, utilities, people))
+                petitions[rows, j] = chosen
+                predicted[rows, j] = predicted_response(
+                    utilities, chosen, self.model.intercept, self.model.response
+                )
         gain = predicted - predicted[:, [self.names.index("overall_best")]]
         predicted[opted_out] = np.nan  # of who refused nothing is predicted
-        shown = petitions.reshape(-1, best.shape[1])
+        shown = petitions.reshape(-1, petitions.shape[2])
         people = {
             "respondent_id": roster["respondent_id"].repeat(k).array,
             "policy": pd.array(np.tile(np.array(self.names, dtype=object), len(roster)), dtype="str"),

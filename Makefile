@@ -83,8 +83,8 @@ test-long: .venv/ready ## Run the tests that take minutes: learners from raw fil
 test-slurm: .venv/ready .venv/slurm ## Run studies on a Slurm that is started for it (root; docs/cluster.md; minutes)
 	@NANOTARGET_SLURM=1 $(BIN)/python -m pytest -s -m long tests/slurm
 
-test-faults: .venv/ready ## Kill a run at every rule, the job and then the command, and compare the bytes (many minutes)
-	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py
+test-faults: .venv/ready ## Kill a run at every rule, fill its disk (root) and cut a shard, and compare the bytes (many minutes)
+	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py tests/workflow/test_full_disk.py
 
 fuzz: .venv/ready ## Read 20,000 spoiled inputs of each of five kinds (hours)
 	@NANOTARGET_FUZZ=20000 $(BIN)/python -m pytest -q tests/workflow/test_fuzz.py

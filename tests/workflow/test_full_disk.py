@@ -1,4 +1,4 @@
-"""A disk that becomes full during a run: a message, nothing half-written, and the same command goes on.
+"""A disk that becomes full during a run, and a shard that is cut off: the same command goes on.
 
 Long (`make test-faults`): root, which alone may mount the small file system in memory that becomes full.
 """
@@ -54,7 +54,7 @@ def roster(folder: Path) -> Path:
     return study_in(folder, study)
 
 
-def test_a_roster_whose_disk_becomes_full_ends_with_the_same_bytes(project: Path, tmp_path: Path) -> None:
+def test_a_full_disk_and_a_cut_shard_end_with_the_same_bytes(project: Path, tmp_path: Path) -> None:
     project = copy_project(project, tmp_path / "project")
     divide(project)
     with disk(tmp_path / "disk"):
@@ -73,7 +73,11 @@ def test_a_roster_whose_disk_becomes_full_ends_with_the_same_bytes(project: Path
             assert not list((struck / "results").rglob("*.tmp"))
             assert len(artefacts(struck / "results/tiny")) < len(artefacts(whole / "results/tiny"))
         resize(folder, 1e9)
-        code, said = ended(start(project, struck, *COMMAND))
-        assert code == 0, said
-        assert artefacts(struck / "results/tiny") == artefacts(whole / "results/tiny")
-        assert (struck / "ledger/arms.csv").read_bytes() == (whole / "ledger/arms.csv").read_bytes()
+        shard = Path("results/tiny/private/assign/assignments.parquet/part-00002.parquet")
+        for cut in (False, True):
+            if cut:
+                (struck / shard).write_bytes((struck / shard).read_bytes()[:-100])
+            code, said = ended(start(project, struck, *COMMAND))
+            assert code == 0 and (shard.as_posix() in said) == cut, said
+            assert artefacts(struck / "results/tiny") == artefacts(whole / "results/tiny")
+            assert (struck / "ledger/arms.csv").read_bytes() == (whole / "ledger/arms.csv").read_bytes()

@@ -13,7 +13,7 @@ from nanotarget.clean.pseudonyms import ids_of
 
 PATIENCE = 3600  # seconds for a run of the command
 # Of a tiny roster, so that several shards are divided among several jobs.
-SMALL = {"study/shards.py": ("SHARD", 9), "clean/parts.py": ("LARGE", 500)}
+SMALL = {"study/shards.py": ("SHARD", 9), "clean/parts.py": ("LARGE", 800)}
 
 
 def project_files(project):
@@ -80,7 +80,7 @@ def study_in(folder, study):
 
 
 def divide(folder):
-    """Let a copy of the project divide 39 people into 5 shards, and their raw file among 4 jobs."""
+    """Let a copy of the project divide 39 people into 5 shards, and these among 2 jobs."""
     for name, (constant, size) in SMALL.items():
         module = folder / "workflow/nanotarget" / name
         text, changed = re.subn(

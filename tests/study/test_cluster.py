@@ -58,17 +58,6 @@ def test_jobs_are_grouped_alike_on_every_cluster_and_by_rules_that_exist(project
     }  # a chain of two
 
 
-def test_arrays_are_of_rules_without_groups_and_no_task_of_them_waits_for_a_place(project):
-    """The plugin loses what is left over when fewer jobs may run than could."""
-    slurm = profile("slurm")
-    arrays = set(slurm["slurm-array-jobs"].split(","))
-    text = "\n".join(
-        (project / f"workflow/rules/{stage}.smk").read_text("utf-8") for stage in ("calibrate", "assign")
-    )
-    assert all(f"rule {name}:" in text for name in arrays) and not arrays & set(slurm["groups"])
-    assert slurm["jobs"] >= 1000  # chains of a hundred permutations, 64 GB of a roster
-
-
 def test_every_rule_with_a_script_says_what_it_needs_by_a_class(project):
     texts = {file.name: file.read_text("utf-8") for file in (project / "workflow/rules").glob("*.smk")}
     declared = set(re.findall(r"^([A-Z]+) = (?:asked\(|\{\n +\"mem_mb\")", "\n".join(texts.values()), re.M))

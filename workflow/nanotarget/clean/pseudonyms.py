@@ -9,14 +9,16 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
 from nanotarget.clean.people import Sample
-from nanotarget.clean.samples import Samples
 from nanotarget.study.private import OWNERS_ONLY
 from nanotarget.study.problems import InputError, Problem
+
+if TYPE_CHECKING:  # the contracts of tables cost every start of Snakemake half a second
+    from nanotarget.clean.samples import Samples
 
 CODE = 16  # hexadecimal digits: among ten million people two with one code have a chance of 3 in a million
 BYTES = 32
@@ -96,7 +98,7 @@ def under_pseudonyms(cleaned: Samples, key: bytes) -> tuple[Samples, pd.DataFram
         ignore_index=True,
     )
     mapping = mapping.sort_values(["sample", "respondent_id"], ignore_index=True).astype("str")
-    return Samples(calibration, experiment, roster), mapping
+    return replace(cleaned, calibration=calibration, experiment=experiment, roster=roster), mapping
 
 
 def roster_part(

@@ -157,9 +157,10 @@ def fit(
         df = df_wald = float(n_clusters - 1)
     if se_type == "CR2":
         parts, df = _bell_mccaffrey(q, r, w, codes), np.nan
+    del q  # as large as the design, of which statsmodels makes copies
     coef, vcov = np.full(k, np.nan), np.full((k, k), np.nan)
     if rank:
-        results = WLS(y, x[:, kept], weights=w).fit()
+        results = WLS(y, x if rank == k else x[:, kept], weights=w).fit()
         coef[kept] = results.params
         if df_wald > 0 and n > rank:
             covariance = parts.covariance(results.resid) if parts else _sandwich(results, se_type, codes)

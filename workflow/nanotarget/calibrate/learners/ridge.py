@@ -53,7 +53,7 @@ MOST_STEPS = 10_000  # of conjugate gradients; far more than systems that are ne
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
 SEARCHABLE = 1_000_000  # petitions among which attributes may interact
-PEOPLE_AT_ONCE = 250  # respondents of whom products of attributes are in memory
+PEOPLE_AT_ONCE = 500  # respondents of whom products of attributes are in memory
 
 # Normal equations: a Gram matrix and cross moments.
 Equations = tuple[np.ndarray, np.ndarray]
@@ -92,15 +92,21 @@ def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.n
 
 def second_moments(rows: np.ndarray, response: np.ndarray, weight: np.ndarray, starts: np.ndarray) -> Moments:
     """Sum weighted products of rows and responses of each respondent, whose rows begin at `starts`."""
-    counts = np.diff(np.append(starts, len(rows)))
-    gram = np.empty((len(starts), rows.shape[1], rows.shape[1]))
     weighted = rows * weight[:, None]
+    cross = np.add.reduceat(weighted * response[:, None], starts)
+    square = np.add.reduceat(weight * response**2, starts)
+    return Moments(sums_of_products(weighted, rows, starts), cross, square)
+
+
+def sums_of_products(left: np.ndarray, right: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sum the products of (n_rows, a) and (n_rows, b) rows from each of (n,) `starts` on; (n, a, b)."""
+    counts = np.diff(np.append(starts, len(left)))
+    total = np.empty((len(starts), left.shape[1], right.shape[1]))
     for count in np.unique(counts):
         members = np.flatnonzero(counts == count)
         own = starts[members, None] + np.arange(count)
-        gram[members] = np.swapaxes(weighted[own], 1, 2) @ rows[own]
-    cross = np.add.reduceat(weighted * response[:, None], starts)
-    return Moments(gram, cross, np.add.reduceat(weight * response**2, starts))
+        total[members] = np.swapaxes(left[own], 1, 2) @ right[own]
+    return total
 
 
 def joint_moments(moments: Moments, features: np.ndarray, weight: np.ndarray) -> Equations:
@@ -365,24 +371,35 @@ class Regression:
         columns = [table[cell] for table, cell in zip(self.contrasts[tables], cells.T, strict=True)]
         return data.compared(np.hstack(columns))
 
-    def equations(self, response: np.ndarray, precision: np.ndarray, members: np.ndarray) -> Equations:
+    def equations(
+        self, response: np.ndarray, precision: np.ndarray, members: np.ndarray, crossed: bool = True
+    ) -> Equations:
         """Return the normal equations of some respondents.
 
         Args:
             response, precision: (n_comparisons,) what is regressed, and how much a comparison weighs
-                beside the survey weight.
+                beside the survey weight; ratings weigh 1.
             members: (m,) respondents, ascending.
+            crossed: whether moments of pairs of attributes with contrasts x features are wanted, which cost
+                more than all others; else they are left zero.
         """
-        rows = np.isin(self.respondent, members)
+        rows = self._are(members)[self.respondent]
         starts = np.searchsorted(self.respondent[rows], members)
         moments = second_moments(self.singles[rows], response[rows], precision[rows], starts)
         gram, cross = joint_moments(moments, self.features[members], self.data.weight[members])
         if len(self.contrasts) == self.n_attributes:
             return gram, cross
-        parts = np.array_split(members, -(-len(members) // PEOPLE_AT_ONCE))
-        moments_of_parts = [self._pair_moments(response, precision, part) for part in parts]
-        between, own, own_cross = (np.sum(part, axis=0) for part in zip(*moments_of_parts, strict=True))
+        if crossed or self.data.response.paired:
+            between, own, own_cross = self.pair_moments(response, precision, members)
+        else:
+            between, own, own_cross = self._common_pair_moments(response, members)
         return np.block([[gram, between.T], [between, own]]), np.append(cross, own_cross)
+
+    def _are(self, members: np.ndarray) -> np.ndarray:
+        """(n_respondents,) whether respondents are members."""
+        inside = np.zeros(self.data.n_respondents, dtype=bool)
+        inside[members] = True
+        return inside
 
     def in_principal_axes(self) -> tuple[Regression, np.ndarray]:
         """Turn straight features, and curves, so that the normal equations are nearly diagonal.
@@ -414,23 +431,62 @@ class Regression:
         gram[:, :size] = turn(np.ascontiguousarray(gram[:, :size].T)).T
         return gram, np.append(turn(cross[:size]), cross[size:])
 
-    def _pair_moments(
+    def pair_moments(
         self, response: np.ndarray, precision: np.ndarray, members: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return moments of pairs (R) with contrasts x features (R, (1+q) r), pairs (R, R), response (R,)."""
-        rows = np.isin(self.respondent, members)
-        part = self.data.subset(np.isin(self.data.respondent, members))
-        products = self.compared(part, slice(self.n_attributes, None))
-        weighted = products * (precision * self.data.weight[self.respondent])[rows, None]
-        spans = np.searchsorted(self.respondent[rows], np.append(members, members[-1] + 1))
-        singles = self.singles[rows]
-        each = np.stack([weighted[s:e].T @ singles[s:e] for s, e in itertools.pairwise(spans)])
-        between = (self.z[members].T @ each.reshape(len(members), -1)).reshape(-1, *each.shape[1:])
-        return (
-            between.transpose(1, 0, 2).reshape(products.shape[1], -1),
-            weighted.T @ products,
-            weighted.T @ response[rows],
+        r, n_pairs = self.singles.shape[1], int((self.group == PAIR).sum())
+        between = np.zeros((self.z.shape[1], n_pairs, r))
+        own, own_cross = np.zeros((n_pairs, n_pairs)), np.zeros(n_pairs)
+        for part in np.array_split(members, -(-len(members) // PEOPLE_AT_ONCE)):
+            inside = self._are(part)
+            rows = inside[self.respondent]
+            products = self.compared(
+                self.data.subset(inside[self.data.respondent]), slice(self.n_attributes, None)
+            )
+            weighted = products * (precision * self.data.weight[self.respondent])[rows, None]
+            starts = np.searchsorted(self.respondent[rows], part)
+            each = sums_of_products(weighted, self.singles[rows], starts)
+            between += (self.z[part].T @ each.reshape(len(part), -1)).reshape(between.shape)
+            own += weighted.T @ products
+            own_cross += weighted.T @ response[rows]
+        return between.transpose(1, 0, 2).reshape(n_pairs, -1), own, own_cross
+
+    def _common_pair_moments(
+        self, response: np.ndarray, members: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the same of ratings, with contrasts x features other than the constant left zero.
+
+        Contrasts c of a rating less those m of the respondent on average have the moments
+        sum c c' - sum m m', and of equal petitions c are equal.
+        """
+        data, inside = self.data, self._are(members)
+        rows, weight = np.flatnonzero(inside[data.respondent]), data.weight[members]
+        person = np.searchsorted(members, data.respondent[rows])
+        answers = np.bincount(person)
+        cells = self.layout.cells_of(data.levels[rows]) - self.layout.offsets[:-1]
+        means = np.hstack(
+            [
+                np.bincount(person * len(table) + cell, minlength=len(members) * len(table)).reshape(
+                    len(members), len(table)
+                )
+                @ table
+                for table, cell in zip(self.contrasts, cells.T, strict=True)
+            ]
         )
+        means /= answers[:, None]
+        _, first, kind = np.unique(
+            data.design.petition_ids(data.levels[rows]), return_index=True, return_inverse=True
+        )
+        shown = np.hstack([table[cell] for table, cell in zip(self.contrasts, cells[first].T, strict=True)])
+        mass = np.bincount(kind, weight[person])
+        r = self.singles.shape[1]
+        moments = (shown * mass[:, None]).T[r:] @ shown - (means * (weight * answers)[:, None]).T[r:] @ means
+        between = np.zeros((len(moments), self.z.shape[1] * r))
+        between[:, :r] = moments[:, :r]
+        # Ratings less a respondent's mean add up to zero.
+        own_cross = shown[:, r:].T @ np.bincount(kind, weight[person] * response[rows])
+        return between, moments[:, r:], own_cross
 
     def tables(self, coefficients: np.ndarray) -> np.ndarray:
         """Turn (..., n_coefficients) into the (..., 1 + q, n_cells) tables of an `AdditiveModel`."""
@@ -557,10 +613,15 @@ def _fit_linear(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     data, weight = problem.data, problem.data.weight
     response = data.compared(data.outcome)
     turned, axes = problem.in_principal_axes()
-    shares = [turned.equations(response, np.ones(len(response)), members) for members in folds]
+    equal = np.ones(len(response))
+    shares = [turned.equations(response, equal, members, crossed=False) for members in folds]
     penalties = choose_penalties(shares, turned.group)
     kept = np.flatnonzero(np.isfinite(penalties[problem.group]))
     gram, cross = problem.turned_back(sum_of(shares), axes)
+    if np.isfinite(penalties[PAIR]):
+        between = problem.pair_moments(response, equal, np.arange(data.n_respondents))[0]
+        gram[-len(between) :, : between.shape[1]] = between
+        gram[: between.shape[1], -len(between) :] = between.T
     gram, cross = gram[np.ix_(kept, kept)], cross[kept]
     solution = solve(gram, cross, penalties[problem.group[kept]])
     answers = weight @ np.bincount(data.respondent) - weight.sum()
@@ -586,7 +647,7 @@ def _fit_logit(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
 
     def shares() -> list[Equations]:
         response = data.response.working(data.outcome, problem.utility(coefficients))
-        return [turned.equations(*response, members) for members in folds]
+        return [turned.equations(*response, members, crossed=False) for members in folds]
 
     coefficients[group == COMMON] = fit_common_choice(problem)
     penalties = choose_penalties(shares(), turned.group, wanted=(COMMON, LINE, PAIR))

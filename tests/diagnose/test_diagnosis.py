@@ -20,6 +20,7 @@ from nanotarget.diagnose.divisions import to_arrays as to_divisions
 from nanotarget.diagnose.folds import (
     LINEAR_PART_OF_CHOICE,
     Change,
+    Term,
     shared_choices,
     shared_noise,
     shared_threshold,
@@ -125,6 +126,12 @@ def test_what_folds_share_is_nothing_for_a_rule_of_signal_and_all_for_one_of_noi
     assert np.mean(factors) > 1.25
 
 
+def signs(values):
+    """Return a change that is (2, n) numbers of -1 or 1, by one function of three cells."""
+    functions, cells = np.array([[-1.0], [0.0], [1.0]]), (values + 1).astype(int)
+    return Change([[Term(functions, cells, np.ones_like(cells))]])
+
+
 def test_folds_share_the_noise_of_a_linear_rule_and_the_linear_part_of_a_choice():
     """People with covariates z answer noise; the others' answers, regressed on theirs, rule."""
     rng = np.random.default_rng(5)
@@ -140,7 +147,7 @@ def test_folds_share_the_noise_of_a_linear_rule_and_the_linear_part_of_a_choice(
         return shared_noise(one.ravel(), other.ravel(), np.ones(one.size), folds)
 
     def choices(one, other):
-        changes = [Change(np.stack(pair)[:, :, None]) for pair in zip(one, other, strict=True)]
+        changes = [signs(np.stack(pair)) for pair in zip(one, other, strict=True)]
         return shared_choices(changes, np.ones(people), folds)
 
     for rule, factor, counted in (
@@ -169,7 +176,7 @@ def test_a_tie_for_all_is_shared_by_all_folds_and_divisions_average_it_out(folds
     naive = (noise**2).sum(axis=1).mean()
     halves = [np.sign(noise[:, half].sum(axis=1)) for half in (slice(0, 60), slice(60, None))]
     pairs = zip(*halves, strict=True)
-    changes = [Change(np.tile(np.array(pair)[:, None, None], (1, people, 1))) for pair in pairs]
+    changes = [signs(np.tile(np.array(pair)[:, None], (1, people))) for pair in pairs]
     for count in (1, many):
         true = scores[:count].mean(axis=0).sum(axis=1).var() / naive
         found = shared_choices(changes, np.ones(people), folds, count) ** 2

@@ -18,20 +18,21 @@ All sums are kept by respondent, so that survey weights, bootstrap samples and s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.calibrate.learners.ridge import sums_of_products
 from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.value import other_task_means
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import level_offsets
 
-PAIRS_AT_ONCE = 200_000  # pairs of answers whose kernels are in memory
+PAIRS_AT_ONCE = 200_000  # pairs of answers that are in memory, unless they are one respondent's
+FEW_CELLS = 100  # of a block, whose likeness is looked up in a table
 
 
 def difference(sides: Sequence[np.ndarray]) -> np.ndarray:
@@ -84,19 +85,43 @@ class Answers:
             kind.own_level,
         )
 
+    def parts(self) -> Iterator[tuple[slice, Answers]]:
+        """Yield successive respondents and their answers, so that pairs of these fit into memory."""
+        rows = np.bincount(self.respondent, minlength=self.n_respondents)
+        pairs, ends = np.cumsum(rows * (rows - 1) // 2), np.cumsum(rows)
+        first = 0
+        while first < self.n_respondents:
+            done = pairs[first - 1] if first else 0
+            last = max(int(np.searchsorted(pairs, done + PAIRS_AT_ONCE, side="right")), first + 1)
+            own = slice(ends[first] - rows[first], ends[min(last, self.n_respondents) - 1])
+            part = replace(
+                self,
+                respondent=self.respondent[own] - first,
+                task=self.task[own],
+                fold=self.fold[own],
+                sides=tuple(side[own] for side in self.sides),
+                outcome=self.outcome[own],
+                expected=self.expected[own],
+                n_respondents=min(last, self.n_respondents) - first,
+            )
+            yield slice(first, first + part.n_respondents), part
+            first = last
+
     @property
     def n_sides(self) -> int:
         """1, or 2 for choices between two: variance of the functions of a row."""
         return len(self.sides)
 
     @cached_property
+    def cells(self) -> list[list[np.ndarray]]:
+        """By side and block, the (n_rows,) cells of the petitions."""
+        return [[block.cell_of(side) for block in self.design.blocks] for side in self.sides]
+
+    @cached_property
     def values(self) -> list[list[np.ndarray]]:
         """By side and block, the (n_rows, rank) functions of the petitions."""
         bases = [block.functions() for block in self.design.blocks]
-        return [
-            [basis[block.cell_of(side)] for basis, block in zip(bases, self.design.blocks, strict=True)]
-            for side in self.sides
-        ]
+        return [[basis[own] for basis, own in zip(bases, cells, strict=True)] for cells in self.cells]
 
     @cached_property
     def contrasts(self) -> list[np.ndarray]:
@@ -125,8 +150,9 @@ class Answers:
         units, of_row = np.unique(self.respondent * n_folds + self.fold, return_inverse=True)
         respondent, fold = np.divmod(units, n_folds)
         rows = np.bincount(of_row)
-        total = np.zeros((len(units), self.ranks.sum()))
-        np.add.at(total, of_row, self.without_baseline(values)[:, None] * np.hstack(self.contrasts))
+        products = self.without_baseline(values)[:, None] * np.hstack(self.contrasts)
+        order = np.argsort(of_row, kind="stable")
+        total = np.add.reduceat(products[order], np.cumsum(rows) - rows)
         share = rows / np.bincount(self.respondent, minlength=self.n_respondents)[respondent]
         return Vectors(total / (rows[:, None] * self.n_sides), respondent, fold, share, self.ranks)
 
@@ -209,6 +235,11 @@ class Products:
     cross: np.ndarray
     raw: np.ndarray
     pairs: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Products]) -> Products:
+        """Put those of successive respondents together."""
+        return cls(*(np.concatenate(own) for own in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -301,14 +332,24 @@ def kernels(answers: Answers, first: np.ndarray, second: np.ndarray) -> np.ndarr
     """
     ranks = answers.ranks
     total = np.zeros((len(first), len(ranks) + 1))
-    for s, one in enumerate(answers.values):
-        for t, other in enumerate(answers.values):
-            own = np.column_stack(
-                [np.einsum("ij,ij->i", a[first], b[second]) for a, b in zip(one, other, strict=True)]
-            )
+    for s in range(answers.n_sides):
+        for t in range(answers.n_sides):
+            own = np.column_stack([_likeness(answers, (s, first), (t, second), b) for b in range(len(ranks))])
             both = (own.sum(axis=1) ** 2 - (own**2).sum(axis=1)) / 2
             total += np.column_stack([own, both]) * (1 if s == t else -1)
     return total / np.append(ranks, max((ranks.sum() ** 2 - (ranks**2).sum()) / 2, 1))
+
+
+def _likeness(
+    answers: Answers, one: tuple[int, np.ndarray], other: tuple[int, np.ndarray], b: int
+) -> np.ndarray:
+    """Return the (n,) kernel of a block between petitions, each given as the side and (n,) rows."""
+    (s, first), (t, second) = one, other
+    basis = answers.design.blocks[b].functions()
+    if len(basis) > FEW_CELLS:
+        return np.einsum("ij,ij->i", answers.values[s][b][first], answers.values[t][b][second])
+    table = (basis @ basis.T).ravel()
+    return table[answers.cells[s][b][first] * len(basis) + answers.cells[t][b][second]]
 
 
 def regressors(answers: Answers, pairs: PairList) -> np.ndarray:
@@ -316,12 +357,8 @@ def regressors(answers: Answers, pairs: PairList) -> np.ndarray:
 
     A constant for pairs whose baseline was removed, one for pairs whose was not, then the kernels.
     """
-    n = len(pairs.first)
-    parts = [
-        kernels(answers, pairs.first[part], pairs.second[part])
-        for part in np.array_split(np.arange(n), max(math.ceil(n / PAIRS_AT_ONCE), 1))
-    ]
-    return np.column_stack([pairs.removed, ~pairs.removed, np.vstack(parts)])
+    likeness = kernels(answers, pairs.first, pairs.second)
+    return np.column_stack([pairs.removed, ~pairs.removed, likeness])
 
 
 def products(answers: Answers, pairs: PairList, columns: np.ndarray, chosen: np.ndarray) -> Products:
@@ -338,12 +375,27 @@ def products(answers: Answers, pairs: PairList, columns: np.ndarray, chosen: np.
     starts = np.flatnonzero(np.diff(person, prepend=-1) != 0)
     if len(starts):
         columns, who = columns[chosen], person[starts]
-        for a in range(c):
-            gram[who, a] = np.add.reduceat(columns[:, [a]] * columns, starts)
+        gram[who] = sums_of_products(columns, columns, starts)
         cross[who] = np.add.reduceat(columns * pairs.product[chosen][:, None], starts)
         raw[who] = np.add.reduceat(pairs.raw[chosen], starts)
     share = 1 / np.maximum(count, 1)
     return Products(gram * share[:, None, None], cross * share[:, None], raw * share, count)
+
+
+def task_products(answers: Answers, pairs: PairList) -> list[np.ndarray]:
+    """By block, the (n_respondents, rank, rank) mean products of coordinates in two tasks."""
+    person = answers.respondent[pairs.first]
+    starts = np.flatnonzero(np.diff(person, prepend=-1) != 0)
+    count = np.bincount(person, minlength=answers.n_respondents)
+    share = 1 / np.maximum(count, 1) / answers.n_sides**2
+    moments = []
+    for values, rank in zip(answers.contrasts, answers.ranks, strict=True):
+        own = np.zeros((answers.n_respondents, rank, rank))
+        if len(starts):
+            first = values[pairs.first] * (pairs.product * share[person])[:, None]
+            own[person[starts]] = sums_of_products(first, values[pairs.second], starts)
+        moments.append((own + np.swapaxes(own, 1, 2)) / 2)
+    return moments
 
 
 def level_columns(block: Block, design: Design) -> np.ndarray:

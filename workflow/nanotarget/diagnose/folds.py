@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,36 +37,75 @@ from nanotarget.petitions.design import Design
 from nanotarget.petitions.score import best_petitions
 
 LINEAR_PART_OF_CHOICE = 2 / np.pi
+PEOPLE_AT_ONCE = 5_000  # respondents of whom all values are in memory
 
 
 @dataclass(frozen=True)
 class Change:
     """What the rules of both halves of a division give instead of overall-best.
 
+    Its *values* are orthonormal functions of nano's petitions less those of overall-best; scores of answers
+    to a petition x weigh them with the product of these and the functions of x.
+
     Attributes:
-        values: (2, n_respondents, k) orthonormal functions of nano's petitions less those of overall-best.
-            Scores of answers to a petition x weigh them with the product of this and the functions of x.
+        terms: which add up: (n_cells, k) functions of a block of attributes, and the (2, n_respondents) cells
+            of nano's and of the overall-best petitions. Those of one block stand beside those of others.
     """
 
-    values: np.ndarray
+    terms: Sequence[Sequence[Term]]
+
+    def values(self, members: slice) -> np.ndarray:
+        """Return the (2, m, k) values of some respondents."""
+        blocks = (
+            sum(functions[nano[:, members]] - functions[best[:, members]] for functions, nano, best in own)
+            for own in self.terms
+        )
+        return np.concatenate(list(blocks), axis=2)
 
     @cached_property
+    def _squares(self) -> tuple[np.ndarray, np.ndarray]:
+        n = self.terms[0][0].nano.shape[1]
+        square, product = np.empty(n), np.empty(n)
+        for start in range(0, n, PEOPLE_AT_ONCE):
+            own = slice(start, start + PEOPLE_AT_ONCE)
+            values = self.values(own)
+            square[own] = np.einsum("hnk,hnk->n", values, values) / 2
+            product[own] = np.einsum("nk,nk->n", *values)
+        return square, product
+
+    @property
     def square(self) -> np.ndarray:
         """(n_respondents,) mean square of both."""
-        return np.einsum("hnk,hnk->n", self.values, self.values) / 2
+        return self._squares[0]
 
-    @cached_property
+    @property
     def product(self) -> np.ndarray:
         """(n_respondents,) product of both."""
-        return np.einsum("nk,nk->n", *self.values)
+        return self._squares[1]
 
     def means(self, share: np.ndarray) -> np.ndarray:
         """Return (2, k) means over respondents with these shares."""
-        return share @ self.values
+
+        def mean(term: Term, half: int) -> np.ndarray:
+            n = len(term.functions)
+            new, old = (np.bincount(cells[half], share, n) for cells in (term.nano, term.best))
+            return (new - old) @ term.functions
+
+        return np.array(
+            [np.concatenate([sum(mean(term, half) for term in own) for own in self.terms]) for half in (0, 1)]
+        )
 
     def plus(self, other: Change) -> Change:
         """Return the sum with another change by the same halves."""
-        return Change(self.values + other.values)
+        return Change([[*one, *two] for one, two in zip(self.terms, other.terms, strict=True)])
+
+
+class Term(NamedTuple):
+    """See `Change`."""
+
+    functions: np.ndarray
+    nano: np.ndarray
+    best: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,15 +134,15 @@ class Rules:
     @cached_property
     def change(self) -> Change:
         """What the rules give instead of overall-best."""
-        parts = []
+        terms = []
         for block in self.design.blocks:
-            basis = block.functions(1)
+            smallest = np.min_scalar_type(len(block.cells))  # there are many divisions and many people
             nano, best = (
-                basis[block.cell_of(shown.reshape(-1, shown.shape[-1]))].reshape(*shown.shape[:2], -1)
+                block.cell_of(shown.reshape(-1, shown.shape[-1])).reshape(shown.shape[:2]).astype(smallest)
                 for shown in (self.nano, self.best)
             )
-            parts.append(nano - best)
-        return Change(np.concatenate(parts, axis=2))
+            terms.append([Term(block.functions(1), nano, best)])
+        return Change(terms)
 
 
 def shared_threshold(folds: int) -> float:

@@ -18,6 +18,7 @@ from scipy import special
 
 from nanotarget.calibrate.learners.base import centre_utilities
 from nanotarget.calibrate.learners.crossfit import Crossfit
+from nanotarget.calibrate.learners.ridge import sums_of_products
 from nanotarget.diagnose.ceiling import Contest, Scale, ceiling
 from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import (
@@ -33,6 +34,7 @@ from nanotarget.diagnose.evidence import (
     regressors,
     same_petitions,
     task_positions,
+    task_products,
 )
 from nanotarget.diagnose.quantities import LAGS, Estimator, Quantity
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
@@ -46,6 +48,7 @@ REPEATS = 30  # repeated tasks from which response error is estimated
 FLIPS = 999  # of the signs of answers
 STANDS_OUT = 3.0  # standard deviations above no interaction at which a pair of attributes counts as one
 FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
+PEOPLE_AT_ONCE = 2_000  # respondents of whom products of functions are in memory
 SMALLEST = 1e-300
 PAIRS_PER_BLOCK = 10  # of answers of one lag, without which its variance is not estimated
 
@@ -133,20 +136,33 @@ class Heterogeneity:
         """The petitions."""
         return self.answers.design
 
-    @cached_property
-    def pairs(self) -> PairList:
-        """Pairs of answers of a respondent in different tasks."""
-        return PairList.of(self.answers)
+    def _pairs(self) -> Iterator[tuple[slice, Answers, PairList]]:
+        """Yield successive respondents, their answers, and pairs of these in different tasks.
+
+        Pairs are many more than answers, so that they are made when they are asked for.
+        """
+        for members, answers in self.answers.parts():
+            yield members, answers, PairList.of(answers)
 
     @cached_property
+    def _moments(self) -> tuple[Products, list[tuple[int, Products]], list[np.ndarray]]:
+        """Moments of all pairs; of those of each lag, with their number; `evidence.task_products`."""
+        every, tasks = list[Products](), list[list[np.ndarray]]()
+        lags: list[list[Products]] = [[] for _ in LAGS]
+        for _, answers, pairs in self._pairs():
+            columns = regressors(answers, pairs)
+            every.append(products(answers, pairs, columns, np.ones(len(columns), dtype=bool)))
+            for k, own in enumerate(lags):
+                chosen = pairs.lag == k + 1 if k < len(LAGS) - 1 else pairs.lag > k
+                own.append(products(answers, pairs, columns, chosen))
+            tasks.append(task_products(answers, pairs))
+        of_lags = [(int(sum(part.pairs.sum() for part in own)), Products.joined(own)) for own in lags]
+        return Products.joined(every), of_lags, [np.concatenate(own) for own in zip(*tasks, strict=True)]
+
+    @property
     def products(self) -> Products:
         """Moments of all pairs."""
-        return products(self.answers, self.pairs, self.regressors, np.ones(len(self.pairs.first), dtype=bool))
-
-    @cached_property
-    def regressors(self) -> np.ndarray:
-        """(n_pairs, n_blocks + 3) what products of pairs are regressed on."""
-        return regressors(self.answers, self.pairs)
+        return self._moments[0]
 
     @cached_property
     def residual_vectors(self) -> Vectors:
@@ -167,8 +183,7 @@ class Heterogeneity:
         outcome = answers.without_baseline(answers.outcome)
         starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
         counts = np.bincount(answers.respondent, minlength=answers.n_respondents)
-        ends = starts + counts
-        gram = np.stack([functions[s:e].T @ functions[s:e] for s, e in zip(starts, ends, strict=True)])
+        gram = sums_of_products(functions, functions, starts)
         sums = np.add.reduceat(
             np.column_stack([functions * outcome[:, None], answers.outcome, answers.outcome**2]), starts
         )
@@ -206,29 +221,11 @@ class Heterogeneity:
             covariance=self._between_tasks(weights) - error,
         )
 
-    @cached_property
-    def _task_moments(self) -> list[np.ndarray]:
-        """By block, the (n_respondents, rank, rank) mean products of coordinates in two tasks."""
-        answers, pairs = self.answers, self.pairs
-        person = answers.respondent[pairs.first]
-        starts = np.flatnonzero(np.diff(person, prepend=-1) != 0)
-        share = 1 / np.maximum(self.products.pairs, 1) / answers.n_sides**2
-        moments = []
-        for values, rank in zip(answers.contrasts, answers.ranks, strict=True):
-            first = values[pairs.first] * (pairs.product * share[person])[:, None]
-            second = values[pairs.second]
-            own = np.zeros((answers.n_respondents, rank, rank))
-            if len(starts):
-                for k in range(rank):
-                    own[person[starts], k] = np.add.reduceat(first[:, [k]] * second, starts)
-            moments.append((own + np.swapaxes(own, 1, 2)) / 2)
-        return moments
-
     def _between_tasks(self, weights: np.ndarray) -> Covariance:
         """Covariance of coordinates between tasks of one respondent, the error of the common part in it."""
         paired = weights * (self.products.pairs > 0)
         share = 1 / np.maximum(paired.sum(axis=1), SMALLEST)
-        means = ((paired @ own.reshape(len(own), -1), own.shape[1:]) for own in self._task_moments)
+        means = ((paired @ own.reshape(len(own), -1), own.shape[1:]) for own in self._moments[2])
         return Covariance(tuple(total.reshape(-1, *shape) for total, shape in means)).times(share)
 
     def coefficients(self, moments: Products, weights: np.ndarray) -> np.ndarray:
@@ -258,10 +255,8 @@ class Heterogeneity:
         """Return the (n_samples, 3) variance from tasks 1, 2, and 3 or more apart; NaN without such pairs."""
         error = self.residual_vectors.between_people(weights).sum(axis=1)
         out = np.full((len(weights), len(LAGS)), np.nan)
-        for k in range(len(LAGS)):
-            chosen = self.pairs.lag == k + 1 if k < len(LAGS) - 1 else self.pairs.lag > k
-            if chosen.sum() > PAIRS_PER_BLOCK * len(self.answers.ranks):
-                moments = products(self.answers, self.pairs, self.regressors, chosen)
+        for k, (count, moments) in enumerate(self._moments[1]):
+            if count > PAIRS_PER_BLOCK * len(self.answers.ranks):
                 out[:, k] = self.coefficients(moments, weights)[:, 2:-1].sum(axis=1) - error
         return out
 
@@ -274,21 +269,22 @@ class Heterogeneity:
         Args:
             weight: (n_respondents,).
         """
-        answers, pairs, moments = self.answers, self.pairs, self.products
-        weight = weight * (moments.pairs > 0)
+        answers, moments = self.answers, self.products
+        share = weight * (moments.pairs > 0) / np.maximum(moments.pairs, 1)
         c = moments.cross.shape[1]
-        gram = np.tensordot(weight, moments.gram, axes=1)
+        gram = np.tensordot(weight * (moments.pairs > 0), moments.gram, axes=1)
         chosen = np.zeros(c)
         chosen[2:-1] = 1
         used = np.flatnonzero(np.diag(gram) > 0)
         functional = np.zeros(c)
         functional[used] = np.linalg.lstsq(gram[np.ix_(used, used)], chosen[used], rcond=1e-10)[0]
-        who = answers.respondent[pairs.first]
-        part = self.regressors @ functional * pairs.product * (weight / np.maximum(moments.pairs, 1))[who]
-        position = task_positions(answers)
-        n_tasks = position.max() + 1
-        by_tasks = np.zeros((answers.n_respondents, n_tasks, n_tasks))
-        np.add.at(by_tasks, (who, position[pairs.first], position[pairs.second]), part)
+        n_tasks = int(task_positions(answers).max()) + 1
+        by_tasks, observed = np.zeros((answers.n_respondents, n_tasks, n_tasks)), 0.0
+        for members, own, pairs in self._pairs():
+            who, position = own.respondent[pairs.first], task_positions(own)
+            part = regressors(own, pairs) @ functional * pairs.product * share[members][who]
+            np.add.at(by_tasks[members], (who, position[pairs.first], position[pairs.second]), part)
+            observed += float(part.sum())
         rng = child_rng(seed, "diagnose/signs")
         flipped = list[np.ndarray]()
         step = max(1, FLIPS_AT_ONCE // by_tasks[:, :, 0].size)
@@ -296,7 +292,7 @@ class Heterogeneity:
             shape = (answers.n_respondents, min(step, FLIPS - start), n_tasks)
             signs = rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1
             flipped.append((signs @ by_tasks * signs).sum(axis=(0, 2)))
-        return ties.share_as_large(np.concatenate(flipped), part.sum())
+        return ties.share_as_large(np.concatenate(flipped), observed)
 
     def response_error(self, weights: np.ndarray) -> np.ndarray | None:
         """Estimate how often a choice does not say what is preferred, from repeated tasks; (n_samples,).
@@ -342,23 +338,29 @@ class Heterogeneity:
         )
         residual = answers.without_baseline(answers.outcome - additive)
         share = weight / np.bincount(answers.respondent, minlength=len(weight)) / weight.sum()
-        starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
-        signs = np.ones((FLIPS + 1, len(weight)))
-        signs[1:] = child_rng(seed, "diagnose/interactions").integers(0, 2, signs[1:].shape) * 2 - 1
-        totals, interacting = np.zeros(FLIPS + 1), []
+        scaled = residual * share[answers.respondent] / answers.n_sides
+        starts = np.append(np.searchsorted(answers.respondent, np.arange(len(weight))), len(scaled))
+        signs = _random_signs(len(weight), child_rng(seed, "diagnose/interactions"))
+        blocks = np.repeat(np.arange(len(answers.ranks)), answers.ranks)
+        one, other = np.nonzero(blocks[:, None] < blocks)
+        sums, own = np.zeros((FLIPS + 1, len(one))), np.zeros(len(one))
+        for first in range(0, len(weight), PEOPLE_AT_ONCE):
+            last = min(first + PEOPLE_AT_ONCE, len(weight))
+            rows, begin = slice(starts[first], starts[last]), starts[first:last] - starts[first]
+            vectors = np.zeros((last - first, len(one)))
+            for sign, side in zip((1.0, -1.0), answers.values, strict=False):
+                functions = np.hstack([values[rows] for values in side])
+                each = sums_of_products(functions * (sign * scaled[rows])[:, None], functions, begin)
+                vectors += each[:, one, other]
+            sums += signs[:, first:last].astype(float) @ vectors
+            own += (vectors**2).sum(axis=0)
+        lengths = sums**2
+        totals, interacting = lengths.sum(axis=1) - own.sum(), []
         for a, b in itertools.combinations(range(len(answers.ranks)), 2):
-            functions = sum(
-                sign * (side[a][:, :, None] * side[b][:, None, :])
-                for sign, side in zip((1.0, -1.0), answers.values, strict=False)
-            )
-            rows = (
-                np.reshape(functions, (len(residual), -1)) * (residual * share[answers.respondent])[:, None]
-            )
-            vectors = np.add.reduceat(rows, starts) / answers.n_sides
-            lengths = ((signs @ vectors) ** 2).sum(axis=1) - (vectors**2).sum()
-            if lengths[0] > STANDS_OUT * lengths[1:].std():
+            pair = (blocks[one] == a) & (blocks[other] == b)
+            length = lengths[:, pair].sum(axis=1) - own[pair].sum()
+            if length[0] > STANDS_OUT * length[1:].std():
                 interacting.append((a, b))
-            totals += lengths
         mass = 1 - ((weight / weight.sum()) ** 2).sum()
         p_value = ties.share_as_large(totals[1:], totals[0])
         return Interactions(float(totals[0] / mass), p_value, tuple(interacting))
@@ -438,3 +440,13 @@ class Heterogeneity:
             yield Quantity.RESPONSE_ERROR, Estimate.bootstrapped(error), ""
             corrected = variances.person_by_message / np.maximum(1 - 2 * error, 1e-6) ** 2
             yield Quantity.CORRECTED, Estimate.bootstrapped(corrected), ""
+
+
+def _random_signs(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (1 + `FLIPS`, n) signs of respondents, all of them 1 in the first row."""
+    signs = np.ones((1 + FLIPS, n), dtype=np.int8)
+    step = max(1, FLIPS_AT_ONCE // n)
+    for start in range(1, 1 + FLIPS, step):
+        own = signs[start : start + step]
+        own[:] = rng.integers(0, 2, own.shape) * 2 - 1
+    return signs

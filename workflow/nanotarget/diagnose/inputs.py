@@ -106,8 +106,10 @@ class Inputs:
         """(1 + bootstraps, n_respondents) how often a respondent is in a sample; the first is the data."""
         n = self.fitted.data.n_respondents
         rng = child_rng(self.seed, "diagnose/bootstrap")
-        drawn = rng.multinomial(n, np.full(n, 1 / n), size=self.settings.bootstraps)
-        return np.vstack([np.ones(n), drawn]).astype(float)
+        counts = np.ones((1 + self.settings.bootstraps, n), dtype=np.int16)
+        for own in counts[1:]:
+            own[:] = rng.multinomial(n, np.full(n, 1 / n))
+        return counts
 
     def sample(self, members: np.ndarray | float = 1.0, seed: int | None = None) -> Sample:
         """Return (n_respondents,) members of a group, everybody by default, and bootstrap samples of them."""

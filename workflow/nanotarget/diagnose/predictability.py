@@ -181,10 +181,14 @@ class Predictability:
             units, who = members[weight[people] > 0], people[weight[people] > 0]
             w = weight[who] * vectors.share[units]
             value, z = vectors.value[units] * w[:, None], features[who]
-            own, length = (value**2).sum(axis=1), (z**2).sum(axis=1)
+            own, length = np.einsum("ij,ij->i", value, value), np.einsum("ij,ij->i", z, z)
+            by_feature, to = np.ascontiguousarray(z.T), np.empty(len(who), dtype=np.intp)
             for d in range(PERMUTATIONS + 1):
                 order = rng.permutation(len(who)) if d else np.arange(len(who))
-                totals[d] += ((z[order].T @ value) ** 2).sum() - own @ length[order]
+                # Answers are moved, not features: they are fewer.
+                to[order] = np.arange(len(who))
+                sums = by_feature @ value[to]
+                totals[d] += np.vdot(sums, sums) - own @ length[order]
         return ties.share_as_large(totals[1:], totals[0])
 
     @cached_property

@@ -28,7 +28,7 @@ from nanotarget.diagnose.covariance import Covariance
 SMALLEST = 1e-6  # variance of a direction of standardised features, below which it is rounding or a copy
 MOST = 0.6  # features a person, above which their variance cannot be told from noise
 ALONE = 0.99  # leverage of who is left out: nobody else shows what such a person's features do
-MOST_ROWS = 5_000  # people for whom the noise of all pairs is added up; evenly spread ones of more
+MOST_ROWS = 5_000  # people the noise of whose pairs is added up; evenly spread ones of more
 PAIRS_AT_ONCE = 1_000_000  # pairs of people that are in memory
 
 
@@ -59,13 +59,17 @@ class Projection:
             root = np.sqrt(weight)[:, None]
             constants = orthonormal(root * folds)
             centred = root * features
-            centred = centred - constants @ (constants.T @ centred)
-            spread = np.sqrt((centred**2).mean(axis=0))
-            size = np.sqrt(((root * features) ** 2).mean(axis=0))
+            size = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(centred))
+            centred -= constants @ (constants.T @ centred)
+            spread = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(centred))
             used = spread > 1e-9 * np.maximum(size, 1)
             if used.sum() > MOST * (weight > 0).sum():
                 return None
-            own = cls(orthonormal(centred[:, used] / spread[used]), constants, weight)
+            if not used.all():
+                centred = centred[:, used]
+            centred /= spread[used]
+            own = cls(orthonormal(centred), constants, weight)
+            del centred
             alone = (own.leverage > ALONE) & (weight > 0)
             if not alone.any():
                 return own
@@ -74,11 +78,16 @@ class Projection:
     @cached_property
     def leverage(self) -> np.ndarray:
         """(n,) H_ii."""
-        return (self.features**2).sum(axis=1) + (self.constants**2).sum(axis=1)
+        return self._of_features + np.einsum("ij,ij->i", self.constants, self.constants)
+
+    @cached_property
+    def _of_features(self) -> np.ndarray:
+        """(n,) P_ii."""
+        return np.einsum("ij,ij->i", self.features, self.features)
 
     @cached_property
     def _ratio(self) -> np.ndarray:
-        return (self.features**2).sum(axis=1) / np.maximum(1 - self.leverage, 1 - ALONE)
+        return self._of_features / np.maximum(1 - self.leverage, 1 - ALONE)
 
     def covariance(self, values: np.ndarray, ranks: np.ndarray) -> Covariance:
         """Return theta by pairs of coordinates of a block.
@@ -89,8 +98,8 @@ class Projection:
         """
         scaled = np.sqrt(self.weight)[:, None] * values
         ratio = self._ratio[:, None] * scaled
-        near, all_columns = self.features.T @ scaled, np.hstack([self.features, self.constants])
-        both = (all_columns.T @ ratio).T @ (all_columns.T @ scaled)
+        near = self.features.T @ scaled
+        both = sum((part.T @ ratio).T @ (part.T @ scaled) for part in (self.features, self.constants))
         total = (near.T @ near + (both + both.T) / 2 - ratio.T @ scaled) / self.weight.sum()
         ends = np.cumsum(ranks)
         blocks = (slice(end - rank, end) for rank, end in zip(ranks, ends, strict=True))
@@ -106,19 +115,23 @@ class Projection:
             values: (n, p) coordinates.
         """
         scaled, total, n = np.sqrt(self.weight)[:, None] * values, self.weight.sum(), len(values)
-        columns, ratio = np.hstack([self.features, self.constants]), self._ratio[:, None]
-        fitted = self.features @ (self.features.T @ scaled)
-        fitted += (ratio * (columns @ (columns.T @ scaled)) + columns @ (columns.T @ (ratio * scaled))) / 2
+        ratio = self._ratio[:, None]
+        near, weighted = self.features.T @ scaled, ratio * scaled
+        fitted = self.features @ near
+        for part, own in ((self.features, near), (self.constants, self.constants.T @ scaled)):
+            fitted += (ratio * (part @ own) + part @ (part.T @ weighted)) / 2
         share = (scaled * (fitted - ratio * scaled)).sum(axis=1)
         noise, some = 0.0, np.unique(np.linspace(0, n - 1, min(n, MOST_ROWS)).astype(int))
-        for rows in np.array_split(some, math.ceil(len(some) * n / PAIRS_AT_ONCE)):
-            near = self.features[rows] @ self.features.T
-            kernel = near + self.constants[rows] @ self.constants.T
-            kernel *= (self._ratio[rows, None] + self._ratio) / 2
+        features, constants, values = (part[some] for part in (self.features, self.constants, scaled))
+        for rows in np.array_split(np.arange(len(some)), math.ceil(len(some) ** 2 / PAIRS_AT_ONCE)):
+            near = features[rows] @ features.T
+            kernel = near + constants[rows] @ constants.T
+            kernel *= (self._ratio[some[rows], None] + self._ratio[some]) / 2
             kernel += near
             kernel[np.arange(len(rows)), rows] = 0
-            kernel *= scaled[rows] @ scaled.T
-            noise += 2 * np.einsum("ij,ij->", kernel, kernel) * n / len(some)
+            kernel *= values[rows] @ values.T
+            noise += 2 * np.einsum("ij,ij->", kernel, kernel)
+        noise *= n * (n - 1) / (len(some) * max(len(some) - 1, 1))
         theta = share.sum() / total
         linear = 4 * ((share - self.weight * theta) ** 2).sum()
         return float(theta), float(np.sqrt(max(linear - noise, noise)) / total)

@@ -32,6 +32,7 @@ from nanotarget.petitions.utilities import Layout, Tables, additive_layout
 
 # Numbers of divisions after which it is seen whether there are enough: each a quarter more than the last.
 CHECKED = np.ceil(LEAST * 1.25 ** np.arange(25)).astype(int).tolist()
+PEOPLE_AT_ONCE = 2_000  # respondents of whom products of features are in memory
 MOST_RULES = 20  # divisions into halves whose rules are kept: what is noise in them needs no more
 
 
@@ -189,14 +190,13 @@ class RidgeDivider:
         return scipy.linalg.block_diag(*self.problem.contrasts).T
 
     @cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """By respondent, weighted: products of features, of contrasts (none twice), of these and answers."""
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """By respondent: products of contrasts (none twice), and, weighted, of contrasts and answers."""
         problem, data = self.problem, self.fitted.data
         response = data.compared(data.outcome)
         moments = second_moments(problem.singles, response, np.ones(len(response)), data.starts)
-        (j, k), (a, b) = (np.triu_indices(size) for size in (problem.z.shape[1], problem.singles.shape[1]))
-        products = problem.z[:, j] * problem.z[:, k] * data.weight[:, None]
-        return products, moments.gram[:, a, b], moments.cross * data.weight[:, None]
+        a, b = np.triu_indices(problem.singles.shape[1])
+        return moments.gram[:, a, b], moments.cross * data.weight[:, None]
 
     @cached_property
     def _whole(self) -> tuple[np.ndarray, np.ndarray]:
@@ -205,15 +205,21 @@ class RidgeDivider:
 
     def _equations(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the normal equations of some respondents, as `ridge.joint_moments` does."""
-        products, gram, cross = (part[members] for part in self._moments)
-        q, r = self.problem.z.shape[1], cross.shape[1]
+        (gram, cross), z, weight = self._moments, self.problem.z, self.fitted.data.weight
+        q, r = z.shape[1], cross.shape[1]
         (j, k), (a, b) = np.triu_indices(q), np.triu_indices(r)
-        packed = products.T @ gram
+        packed, right = np.zeros((len(j), len(a))), np.zeros((q, r))
+        for start in range(0, len(members), PEOPLE_AT_ONCE):
+            part = members[start : start + PEOPLE_AT_ONCE]
+            own = z[part]
+            products = (own * weight[part, None]).T[j] * own.T[k]
+            packed += products @ gram[part]
+            right += own.T @ cross[part]
         blocks = np.empty((len(packed), r, r))
         blocks[:, a, b] = blocks[:, b, a] = packed
         whole = np.empty((q, r, q, r))
         whole[j, :, k] = whole[k, :, j] = blocks
-        return whole.reshape(q * r, q * r), (self.problem.z[members].T @ cross).ravel()
+        return whole.reshape(q * r, q * r), right.ravel()
 
     def divide(self, fold: np.ndarray, everybody: bool) -> Mapping[str, Divided]:
         """See `Divider`."""
@@ -271,9 +277,10 @@ class RidgeDivider:
         rules, n = None, len(fold_of)
         place = np.argsort(np.concatenate([part.given for part in learned]), kind="stable")
         if len(nano) > n:  # everybody under every rule
-            rules = Rules(
-                nano.reshape(len(learned), n, -1), best.reshape(len(learned), n, -1), self._layout.design
-            )
+            design = self._layout.design
+            smallest = np.min_scalar_type(max(design.shape))  # many are kept
+            given, alike = (part.reshape(len(learned), n, -1).astype(smallest) for part in (nano, best))
+            rules = Rules(given, alike, design)
             place = fold_of * n + np.arange(n)
         nano, best = nano[place], best[place]
         apart = (nano != best).any(axis=1).astype(float)
@@ -284,14 +291,12 @@ class RidgeDivider:
         """Return the best petitions of (n, n_cells) utilities, of the worst outcome if `worst`.
 
         Args:
-            model: (n,) which of the study's models has their pairs; pairs tie attributes together, so that
-                those of models without any are searched apart.
+            model: (n,) which of the study's models has their pairs, and is the same for all of a search.
         """
         petitions = np.empty((len(cells), len(self._layout.design.shape)), dtype=np.int64)
-        paired = np.isin(model, np.flatnonzero(np.abs(self._pairs).sum(axis=1)))
-        for layout, rows in ((self.problem.layout, ~paired), (self._layout, paired)):
-            tables = Tables(layout, cells[rows, : layout.n_cells])
-            petitions[rows] = best_petitions(tables, worst)
+        for k, pairs in enumerate(self._pairs):
+            layout, rows = self._layout if pairs.any() else self.problem.layout, np.flatnonzero(model == k)
+            petitions[rows] = best_petitions(Tables(layout, cells[rows, : layout.n_cells]), worst)
         return petitions
 
 

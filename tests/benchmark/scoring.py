@@ -15,10 +15,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import yaml
 
+from nanotarget.assign.assign import Policies
 from nanotarget.calibrate.imce import imce
 from nanotarget.calibrate.learners import TrainingData, model_from_data
 from nanotarget.calibrate.learners.bart import fit_bart
@@ -37,7 +40,7 @@ from nanotarget.petitions.utilities import part_worths
 from nanotarget.study import artefacts
 from nanotarget.study.checks import validate
 from nanotarget.study.config import BartConfig
-from nanotarget.study.response import Choice
+from nanotarget.study.response import Choice, Rating
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = (PROJECT / os.environ.get("NANOTARGET_REFERENCE", "../shared")).resolve()
@@ -180,6 +183,27 @@ def score(folder, respondents=3_113, draws=None):
     }
 
 
+def assign(folder, respondents=3_113, paired=0):
+    """Assign petitions under four policies, as the stage does (float64); `paired`: answers are choices."""
+    ensemble = load(folder)
+    design = design_of(ensemble.shape)
+    table = pd.DataFrame(people(respondents, 2)).add_prefix("z")
+    table.insert(0, "respondent_id", [f"{i:08d}" for i in range(respondents)])
+    model = SimpleNamespace(
+        design=design,
+        response=Choice if paired else Rating,
+        intercept=0.0,
+        utilities=lambda some: EnsembleUtilities(ensemble, design, some.filter(like="z").to_numpy()),
+    )
+    few = best_petitions(model.utilities(table.iloc[:3]))
+    policies = Policies(
+        model, ["random", "overall_best", "segment", "nano"], {"overall_best": few[:1], "segment": few}, 1
+    )
+    start = time.process_time()
+    policies.assign(table)
+    return {"assign_s": time.process_time() - start, "peak_mib": memory()}
+
+
 def additive(folder):
     """Find the best petition of 3,113 respondents with additive part-worths."""
     design = design_of(SHAPE)
@@ -250,6 +274,8 @@ def everything(folder):
         alone("score", bushy)
     for n in (100, 1_000, 10_000, 100_000):
         alone("score", folder, respondents=n)
+    for paired in (0, 1):
+        alone("assign", folder, paired=paired)
     for draws in (100, 250):
         alone("score", folder, draws=draws)
     for more in (10, 36):
@@ -264,7 +290,15 @@ def everything(folder):
             alone("explain", folder)
 
 
-JOBS = {"read": read, "score": score, "grow": grow, "additive": additive, "fit": fit, "explain": explain}
+JOBS = {
+    "read": read,
+    "score": score,
+    "grow": grow,
+    "assign": assign,
+    "additive": additive,
+    "fit": fit,
+    "explain": explain,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

@@ -138,8 +138,8 @@ def test_a_job_that_takes_more_memory_than_it_asked_for_is_told(
     slurm: Cluster, project: Path, tmp_path: Path
 ) -> None:
     folder = roster(tmp_path / "study")
-    own = profile(folder, **{"set-resources": {"check": {"mem_mb": 100}}})
-    code, said = ended(start(project, folder, "check", "study.yaml", "--cluster", str(own)))
+    own = profile(folder, **{"set-resources": {"check": {"mem_mb": 100}, "clean": {"mem_mb": 100}}})
+    code, said = ended(start(project, folder, "assign", "study.yaml", "--cluster", str(own)))
     assert code == 1 and "it took more memory than it had asked for" in said, said
 
 

@@ -1,5 +1,6 @@
 """Settings reach rules as parameters alone: a changed one changes those rules that it touches, no other."""
 
+import ast
 from pathlib import Path
 
 import pandas as pd
@@ -71,6 +72,46 @@ def test_a_changed_setting_touches_no_other_rule(project, before, tmp_path, chan
     after = parameters(project, tmp_path, changes)
     changed = {rule for rule in before if before[rule] != after[rule]}
     assert changed - {"manifest"} == touched  # the manifest lists the whole config
+
+
+def imported(workflow, file):
+    """Library files that a file imports, by its syntax tree."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nanotarget"):
+            base = workflow / node.module.replace(".", "/")
+            names = [base, base / "__init__", *(base / alias.name for alias in node.names)]
+            yield from (path for name in names if (path := name.with_suffix(".py")).is_file())
+
+
+@pytest.fixture(scope="module")
+def library(project):
+    """Library file or script -> all library files that it imports, directly or not."""
+    workflow = project / "workflow"
+    files = [*(workflow / "nanotarget").rglob("*.py"), *(workflow / "scripts").glob("*.py")]
+    found = {file: set(imported(workflow, file)) for file in files}
+    grown = True
+    while grown:
+        grown = False
+        for known in found.values():
+            more = set().union(known, *(found[file] for file in known))
+            grown |= len(more) > len(known)
+            known |= more
+    return found
+
+
+def test_a_rule_depends_on_all_files_that_its_script_imports_and_on_no_other(project, tmp_path, library):
+    by_name = {
+        "figures",
+        "figures_of_experiment",
+        "tables",
+        "page",
+    }  # their scripts import modules by name, too
+    for rule in rules(project, tmp_path, {}):
+        if rule.script:
+            script = project / "workflow/scripts" / Path(rule.script).name
+            declared = {Path(file).resolve() for file in rule.input if str(file).endswith(".py")}
+            assert declared >= library[script], rule.name
+            assert rule.name in by_name or declared == library[script], rule.name
 
 
 AROUND = 250  # megabytes of Snakemake beside the script of a job on a cluster

@@ -1,15 +1,18 @@
 """Who withdraws is erased from raw files and ledger; everybody else keeps her bytes, her arm and her seal."""
 
 import gzip
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyreadstat
 import pytest
 
 from nanotarget import cli
-from nanotarget.assign.ledger import SEALED_COLUMNS, append_to_ledger, read_ledger, sealed
+from nanotarget.assign.ledger import SEALED_COLUMNS, append_to_ledger, bury, read_ledger, sealed
 from nanotarget.assign.randomise import randomise
-from nanotarget.assign.tombstone import seal_kept, tombstone
+from nanotarget.assign.tombstone import TOMBSTONE, seal_kept, tombstone
 from nanotarget.clean.raw import read_raw, without_rows
 from nanotarget.study.config import RosterArmConfig
 from nanotarget.study.problems import InputError
@@ -177,9 +180,109 @@ def test_all_tasks_of_a_person_go_and_parquet_and_what_cannot_be_edited(study, m
     left = pd.read_parquet("calibration.parquet")
     assert left.equals(calibration[calibration["id"] != her].reset_index(drop=True))
     assert "6 rows of her" in capsys.readouterr().out
-    calibration.to_stata("calibration.dta", write_index=False)
-    study.config["calibration"] = config | {"file": "calibration.dta"}
+
+
+@pytest.mark.parametrize("ending", ["dta", "sav", "zsav"])
+def test_her_rows_go_from_files_of_stata_and_spss(study, monkeypatch, ending):
+    her, file = study.calibration["id"].iloc[0], f"calibration.{ending}"
+    labels = {"agree": {1.0: "Yes", 2.0: "No"}}
+    table = study.calibration.assign(agree=[1.0, 2.0, np.nan] * (len(study.calibration) // 3), when=20_000.0)
+    named = {"id": "Who", "agree": "Do you agree?"}
+    if ending == "dta":
+        formats = {"when": "%td"}
+        pyreadstat.write_dta(
+            table, file, "A survey", named, variable_value_labels=labels, variable_format=formats
+        )
+    else:
+        kept = {"missing_ranges": {"agree": [2.0]}, "variable_measure": {"agree": "ordinal"}, "note": "x"}
+        pyreadstat.write_sav(
+            table, file, "A survey", named, ending == "zsav", variable_value_labels=labels,
+            variable_format={"when": "DATE11"}, **kept,
+        )  # fmt: skip
+    read = pyreadstat.read_dta if ending == "dta" else pyreadstat.read_sav
+    before, meta = read(file, user_missing=True)
+    study.config["calibration"] = study.config["calibration"] | {"file": file}
     study.write(Path())
-    kept = everything()
+    assert forget(monkeypatch, her, "--yes") == 0
+    after, meta_after = read(file, user_missing=True)
+    assert after.equals(before[before["id"] != her].reset_index(drop=True)) and len(after) < len(before)
+    for about in ("file_label", "column_names_to_labels", "variable_value_labels", "original_variable_types",
+                  "missing_ranges", "variable_measure", "notes"):  # fmt: skip
+        assert getattr(meta_after, about) == getattr(meta, about), about
+    assert not [path for path in Path().iterdir() if path.name.endswith((".tmp", f".tmp.{ending}"))]
+
+
+def test_what_cannot_be_written_as_it_was_is_left_alone(study, monkeypatch, capsys):
+    her = study.calibration["id"].iloc[0]
+    study.calibration.to_stata("calibration.dta", write_index=False)
+    study.config["calibration"] = study.config["calibration"] | {"file": "calibration.dta"}
+    study.write(Path())
+    monkeypatch.setattr(
+        pyreadstat, "write_dta", lambda data, path, **_: data.iloc[:, :-1].to_stata(path, write_index=False)
+    )
+    kept = Path("calibration.dta").read_bytes()
     assert forget(monkeypatch, her, "--yes") == 1
-    assert "only the program that wrote it" in capsys.readouterr().err and everything() == kept
+    assert "would not be the same file" in capsys.readouterr().err
+    assert Path("calibration.dta").read_bytes() == kept
+
+
+def waves(folder, n=(9, 6)):
+    """Return a ledger of a folder of waves."""
+    start = 0
+    for size in n:
+        known = read_ledger(str(folder), ARMS)
+        ids = [f"p{i}" for i in range(start, start + size)]
+        people = pd.DataFrame({"respondent_id": ids, "block": ["x", "y", "x"] * (size // 3)})
+        append_to_ledger(str(folder), known, randomise(people, ARMS, known, 1))
+        start += size
+    return read_ledger(str(folder), ARMS)
+
+
+def test_an_id_goes_from_a_folder_of_waves_and_the_chain_holds(tmp_path):
+    folder = tmp_path / "arms"
+    before = waves(folder)
+    for her in ("p4", "p7", "p11"):
+        bury(str(folder), ARMS, her)
+    after = read_ledger(str(folder), ARMS)
+    gone = before["respondent_id"].isin(["p4", "p7", "p11"])
+    assert after[["arm", "block"]].equals(before[["arm", "block"]])
+    assert after.loc[~gone, "respondent_id"].equals(before.loc[~gone, "respondent_id"])
+    assert after.loc[gone, "respondent_id"].str.fullmatch(TOMBSTONE.pattern).all()
+    assert after["respondent_id"].is_unique
+    for file in folder.rglob("*"):
+        assert file.is_dir() or not any(her.encode() in file.read_bytes() for her in ("p11",))
+        assert file.is_dir() or not file.stat().st_mode & 0o077 or file.suffix == ".json"
+    later = pd.DataFrame({"respondent_id": ["p8", "q1", "q2"], "block": ["x", "x", "y"]})
+    append_to_ledger(str(folder), after, randomise(later, ARMS, after, 1))
+    longer = read_ledger(str(folder), ARMS)
+    assert len(longer) == len(before) + 2 and longer.head(len(before)).equals(after)
+
+
+def test_a_wave_from_which_an_id_was_taken_is_still_checked(tmp_path):
+    folder = tmp_path / "arms"
+    waves(folder)
+    part = sorted((folder / "wave-0001").iterdir())[0]
+    first = part.read_bytes()
+    bury(str(folder), ARMS, "p4")
+    second = part.read_bytes()
+    part.write_bytes(first)  # as if it had been killed between the note and the part
+    bury(str(folder), ARMS, "p4")
+    assert part.read_bytes() == second and len(read_ledger(str(folder), ARMS)) == 15
+    people = pd.read_parquet(part)
+    people.assign(arm="nano").to_parquet(part)
+    with pytest.raises(InputError, match="checksum does not fit"):
+        read_ledger(str(folder), ARMS)
+    part.write_bytes(second)
+    note = folder / "wave-0001.json"
+    note.write_text(note.read_text().replace('"withdrawn": {', '"withdrawn": {"more": 1,', 1).replace(
+        hashlib.sha256(second).hexdigest(), "0" * 64))  # fmt: skip
+    with pytest.raises(InputError, match="the seal does not fit"):
+        read_ledger(str(folder), ARMS)
+
+
+def test_who_was_drawn_before_there_were_waves(tmp_path):
+    folder = tmp_path / "arms"
+    folder.mkdir()
+    drawn_ledger(folder / "earlier.csv")
+    bury(str(folder), ARMS, "p3")
+    assert "p3" not in set(read_ledger(str(folder), ARMS)["respondent_id"])

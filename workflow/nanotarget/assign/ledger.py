@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanotarget.assign.tombstone import seal_kept
+from nanotarget.assign.tombstone import seal_kept, tombstone
 from nanotarget.clean.cells import Table
 from nanotarget.clean.raw import read_raw
 from nanotarget.study.artefacts import sha256, write_json, write_parquet, write_text
@@ -35,6 +35,7 @@ SEALED_COLUMNS = [*LEDGER_COLUMNS, "seal"]
 SEAL = 16  # hexadecimal digits: enough against accidents, which is all that a seal without a secret is for
 MOST_ROWS = 1_000_000  # of a CSV, which is read and sealed row by row
 EARLIER = "earlier.csv"  # in a folder: the CSV with which the study began
+WITHDRAWN = "withdrawn"  # in a note: parts from which ids were taken, with a seal of their own
 RESTORE = "restore the ledger from a copy; it must say to which arm people were randomised"
 
 
@@ -101,10 +102,13 @@ def _read_waves(folder: Path, arms: Sequence[RosterArmConfig]) -> pd.DataFrame:
     for number, note in enumerate(notes, 1):
         told = _read_note(note)
         intact = told.get("seal") == _seal(told) and note.name == _wave(number) + ".json"
+        taken = told.get(WITHDRAWN, {"parts": {}})
+        intact &= WITHDRAWN not in told or taken.get("seal") == _seal_of_taken(told["seal"], taken["parts"])
         if not (intact and told["follows"] == last and told["after"] == people):
             what = "it was edited, or what was drawn before it was removed: the seal does not fit"
             raise InputError([Problem(str(note), "whole file", what, "the file as it was written", RESTORE)])
-        problems += _changed(folder / _wave(number), told["parts"])
+        known = {name: {first, *taken["parts"].get(name, [])} for name, first in told["parts"].items()}
+        problems += _changed(folder / _wave(number), known)
         people, last = people + told["people"], told["seal"]
     raise_if_any(problems)
     for number in range(1, len(notes) + 1):
@@ -131,11 +135,15 @@ def _read_note(note: Path) -> dict[str, Any]:
 
 
 def _seal(told: dict[str, Any]) -> str:
-    content = {name: value for name, value in told.items() if name != "seal"}
+    content = {name: value for name, value in told.items() if name not in ("seal", WITHDRAWN)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _changed(wave: Path, parts: dict[str, str]) -> Iterator[Problem]:
+def _seal_of_taken(seal: str, parts: dict[str, list[str]]) -> str:
+    return hashlib.sha256(json.dumps([WITHDRAWN, seal, parts], sort_keys=True).encode()).hexdigest()
+
+
+def _changed(wave: Path, parts: dict[str, set[str]]) -> Iterator[Problem]:
     """Yield the problem of every part of a wave that is not as it was written."""
     found = {part.name for part in wave.iterdir()} if wave.is_dir() else set()
     for name in sorted(found | set(parts)):
@@ -144,7 +152,7 @@ def _changed(wave: Path, parts: dict[str, str]) -> Iterator[Problem]:
             what = "the file is gone"
         elif name not in parts:
             what = "nobody was drawn into this file"
-        elif sha256(part) != parts[name]:
+        elif sha256(part) not in parts[name]:
             what = "it was edited or cut off: its checksum does not fit"
         else:
             continue
@@ -205,6 +213,59 @@ def write_rows(rows: pd.DataFrame, path: str) -> None:
     write_text(rows.to_csv(index=False, lineterminator="\n"), path)
     Path(path).chmod(OWNERS_ONLY)
     _onto_disk(Path(path), Path(path).parent)
+
+
+def bury(path: str, arms: Sequence[RosterArmConfig], wanted: str) -> None:
+    """Take the id of a person out of the ledger; that somebody was randomised to her arm stays.
+
+    Args:
+        path: the ledger, in which she is.
+        arms: of the config.
+        wanted: her id.
+    """
+    with locked(path):
+        folder = Path(path)
+        if path.endswith(".csv"):
+            _bury_row(path, arms, wanted)
+        elif not any(_bury_in_wave(note, wanted) for note in _notes(folder)):
+            _bury_row(str(folder / EARLIER), arms, wanted)
+
+
+def _bury_row(path: str, arms: Sequence[RosterArmConfig], wanted: str) -> None:
+    ledger = _read_csv(path, arms)
+    hers = ledger["respondent_id"] == wanted
+    row = ledger.loc[hers].iloc[0]
+    ledger.loc[hers, [name for name in ledger.columns if name not in SEALED_COLUMNS]] = ""
+    ledger.loc[hers, "respondent_id"] = tombstone(row["seal"], row["arm"], row["block"])
+    write_rows(sealed(ledger), path)
+
+
+def _bury_in_wave(note: Path, wanted: str) -> bool:
+    """Take her id out of a wave, if she is in it.
+
+    The note is written first: killed in between, the part is as it was, which the note knows, too.
+    """
+    told = _read_note(note)
+    for part in sorted((note.parent / note.stem).iterdir()):
+        people = read_part(part)
+        hers = (people["respondent_id"] == wanted).to_numpy()
+        if not hers.any():
+            continue
+        place = json.dumps([told["seal"], part.name, int(hers.argmax())])
+        seal = hashlib.sha256(place.encode()).hexdigest()[:SEAL]
+        row = people[hers].iloc[0]
+        people.loc[hers, "respondent_id"] = tombstone(seal, row["arm"], row["block"])
+        temporary = note.parent / f".{part.name}.tmp"
+        write_parquet(people, temporary)
+        temporary.chmod(OWNERS_ONLY)
+        parts = told.get(WITHDRAWN, {"parts": {}})["parts"]
+        parts = parts | {part.name: [*parts.get(part.name, []), sha256(temporary)]}
+        taken = {"parts": parts, "seal": _seal_of_taken(told["seal"], parts)}
+        write_json(told | {WITHDRAWN: taken}, note)
+        temporary.replace(part)
+        _onto_disk(part, part.parent, note, note.parent)
+        return True
+    return False
 
 
 def _append_wave(folder: Path, after: int, new: pd.DataFrame) -> None:

@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from nanotarget.assign.ledger import LEDGER_COLUMNS, locked, read_ledger, sealed, write_rows
-from nanotarget.assign.tombstone import tombstone
+from nanotarget.assign.ledger import bury, read_ledger
 from nanotarget.clean.cells import read_ids
 from nanotarget.clean.parts import raw_files
 from nanotarget.clean.raw import TEXT_ENDINGS, read_raw, without_rows
+from nanotarget.clean.rewritten import rewrite
 from nanotarget.study.artefacts import replacing, write_bytes
 from nanotarget.study.config import CalibrationConfig, ExperimentConfig, RosterConfig, Study
 from nanotarget.study.private import PRIVATE
-from nanotarget.study.problems import InputError, Problem, counted, raise_if_any
+from nanotarget.study.problems import InputError, Problem, counted
 
 LASTING = (
     "what was shown or sent to her",
@@ -54,7 +54,7 @@ def erasures(study: Study, identity: str) -> list[Erasure]:
         identity: her id, as in the raw files; no message repeats it.
 
     Raises:
-        InputError: if nobody has it, or a file that holds her cannot be edited.
+        InputError: if nobody has it.
     """
     (wanted,) = read_ids(pd.Series([identity], dtype="str"))
     found = [*_of_files(study, wanted), *_of_ledger(study, wanted)]
@@ -71,13 +71,6 @@ def _of_files(study: Study, wanted: str) -> Iterator[Erasure]:
         for file in map(str, raw_files(sample.file) if sample else []):
             if sample and len(rows := _rows_of(sample, file, wanted)):
                 found[file] = np.union1d(found.get(file, rows[:0]), rows)
-    what = "it holds her, and only the program that wrote it can edit it"
-    remedy = "remove her rows with that program, or export the file as CSV first, and type this again"
-    raise_if_any(
-        Problem(file, "ending", what, "CSV (also .gz) or Parquet", remedy)
-        for file in found
-        if not _editable(file)
-    )
     for file, rows in found.items():
         yield Erasure(file, f"{counted(len(rows), 'row')} of her", partial(_erase_rows, Path(file), rows))
 
@@ -92,45 +85,29 @@ def _rows_of(
     return raw.index[(read_ids(raw[sample.respondent].fillna("")) == wanted).to_numpy()].to_numpy()
 
 
-def _editable(file: str) -> bool:
-    name = file.lower().removesuffix(".gz")
-    return name.endswith((*TEXT_ENDINGS, ".parquet"))
-
-
 def _erase_rows(file: Path, rows: np.ndarray) -> None:
-    if file.suffix.lower() == ".parquet":
-        table = pq.read_table(file)
-        keep = np.ones(table.num_rows, dtype=bool)
-        keep[rows - 1] = False
-        with replacing(file) as temporary:
-            pq.write_table(table.filter(keep), temporary)
+    ending = file.name.lower().removesuffix(".gz")
+    if ending.endswith(TEXT_ENDINGS):
+        write_bytes(without_rows(file, set(rows.tolist())), file)
         return
-    write_bytes(without_rows(file, set(rows.tolist())), file)
+    with replacing(file) as temporary:
+        if ending.endswith(".parquet"):
+            table = pq.read_table(file)
+            keep = np.ones(table.num_rows, dtype=bool)
+            keep[rows - 1] = False
+            pq.write_table(table.filter(keep), temporary)
+        else:
+            rewrite(file, rows, temporary)
 
 
 def _of_ledger(study: Study, wanted: str) -> Iterator[Erasure]:
     if study.roster is None or not Path(study.roster.ledger).exists():
         return
-    roster = study.roster
-    ledger = read_ledger(roster.ledger, roster.arms)
-    if (ledger["respondent_id"] == wanted).any():
-        if not roster.ledger.endswith(".csv"):
-            what = "it holds her id, and ids are erased from ledgers that are CSVs only"
-            remedy = "remove her rows from the raw files by hand, and keep the ledger from everybody else"
-            raise InputError([Problem(roster.ledger, "whole folder", what, "a CSV", remedy)])
+    if (read_ledger(study.roster.ledger, study.roster.arms)["respondent_id"] == wanted).any():
         what = "her id; that somebody was randomised to her arm stays"
-        yield Erasure(roster.ledger, what, partial(_bury, roster, wanted))
-
-
-def _bury(roster: RosterConfig, wanted: str) -> None:
-    with locked(roster.ledger):
-        ledger = read_ledger(roster.ledger, roster.arms)
-        hers = ledger["respondent_id"] == wanted
-        row = ledger.loc[hers].iloc[0]
-        others = [name for name in ledger.columns if name not in (*LEDGER_COLUMNS, "seal")]
-        ledger.loc[hers, others] = ""
-        ledger.loc[hers, "respondent_id"] = tombstone(row["seal"], row["arm"], row["block"])
-        write_rows(sealed(ledger), roster.ledger)
+        yield Erasure(
+            study.roster.ledger, what, partial(bury, study.roster.ledger, study.roster.arms, wanted)
+        )
 
 
 def _of_results(study: Study) -> Iterator[Erasure]:

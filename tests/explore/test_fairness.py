@@ -92,7 +92,9 @@ def test_small_groups_are_hidden_and_take_no_part_in_the_divergence():
     table, assignments = study((150, 140, 6))
     found = run(table, assignments)
     hidden = found[found["suppressed"]]
-    assert set(hidden["group"]) == {"d", "m"} and set(hidden["quantity"]) == {f.PROMISED, f.REALISED, f.SLOPE}
+    assert set(hidden["group"]) == {"d", "m"} and set(hidden["quantity"]) == {
+        *(f.PROMISED, f.REALISED, f.SLOPE, f.SLOPE_APART)
+    }
     assert hidden[list(ESTIMATE_COLUMNS)].isna().all(axis=None)
     rows = found[found["quantity"] == f.DIVERGENCE]
     assert rows["n"].eq(150).all() and rows["note"].eq("one group or one level only").all()
@@ -157,6 +159,83 @@ def test_slope_and_difference_of_groups_where_the_truth_is_known():
     assert found.loc[overall, "p_value"].tolist() == [0.001]
     table["y"] = treated + factor + noise
     assert run(table, assignments).loc[overall, "p_value"].iloc[0] > 0.01
+
+
+def told_apart(sizes=(90, 80, 70), seed=11):
+    """A study whose outcome is yes or no, with gains that were promised, and its pair of arms."""
+    table, _ = study(sizes)
+    rng = child_rng(seed, "apart")
+    table["_code"] = pd.Index(GENDER.levels).get_indexer(table["gender"])
+    table["_gain"] = rng.normal(size=len(table))
+    table["y"] = rng.integers(0, 2, len(table)).astype(float)
+    return table, lambda: f.Pair.of(trial(table, ARMS, ["y"]), "nano", "best", "y")
+
+
+def tables_of(pair):
+    groups = [pair.restricted((pair.table["_code"] == g).to_numpy()) for g in range(3)]
+    gains = pd.concat([group.effect() for group in groups], ignore_index=True)
+    slopes = pd.concat([f._slope(group) for group in groups], ignore_index=True)
+    return {f.SLOPE: slopes, f.HARMED: gains.assign(estimate=np.maximum(0, -gains["estimate"]))}
+
+
+def test_a_group_is_compared_with_all_others_as_a_regression_of_each_permutation_does(monkeypatch):
+    monkeypatch.setattr(f, "PERMUTATIONS", 19)
+    monkeypatch.setattr(f, "AT_ONCE", 1000)  # several portions
+    pair = told_apart()[1]()
+    found = f._apart(pair, tables_of(pair), 1)
+    codes, gain, w = pair.table["_code"].to_numpy(), pair.table["_gain"].to_numpy(), pair.weight
+    treated, n = pair.treated.astype(float), len(pair.y)
+
+    def fit(x, y, rows):
+        root = np.sqrt(w[rows])
+        return np.linalg.lstsq(x[rows] * root[:, None], y[rows] * root, rcond=None)[0]
+
+    full = np.column_stack([np.ones(n), treated, treated * gain, gain])
+    dummies = np.eye(3)[codes]
+    everybody = np.ones(n, dtype=bool)
+    for quantity, name, null in (
+        (f.SLOPE, f.SLOPE_APART, np.column_stack([dummies, dummies * treated[:, None], full[:, 2:]])),
+        (f.HARMED, f.HARMED_APART, np.column_stack([dummies, treated])),
+    ):
+
+        def difference(y, g, quantity=quantity):
+            both = [codes == g, codes != g]
+            if quantity == f.SLOPE:
+                one, other = (fit(full, y, rows)[2] for rows in both)
+            else:
+                one, other = (max(0, -fit(full[:, :2], y, rows)[1]) for rows in both)
+            return one - other
+
+        fitted = null @ fit(null, pair.y, everybody)
+        rng = child_rng(1, f"explore/fairness/y/{quantity}")
+        drawn = [fitted + (pair.y - fitted)[rng.permutation(n)] for _ in range(19)]
+        for g in range(3):
+            observed = difference(pair.y, g)
+            reached = 1 + sum(abs(difference(y, g)) >= abs(observed) - 1e-12 for y in drawn)
+            assert found[name].loc[g, "estimate"] == pytest.approx(observed, abs=1e-10)
+            assert found[name].loc[g, "p_value"] == pytest.approx(reached / 20)
+        p = found[name]["p_value"].to_numpy()
+        assert (found[name]["p_adjusted"] >= p).all() and found[name]["p_adjusted"].min() == min(
+            1, 3 * p.min()
+        )
+
+
+def test_groups_that_are_served_otherwise_are_told_and_others_are_not(monkeypatch):
+    monkeypatch.setattr(f, "PERMUTATIONS", 199)
+    table, pair = told_apart((300, 300, 300))
+    women, treated = (table["_code"] == 0).to_numpy(), (table["arm"] == "nano").to_numpy()
+    noise = child_rng(12, "noise").random(len(table))
+    table["y"] = (noise < 0.5 - 0.4 * women * treated).astype(float)
+    harmed = f._apart(pair(), tables_of(pair()), 1)[f.HARMED_APART]
+    assert harmed.loc[0, "p_adjusted"] < 0.02 and harmed.loc[0, "estimate"] > 0.2
+    table["y"] = 2.0 * women * treated * table["_gain"] + noise
+    slopes = f._apart(pair(), {f.SLOPE: tables_of(pair())[f.SLOPE]}, 1)[f.SLOPE_APART]
+    assert slopes.loc[0, "p_adjusted"] < 0.02 and slopes.loc[0, "estimate"] == pytest.approx(2, abs=0.2)
+    p = []
+    for seed in range(40):
+        pair = told_apart(seed=seed)[1]()
+        p.append(f._apart(pair, {f.SLOPE: tables_of(pair)[f.SLOPE]}, 1)[f.SLOPE_APART]["p_value"].to_numpy())
+    assert 0.35 < np.mean(p) < 0.65 and np.mean(np.array(p) <= 0.1) < 0.22
 
 
 def test_permutation_holds_its_level_where_all_gain_alike(monkeypatch):

@@ -6,7 +6,7 @@ It reports and decides nothing: people who want different things rightly get dif
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +25,10 @@ from nanotarget.study.seeds import child_rng
 
 DIVERGENCE, PROMISED, REALISED = "divergence of assignment", "predicted gain", "realised gain"
 EXPOSED, SLOPE, HARMED = "shown a sensitive level", "calibration slope", "harmed, at least"
+SLOPE_APART, HARMED_APART = "calibration slope, less that of all others", "harmed at least, less all others"
 TOGETHER = "small groups together"
 PERMUTATIONS = 999
+AT_ONCE = 4_000_000  # residuals that are permuted together
 Division = tuple[str, list[str], np.ndarray]  # name of a grouping, its groups, the (n,) group of each person
 
 
@@ -50,7 +52,9 @@ def fairness(
         (HC2; units of the calibration's outcome). By outcome and group the realised gain, nano less best; in
         a row without a group the permutation p value of the same gain in all groups; the slope of realised on
         predicted gains; and of yes or no the share that nano harms at least: by so much it lowers the share
-        of yes. Survey weights enter gains, not the divergence. Every row is exploratory.
+        of yes. For slope and harm there is a second row, by how much a group differs from all others
+        together, with a permutation p value, by Holm over the groups in `p_adjusted`. Survey weights enter
+        gains, not the divergence. Every row is exploratory.
     """
     people = trial.table.sort_values("respondent_id", ignore_index=True)
     trial = replace(trial, table=people)
@@ -201,6 +205,8 @@ def _of_outcome(pair: Pair, names: Sequence[str], min_cell: int, seed: int) -> l
         for quantity, table in tables.items()
     ]
     shown = np.isin(own, np.flatnonzero(~hidden))
+    for quantity, table in _apart(pair.restricted(shown), tables, seed).items():
+        rows.append(hide(table.assign(group=list(names)), hidden).assign(quantity=quantity))
     rows.append(_alike(pair.restricted(shown), seed).assign(quantity=REALISED, suppressed=False))
     return [table.assign(outcome=pair.outcome, contrast=pair.contrast) for table in rows]
 
@@ -212,6 +218,102 @@ def _slope(pair: Pair) -> pd.DataFrame:
     treated, gain = pair.treated.astype(np.float64), pair.table["_gain"].to_numpy(np.float64)
     x = np.column_stack([np.ones(len(gain)), treated, treated * gain, gain])
     return regressed(pair, x, np.eye(4)[[2]], "all are promised the same")
+
+
+def _apart(pair: Pair, tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, pd.DataFrame]:
+    """Compare slope and harm of each group with those of all others together, by permutation.
+
+    Residuals of a model in which the groups differ in their means only (for the slope: and in their gains)
+    are randomly permuted among everybody (Freedman & Lane 1983). Slopes and gains are linear in the outcome,
+    so that those of many permutations are one product of matrices.
+
+    Args:
+        pair: people of groups that are shown, with `_code` and `_gain`.
+        tables: rows by group of the slope and, of yes or no, of the harm.
+        seed: root seed.
+
+    Returns:
+        By quantity a row per group: the difference, p_value two-sided, p_adjusted (Holm over the groups).
+    """
+    codes, gain = pair.table["_code"].to_numpy(), pair.table["_gain"].to_numpy(np.float64)
+    treated = pair.treated.astype(np.float64)
+    own_mean = (codes[:, None] == np.unique(codes)).astype(np.float64)
+    slope = np.column_stack([treated * gain, gain])
+    asked = {
+        SLOPE: (SLOPE_APART, slope, np.column_stack([own_mean, own_mean * treated[:, None], slope])),
+        HARMED: (HARMED_APART, treated[:, None], np.column_stack([own_mean, treated])),
+    }
+    found = {}
+    for quantity, (name, tested, null) in asked.items():
+        if quantity not in tables:
+            continue
+        rows = [unknown(int((codes == g).sum()), "") for g in range(len(tables[quantity]))]
+        known = [g for g, value in enumerate(tables[quantity]["estimate"]) if np.isfinite(value)]
+        known = [g for g in known if 0 < (codes == g).sum() < len(codes)]
+        forms = [[_form(pair, codes == g, tested), _form(pair, codes != g, tested)] for g in known]
+        if forms:
+            rng = child_rng(seed, f"explore/fairness/{pair.outcome}/{quantity}")
+            harm = quantity == HARMED
+            apart, p_values = _permuted(pair, np.array(forms), null, harm, rng)
+            for g, difference, p in zip(known, apart, p_values, strict=True):
+                rows[g] = rows[g].assign(estimate=difference, p_value=p)
+        table = pd.concat(rows, ignore_index=True)
+        without = table["estimate"].isna()
+        table.loc[without, "note"] = "it cannot be compared with others"
+        found[name] = table.assign(p_adjusted=adjusted(table["p_value"]))
+    return found
+
+
+def _form(pair: Pair, rows: np.ndarray, tested: np.ndarray) -> np.ndarray:
+    """Return (n,) weights of the outcome that sum to the coefficient of the first tested column in some rows.
+
+    The regression has a constant, the arm and the blocks, too; NaN where it cannot tell the coefficient.
+    """
+    own = pair.restricted(rows)
+    others = np.column_stack([np.ones(len(own.y)), own.treated, own.block_columns])
+    columns = tested[rows][:, ::-1]
+    x = np.column_stack(
+        [others, columns] if columns.shape[1] > 1 else [others[:, [0]], others[:, 2:], columns]
+    )
+    root = np.sqrt(own.weight)[:, None]
+    form = np.zeros(len(rows))
+    told = np.linalg.matrix_rank(x * root) > np.linalg.matrix_rank(x[:, :-1] * root)
+    form[rows] = np.linalg.pinv(x * root)[-1] * root[:, 0] if told else np.nan
+    return form
+
+
+def _permuted(
+    pair: Pair, forms: np.ndarray, null: np.ndarray, harm: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much groups differ from all others, and how often permuted residuals do by as much.
+
+    Args:
+        pair: the people.
+        forms: (groups, 2, n) of a group and of the others.
+        null: (n, k) columns of the model in which groups do not differ.
+        harm: the coefficients are gains, of which the losses are compared.
+        rng: of the permutations.
+    """
+
+    def differences(y: np.ndarray) -> np.ndarray:
+        both = forms @ y
+        both = np.maximum(0, -both) if harm else both
+        return both[:, 0] - both[:, 1]
+
+    x = np.column_stack([null, pair.block_columns])
+    root = np.sqrt(pair.weight)
+    fitted = x @ np.linalg.lstsq(x * root[:, None], pair.y * root, rcond=None)[0]
+    residual = pair.y - fitted
+    observed = differences(pair.y[:, None])
+    reached = np.ones(len(forms))
+    step = max(1, AT_ONCE // len(residual))
+    for start in range(0, PERMUTATIONS, step):
+        draws = range(start, min(start + step, PERMUTATIONS))
+        dealt = np.column_stack([residual[rng.permutation(len(residual))] for _ in draws])
+        found = differences(fitted[:, None] + dealt)
+        reached += (np.abs(found) >= np.abs(observed) - 1e-12).sum(axis=1)
+    p_values = np.where(np.isnan(observed[:, 0]), np.nan, reached / (PERMUTATIONS + 1))
+    return observed[:, 0], p_values
 
 
 def _alike(pair: Pair, seed: int) -> pd.DataFrame:

@@ -108,7 +108,8 @@ fairness = Estimates(
     (
         "Divergence: Cramér's V of group by level of nano's petition, p by permutation. Rows without a "
         "group: do the groups differ, p by permutation. Calibration slope: realised on predicted gains, 1 if "
-        "predictions hold. Harmed, at least: of yes or no, by how much nano lowers the share of yes.",
+        "predictions hold. Harmed, at least: of yes or no, by how much nano lowers the share of yes. Less "
+        "all others: a group against all others together, p by permutation, adjusted over the groups (Holm).",
         UNADJUSTED,
     ),
 )

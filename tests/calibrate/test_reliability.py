@@ -12,9 +12,11 @@ import response_error
 from nanotarget.calibrate.by_group import Grouping
 from nanotarget.calibrate.conjoint import Analysis
 from nanotarget.calibrate.reliability import (
+    FEWEST,
     Agreement,
     Curve,
     Pairs,
+    _steps,
     asked_twice,
     by_likeness,
     intraclass,
@@ -196,8 +198,22 @@ def test_the_curve_is_the_least_squares_one_and_its_error_that_of_a_jackknife():
     assert curve.square.std_error[0] == pytest.approx(spread, rel=0.1)
     assert np.std(curve.square.samples) == pytest.approx(curve.square.std_error[0], rel=0.25)
     table = by_likeness(curve, sample)
-    assert table["n"].sum() == len(pairs.same)
+    assert table["n"].sum() == len(pairs.same) and (table["n"] >= FEWEST).all()
     assert (table["expected"].diff().dropna() > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "steps"),
+    [
+        ([900, 800, 500, 60, 50], [0, 1, 2, 3, 4]),
+        ([900, 800, 86, 13, 2], [0, 1, 2, 2, 2]),
+        ([9, 0, 70, 0, 51], [0, 0, 0, 0, 1]),
+        ([9, 0, 0, 3, 1], [0, 0, 0, 0, 0]),
+        ([60, 0, 0, 0, 0], [0, 0, 0, 0, 0]),
+    ],
+)
+def test_tenths_with_few_pairs_join_their_neighbours(counts, steps):
+    assert _steps(np.array(counts)).tolist() == steps
 
 
 def test_the_straight_line_is_that_of_means_by_number_of_differences():

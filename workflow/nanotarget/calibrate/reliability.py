@@ -24,6 +24,7 @@ PAIRS = 300_000  # of tasks that are compared, at most
 EVEN = 1e-6  # 1 less the square of a correlation that counts as 1
 LARGEST = 6.0  # log of the weight of an attribute, beside the first
 STEPS = 10  # of likeness between tasks
+FEWEST = 50  # pairs of a step, so that its share has an error that can be estimated
 LIKENESS = ("likeness", "agreement", "std_error", "expected", "n")
 
 
@@ -261,12 +262,15 @@ def by_likeness(curve: Curve, sample: Sample) -> pd.DataFrame:
     Where tasks have more in common crosswise than straight, choosing the other side counts as agreement.
 
     Returns:
-        `LIKENESS`, a row a tenth of the way from nothing (0) to the same task (1); `expected` by the curve.
+        `LIKENESS`, a row a tenth of the way from nothing (0) to the same task (1), of neighbours together
+        where a tenth has fewer than `FEWEST` pairs; `expected` by the curve.
     """
     pairs = curve.pairs
     likeness = pairs.likeness(curve.share)[0]
     alike = pairs.same * np.where(likeness < 0, -1, 1) == 1
-    which = np.minimum(np.abs(likeness) * STEPS, STEPS - 1).astype(int)[:, None] == np.arange(STEPS)
+    tenth = np.minimum(np.abs(likeness) * STEPS, STEPS - 1).astype(int)
+    step = _steps(np.bincount(tenth, minlength=STEPS))[tenth]
+    which = step[:, None] == np.arange(step.max() + 1)
     own = sample.weight[pairs.person][:, None] * which
     expected = 0.5 + curve.square.value[0] * np.arcsin(np.abs(likeness)) / np.pi
     weight = sample.totals(own, pairs.person)
@@ -281,8 +285,20 @@ def by_likeness(curve: Curve, sample: Sample) -> pd.DataFrame:
         "expected": curved.value,
         "n": which.sum(axis=0),
     }
-    table = pd.DataFrame(rows)[list(LIKENESS)]
-    return table[table["n"] > 0].reset_index(drop=True)
+    return pd.DataFrame(rows)[list(LIKENESS)]
+
+
+def _steps(counts: np.ndarray) -> np.ndarray:
+    """Return the step of each tenth: from the top down tenths join until there are `FEWEST` pairs."""
+    closed, together = [], 0
+    for n in counts[::-1]:
+        together += int(n)
+        closed.append(together >= FEWEST)
+        together = 0 if closed[-1] else together
+    # What is left at the bottom joins the step above it.
+    ends = np.flatnonzero(closed)[:-1] if together else np.flatnonzero(closed[:-1])
+    from_top = np.searchsorted(ends, np.arange(len(counts)), side="left")
+    return np.asarray((from_top.max() - from_top)[::-1])
 
 
 def straight_line(pairs: Pairs, sample: Sample) -> Resampled:

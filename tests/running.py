@@ -5,31 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 
 from nanotarget.clean.pseudonyms import ids_of
+from nanotarget.report.deposit.package import not_ignored
 
 PATIENCE = 3600  # seconds for a run of the command
 # Of a tiny roster, so that several shards are divided among several jobs.
 SMALL = {"study/shards.py": ("SHARD", 9), "clean/parts.py": ("LARGE", 800)}
 
 
-def project_files(project):
-    """Paths of the project's files: all but what .gitignore names, whether there is a git or not."""
-    lines = (project / ".gitignore").read_text(encoding="utf-8").splitlines()
-    names = [line for line in lines if not line.startswith("#")]
-    ignored = shutil.ignore_patterns(".git", *(name.rstrip("/") for name in names))
-    for folder, folders, files in os.walk(project):
-        left_out = ignored(folder, folders + files)
-        folders[:] = [name for name in folders if name not in left_out]
-        yield from (Path(folder, name) for name in files if name not in left_out)
-
-
 def copy_project(project, folder):
     """Copy the project into a folder with a space in its name."""
-    for file in project_files(project):
+    for file in not_ignored(project):
         target = folder / file.relative_to(project)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)

@@ -6,7 +6,7 @@ import sys
 import tomllib
 
 import nanotarget
-from running import project_files
+from nanotarget.report.deposit.package import not_ignored
 
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
@@ -73,7 +73,7 @@ def test_no_module_is_called_by_what_it_does_not_know(project):
 def test_no_absolute_path_or_registry_in_what_is_committed(project):
     pattern = re.compile(r"(?<![\w.~}])/(?:home|root|work|Users)/\w|pythonhosted|pypi\.org|registry\.npmjs")
     found = []
-    for path in project_files(project):
+    for path in not_ignored(project):
         binary = path.suffix in {".png", ".pdf", ".parquet", ".gz"}
         if binary or path == project / "tests/study/test_layout.py":
             continue

@@ -2,6 +2,8 @@
 from nanotarget.report.catalogue import Kind, jobs, of_study, sources_of
 from nanotarget.report.disclosure import PEOPLE_FILES, Audited
 
+RESULTS = Path(rules.clean.output.flow).parents[1]
+
 
 # Audits the tidy tables, of which all exhibits are made; a deposit audits the exhibits, too.
 rule disclose:
@@ -10,7 +12,7 @@ rule disclose:
             file
             for made in makers()
             for file in made.output
-            if not is_private(file) and not file.endswith(".md")
+            if not is_private(file, RESULTS) and not file.endswith(".md")
         ],
         private=[file for file in rules.clean.output if Path(file).stem in PEOPLE_FILES],
         library=library("disclose.py"),
@@ -35,7 +37,7 @@ TIDY = {
     Path(file).stem: str(file)
     for made in makers()
     for file in made.output
-    if file.endswith(".csv") and not is_private(file)
+    if file.endswith(".csv") and not is_private(file, RESULTS)
 }
 HAS = [part for part in ("calibration", "experiment") if config[part]]
 HAS += ["registration"] if config["preregistration"] else []

@@ -41,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     # Jobs on two nodes may have the same number.
     temporary = target.with_name(f".{target.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     try:
-        if is_private(target):
+        if is_private(target, Path.cwd()):
             temporary.touch(mode=OWNERS_ONLY)
         yield temporary
         temporary.replace(target)

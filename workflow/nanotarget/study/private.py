@@ -27,6 +27,13 @@ owner can read them (mode 600). What may be published is one folder up.
 READMES = {"README.md": README.format(private=PRIVATE), f"{PRIVATE}/README.md": README_PRIVATE}
 
 
-def is_private(path: str | PurePath) -> bool:
-    """Say whether an artefact is of people, by the folder that it is in."""
-    return PRIVATE in PurePath(path).parts
+def is_private(path: str | PurePath, results: str | PurePath = "") -> bool:
+    """Say whether an artefact is of people, by the folder that it is in.
+
+    Args:
+        path: of the artefact.
+        results: folder of the study's results, if the path begins with it; what it is in does not matter.
+    """
+    file = PurePath(path)
+    inside = file.relative_to(results) if file.is_relative_to(results) else file
+    return PRIVATE in inside.parts

@@ -57,7 +57,7 @@ class Code:
 def code_of(project: Path) -> Code:
     """Return the code of the project: its last commit, or, outside a repository, what is not ignored."""
     if not (project / ".git").exists():
-        files = {path.relative_to(project).as_posix(): path for path in _not_ignored(project)}
+        files = {path.relative_to(project).as_posix(): path for path in not_ignored(project)}
         runs = frozenset(name for name, path in files.items() if os.access(path, os.X_OK))
         return Code({name: files[name].read_bytes() for name in sorted(files)}, runs)
     contents, executable = dict[str, bytes](), set[str]()
@@ -76,7 +76,8 @@ def _git(project: Path, *arguments: str) -> bytes:
     return subprocess.run(["git", "-C", str(project), *arguments], capture_output=True, check=True).stdout
 
 
-def _not_ignored(project: Path) -> Iterator[Path]:
+def not_ignored(project: Path) -> Iterator[Path]:
+    """Yield the files of a project: all but what .gitignore names, whether there is a git or not."""
     lines = (project / ".gitignore").read_text("utf-8").splitlines()
     patterns = [line.strip("/") for line in lines if line and not line.startswith(("#", "!", "/"))]
     for folder, folders, files in os.walk(project):

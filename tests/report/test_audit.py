@@ -120,8 +120,8 @@ def test_a_hidden_count_that_the_total_tells(found):
 
 def test_a_flow_with_a_hole(found):
     flow = pd.DataFrame(
-        {"sample": "experiment", "step": ["Raw", "Speeder"], "arm": "all", "n_before": [300, 300],
-         "n_excluded": [0, np.nan], "n_after": [300, 296]}
+        {"sample": "experiment", "step": ["Raw", "Speeder"], "rule": ["", "below 180"], "arm": "all",
+         "n_before": [300, 300], "n_excluded": [0, np.nan], "n_after": [300, 296]}
     )  # fmt: skip
     assert rules(found({"clean/flow.csv": flow})) == {Rule.TOLD}
 

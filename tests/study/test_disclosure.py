@@ -8,6 +8,7 @@ import pytest
 
 from nanotarget.study.disclosure import (
     bounds,
+    concealed,
     dominated,
     hidden_cells,
     hidden_in_table,
@@ -136,3 +137,29 @@ def test_groups_of_people_who_are_alike_by_counting_pairs():
     assert k_anonymity(rows, known) == min(map(len, alike)) >= 1
     assert l_diversity(rows, known, "answer") == min(len(set(rows.loc[group, "answer"])) for group in alike)
     assert k_anonymity(rows[:0], known) == l_diversity(rows[:0], known, "answer") == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_concealed_in_linked_tables_is_not_told(seed):
+    """The total of all is fixed; rows, columns and cells give way."""
+    rng = np.random.default_rng(seed)
+    table = rng.integers(1, 7, (3, 3))
+    counts = {(i, j): int(table[i, j]) for i in range(3) for j in range(3)}
+    counts |= {("row", i): int(n) for i, n in enumerate(table.sum(axis=1))}
+    counts |= {("column", j): int(n) for j, n in enumerate(table.sum(axis=0))} | {"all": int(table.sum())}
+    hidden = concealed(counts, sums_of(3, 3), 3, {"all": np.inf})
+    assert {cell for cell, n in counts.items() if 0 < n < 3} <= hidden
+    left = {cell: n for cell, n in counts.items() if cell not in hidden}
+    told = [cell for cell, found in bounds(left, sums_of(3, 3)).items() if found.told(3)]
+    assert not told, (table, hidden)
+
+
+def test_nothing_is_concealed_without_need():
+    sums = [("all", ["a", "b", "c"])]
+    assert concealed({"all": 100, "a": 40, "b": 60, "c": 0}, sums, 10, {}) == set()
+    few = {"all": 100, "a": 4, "b": 30, "c": 66}
+    assert concealed(few, sums, 10, {}) == {"a", "b"}
+    assert concealed(few, sums, 10, {"b": 200}) == {"a", "c"}
+    stay = dict.fromkeys(["b", "c"], np.inf)
+    assert concealed(few, sums, 10, stay) == {"a", "all"}
+    assert concealed(few, sums, 10, stay | {"all": np.inf}) == {"a"}  # is told all the same

@@ -8,7 +8,11 @@ MANY = {
     "mem_mb": LIGHT["mem_mb"] + round(200 * MILLIONS),
     "runtime": LIGHT["runtime"] + round(5 * MILLIONS),
 }
-CLEANED = {"flow": "<results>/clean/flow.csv", "quality": "<results>/clean/quality.csv"}
+CLEANED = {
+    "flow": "<results>/clean/flow.csv",
+    "quality": "<results>/clean/quality.csv",
+    "exact_flow": "<private>/clean/flow.csv",
+}
 if config["calibration"]:
     CLEANED["calibration"] = "<private>/clean/calibration.parquet"
     CLEANED["calibration_respondents"] = (
@@ -70,6 +74,7 @@ rule clean:
     params:
         data=part_of(DataConfig, config),
         secret=literal(study.secret),
+        min_cell=config["privacy"]["min_cell"],
     message:
         f"Cleaning the raw data of {study.study}"
     script:

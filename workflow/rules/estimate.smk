@@ -61,7 +61,7 @@ rule deviations:
 rule effects:
     input:
         **TRIAL_FILES,
-        flow="<results>/clean/flow.csv",
+        flow="<private>/clean/flow.csv",
         library=library("effects.py"),
     output:
         **{name: f"<results>/estimate/{name}.csv" for name in ESTIMATES},

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from nanotarget.clean.headcount import hidden_heads, published_flow, published_quality
 from nanotarget.clean.pseudonyms import public_key, ranked, roster_part, secret_key, under_pseudonyms
 from nanotarget.clean.samples import Samples, read_samples
 from nanotarget.petitions.design import Design
@@ -39,15 +40,16 @@ def read_and_divide(data: DataConfig, key: bytes, paths: Mapping[str, Any]) -> S
     return samples
 
 
-def clean(data: DataConfig, secret: str | None, paths: Mapping[str, Any]) -> None:
+def clean(data: DataConfig, secret: str | None, min_cell: int, paths: Mapping[str, Any]) -> None:
     """Clean what the study has and write it under pseudonyms.
 
     Args:
         data: the sections of the config that speak of data.
         secret: file of the secret of the pseudonyms; None for a public key.
-        paths: where to write: flow, quality, and what the study has of calibration,
-            calibration_respondents, attribute_rows, second_answers, experiment, roster (a folder of
-            shards), roster_ids and roster_sample; ids and readmes.
+        min_cell: smallest count of people that is published.
+        paths: where to write: flow, quality, exact_flow (with every count), and what the study has of
+            calibration, calibration_respondents, attribute_rows, second_answers, experiment, roster (a
+            folder of shards), roster_ids and roster_sample; ids and readmes.
     """
     key = secret_key(secret) if secret else public_key(data.study)
     cleaned, ids = under_pseudonyms(read_and_divide(data, key, paths), key)
@@ -64,8 +66,12 @@ def clean(data: DataConfig, secret: str | None, paths: Mapping[str, Any]) -> Non
     if cleaned.roster:
         write_parquet(cleaned.roster.respondents, paths["roster_sample"])
     logging.getLogger("nanotarget").info("participant flow\n%s", cleaned.flow.to_string(index=False))
-    write_csv(cleaned.flow, paths["flow"])
-    write_csv(cleaned.quality, paths["quality"])
+    people = cleaned.experiment.respondents if cleaned.experiment else None
+    outcomes = [outcome.name for outcome in data.experiment.outcomes] if data.experiment else []
+    hidden = hidden_heads(cleaned.flow, people, outcomes, min_cell)
+    write_csv(cleaned.flow, paths["exact_flow"])
+    write_csv(published_flow(cleaned.flow, hidden), paths["flow"])
+    write_csv(published_quality(cleaned.quality, hidden, min_cell), paths["quality"])
     for text, path in zip(READMES.values(), paths["readmes"], strict=True):
         write_text(text, path)
 
@@ -75,5 +81,6 @@ if __name__ == "__main__":
         clean(
             DataConfig.model_validate(snakemake.params.data),
             snakemake.params.secret,
+            snakemake.params.min_cell,
             dict(snakemake.output.items()),
         )

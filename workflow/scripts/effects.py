@@ -1,6 +1,10 @@
 """Estimate what the arms did, and whether the experiment can be trusted to show it."""
 
+from pathlib import Path
+
 from nanotarget import estimate
+from nanotarget.clean.headcount import hidden_heads
+from nanotarget.estimate.counts import published
 from nanotarget.estimate.sample import published_balance
 from nanotarget.study import artefacts
 from nanotarget.study.problems import reporting
@@ -8,7 +12,8 @@ from nanotarget.study.record import recording
 
 
 def analyse(inputs, outputs, section, min_cell):
-    """Write the tables of the experiment that are asked for."""
+    """Write the tables of the experiment that are asked for, without counts of few people."""
+    flow, people = artefacts.read_csv(inputs.flow), artefacts.read_parquet(inputs.experiment)
     trial = estimate.Trial.read(inputs.experiment, inputs.registration, inputs.deviations, section)
     effects = estimate.effects(trial)
     equivalence = estimate.equivalence(trial, effects)
@@ -28,10 +33,12 @@ def analyse(inputs, outputs, section, min_cell):
         "ipw": lambda: estimate.ipw_effects(trial),
         "cace": lambda: estimate.cace(trial),
         "checks": lambda: estimate.checks(trial),
-        "participants": lambda: estimate.participant_flow(trial, artefacts.read_csv(inputs.flow)),
+        "participants": lambda: estimate.participant_flow(trial, flow),
     }
+    kinds = {Path(table).stem: table for table in estimate.Table}
+    hidden = hidden_heads(flow, people, trial.outcome_names, min_cell)
     for name, path in outputs.items():
-        artefacts.write_csv(tables[name](), path)
+        artefacts.write_csv(published(tables[name](), kinds.get(name), hidden, min_cell), path)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from nanotarget.petitions.design import Design
 from nanotarget.study.response import RESPONSES
 
 QUALITY_COLUMNS = ["sample", "check", "item", "level", "n", "share", "expected", "statistic", "p_value"]
+LEVELS = "level_frequency"  # the check that counts profiles shown, whoever saw them
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -103,7 +104,7 @@ def _level_frequencies(profiles: pd.DataFrame, design: Design) -> list[dict[str,
         p_value = float(chdtrc(len(count) - 1, statistic))
         rows.append(
             _share(
-                "level_frequency",
+                LEVELS,
                 attribute.name,
                 len(profiles),
                 len(profiles),
@@ -112,7 +113,7 @@ def _level_frequencies(profiles: pd.DataFrame, design: Design) -> list[dict[str,
             )
         )
         rows += [
-            _share("level_frequency", attribute.name, int(n), len(profiles), level=level, expected=float(e))
+            _share(LEVELS, attribute.name, int(n), len(profiles), level=level, expected=float(e))
             for level, n, e in zip(attribute.levels, count, expected, strict=True)
         ]
     return rows

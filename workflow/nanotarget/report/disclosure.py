@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nanotarget.clean.flow import FLOW_COLUMNS
 from nanotarget.clean.groups import group_codes
+from nanotarget.clean.headcount import Cells, Headcount, cells_of_flow, cells_of_quality
 from nanotarget.clean.pseudonyms import CODE
+from nanotarget.clean.quality import LEVELS, QUALITY_COLUMNS
+from nanotarget.estimate.counts import OF_TABLE
 from nanotarget.study.artefacts import read_csv, read_parquet
 from nanotarget.study.config import AcceptedConfig, CovariateConfig, GroupingConfig, Study, SubgroupConfig
 from nanotarget.study.disclosure import (
@@ -45,6 +49,7 @@ PEOPLE = re.compile(
 )
 ANSWERS = "n_clusters"
 OF_PAIRS = ("calibrate/likeness.csv", "figures/reliability.csv")  # whose `n` counts pairs of tasks
+HIDDEN = "hidden, as it is small or would tell another"
 OPENED = (".csv", ".html", ".json", ".tex", ".svg", ".md")
 PSEUDONYM = re.compile(rf"[0-9a-f]{{{CODE}}}")
 
@@ -183,14 +188,21 @@ def _counts(tables: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding
     for file, table in tables.items():
         columns = [c for c in table.select_dtypes("number") if PEOPLE.fullmatch(c)]
         columns = [c for c in columns if c != "n" or not (ANSWERS in columns or file in OF_PAIRS)]
+        of_people = (
+            table["check"].ne(LEVELS).to_numpy() if "check" in table else np.ones(len(table), dtype=bool)
+        )
         for column in columns:
-            for i in np.flatnonzero(small(table[column].to_numpy(np.float64), threshold)):
+            for i in np.flatnonzero(of_people & small(table[column].to_numpy(np.float64), threshold)):
                 yield Finding(file, _cell(table.iloc[i], column), Rule.THRESHOLD, Status.OPEN)
         if "suppressed" in table:
             for i in np.flatnonzero(table["suppressed"].astype("bool")):
                 yield Finding(
                     file, _cell(table.iloc[i], "all numbers"), Rule.THRESHOLD, Status.HIDDEN, "suppressed"
                 )
+    for file, table, cells in _of_heads(tables):
+        for column in cells:
+            for i in np.flatnonzero(table[column].isna()):
+                yield Finding(file, _cell(table.iloc[i], column), Rule.THRESHOLD, Status.HIDDEN, HIDDEN)
 
 
 @dataclass(frozen=True)
@@ -217,6 +229,14 @@ SHARES = (
     Share("assign/arm_balance.csv", "mean_ref", "n_ref", ["covariate", "contrast"], "level == level"),
     Share("assign/arm_balance.csv", "mean_other", "n_other", ["covariate", "contrast"], "level == level"),
 )
+
+
+# Tables that say who was there: their columns, and whom they count.
+HEADS: dict[str, tuple[Sequence[str], Callable[[pd.DataFrame], Cells]]] = {
+    "clean/flow.csv": (FLOW_COLUMNS, cells_of_flow),
+    "clean/quality.csv": (QUALITY_COLUMNS, cells_of_quality),
+    **{table: (table.columns, cells_of) for table, cells_of in OF_TABLE.items()},
+}
 
 
 Rows = tuple[Share, str, pd.DataFrame]
@@ -247,8 +267,7 @@ def _shares(
         for place in np.flatnonzero(few):
             yield Finding(file, _cell(rows.iloc[place], share.column), Rule.THRESHOLD, Status.OPEN)
         for place in np.flatnonzero(rows[share.column].isna()):
-            done = "hidden, as it is small or would tell another"
-            yield Finding(file, _cell(rows.iloc[place], share.column), Rule.THRESHOLD, Status.HIDDEN, done)
+            yield Finding(file, _cell(rows.iloc[place], share.column), Rule.THRESHOLD, Status.HIDDEN, HIDDEN)
 
 
 def _lacking(tables: dict[str, pd.DataFrame], threshold: int) -> Iterator[Finding]:
@@ -345,14 +364,26 @@ def _linked(
             if parts["count"].isna().any() and not np.isnan(total):
                 put(("all", *context), total, (share.file, ""))
                 sums.append((("all", *context), cells))
-    flow = tables.get("clean/flow.csv")
-    if flow is not None:
-        for _, row in flow.iterrows():
-            who = ("flow", row["sample"], row["arm"], row["step"])
-            place = ("clean/flow.csv", _cell(row, "n_excluded"))
-            parts = [put((*who, end), row[f"n_{end}"], place) for end in ("excluded", "after")]
-            sums.append((put((*who, "before"), row["n_before"], place), parts))
+    heads = Headcount()
+    for file, table, whom in _of_heads(tables):
+        heads.take(table, whom)
+        if file == "clean/flow.csv":
+            heads.take_flow(table)
+        for column, persons in whom.items():
+            for i in np.flatnonzero(table[column].isna()):
+                if (person := persons[i]) is not None:
+                    where.setdefault(person, (file, _cell(table.iloc[i], column)))
+    published |= {name: n for name, n in heads.counts.items() if not np.isnan(n)}
+    sums += heads.sums
     return published, sums, where
+
+
+def _of_heads(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFrame, Cells]]:
+    """Yield tables that say who was there, and whom their columns count; exhibits with all columns, too."""
+    for file, table in tables.items():
+        for known, (columns, cells_of) in HEADS.items():
+            if Path(file).stem == Path(known).stem and set(columns) <= set(table):
+                yield file, table, cells_of(table)
 
 
 def _arm_of(share: Share, row: pd.Series) -> str:

@@ -66,6 +66,7 @@ class Kind:
     more: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
+WHY_HIDDEN = "suppressed: too few people to publish, or needed to hide others"
 FIELDS = {
     "Estimate": "estimate",
     "Low": "lower end of its interval",
@@ -231,7 +232,7 @@ def _quoted(macro: str, texts: Cells | str, fields: Mapping[str, str], meaning: 
             yield Number(macro + name, "", about, texts)
         else:
             text = texts.get(name, "")
-            text = "" if text in ("–", "suppressed") else text
+            text = "" if text in ("–", theme.HIDDEN) else text
             yield Number(
                 macro + name, text, about, "" if text else texts.get("why") or "there is none in the artefact"
             )
@@ -263,7 +264,7 @@ def _rows(table: pd.DataFrame, level: float, more: Mapping[str, str]) -> list[Ce
         note = record.get("note")
         cells["why"] = note if isinstance(note, str) else ""
         if record.get("suppressed") is True:
-            cells["why"] = "suppressed: too few people to publish, or needed to hide others"
+            cells["why"] = WHY_HIDDEN
         rows.append(cells)
     return rows
 
@@ -318,7 +319,9 @@ def _people(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[Numbe
                 texts = "no such row in flow.csv"
                 if len(table):
                     ends = table["n_before"].iloc[0], table["n_after"].iloc[-1]
-                    texts = dict(zip(("Recorded", "Kept"), map(theme.count, ends), strict=True))
+                    texts = dict(zip(("Recorded", "Kept"), map(theme.people, ends), strict=True)) | {
+                        "why": WHY_HIDDEN
+                    }
             who = f"people of the {sample}" + (f", arm {arm}" if word else "")
             what = {"Recorded": "recorded", "Kept": "kept after exclusions"}
             yield from _quoted(f"{sample.capitalize()}{word}", texts, what, who)
@@ -421,7 +424,9 @@ def _missing(sources: Mapping[str, pd.DataFrame], outcome: str, arm: str) -> Cel
     row = table[table["outcome"].eq(outcome) & table["arm"].eq(arm)]
     if row.empty:
         return "no such row in attrition.csv"
-    return {"N": theme.count(row["n_missing"].iloc[0]), "Share": share(row["attrition"].iloc[0])}
+    n = row["n_missing"].iloc[0]
+    shown = {"N": theme.people(n), "Share": share(row["attrition"].iloc[0])}
+    return shown | ({"why": WHY_HIDDEN} if pd.isna(n) else {})
 
 
 def _validation(sources: Mapping[str, pd.DataFrame], names: Names) -> Iterator[Number]:

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from nanotarget.diagnose.quantities import Estimator, Quantity
 from nanotarget.report.labels import Labels
 from nanotarget.study.artefacts import replacing
@@ -26,13 +28,13 @@ from nanotarget.study.config import OutcomeConfig
 from nanotarget.study.response import RESPONSES, CalibrationOutcomes
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 COLUMN_WIDTH = 3.5
 PAGE_WIDTH = 7.0
 FORMATS = ("pdf", "svg", "png")
 SIMULATED = "Simulated data"
+HIDDEN = "suppressed"  # in the place of a number that would tell of few people
 CALIBRATION_LEVEL = 0.95  # of the intervals of AMCEs and marginal means
 
 # Okabe & Ito (2008), in an order in which neighbours differ in lightness; every series also has a
@@ -295,6 +297,11 @@ def number(value: Any, places: int = 3) -> str:
 def count(value: Any) -> str:
     """Write a whole number with thousands separators."""
     return number(value, 0)
+
+
+def people(value: Any) -> str:
+    """Write how many people there are, or that it is not published."""
+    return HIDDEN if pd.isna(value) else count(int(value))
 
 
 def percent(share: float) -> str:

@@ -236,10 +236,10 @@ def render_notice(templates: Mapping[str, str], study: Study, items: Sequence[It
     )
 
 
-def ends(flow: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """Return sample, people in the raw file and people analysed, from the flow of participants."""
+def ends(flow: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return sample, people in the raw file and people analysed, from the published flow."""
     everybody = flow[flow["arm"] == "all"]
     return [
-        (str(sample), int(rows["n_before"].iloc[0]), int(rows["n_after"].iloc[-1]))
+        (str(sample), theme.people(rows["n_before"].iloc[0]), theme.people(rows["n_after"].iloc[-1]))
         for sample, rows in everybody.groupby("sample", sort=False)
     ]

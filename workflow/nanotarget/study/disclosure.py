@@ -6,7 +6,7 @@ defaults; bounds of hidden cells follow from all sums that are published (Fische
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,12 +138,115 @@ def bounds(published: Mapping[Hashable, float], sums: Iterable[Sum]) -> dict[Has
     Returns:
         The bounds of every hidden cell that a sum names. Cells that cannot agree with any counts are NaN.
     """
-    from scipy.optimize import linprog
-
-    sums = list(sums)
-    named = dict.fromkeys(cell for total, parts in sums for cell in (total, *parts))
-    hidden = [cell for cell in named if cell not in published]
     found = dict[Hashable, Bounds]()
+    for system in _systems(list(sums), published):
+        found |= {cell: system.bounds(cell) for cell in system.hidden}
+    return found
+
+
+def concealed(
+    counts: Mapping[Hashable, float], sums: Sequence[Sum], threshold: int, cost: Mapping[Hashable, float]
+) -> set[Hashable]:
+    """Choose which counts are hidden, so that no small one is published or told by those that are.
+
+    The small ones are hidden; then, as long as one that is hidden is told, the cheapest count that keeps it
+    from being told, of its own sums if there is one. In the end what need not have been hidden comes back.
+
+    Args:
+        counts: every count of the tables that are published together, by cell.
+        sums: what ties them: totals and their parts.
+        threshold: smallest count that may be published.
+        cost: what hiding a cell costs, the count itself if absent; infinite: it stays, whatever it tells.
+    """
+    price = {cell: cost.get(cell, n) for cell, n in counts.items()}
+    small_ones = {cell for cell, n in counts.items() if 0 < n < threshold and np.isfinite(price[cell])}
+    free = sorted((c for c, n in counts.items() if n > 0 and np.isfinite(price[c])), key=price.__getitem__)
+    hidden = set(small_ones)
+
+    def systems(out: set[Hashable]) -> list[_System]:
+        return list(_systems(sums, {cell: n for cell, n in counts.items() if cell not in out}))
+
+    def told(out: set[Hashable], settled: set[Hashable]) -> Iterator[tuple[Hashable, Bounds]]:
+        for system in systems(out):
+            yield from system.told(threshold, settled)
+
+    def helps(cell: Hashable, others: Collection[Hashable]) -> bool:
+        own = next(system for system in systems(hidden | {*others}) if cell in system.hidden)
+        return not own.bounds(cell).told(threshold)
+
+    settled, given_up = set[Hashable](), set[Hashable]()  # hiding more never tells more: a safe cell stays so
+    while first := next(told(hidden, settled), None):
+        cell = first[0]
+        own = {c for total, parts in sums if cell in (total, *parts) for c in (total, *parts)}
+        others = sorted((c for c in free if c not in hidden), key=lambda c: (c not in own, price[c]))
+        if helps(cell, others):
+            hidden.add(next((c for c in others if helps(cell, [c])), others[0]))
+        else:
+            given_up.add(cell)
+            settled.add(cell)
+
+    def harmless(out: set[Hashable]) -> bool:
+        """Say whether nothing but large counts is told, and these to the last: they need not be hidden."""
+        found = told(out, set(given_up))
+        return all(cell not in small_ones and ends.low == ends.high for cell, ends in found)
+
+    while back := next(
+        (c for c in reversed(free) if c in hidden - small_ones and harmless(hidden - {c})), None
+    ):
+        hidden.remove(back)
+    return hidden
+
+
+@dataclass(frozen=True)
+class _System:
+    """Equations of hidden counts: left @ counts = right."""
+
+    hidden: list[Hashable]
+    left: np.ndarray
+    right: np.ndarray
+
+    def bounds(self, cell: Hashable) -> Bounds:
+        """Bound a hidden count by linear programming."""
+        low, high = (self._end(self.hidden.index(cell), sign) for sign in (1, -1))
+        return _between(low[0], high[0])
+
+    def told(self, threshold: int, safe: set[Hashable]) -> Iterator[tuple[Hashable, Bounds]]:
+        """Yield the hidden cells that are told; those in `safe` are not looked at, and others join them.
+
+        Counts found for one cell bound those of the others, too.
+        """
+        least, most = np.full(len(self.hidden), np.inf), np.full(len(self.hidden), -np.inf)
+        for k, cell in enumerate(self.hidden):
+            if cell in safe or most[k] - least[k] >= threshold + 1:
+                continue
+            ends = [self._end(k, sign) for sign in (1, -1)]
+            for _, solution in ends:
+                if solution is not None:
+                    least, most = np.minimum(least, solution), np.maximum(most, solution)
+            found = _between(ends[0][0], ends[1][0])
+            if found.told(threshold) and found.high > 0:
+                yield cell, found
+            else:
+                safe.add(cell)
+
+    def _end(self, k: int, sign: int) -> tuple[float, np.ndarray | None]:
+        """Return the least (sign 1) or largest (-1) value of a count, and counts with which it has it."""
+        from scipy.optimize import linprog
+
+        goal = np.zeros(len(self.hidden))
+        goal[k] = sign
+        end = linprog(goal, A_eq=self.left, b_eq=self.right, method="highs")
+        if end.status == 0:
+            return sign * end.fun, end.x
+        return (-sign * np.inf if end.status == 3 else np.nan), None
+
+
+def _between(low: float, high: float) -> Bounds:
+    return Bounds(np.ceil(low - 1e-6), np.floor(high + 1e-6))
+
+
+def _systems(sums: Sequence[Sum], published: Mapping[Hashable, float]) -> Iterator[_System]:
+    """Yield the equations of every set of hidden cells that sums connect."""
     for part, equations in _connected(sums, published):
         place = {cell: k for k, cell in enumerate(part)}
         left, right = np.zeros((len(equations), len(part))), np.zeros(len(equations))
@@ -153,18 +256,7 @@ def bounds(published: Mapping[Hashable, float], sums: Iterable[Sum]) -> dict[Has
                     right[i] -= sign * published[cell]
                 else:
                     left[i, place[cell]] += sign
-        for cell in part:
-            goal = np.zeros(len(part))
-            goal[place[cell]] = 1
-            ends = [linprog(s * goal, A_eq=left, b_eq=right, method="highs") for s in (1, -1)]
-            low, high = (_value(end, s) for end, s in zip(ends, (1, -1), strict=True))
-            found[cell] = Bounds(np.ceil(low - 1e-6), np.floor(high + 1e-6))
-    return {cell: found[cell] for cell in hidden}
-
-
-def _value(end: object, sign: int) -> float:
-    status = end.status  # type: ignore[attr-defined]
-    return sign * end.fun if status == 0 else (np.inf if status == 3 else np.nan)  # type: ignore[attr-defined]
+        yield _System(part, left, right)
 
 
 def _connected(

@@ -62,7 +62,7 @@ def flow(table: pd.DataFrame, names: Names) -> Drawn:
         for sample, rows in table.groupby("sample", sort=False):
             titles.append((canvas.room(LINE * 1.5), str(sample).capitalize()))
             everyone = rows[(rows["arm"] == EVERYBODY) & (rows["step"] != OBSERVED)]
-            first, last = int(everyone["n_before"].iloc[0]), int(everyone["n_after"].iloc[-1])
+            first, last = everyone["n_before"].iloc[0], everyone["n_after"].iloc[-1]
             applied = everyone[everyone["rule"].notna()]  # the first row only counts who was recorded
             reasons = dict(zip(applied["step"], applied["n_excluded"], strict=True))
             _trunk(canvas, ("Recorded", first), ("Kept", last), reasons, boxes, lines)
@@ -70,7 +70,7 @@ def flow(table: pd.DataFrame, names: Names) -> Drawn:
             ordered = [arm for arm in names.arms if (arms["arm"] == arm).any()]  # not those in no arm
             _arms(canvas, [[(arm, _kept(arms[arms["arm"] == arm]))] for arm in ordered], boxes, lines)
             canvas.room(0.12)
-            sentences.append(f"{sample}: {theme.count(first)} recorded, {theme.count(last)} kept")
+            sentences.append(f"{sample}: recorded {theme.people(first)}, kept {theme.people(last)}")
         figure = canvas.figure()
         for place, title in titles:
             write_lines(figure, MARGIN, place, [title], bold=True, size=TEXT_SIZE + 1)
@@ -81,13 +81,18 @@ def flow(table: pd.DataFrame, names: Names) -> Drawn:
 def _kept(rows: pd.DataFrame) -> list[str]:
     """Say who of an arm was recorded, excluded, kept and observed."""
     steps, last = rows[rows["step"] != OBSERVED], rows[rows["step"] == OBSERVED]
-    before, after = int(steps["n_before"].iloc[0]), int(steps["n_after"].iloc[-1])
-    texts = [f"Recorded: {theme.count(before)}", f"Excluded: {theme.count(before - after)}"]
-    texts.append(f"Kept: n = {theme.count(after)}")
+    before, after = steps["n_before"].iloc[0], steps["n_after"].iloc[-1]
+    texts = [f"Recorded: {theme.people(before)}", f"Excluded: {theme.people(before - after)}"]
+    texts.append(f"Kept: {_n(after)}")
     if len(last):
-        texts.append(f"Outcome missing: {theme.count(int(last['n_excluded'].iloc[0]))}")
-        texts.append(f"Outcome observed: n = {theme.count(int(last['n_after'].iloc[0]))}")
+        texts.append(f"Outcome missing: {theme.people(last['n_excluded'].iloc[0])}")
+        texts.append(f"Outcome observed: {_n(last['n_after'].iloc[0])}")
     return texts
+
+
+def _n(value: float) -> str:
+    """Say how many people there are."""
+    return theme.HIDDEN if pd.isna(value) else f"n = {theme.people(value)}"
 
 
 def participants(table: pd.DataFrame, names: Names) -> Drawn:
@@ -101,12 +106,12 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
     rows = table.assign(**table[texts].astype("object").fillna(""))
     everybody = rows[rows["arm"] == EVERYBODY]
     counts = {
-        stage: int(everybody.loc[everybody["stage"] == stage, "n"].iloc[0])
-        for stage in ("assessed", "randomised")
+        stage: everybody.loc[everybody["stage"] == stage, "n"].iloc[0] for stage in ("assessed", "randomised")
     }
     excluded = everybody[everybody["stage"] == "excluded"]
     reasons = dict(zip(excluded["reason"], excluded["n"], strict=True))
-    if armless := counts["assessed"] - counts["randomised"] - sum(reasons.values()):
+    armless = counts["assessed"] - counts["randomised"] - sum(reasons.values())
+    if pd.notna(armless) and armless:
         reasons["In no arm"] = armless
     canvas = Canvas(theme.PAGE_WIDTH, names)
     boxes: list[Box] = []
@@ -119,10 +124,10 @@ def participants(table: pd.DataFrame, names: Names) -> Drawn:
         figure = canvas.figure()
         _paint(figure, boxes, lines)
     sizes = rows[(rows["stage"] == "randomised") & rows["arm"].isin(names.arms)]
-    by_arm = ", ".join(f"{arm} {theme.count(n)}" for arm, n in zip(sizes["arm"], sizes["n"], strict=True))
+    by_arm = ", ".join(f"{arm} {theme.people(n)}" for arm, n in zip(sizes["arm"], sizes["n"], strict=True))
     description = (
-        f"Participants of the experiment: {theme.count(counts['assessed'])} assessed, "
-        f"{theme.count(counts['randomised'])} randomised ({by_arm})."
+        f"Participants of the experiment: assessed {theme.people(counts['assessed'])}, "
+        f"randomised {theme.people(counts['randomised'])} ({by_arm})."
     )
     return Drawn(figure, table, description)
 
@@ -133,7 +138,7 @@ def _stages(arm: str, rows: pd.DataFrame, names: Names) -> Iterator[tuple[str, l
     def counted(stage: str) -> Iterator[tuple[str, str, str]]:
         found = rows[rows["stage"] == stage]
         for outcome, reason, n in zip(found["outcome"], found["reason"], found["n"], strict=True):
-            yield names.of(outcome), reason, theme.count(n)
+            yield names.of(outcome), reason, theme.people(n)
 
     yield (
         arm,
@@ -166,26 +171,26 @@ def _wrapped(texts: Sequence[str], width: float) -> list[str]:
 
 def _trunk(
     canvas: Canvas,
-    before: tuple[str, int],
-    after: tuple[str, int],
-    reasons: Mapping[str, int],
+    before: tuple[str, float],
+    after: tuple[str, float],
+    reasons: Mapping[str, float],
     boxes: list[Box],
     lines: list[Segment],
 ) -> None:
     """Place who was there before, who was excluded and who was left below each other."""
     width = (canvas.width - 2 * MARGIN - 2 * GAP) / 3  # as wide as one of three arms
     side = canvas.width - 2 * MARGIN - width - 0.5
-    top = _box(canvas, MARGIN, width, [before[0]], [f"n = {theme.count(before[1])}"])
+    top = _box(canvas, MARGIN, width, [before[0]], [_n(before[1])])
     canvas.room(0.1)
     excluded = _box(
         canvas,
         canvas.width - MARGIN - side,
         side,
-        [f"Excluded: n = {theme.count(before[1] - after[1])}"],
-        _wrapped([f"{reason}: {theme.count(n)}" for reason, n in reasons.items()], side),
+        [f"Excluded: {_n(before[1] - after[1])}"],
+        _wrapped([f"{reason}: {theme.people(n)}" for reason, n in reasons.items()], side),
     )
     canvas.room(0.1)
-    bottom = _box(canvas, MARGIN, width, [after[0]], [f"n = {theme.count(after[1])}"])
+    bottom = _box(canvas, MARGIN, width, [after[0]], [_n(after[1])])
     middle = excluded.top + excluded.height / 2
     lines += [
         (top.centre, top.bottom, bottom.centre, bottom.top),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nanotarget.report import theme
 from nanotarget.report.catalogue import Exhibit
-from nanotarget.report.tables.parts import Column, Estimates, Listing, Table
+from nanotarget.report.tables.parts import SUPPRESSED, Column, Estimates, Listing, Table
 from nanotarget.report.tables.writing import as_docx, as_float, as_html, as_latex, as_page, latex
 from nanotarget.report.theme import Names
 
@@ -44,5 +44,10 @@ def tabulate(exhibit: Exhibit, tables: Mapping[str, pd.DataFrame], names: Names)
         names: labels.
     """
     made: Table = exhibit.make(tables, names)
-    notes = [*made.notes, *([SIMULATED_NOTE] if names.synthetic else [])]
+    hidden = any(theme.HIDDEN in column.cells for column in made.columns)
+    notes = [
+        *made.notes,
+        *([SUPPRESSED] if hidden else []),
+        *([SIMULATED_NOTE] if names.synthetic else []),
+    ]
     return replace(made, notes=notes, title=exhibit.caption, name=exhibit.name)

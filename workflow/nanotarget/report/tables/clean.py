@@ -49,7 +49,7 @@ def participants(table: pd.DataFrame, names: Names) -> Table:
     ]
     for arm in arms:
         cells = [
-            theme.count(found[(*row, arm)]) if (*row, arm) in found else ""
+            theme.people(found[(*row, arm)]) if (*row, arm) in found else ""
             for row in rows.itertuples(index=False, name=None)
         ]
         label = arm if arm in names.arms else OTHER_ARMS.get(arm, arm).capitalize()

@@ -220,7 +220,6 @@ def outcomes(table: pd.DataFrame, names: Names) -> Table:
         "" if is_whole else f"answered {theme.number(value, 0 if value % 1 == 0 else 2)}"
         for is_whole, value in zip(whole, table["value"], strict=True)
     ]
-    counted = table.assign(n_assigned=table["n_assigned"].where(whole))
     numbers = [
         Column(
             label,
@@ -233,7 +232,12 @@ def outcomes(table: pd.DataFrame, names: Names) -> Table:
         Column("Arm", [arm if is_whole else "" for arm, is_whole in zip(table["arm"], whole, strict=True)]),
         Column("Answer", answers),
         Column(
-            "Randomised", ["" if pd.isna(n) else theme.count(n) for n in counted["n_assigned"]], numeric=True
+            "Randomised",
+            [
+                theme.people(n) if is_whole else ""
+                for n, is_whole in zip(table["n_assigned"], whole, strict=True)
+            ],
+            numeric=True,
         ),
         Column("n", [theme.count(n) for n in table["n"]], numeric=True),
         *numbers,

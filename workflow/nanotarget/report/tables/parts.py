@@ -20,6 +20,9 @@ from nanotarget.report.theme import Names
 
 UNADJUSTED = "Exploratory: not adjusted for multiple comparisons."
 SUPPRESSED = "Suppressed: too few people to publish, or needed to hide a cell that has too few."
+# Counts of people that are missing only where they are hidden, and the share that goes with one of them.
+HEADS = ("n_before", "n_excluded", "n_after", "n_assigned", "n_observed", "n_missing", "n_left_out")
+SHARE_OF_HIDDEN = {"attrition": "n_missing"}
 P_VALUES = (
     "p_value", "p_adjusted", "p_fisher", "chi2_p", "wald_p", "rate_p", "interaction_p", "parallel_p",
     "p_greater", "p_less", "p_redrawn", "p_mid", *multiplicity.CORRECTED, *CORRECTED,
@@ -152,6 +155,8 @@ def p_values(table: pd.DataFrame, column: str, label: str) -> Column:
 
 def counts(table: pd.DataFrame, column: str, label: str) -> Column:
     """Return a column of whole numbers."""
+    if column in HEADS:
+        return Column(label, [theme.people(value) for value in table[column]], numeric=True)
     cells = [theme.count(None if pd.isna(value) else value) for value in table[column]]
     return Column(label, cells, numeric=True)
 
@@ -234,6 +239,9 @@ def _shown(
         return Column(label, cells, wide=max(map(len, cells), default=0) > 30)
     if column in SHARES:
         cells = ["–" if pd.isna(value) else f"{theme.number(100 * value, 1)}%" for value in values]
+        if column in SHARE_OF_HIDDEN:
+            hidden = table[SHARE_OF_HIDDEN[column]].isna()
+            cells = [theme.HIDDEN if hide else cell for hide, cell in zip(hidden, cells, strict=True)]
         return Column(label, cells, numeric=True)
     if column in IN_UNITS and len(places):
         cells = _numbers(values, places)
@@ -301,7 +309,7 @@ class Estimates:
         hidden = list(table["suppressed"].astype("bool")) if "suppressed" in table else [False] * len(table)
         marks, extra = footnotes(texts(table, "note")) if "note" in table else ([""] * len(table), [])
         cells = [
-            "suppressed" if hide else cell + mark
+            theme.HIDDEN if hide else cell + mark
             for hide, cell, mark in zip(hidden, estimate.cells, marks, strict=True)
         ]
         columns = [
@@ -310,4 +318,4 @@ class Estimates:
             interval,
             *shown(table, self.beside, names, places),
         ]
-        return Table(columns, table, groups, [*self.notes, *([SUPPRESSED] if any(hidden) else []), *extra])
+        return Table(columns, table, groups, [*self.notes, *extra])

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nanotarget.clean.flow import FLOW_COLUMNS
 from nanotarget.estimate import balance
 from nanotarget.estimate.sample import published_balance
+from nanotarget.estimate.tables import Table
 from nanotarget.report.disclosure import COLUMNS, Audited, Rule, Status, audit, audit_files
 from nanotarget.study import artefacts
 from nanotarget.study.checks import validate
@@ -124,6 +126,48 @@ def test_a_flow_with_a_hole(found):
          "n_before": [300, 300], "n_excluded": [0, np.nan], "n_after": [300, 296]}
     )  # fmt: skip
     assert rules(found({"clean/flow.csv": flow})) == {Rule.TOLD}
+
+
+def attrition(missing, assigned=(200, 200, 200), first=0):
+    """Return who is missing: of a first outcome in every arm as many as `first`, of a second `missing`."""
+    rows = [
+        (outcome, arm, n, n - m, m, m / n)
+        for outcome, lost in (("sign", [first] * 3), ("support", missing))
+        for arm, n, m in zip(ARMS, assigned, lost, strict=True)
+    ]
+    columns = ["outcome", "arm", "n_assigned", "n_observed", "n_missing", "attrition"]
+    return pd.DataFrame(rows, columns=columns).reindex(columns=Table.ATTRITION.columns)
+
+
+@pytest.mark.parametrize(("first", "status"), [(0, Status.ACCEPTED), (40, Status.OPEN)])
+def test_few_without_an_answer_whom_other_tables_tell(found, first, status):
+    """Where everybody answered another outcome its n is the size of the arm, which nothing can hide."""
+    table = attrition([4, 5, 30], first=first)
+    few = table["n_missing"].isin([4, 5])
+    table.loc[few, ["n_missing", "attrition"]] = np.nan
+    found_here = found({"estimate/attrition.csv": table})
+    told = found_here[found_here["rule"] == Rule.TOLD]
+    assert set(told["status"]) == {status} and len(told) == 2
+    hidden = table.assign(n_assigned=np.nan, n_missing=np.nan)
+    if first:
+        assert rules(found({"estimate/attrition.csv": hidden})) == set()
+
+
+def test_tables_are_bounded_together(found):
+    """The flow hides who left; the table of participants, by itself harmless, tells."""
+    flow = pd.DataFrame(
+        [("experiment", "Raw", np.nan, arm, np.nan, 0, np.nan) for arm in ("all", *ARMS)]
+        + [("experiment", "Speeder", "below 180", arm, np.nan, np.nan, n)
+           for arm, n in zip(("all", *ARMS), (600, 200, 200, 200), strict=True)],
+        columns=FLOW_COLUMNS,
+    )  # fmt: skip
+    assert rules(found({"clean/flow.csv": flow})) == set()
+    people = pd.DataFrame({"stage": "assessed", "arm": ["nano"], "outcome": "", "reason": "", "n": [204]})
+    people = people.reindex(columns=Table.PARTICIPANTS.columns)
+    more = pd.concat([people.assign(stage="excluded", reason="Speeder (below 180)", n=np.nan), people])
+    table = found({"clean/flow.csv": flow, "estimate/participants.csv": more})
+    assert rules(table) == {Rule.TOLD}
+    assert table.loc[table["rule"] == Rule.TOLD, "cell"].str.contains("nano").any()
 
 
 def test_people_in_two_groups_whose_sizes_tell_them(found):

@@ -25,7 +25,7 @@ from nanotarget.estimate.arms import MISSING
 from nanotarget.estimate.outcomes import ALL
 from nanotarget.estimate.robustness import ALL as EVERYONE
 from nanotarget.estimate.robustness import PASSED
-from nanotarget.estimate.tables import CORRECTED, Table
+from nanotarget.estimate.tables import Table
 from nanotarget.study.disclosure import small
 
 PLACES = 2  # of p values of tests on few people
@@ -178,7 +178,7 @@ def _few_failed(table: pd.DataFrame, passed: str, min_cell: int) -> np.ndarray:
 def _checks(table: pd.DataFrame, min_cell: int) -> pd.DataFrame:
     few = _few_failed(table, "passed", min_cell)
     shown = table.assign(n_left_out=table["n_left_out"].astype("Int64").mask(few))
-    numbers = [*ESTIMATE_COLUMNS, "p_adjusted", *CORRECTED]
+    numbers = [*ESTIMATE_COLUMNS, "p_adjusted"]
     shown[numbers] = shown[numbers].astype("float64").mask(np.repeat(few[:, None], len(numbers), axis=1))
     shown.loc[few, "note"] = FEW
     return shown

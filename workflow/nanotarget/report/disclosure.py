@@ -19,7 +19,7 @@ import pandas as pd
 
 from nanotarget.clean.flow import FLOW_COLUMNS
 from nanotarget.clean.groups import group_codes
-from nanotarget.clean.headcount import Cells, Headcount, cells_of_flow, cells_of_quality
+from nanotarget.clean.headcount import ANSWERED, Cells, Headcount, cells_of_flow, cells_of_quality
 from nanotarget.clean.pseudonyms import CODE
 from nanotarget.clean.quality import LEVELS, QUALITY_COLUMNS
 from nanotarget.estimate.counts import OF_TABLE
@@ -50,6 +50,7 @@ PEOPLE = re.compile(
 ANSWERS = "n_clusters"
 OF_PAIRS = ("calibrate/likeness.csv", "figures/reliability.csv")  # whose `n` counts pairs of tasks
 HIDDEN = "hidden, as it is small or would tell another"
+UNAVOIDABLE = "the n of estimates tells it: how many did not answer, of whom no answer is published"
 OPENED = (".csv", ".html", ".json", ".tex", ".svg", ".md")
 PSEUDONYM = re.compile(rf"[0-9a-f]{{{CODE}}}")
 
@@ -327,9 +328,33 @@ def _told(
 ) -> Iterator[Finding]:
     """Find hidden counts that all published sums together tell to within less than the threshold."""
     published, sums, where = _linked(tables, people)
-    for cell, found in bounds(published, sums).items():
-        if cell in where and found.told(threshold) and found.high > 0:
+    told = [
+        cell
+        for cell, found in bounds(published, sums).items()
+        if cell in where and found.told(threshold) and found.high > 0
+    ]
+    by_n = _told_by_n(published, sums, threshold) if any(_is(cell, "missing") for cell in told) else set()
+    for cell in told:
+        if cell in by_n:
+            yield Finding(*where[cell], Rule.TOLD, Status.ACCEPTED, UNAVOIDABLE)
+        else:
             yield Finding(*where[cell], Rule.TOLD, Status.OPEN)
+
+
+def _is(cell: Hashable, *kinds: str) -> bool:
+    return isinstance(cell, tuple) and cell[0] in kinds
+
+
+def _told_by_n(published: Mapping[Hashable, float], sums: Sequence[Sum], threshold: int) -> set[Hashable]:
+    """Return the counts of people without an answer that the n of estimates alone tell."""
+    shown = {
+        cell: n for cell, n in published.items() if _is(cell, "answered") or (_is(cell, "missing") and n == 0)
+    }
+    after = [
+        (total, parts) for total, parts in sums if all(_is(c, "there", *ANSWERED) for c in (total, *parts))
+    ]
+    found = bounds(shown, after)
+    return {cell for cell, ends in found.items() if _is(cell, "missing") and ends.told(threshold)}
 
 
 def _linked(

@@ -72,7 +72,8 @@ def test_nothing_is_found_where_nothing_is(found):
     effects = pd.DataFrame(
         {"outcome": ["sign"], "estimate": [0.1], "df": [600.0], "n": [400], "n_excluded": [0]}
     )
-    assert found({"estimate/effects.csv": effects}).empty
+    cells = pd.DataFrame({"file": ["a.csv"], "rule": ["degrees of freedom"], "n": [3]})  # of findings
+    assert found({"estimate/effects.csv": effects, "tables/disclosure.csv": cells}).empty
 
 
 @pytest.mark.parametrize("count", [1, 9])

@@ -151,7 +151,9 @@ def audit_files(published: Mapping[str, Path], private: Mapping[str, Path], stud
     """
     files = {name: path for name, path in published.items() if path.suffix in OPENED}
     tables = {
-        name: read_csv(path) for name, path in files.items() if path.suffix == ".csv" and name != RESULT
+        name: read_csv(path)
+        for name, path in files.items()
+        if path.suffix == ".csv" and Path(name).stem != Path(RESULT).stem  # its exhibit counts cells
     }
     tables = {name: table for name, table in tables.items() if len(table)}
     people = {name: read_parquet(path) for name, path in private.items()}

@@ -397,7 +397,7 @@ def _linked(
         if file == "clean/flow.csv":
             heads.take_flow(table)
         for column, persons in whom.items():
-            for i in np.flatnonzero(table[column].isna()):
+            for i in np.flatnonzero(table[column].isna()).tolist():
                 if (person := persons[i]) is not None:
                     where.setdefault(person, (file, _cell(table.iloc[i], column)))
     published |= {name: n for name, n in heads.counts.items() if not np.isnan(n)}

@@ -110,7 +110,7 @@ def test_the_flow_is_told_by_its_ends():
         [("a", "all", 10, 9), ("a", "all", 9, 8), ("b", "nano", 3, 3), ("b", "all", 5, 4)],
         columns=["sample", "arm", "n_before", "n_after"],
     )
-    assert transparency.ends(flow) == [("a", 10, 8), ("b", 5, 4)]
+    assert transparency.ends(flow) == [("a", "10", "8"), ("b", "5", "4")]
 
 
 HERS = {

@@ -166,7 +166,7 @@ def cells_of_quality(quality: pd.DataFrame) -> Cells:
             return None
         return there(TRIAL, level) if check == "arm" else became("missing", EVERYBODY, item)
 
-    rows = quality[["sample", "check", "item", "level"]].fillna("").astype("str")
+    rows = quality[["sample", "check", "item", "level"]].astype("object").fillna("").astype("str")
     return {"n": [cell(*row) for row in rows.itertuples(index=False, name=None)]}
 
 

@@ -50,7 +50,7 @@ def of_participants(table: pd.DataFrame) -> Cells:
                 return became(reason, arm)
         return became(after.get(stage, stage), arm, outcome)
 
-    rows = table[["stage", "arm", "outcome", "reason"]].fillna("").astype("str")
+    rows = table[["stage", "arm", "outcome", "reason"]].astype("object").fillna("").astype("str")
     return {"n": [cell(*row) for row in rows.itertuples(index=False, name=None)]}
 
 

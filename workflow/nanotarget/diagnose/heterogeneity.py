@@ -48,6 +48,7 @@ REPEATS = 30  # repeated tasks from which response error is estimated
 FLIPS = 999  # of the signs of answers
 STANDS_OUT = 3.0  # standard deviations above no interaction at which a pair of attributes counts as one
 FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
+TABLED = 8  # tasks, of which all signs are listed
 PEOPLE_AT_ONCE = 2_000  # respondents of whom products of functions are in memory
 SMALLEST = 1e-300
 PAIRS_PER_BLOCK = 10  # of answers of one lag, without which its variance is not estimated
@@ -288,10 +289,10 @@ class Heterogeneity:
         rng = child_rng(seed, "diagnose/signs")
         flipped = list[np.ndarray]()
         step = max(1, FLIPS_AT_ONCE // by_tasks[:, :, 0].size)
+        flip = _flip_each if n_tasks > TABLED else _flip_by_table
         for start in range(0, FLIPS, step):
             shape = (answers.n_respondents, min(step, FLIPS - start), n_tasks)
-            signs = rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1
-            flipped.append((signs @ by_tasks * signs).sum(axis=(0, 2)))
+            flipped.append(flip(by_tasks, rng.integers(0, 2, shape, dtype=np.int8)))
         return ties.share_as_large(np.concatenate(flipped), observed)
 
     def response_error(self, weights: np.ndarray) -> np.ndarray | None:
@@ -450,3 +451,27 @@ def _random_signs(n: int, rng: np.random.Generator) -> np.ndarray:
         own = signs[start : start + step]
         own[:] = rng.integers(0, 2, own.shape) * 2 - 1
     return signs
+
+
+def _flip_each(by_tasks: np.ndarray, coins: np.ndarray) -> np.ndarray:
+    """Return the sums of (n, t, t) products of answers by task whose (n, t) tasks have random signs.
+
+    Args:
+        coins: (n, n_flips, t) zeros (minus) and ones (plus).
+
+    Returns:
+        (n_flips,).
+    """
+    signs = coins * 2.0 - 1
+    return (signs @ by_tasks * signs).sum(axis=(0, 2))
+
+
+def _flip_by_table(by_tasks: np.ndarray, coins: np.ndarray) -> np.ndarray:
+    """Return what `_flip_each` does, looked up among all signs that few tasks can have."""
+    n, t = by_tasks.shape[:2]
+    signs = (
+        2.0 * np.unpackbits(np.arange(2**t, dtype=np.uint8)[:, None], axis=1, bitorder="little")[:, :t] - 1
+    )
+    table = np.einsum("pt,npt->np", signs, signs @ by_tasks)
+    which = np.packbits(coins, axis=2, bitorder="little")[:, :, 0]
+    return table[np.arange(n)[:, None], which].sum(axis=0)

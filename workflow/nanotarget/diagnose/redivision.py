@@ -294,8 +294,9 @@ class RidgeDivider:
             model: (n,) which of the study's models has their pairs, and is the same for all of a search.
         """
         petitions = np.empty((len(cells), len(self._layout.design.shape)), dtype=np.int64)
-        for k, pairs in enumerate(self._pairs):
-            layout, rows = self._layout if pairs.any() else self.problem.layout, np.flatnonzero(model == k)
+        paired = np.flatnonzero(self._pairs.any(axis=1))
+        searches = [(self.problem.layout, ~np.isin(model, paired))]
+        for layout, rows in [*searches, *((self._layout, model == k) for k in paired)]:
             petitions[rows] = best_petitions(Tables(layout, cells[rows, : layout.n_cells]), worst)
         return petitions
 

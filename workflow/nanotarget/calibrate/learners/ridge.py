@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -390,7 +390,7 @@ class Regression:
         if len(self.contrasts) == self.n_attributes:
             return gram, cross
         if crossed or self.data.response.paired:
-            between, own, own_cross = self.pair_moments(response, precision, members)
+            between, own, own_cross = self._pair_moments(response, precision, members)
         else:
             between, own, own_cross = self._common_pair_moments(response, members)
         return np.block([[gram, between.T], [between, own]]), np.append(cross, own_cross)
@@ -431,26 +431,37 @@ class Regression:
         gram[:, :size] = turn(np.ascontiguousarray(gram[:, :size].T)).T
         return gram, np.append(turn(cross[:size]), cross[size:])
 
-    def pair_moments(
+    def _pair_moments(
         self, response: np.ndarray, precision: np.ndarray, members: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return moments of pairs (R) with contrasts x features (R, (1+q) r), pairs (R, R), response (R,)."""
-        r, n_pairs = self.singles.shape[1], int((self.group == PAIR).sum())
-        between = np.zeros((self.z.shape[1], n_pairs, r))
+        n_pairs = int((self.group == PAIR).sum())
         own, own_cross = np.zeros((n_pairs, n_pairs)), np.zeros(n_pairs)
-        for part in np.array_split(members, -(-len(members) // PEOPLE_AT_ONCE)):
-            inside = self._are(part)
-            rows = inside[self.respondent]
-            products = self.compared(
-                self.data.subset(inside[self.data.respondent]), slice(self.n_attributes, None)
-            )
+        for rows, products in self._products_of_pairs(members):
             weighted = products * (precision * self.data.weight[self.respondent])[rows, None]
-            starts = np.searchsorted(self.respondent[rows], part)
-            each = sums_of_products(weighted, self.singles[rows], starts)
-            between += (self.z[part].T @ each.reshape(len(part), -1)).reshape(between.shape)
             own += weighted.T @ products
             own_cross += weighted.T @ response[rows]
-        return between.transpose(1, 0, 2).reshape(n_pairs, -1), own, own_cross
+        return self.pairs_with_features(precision, members), own, own_cross
+
+    def pairs_with_features(self, precision: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """Return the (R, (1+q) r) moments of pairs with contrasts x features of some respondents."""
+        n_pairs, r = int((self.group == PAIR).sum()), self.singles.shape[1]
+        total = np.zeros((self.z.shape[1], n_pairs, r))
+        for rows, products in self._products_of_pairs(members):
+            who = self.respondent[rows]
+            starts = np.flatnonzero(np.diff(who, prepend=-1))
+            weighted = products * (precision[rows] * self.data.weight[who])[:, None]
+            each = sums_of_products(weighted, self.singles[rows], starts)
+            total += (self.z[who[starts]].T @ each.reshape(len(each), -1)).reshape(total.shape)
+        return total.transpose(1, 0, 2).reshape(n_pairs, -1)
+
+    def _products_of_pairs(self, members: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield comparisons of some respondents, and the compared contrasts of pairs in these."""
+        for part in np.array_split(members, -(-len(members) // PEOPLE_AT_ONCE)):
+            inside = self._are(part)
+            answers = self.data.subset(inside[self.data.respondent])
+            rows = np.flatnonzero(inside[self.respondent])
+            yield rows, self.compared(answers, slice(self.n_attributes, None))
 
     def _common_pair_moments(
         self, response: np.ndarray, members: np.ndarray
@@ -618,11 +629,12 @@ def _fit_linear(problem: Regression, folds: Sequence[np.ndarray]) -> Fit:
     penalties = choose_penalties(shares, turned.group)
     kept = np.flatnonzero(np.isfinite(penalties[problem.group]))
     gram, cross = problem.turned_back(sum_of(shares), axes)
-    if np.isfinite(penalties[PAIR]):
-        between = problem.pair_moments(response, equal, np.arange(data.n_respondents))[0]
-        gram[-len(between) :, : between.shape[1]] = between
-        gram[: between.shape[1], -len(between) :] = between.T
     gram, cross = gram[np.ix_(kept, kept)], cross[kept]
+    own = problem.restricted(penalties)
+    if np.isfinite(penalties[PAIR]) and own.features.shape[1]:
+        between = own.pairs_with_features(equal, np.arange(data.n_respondents))
+        gram[-len(between) :, : -len(between)] = between
+        gram[: -len(between), -len(between) :] = between.T
     solution = solve(gram, cross, penalties[problem.group[kept]])
     answers = weight @ np.bincount(data.respondent) - weight.sum()
     noise = (weight[data.respondent] @ response**2 - solution @ cross) / max(answers, 1.0)

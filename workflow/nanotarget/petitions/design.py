@@ -416,8 +416,19 @@ class Design:
         """Return the joint distribution of the levels of some attributes (ascending) under the design.
 
         Returns:
-            Array with one axis an attribute; adds up to 1.
+            Array with one axis an attribute; adds up to 1. It is kept, and not to be written to.
         """
+        if attributes not in self._joint:
+            self._joint[attributes] = self._joint_probabilities(attributes)
+            self._joint[attributes].flags.writeable = False
+        return self._joint[attributes]
+
+    @cached_property
+    def _joint(self) -> dict[tuple[int, ...], np.ndarray]:
+        """The joint distributions asked for so far."""
+        return {}
+
+    def _joint_probabilities(self, attributes: tuple[int, ...]) -> np.ndarray:
         joint = np.ones([1] * len(attributes))
         for block in self.blocks:
             inside = [a for a in attributes if a in block.attributes]

@@ -77,14 +77,14 @@ reference: reproduce ## Run CONFIG and record its checksums and numbers as those
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 15
 
-test-long: .venv/ready ## Run the tests that take minutes: learners from raw files to the verdict
+test-long: .venv/ready ## Run the tests that take minutes: learners from raw files to the verdict, 64,000 people, kills
 	@$(BIN)/python -m pytest -n 2 -m long --durations 15
 
 test-slurm: .venv/ready .venv/slurm ## Run studies on a Slurm that is started for it (root; docs/cluster.md; minutes)
 	@NANOTARGET_SLURM=1 $(BIN)/python -m pytest -s -m long tests/slurm
 
-test-faults: .venv/ready ## Kill a run at every rule, fill its disk (root) and cut a shard, and compare the bytes (many minutes)
-	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py tests/workflow/test_full_disk.py
+test-faults: .venv/ready ## Kill runs, one at every rule, fill a disk (root) and cut a shard, and compare the bytes (many minutes)
+	@$(BIN)/python -m pytest -s -m long tests/workflow/test_kills.py tests/workflow/test_full_disk.py tests/workflow/test_runs.py
 
 fuzz: .venv/ready ## Read 20,000 spoiled inputs of each of five kinds (hours)
 	@NANOTARGET_FUZZ=20000 $(BIN)/python -m pytest -q tests/workflow/test_fuzz.py

@@ -8,6 +8,7 @@ import sys
 
 import pandas as pd
 
+from forked import snakemake_forked
 from nanotarget.clean.pseudonyms import ids_of
 from nanotarget.report.deposit.package import not_ignored
 
@@ -50,22 +51,20 @@ def spare(config):
         config[section] = settings | config.get(section, {})
 
 
-def run_tiny(project, folder, study, *targets):
-    """Run some stages of a tiny study; return its results."""
-    copy_project(project, folder)
-    spare(study.config)
-    study.write(folder)
-    result = snakemake(folder, *targets, "--cores", "2", "--configfile", "study.yaml")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder / "results/tiny"
-
-
 def study_in(folder, study):
     """Write a tiny study, which asks for few fits, into a new folder; return the folder."""
     folder.mkdir()
     spare(study.config)
     study.write(folder)
     return folder
+
+
+def run_tiny(project, folder, study, *targets):
+    """Run some stages of a tiny study; return its results."""
+    study_in(folder, study)
+    result = snakemake_forked(project, folder, *targets, "--cores", "2", "--configfile", "study.yaml")
+    assert result.returncode == 0, result.stdout
+    return folder / "results/tiny"
 
 
 def divide(folder):

@@ -6,16 +6,18 @@ import json
 import pandas as pd
 import pytest
 
-from running import copy_project, snakemake, spare
+from forked import snakemake_forked
+from running import copy_project, spare
 from tiny_study import await_fielding, tiny_study
 
 pytestmark = pytest.mark.workflow
+RUN = ["--cores", "1", "--configfile", "study.yaml"]
 
 
 @pytest.fixture(scope="module")
 def roster(project, tmp_path_factory):
     """Randomise a roster, twice, then run all of the study with people who came and left."""
-    folder = copy_project(project, tmp_path_factory.mktemp("roster") / "project")
+    folder = tmp_path_factory.mktemp("roster")
     study = tiny_study()
     await_fielding(study)
     spare(study.config)
@@ -27,17 +29,25 @@ def roster(project, tmp_path_factory):
     for wave, target in (("first", "assign"), ("same", "assign"), ("second", "all")):
         if wave == "second":
             study.roster = everyone.iloc[2:].sample(frac=1, random_state=1)
-            parts = folder / "workflow/nanotarget/clean/parts.py"  # now the roster is divided among jobs
-            parts.write_text(parts.read_text("utf-8").replace("LARGE = 64_000_000", "LARGE = 1_000"), "utf-8")
+            project = dividing(project, folder / "copy")
         study.write(folder)
-        result = snakemake(folder, target, "--cores", "1", "--configfile", "study.yaml")
-        assert result.returncode == 0, result.stdout + result.stderr
+        result = snakemake_forked(project, folder, target, *RUN)
+        assert result.returncode == 0, result.stdout
         kept[wave] = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in [folder / "ledger/arms.csv", *(folder / "results/tiny").glob("**/assign/**/*.*")]
             if path.is_file()
         }
-    return folder, kept
+    return project, folder, kept
+
+
+def dividing(project, folder):
+    """Copy the project, and let the copy divide this roster among jobs."""
+    parts = copy_project(project, folder) / "workflow/nanotarget/clean/parts.py"
+    before = parts.read_text("utf-8")
+    parts.write_text(before.replace("LARGE = 64_000_000", "LARGE = 1_000"), "utf-8")
+    assert parts.read_text("utf-8") != before
+    return folder
 
 
 def own_ids(results):
@@ -46,7 +56,7 @@ def own_ids(results):
 
 
 def test_whoever_was_randomised_keeps_the_arm(roster):
-    _, kept = roster
+    _, folder, kept = roster
     first, second = kept["first"]["ledger/arms.csv"], kept["second"]["ledger/arms.csv"]
     assert first.count(b"\n") == 21
     assert second.startswith(first)
@@ -56,7 +66,7 @@ def test_whoever_was_randomised_keeps_the_arm(roster):
         for content in (kept["second"]["results/tiny/private/assign/arms.csv"], second)
     )
     assert len(arms) == 39
-    arms.index = arms.index.map(own_ids(roster[0] / "results/tiny"))
+    arms.index = arms.index.map(own_ids(folder / "results/tiny"))
     pd.testing.assert_frame_equal(arms, recorded.loc[arms.index, arms.columns])
     everybody = recorded["arm"].value_counts()  # 41 people in shares of 1 : 2 : 2
     assert everybody["control"] in (8, 9)
@@ -64,18 +74,17 @@ def test_whoever_was_randomised_keeps_the_arm(roster):
 
 
 def test_a_rerun_randomises_nobody_and_writes_the_same_bytes(roster):
-    folder, kept = roster
+    project, folder, kept = roster
     assert kept["first"] == {name: kept["same"][name] for name in kept["first"]}
-    run = ["--cores", "1", "--configfile", "study.yaml"]
-    assert "Nothing to be done" in snakemake(folder, "all", *run, "--dry-run").stdout
-    result = snakemake(folder, "assign", *run, "--forcerun", "randomise")
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Nothing to be done" in snakemake_forked(project, folder, "all", *RUN, "--dry-run").stdout
+    result = snakemake_forked(project, folder, "assign", *RUN, "--forcerun", "randomise")
+    assert result.returncode == 0, result.stdout
     for name, content in kept["second"].items():
         assert (folder / name).read_bytes() == content
 
 
 def test_the_export_holds_the_petition_of_everybodys_arm(roster):
-    folder, _ = roster
+    _, folder, _ = roster
     results = folder / "results/tiny"
     fielding = pd.read_csv(results / "private/assign/fielding.csv", dtype="str", keep_default_na=False)
     columns = ["respondent_id", "arm", "policy", "petition_id", "sector", "job", "cost", "petition_text"]

@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import yaml
 
+from forked import snakemake_forked
 from nanotarget.report.catalogue import CATALOGUE
 from nanotarget.report.deposit.assemble import assemble
 from nanotarget.report.deposit.package import Package, code_of
 from nanotarget.study.checks import read_study
 from nanotarget.study.replication import RECORD
-from running import copy_project, snakemake, spare
+from running import artefacts, copy_project, snakemake, spare, study_in
+from tiny_study import tiny_study
 
 pytestmark = pytest.mark.workflow
 REFERENCE_STUDY = "results/climate_petition"
@@ -93,8 +95,8 @@ SPARED = ("estimate/randomization",)
 @pytest.fixture(scope="module")
 def two_cores(project, tmp_path_factory):
     folder = quicken(copy_project(project, tmp_path_factory.mktemp("two cores") / "a b"))
-    result = snakemake(folder, "--cores", "2")
-    assert result.returncode == 0, result.stdout + result.stderr
+    result = snakemake_forked(folder, folder, "--cores", "2")
+    assert result.returncode == 0, result.stdout
     return folder
 
 
@@ -210,8 +212,9 @@ def test_the_reference_study_is_ready_for_an_archive_but_for_what_this_copy_chan
 
 
 def test_the_report_of_snakemake_has_every_exhibit_with_its_caption(two_cores, tmp_path):
-    result = snakemake(two_cores, "--cores", "1", "--report", str(tmp_path / "study.html"))
-    assert result.returncode == 0, result.stdout + result.stderr
+    report = ["--cores", "1", "--report", str(tmp_path / "study.html")]
+    result = snakemake_forked(two_cores, two_cores, *report)
+    assert result.returncode == 0, result.stdout
     report = (tmp_path / "study.html").read_text("utf-8")
     made = [
         exhibit
@@ -228,33 +231,51 @@ def test_the_report_of_snakemake_has_every_exhibit_with_its_caption(two_cores, t
 
 
 def test_a_second_run_has_nothing_to_do(two_cores):
-    result = snakemake(two_cores, "--cores", "1", "--dry-run")
-    assert "Nothing to be done" in result.stdout + result.stderr
+    result = snakemake_forked(two_cores, two_cores, "--cores", "1", "--dry-run")
+    assert "Nothing to be done" in result.stdout
 
 
-def test_one_core_after_a_kill_ends_with_the_same_bytes(project, two_cores, tmp_path):
-    folder = quicken(copy_project(project, tmp_path / "one core"))
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock"]
+def run_after_a_kill(folder, results, last, *arguments):
+    """Kill a run on one core once raw data are clean, and let another one end; return what that made."""
+    arguments = [*arguments, "--cores", "1", "--nolock"]
+    command = [sys.executable, "-m", "snakemake", *arguments]
     killed = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=-3, stderr=-3)
     deadline = time.monotonic() + 300
-    while (
-        not (folder / REFERENCE_STUDY / "private/clean/calibration.parquet").exists()
-        and time.monotonic() < deadline
-    ):
+    while not (results / "private/clean/calibration.parquet").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(1)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
-    assert not (folder / REFERENCE_STUDY / "manifest.json").exists()
-    result = snakemake(folder, "--cores", "1", "--nolock", "--rerun-incomplete")
+    assert (results / "private/clean/calibration.parquet").exists() and not (results / last).exists()
+    result = snakemake(folder, *arguments, "--rerun-incomplete")
     assert result.returncode == 0, result.stdout + result.stderr
-    first, second = (f / REFERENCE_STUDY for f in (two_cores, folder))
-    names = sorted(p.relative_to(first) for p in first.rglob("*") if p.is_file())
-    left_over = sorted(p for p in second.rglob(".*.tmp"))
-    for path in left_over:  # of the killed job; not an artefact
-        path.unlink()
-    assert names == sorted(p.relative_to(second) for p in second.rglob("*") if p.is_file())
-    assert [n for n in names if (first / n).read_bytes() != (second / n).read_bytes()] == []
+    assert (results / last).exists()
+    return artefacts(results)
+
+
+def test_one_core_after_a_kill_ends_with_the_bytes_of_forks_on_two(project, two_cores, tmp_path):
+    study = tiny_study()
+    beside = study_in(tmp_path / "two cores", study)
+    folder = copy_project(project, tmp_path / "one core")
+    study.write(folder)
+    run = ["assign", "estimate", "--configfile", "study.yaml"]
+    last = "private/assign/assignments.parquet"
+    made = run_after_a_kill(folder, folder / "results/tiny", last, *run)
+    result = snakemake_forked(two_cores, beside, *run, "--cores", "2")
+    assert result.returncode == 0, result.stdout
+    whole = artefacts(beside / "results/tiny")
+    assert sorted(made) == sorted(whole)
+    assert {"estimate/effects.csv", "estimate/randomization_inference.csv", last} <= set(made)
+    assert [path for path in made if made[path] != whole[path]] == []
+
+
+@pytest.mark.long
+def test_the_reference_study_after_a_kill_has_the_same_bytes(project, two_cores, tmp_path):
+    folder = quicken(copy_project(project, tmp_path / "one core"))
+    made = run_after_a_kill(folder, folder / REFERENCE_STUDY, "manifest.json")
+    whole = artefacts(two_cores / REFERENCE_STUDY)
+    assert sorted(made) == sorted(whole) and len(made) > 200
+    assert [path for path in made if made[path] != whole[path]] == []
 
 
 def test_the_manifest_holds_the_checksum_of_the_registration(two_cores):

@@ -288,8 +288,9 @@ def test_the_assignment_counts_distinct_petitions():
 
 
 def test_a_column_figure_is_shown_narrow():
-    assert not picture("flow").narrow
-    assert picture("flow", SVG.replace("504pt", "252pt")).narrow
+    assert picture("flow").shape == ""
+    assert picture("flow", SVG.replace("504pt", "252pt")).shape == "narrow"
+    assert picture("flow", re.sub(r'height="[0-9.]+pt"', 'height="700pt"', SVG)).shape == "tall"
 
 
 def test_two_fresh_processes_write_the_same_bytes(project, tmp_path):

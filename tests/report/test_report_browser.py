@@ -136,6 +136,26 @@ CLIPPED = """[...document.querySelectorAll(".picture, .strip, .stages li, dl, bl
 }).map(box => box.outerHTML.slice(0, 80))"""
 
 
+def test_on_a_phone_the_estimate_is_in_sight(visit, pages):
+    """Of tables with up to three columns before it, without scrolling."""
+    page = visit(pages["report"], 390)
+    found = page.evaluate(
+        """() => {
+        document.querySelectorAll("details").forEach(part => { part.open = true; });
+        return [...document.querySelectorAll(".table")].flatMap(box => {
+            const heads = [...box.querySelectorAll("thead th")].map(head => head.textContent.trim());
+            const place = heads.findIndex(head => head.startsWith("Estimate"));
+            if (place < 0 || place > 3) return [];
+            const cells = [...box.querySelectorAll("tbody tr:not(.group)")].map(row => row.cells[place]);
+            const right = Math.max(...cells.map(cell => cell.getBoundingClientRect().right));
+            return [[box.getAttribute("aria-label"), right - box.getBoundingClientRect().right]];
+        });
+        }"""
+    )
+    assert len(found) > 5
+    assert {label: over for label, over in found if over > 1} == {}
+
+
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_never_scrolls_sideways(visit, pages, name, width):

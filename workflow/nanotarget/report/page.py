@@ -57,6 +57,7 @@ HIDDEN = "Suppressed cells hold too few people to be published."
 NO_LABELS = "Without a pre-registration every estimate is exploratory."
 
 
+TALL = 1.2  # height over width of a figure of which half a page of paper would show too little
 # Rows of a figure's data that the page shows; the data themselves are there whole.
 SHOWN_ROWS = 100
 
@@ -80,10 +81,13 @@ class Picture:
     origin: Origin
 
     @property
-    def narrow(self) -> bool:
-        """Whether the figure is made for one column of a page."""
-        found = re.search(r'<svg[^>]* width="([0-9.]+)pt"', self.svg)
-        return found is not None and float(found[1]) <= 72 * theme.COLUMN_WIDTH
+    def shape(self) -> str:
+        """`narrow` if the figure is made for one column of a page, `tall` if it needs a page, or nothing."""
+        sizes = [re.search(rf'<svg[^>]* {side}="([0-9.]+)pt"', self.svg) for side in ("width", "height")]
+        width, height = (float(found[1]) if found else math.nan for found in sizes)
+        if width <= 72 * theme.COLUMN_WIDTH:
+            return "narrow"
+        return "tall" if height > TALL * width else ""
 
     @property
     def source(self) -> str:

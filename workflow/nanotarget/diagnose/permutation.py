@@ -33,8 +33,9 @@ from nanotarget.calibrate.learners.ridge import (
     choose_penalties,
     compared_moments,
     conjugate_gradients,
+    equations_of,
     fit_common_choice,
-    joint_moments,
+    packed,
     second_moments,
     solve,
     sum_of,
@@ -253,11 +254,15 @@ class _Refit:
 
     def shares(self, z: np.ndarray) -> list[Equations]:
         """Return what each fold adds to the normal equations, given (n_respondents, 1 + q) features."""
-        gram, cross, square = self.moments.gram, self.moments.cross, self.moments.square
         return [
-            joint_moments(Moments(gram[own], cross[own], square[own]), z[own, 1:], self.weight[own])
-            for own in self.members
+            equations_of(gram, self.moments.cross[own], z[own], self.weight[own])
+            for own, gram in zip(self.members, self._packed, strict=True)
         ]
+
+    @cached_property
+    def _packed(self) -> list[np.ndarray]:
+        """By fold, the respondents' products of contrasts, none twice."""
+        return [packed(self.moments.gram[own]) for own in self.members]
 
     def solutions(self, z: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], list[float]]:
         """Solve the normal equations of all but each fold for one penalty after the other.

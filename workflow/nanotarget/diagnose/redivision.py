@@ -19,7 +19,15 @@ import scipy.linalg
 
 from nanotarget.calibrate.learners.base import AdditiveModel, Model, TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_folds, fit_folds
-from nanotarget.calibrate.learners.ridge import PAIR, PENALTY_NAMES, Regression, second_moments, solve
+from nanotarget.calibrate.learners.ridge import (
+    PAIR,
+    PENALTY_NAMES,
+    Regression,
+    equations_of,
+    packed,
+    second_moments,
+    solve,
+)
 from nanotarget.diagnose.dividend import Dividend
 from nanotarget.diagnose.divisions import LEAST, Divisions, Gains
 from nanotarget.diagnose.folds import Rules
@@ -32,7 +40,6 @@ from nanotarget.petitions.utilities import Layout, Tables, additive_layout
 
 # Numbers of divisions after which it is seen whether there are enough: each a quarter more than the last.
 CHECKED = np.ceil(LEAST * 1.25 ** np.arange(25)).astype(int).tolist()
-PEOPLE_AT_ONCE = 2_000  # respondents of whom products of features are in memory
 MOST_RULES = 20  # divisions into halves whose rules are kept: what is noise in them needs no more
 
 
@@ -191,35 +198,21 @@ class RidgeDivider:
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """By respondent: products of contrasts (none twice), and, weighted, of contrasts and answers."""
+        """By respondent: products of contrasts (none twice), and of contrasts and answers."""
         problem, data = self.problem, self.fitted.data
         response = data.compared(data.outcome)
         moments = second_moments(problem.singles, response, np.ones(len(response)), data.starts)
-        a, b = np.triu_indices(problem.singles.shape[1])
-        return moments.gram[:, a, b], moments.cross * data.weight[:, None]
+        return packed(moments.gram), moments.cross
 
     @cached_property
     def _whole(self) -> tuple[np.ndarray, np.ndarray]:
         """The normal equations of everybody."""
-        return self._equations(np.arange(self.fitted.data.n_respondents))
+        return equations_of(*self._moments, self.problem.z, self.fitted.data.weight)
 
     def _equations(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the normal equations of some respondents, as `ridge.joint_moments` does."""
-        (gram, cross), z, weight = self._moments, self.problem.z, self.fitted.data.weight
-        q, r = z.shape[1], cross.shape[1]
-        (j, k), (a, b) = np.triu_indices(q), np.triu_indices(r)
-        packed, right = np.zeros((len(j), len(a))), np.zeros((q, r))
-        for start in range(0, len(members), PEOPLE_AT_ONCE):
-            part = members[start : start + PEOPLE_AT_ONCE]
-            own = z[part]
-            products = (own * weight[part, None]).T[j] * own.T[k]
-            packed += products @ gram[part]
-            right += own.T @ cross[part]
-        blocks = np.empty((len(packed), r, r))
-        blocks[:, a, b] = blocks[:, b, a] = packed
-        whole = np.empty((q, r, q, r))
-        whole[j, :, k] = whole[k, :, j] = blocks
-        return whole.reshape(q * r, q * r), right.ravel()
+        """Return the normal equations of some respondents."""
+        gram, cross = (part[members] for part in self._moments)
+        return equations_of(gram, cross, self.problem.z[members], self.fitted.data.weight[members])
 
     def divide(self, fold: np.ndarray, everybody: bool) -> Mapping[str, Divided]:
         """See `Divider`."""

@@ -53,6 +53,7 @@ MOST_STEPS = 10_000  # of conjugate gradients; far more than systems that are ne
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-8
 SEARCHABLE = 1_000_000  # petitions among which attributes may interact
+PRODUCTS_AT_ONCE = 2_000  # respondents of whom products of features are in memory
 PEOPLE_AT_ONCE = 500  # respondents of whom products of attributes are in memory
 
 # Normal equations: a Gram matrix and cross moments.
@@ -119,19 +120,39 @@ def joint_moments(moments: Moments, features: np.ndarray, weight: np.ndarray) ->
     Returns:
         ((1+q) L, (1+q) L) and ((1+q) L,), feature-major: the first L entries are the common part.
     """
-    n, total = moments.cross.shape
-    z = np.column_stack([np.ones(n), features])
-    q = z.shape[1]
+    z = np.column_stack([np.ones(len(features)), features])
+    return equations_of(packed(moments.gram), moments.cross, z, weight)
+
+
+def packed(gram: np.ndarray) -> np.ndarray:
+    """Return the (n, L (L + 1) / 2) upper triangles of (n, L, L) symmetric matrices."""
+    a, b = np.triu_indices(gram.shape[1])
+    return gram[:, a, b]
+
+
+def equations_of(gram: np.ndarray, cross: np.ndarray, z: np.ndarray, weight: np.ndarray) -> Equations:
+    """Return what `joint_moments` does, from moments that many fits have in common.
+
+    Args:
+        gram: (n_respondents, L (L + 1) / 2), see `packed`.
+        cross: (n_respondents, L).
+        z: (n_respondents, 1 + q) features, a constant first.
+        weight: (n_respondents,) survey weights.
+    """
+    q, total = z.shape[1], cross.shape[1]
     # The Gram matrix is symmetric in features, and each of its blocks in levels.
     (j, k), (a, b) = np.triu_indices(q), np.triu_indices(total)
-    products = z[:, j] * z[:, k] * weight[:, None]
+    weighted = z * weight[:, None]
+    own = np.zeros((len(j), len(a)))
+    for start in range(0, len(z), PRODUCTS_AT_ONCE):
+        part = slice(start, start + PRODUCTS_AT_ONCE)
+        own += (weighted[part].T[j] * z[part].T[k]) @ gram[part]
     place = np.empty((total, total), dtype=int)
     place[a, b] = place[b, a] = np.arange(len(a))
-    blocks = np.take(products.T @ moments.gram[:, a, b], place, axis=1)
-    gram = np.empty((q, total, q, total))
-    gram[j, :, k] = gram[k, :, j] = blocks
-    cross = (z * weight[:, None]).T @ moments.cross
-    return gram.reshape(q * total, q * total), cross.ravel()
+    blocks = np.take(own, place, axis=1)
+    whole = np.empty((q, total, q, total))
+    whole[j, :, k] = whole[k, :, j] = blocks
+    return whole.reshape(q * total, q * total), (weighted.T @ cross).ravel()
 
 
 def solve(gram: np.ndarray, right: np.ndarray, penalty: np.ndarray | float) -> np.ndarray:

@@ -10,6 +10,7 @@ from test_figures import faults, points, written
 
 import experiment_tables as made
 import report_tables as fake
+from nanotarget.clean.flow import FLOW_COLUMNS
 from nanotarget.report import catalogue, figures, theme
 from nanotarget.report.figures import calibrate, clean, estimate, explore
 
@@ -340,3 +341,19 @@ def test_a_single_chart_has_the_width_of_a_column():
 def test_a_study_without_an_example_text_shows_its_design():
     table = SOURCES["design"].assign(petition_text=np.nan, example=False)
     assert faults(calibrate.design(table, NAMES).figure) == []
+
+
+def test_counts_of_few_people_are_suppressed_in_both_flows():
+    flow = pd.DataFrame(
+        [("experiment", "In the raw file", None, arm, np.nan, 0, np.nan) for arm in ("all", *NAMES.arms)]
+        + [("experiment", "Speeder", "below 180", arm, np.nan, np.nan, 100) for arm in ("all", *NAMES.arms)],
+        columns=FLOW_COLUMNS,
+    )
+    drawn = clean.flow(flow, NAMES)
+    shown = said(drawn.figure)
+    assert "Speeder: suppressed" in shown and "Excluded: suppressed" in shown and "n = 100" in shown
+    assert "recorded suppressed, kept 100" in drawn.description and "nan" not in shown
+    table = SOURCES["participants"]
+    gone = table["stage"].isin(["assessed", "excluded", "not completed"])
+    shown = said(clean.participants(table.assign(n=table["n"].astype("float64").mask(gone)), NAMES).figure)
+    assert "suppressed" in shown and "nan" not in shown and "In no arm" not in shown

@@ -248,3 +248,13 @@ def test_a_policy_hides_an_attribute_only_if_that_is_an_option(hidden, petitions
     assert (
         "level" in shown.texts(np.array([[0, 0, 4]]))[0] and "a2" not in shown.texts(np.array([[0, 0, 4]]))[0]
     )
+
+
+def test_the_basis_of_functions_follows_from_the_levels_alone():
+    """Each function is uncorrelated with the indicators of all levels before its own: no rotation is left."""
+    design = make_design(probabilities={2: [0.4, 0.3, 0.2, 0.1]})
+    for block in design.blocks:
+        size = len(block.cells)
+        products = np.eye(size) @ (block.probabilities[:, None] * block.functions())
+        assert np.triu(products, 1) == pytest.approx(0, abs=1e-12)
+        assert (products[np.arange(size - 1), np.arange(size - 1)] > 0).all()

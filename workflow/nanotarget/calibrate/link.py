@@ -153,6 +153,11 @@ class OrdinalLink:
         """Return the (n,) expected answers given (n, nodes) probabilities of the respondent's level."""
         return self.sign * np.einsum("ij,ij->i", self.at(self.latent(index)), level)
 
+    def slope_at(self, index: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Return the (n,) derivatives of `expected` by the index."""
+        place = np.clip((self.latent(index) - GRID[0]) / SPACING, 0, len(GRID) - 2).astype(np.intp)
+        return self.slope / SPACING * np.einsum("ij,ij->i", self._rises[place], level)
+
     def log_likelihood(self, index: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return the (n, nodes) log-probability of each answer at the nodes of the respondent's level."""
         code = self.categories.of_answers(self.sign * np.asarray(answers))

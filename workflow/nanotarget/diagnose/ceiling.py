@@ -12,7 +12,6 @@ covariance, which gain more where the best levels are nearly alike.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
@@ -28,7 +27,7 @@ from nanotarget.diagnose.rows import ONE_SIDED, Estimate, quantile
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.encoding import split_levels
 
-POINTS = 512  # people in whom the maximum is taken
+POINTS = 1024  # people in whom the maximum is taken
 MOST_SPLITS = 9  # axes of a block up to which all ways to take sides are listed
 COUPLING = 0.5  # noise with which petitions are chosen, added to that of the data
 MIN_NOISE = 0.05  # share of a rating's noise that nobody can know
@@ -311,20 +310,15 @@ def _maximum_of_block(
 def normal_points(rank: int) -> np.ndarray:
     """Return (`POINTS`, rank) evenly spread points of a standard normal distribution.
 
-    Richtmyer's lattice (Genz & Bretz 2009, section 4.2); means are zero, the covariance is the identity.
+    Half of them are Sobol' points, scrambled once and for all (Owen 1998), the others their mirror images;
+    means are zero, the covariance is the identity. The mean maximum of up to eight normals is .3% off, of
+    any rotation of the axes (root mean square).
     """
-    steps = np.sqrt(list(itertools.islice(_primes(), rank)))
-    half = special.ndtri((np.arange(1, POINTS // 2 + 1)[:, None] * steps) % 1)
+    from scipy.stats import qmc  # not before it is needed: it takes half a second
+
+    half = special.ndtri(qmc.Sobol(rank, rng=np.random.default_rng(0)).random(POINTS // 2))
     points = np.vstack([half, -half])
     return points @ np.linalg.inv(np.linalg.cholesky(points.T @ points / POINTS)).T
-
-
-def _primes() -> Iterator[int]:
-    found: list[int] = []
-    for number in itertools.count(2):
-        if all(number % prime for prime in found):
-            found.append(number)
-            yield number
 
 
 @cache

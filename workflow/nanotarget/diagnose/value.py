@@ -16,7 +16,7 @@ The estimand is an average over respondents (with their survey weights), however
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,11 +24,14 @@ import numpy as np
 
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
-from nanotarget.calibrate.link import NODES
+from nanotarget.calibrate.link import NODES, OrdinalLink
 from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.score import predicted_response
 
 Pairs = Sequence[tuple[int, int]]
+FLATTEST = (
+    0.15  # share of its mean slope up to which the curve of a scale counts: residuals are divided by it
+)
 
 
 def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -101,6 +104,11 @@ class Scores:
     Weights of order 1 are linear in the functions of the petition that the policy gives, so that a unit's
     answers enter through their mean products with these functions, however many policies are scored.
 
+    On a scale with ends it is the index f_i is a curve of that is wrong by a sum over attributes, not the
+    answer: residuals are divided by the slope of the curve at the petition shown, and what weights find is
+    multiplied by its slope at the policy's petition. In answers the best petitions, near the upper end where
+    the curve is flat, would be corrected as if it were as steep there as at a random one.
+
     Attributes:
         fitted: the models.
         order, pairs: of the truncated weights, see `policy_weights`.
@@ -155,10 +163,19 @@ class Scores:
             residual = data.response.residual(data.outcome, fitted.intercept[fitted.unit], eta)
             return residual, np.zeros((len(fitted.respondent), 1))
         if self._on_scale:
-            residual, level = _on_scale(fitted)
-            return residual, self._means(level)
+            return self._answers_on_scale[0], self._means(self._answers_on_scale[1])
         residual, level = _residuals(fitted)
         return residual - level, self._means(level[:, None])
+
+    @cached_property
+    def _answers_on_scale(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return _on_scale(self.fitted)
+
+    @cached_property
+    def _errors(self) -> np.ndarray:
+        """(n_rows,) residuals; on a scale what they say of the index."""
+        residual = self._answers[0]
+        return residual / self._answers_on_scale[2] if self._on_scale else residual
 
     @cached_property
     def _level(self) -> np.ndarray:
@@ -180,18 +197,32 @@ class Scores:
         index = fitted.intercept[units] + fitted.utilities.utility_of_rows(petitions, units)
         if not self._on_scale:
             return index
-        expected, level, fold = np.empty(len(units)), self._answers[1], fitted.unit_fold[units]
-        for f, link in enumerate(fitted.links):
+        return self._by_link(OrdinalLink.expected, index, units)
+
+    def _by_link(
+        self, function: Callable[..., np.ndarray], index: np.ndarray, units: np.ndarray
+    ) -> np.ndarray:
+        """(k,) values of a function of each unit's link, index and probabilities of the level."""
+        values, level, fold = np.empty(len(units)), self._answers[1], self.fitted.unit_fold[units]
+        for f, link in enumerate(self.fitted.links):
             of = np.flatnonzero(fold == f)
-            expected[of] = link.expected(index[of], level[units[of]])
-        return expected
+            values[of] = function(link, index[of], level[units[of]])
+        return values
+
+    def _slope(self, petitions: np.ndarray, units: np.ndarray) -> np.ndarray | float:
+        """(k,) slope of the curve of the scale at one petition of each of some units; else 1."""
+        if not self._on_scale:
+            return 1.0
+        index = self.fitted.intercept[units] + self.fitted.utilities.utility_of_rows(petitions, units)
+        return self._by_link(OrdinalLink.slope_at, index, units)
 
     def _corrections(self, petitions: np.ndarray) -> np.ndarray:
         """(n_units,) what weighted residuals add, less their plain mean."""
         fitted, design = self.fitted, self.fitted.data.design
         if self.order != 1:
             weight = policy_weights(fitted.data.levels, petitions[fitted.unit], design, self.order)
-            return self._means(((weight - 1) * self._answers[0])[:, None])[:, 0]
+            found = self._means(((weight - 1) * self._errors)[:, None])[:, 0]
+            return found * self._slope(petitions, np.arange(len(petitions)))
         return self._weighted(petitions, np.arange(len(petitions)))
 
     def _weighted(self, petitions: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -203,7 +234,7 @@ class Scores:
         total = np.einsum("ij,ij->i", self._products[units], np.hstack(given))
         for (a, b), product in zip(self.pairs, self._products_of_pairs, strict=True):
             total += np.einsum("ijk,ij,ik->i", product[units], given[a], given[b])
-        return total
+        return total * self._slope(petitions, units)
 
     @cached_property
     def _bases(self) -> list[np.ndarray]:
@@ -220,16 +251,16 @@ class Scores:
 
     @cached_property
     def _products(self) -> np.ndarray:
-        """(n_units, total rank) mean products of residuals and functions of the petitions shown."""
-        return self._means(self._answers[0][:, None] * np.hstack(self._shown))
+        """(n_units, total rank) mean products of errors and functions of the petitions shown."""
+        return self._means(self._errors[:, None] * np.hstack(self._shown))
 
     @cached_property
     def _products_of_pairs(self) -> list[np.ndarray]:
-        """By pair, the (n_units, rank, rank) mean products of residuals and functions of both blocks."""
+        """By pair, the (n_units, rank, rank) mean products of errors and functions of both blocks."""
         products = []
         for a, b in self.pairs:
             one, other = self._shown[a], self._shown[b]
-            both = (self._answers[0][:, None] * one)[:, :, None] * other[:, None, :]
+            both = (self._errors[:, None] * one)[:, :, None] * other[:, None, :]
             products.append(self._means(both.reshape(len(both), -1)).reshape(-1, *both.shape[1:]))
         return products
 
@@ -254,18 +285,20 @@ def policy_scores(
     return Scores(fitted, order, pairs, linear).of(petitions)
 
 
-def _on_scale(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:
-    """Return by row the residual of the answer, and the (n_rows, nodes) probabilities of the level."""
+def _on_scale(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return by row the residual of the answer, (n_rows, nodes) probabilities of the level, and the slope."""
     data = fitted.data
     row, unit, own = _rows_of_units(fitted)
     index = fitted.intercept[unit] + fitted.utilities.utility_of_rows(data.levels[row], unit)
-    residual, levels = np.empty(len(row)), np.empty((len(row), len(NODES)))
+    residual, slope, levels = np.empty(len(row)), np.empty(len(row)), np.empty((len(row), len(NODES)))
     for f, link in enumerate(fitted.links):
         of = np.flatnonzero(fitted.unit_fold[unit] == f)
         answers = data.outcome[row[of]]
         levels[of] = link.level_elsewhere(index[of], answers, unit[of], data.task[row[of]])
         residual[of] = answers - link.expected(index[of], levels[of])
-    return residual[own], levels[own]
+        steep = link.slope_at(index[of], levels[of])
+        slope[of] = np.maximum(steep, FLATTEST * steep.mean())
+    return residual[own], levels[own], slope[own]
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:

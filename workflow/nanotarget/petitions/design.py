@@ -130,10 +130,18 @@ class Block:
                 columns.append(np.eye(code.max() + 1)[code.ravel()])
         indicators = np.hstack(columns)
         centred = indicators - self.probabilities @ indicators
-        variance, direction = np.linalg.eigh(centred.T @ (centred * self.probabilities[:, None]))
-        # Indicators of an attribute add up to 1, so some variances are zero but for rounding (1e-16).
-        kept = variance > 1e-10 * max(variance.max(), np.finfo(float).tiny)
-        return centred @ (direction[:, kept] / np.sqrt(variance[kept]))
+        # One column after the other, not eigenvectors: of levels that are shown equally often these are any
+        # rotation, another one on another processor.
+        basis = np.empty((len(self.cells), 0))
+        for column in centred.T:
+            left = column
+            for _ in range(2):  # once is not orthogonal to the last digit
+                left = left - basis @ (basis.T @ (self.probabilities * left))
+            size = self.probabilities @ left**2
+            # Indicators of an attribute add up to 1, so of some nothing is left but rounding.
+            if size > 1e-10 * (self.probabilities @ column**2):
+                basis = np.column_stack([basis, left / np.sqrt(size)])
+        return basis
 
 
 @dataclass(frozen=True)

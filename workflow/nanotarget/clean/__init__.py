@@ -10,9 +10,9 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("guarded", "raw", "parts", "personal", "cells", "labels", "flow", "seen", "people", "exclusions"),
+    *("guarded", "raw", "rewritten", "parts", "personal", "cells", "labels", "flow", "seen", "people", "exclusions"),
     "covariates",
     *("blocks", "positions", "none_rows", "shown", "design_file", "profiles", "outcomes", "contracts"),
-    *("repeated", "quality"),
+    *("repeated", "quality", "headcount"),
     *("calibration", "experiment", "roster", "samples", "pseudonyms", "enough", "groups"),
 )

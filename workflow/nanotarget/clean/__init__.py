@@ -10,8 +10,8 @@ anyway, and is reported all at once.
 """
 
 FLOW = (
-    *("guarded", "raw", "rewritten", "parts", "personal", "cells", "labels", "flow", "seen", "people", "exclusions"),
-    "covariates",
+    *("guarded", "raw", "rewritten", "parts", "personal", "cells", "labels", "flow", "seen", "people"),
+    *("exclusions", "covariates"),
     *("blocks", "positions", "none_rows", "shown", "design_file", "profiles", "outcomes", "contracts"),
     *("repeated", "quality", "headcount"),
     *("calibration", "experiment", "roster", "samples", "pseudonyms", "enough", "groups"),

@@ -22,7 +22,7 @@ def asked(megabytes, minutes):
     return {name: round(least + more * raw) for name, (least, more) in needs.items()}
 
 
-LIGHT = asked(megabytes=(1000, 30), minutes=(5, 0.2))
+LIGHT = asked(megabytes=(1000, 30), minutes=(9, 0.2))
 MEDIUM = asked(megabytes=(1500, 60), minutes=(20, 1))
 LONG = asked(megabytes=(1500, 60), minutes=(60, 4))
 TEMPLATES = WORKFLOW / "nanotarget" / "report" / "templates"

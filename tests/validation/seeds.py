@@ -27,7 +27,7 @@ from nanotarget.study.response import RESPONSES
 from recovery import table
 from regimes import REGIMES, draw_sample
 from replicate import FOLDS, HALVES, LEARNERS, code, diagnosed, divide, fit
-from run import DIGITS, FOLDER
+from run import FOLDER, save
 from simulated_studies import REFERENCE
 from summary import PAGE, put
 
@@ -105,9 +105,7 @@ def add(row):
     old = read()
     rows = pd.concat([old, new]) if len(old) else new
     ROWS.parent.mkdir(parents=True, exist_ok=True)
-    scratch = ROWS.with_suffix(".tmp")
-    rows.sort_values(["data", "seed"], kind="stable").to_csv(scratch, index=False, float_format=DIGITS)
-    scratch.replace(ROWS)
+    save(rows.sort_values(["data", "seed"], kind="stable"), ROWS)
 
 
 def run(names, seeds, minutes):

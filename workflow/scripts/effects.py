@@ -13,7 +13,7 @@ from nanotarget.study.record import recording
 
 def analyse(inputs, outputs, section, min_cell):
     """Write the tables of the experiment that are asked for, without counts of few people."""
-    flow, people = artefacts.read_csv(inputs.flow), artefacts.read_parquet(inputs.experiment)
+    flow = artefacts.read_csv(inputs.flow)
     trial = estimate.Trial.read(inputs.experiment, inputs.registration, inputs.deviations, section)
     effects = estimate.effects(trial)
     equivalence = estimate.equivalence(trial, effects)
@@ -36,7 +36,7 @@ def analyse(inputs, outputs, section, min_cell):
         "participants": lambda: estimate.participant_flow(trial, flow),
     }
     kinds = {Path(table).stem: table for table in estimate.Table}
-    hidden = hidden_heads(flow, people, trial.outcome_names, min_cell)
+    hidden = hidden_heads(flow, trial.table, trial.outcome_names, min_cell)
     for name, path in outputs.items():
         artefacts.write_csv(published(tables[name](), kinds.get(name), hidden, min_cell), path)
 

@@ -29,9 +29,7 @@ from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.score import predicted_response
 
 Pairs = Sequence[tuple[int, int]]
-FLATTEST = (
-    0.15  # share of its mean slope up to which the curve of a scale counts: residuals are divided by it
-)
+FLATTEST = 0.15  # of the mean slope of a scale's curve: a residual is not divided by less
 
 
 def block_kernel(block: Block, order: int, shown: np.ndarray, chosen: np.ndarray) -> np.ndarray:

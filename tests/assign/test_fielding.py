@@ -1,6 +1,8 @@
 """What a survey platform imports."""
 
 import io
+import tempfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -94,3 +96,41 @@ def test_no_text_beside_formulas_is_touched():
     table.to_csv(buffers[0])
     artefacts.without_formulas(table).to_csv(buffers[1])
     assert buffers[0].getvalue() == buffers[1].getvalue()
+
+
+CELLS = st.text("=-'a1,\"\r\n ;é", max_size=3) | st.none()
+KINDS = {
+    "text": lambda cells: pd.Series(cells, dtype="str"),
+    "levels": lambda cells: pd.Series(cells, dtype="str").astype("category"),
+    "whole": lambda cells: pd.Series([None if cell is None else len(cell) for cell in cells], dtype="Int64"),
+    "true": lambda cells: pd.Series([cell is None for cell in cells], dtype="bool"),
+    "share": lambda cells: pd.Series([len(cell or "") / 3 for cell in cells], dtype="float64"),
+}
+
+
+@given(
+    st.lists(CELLS, max_size=6), st.lists(st.sampled_from(list(KINDS)), min_size=1, unique=True), st.data()
+)
+def test_a_table_that_is_written_in_parts_has_the_bytes_of_the_whole(cells, kinds, data):
+    table = pd.DataFrame({kind: KINDS[kind](cells) for kind in kinds})
+    cut = data.draw(st.integers(0, len(cells)))
+    with tempfile.TemporaryDirectory() as folder:
+        whole, parts = Path(folder) / "whole.csv", Path(folder) / "parts.csv"
+        artefacts.write_csv(table, whole)
+        artefacts.write_csv_parts([table.iloc[:cut], table.iloc[cut:]], parts)
+        assert parts.read_bytes() == whole.read_bytes()
+
+
+def test_whoever_is_missing_from_a_table_or_there_twice_is_not_passed_over():
+    ids = pd.DataFrame({"respondent_id": ["a", "b"], "id": ["1", "2"]})
+    drawn = pd.DataFrame({"respondent_id": ["a", "b"], "arm": ["best", "control"]})
+    levels = DESIGN.petition_levels([0])
+    given = pd.DataFrame({"respondent_id": ["a"], "policy": ["overall_best"], "petition_id": [0]})
+    given = pd.concat([given, DESIGN.frame(levels)], axis=1)
+    for people in (
+        Fielded(drawn, given, ids.head(1)),
+        Fielded(drawn, given.head(0), ids),
+        Fielded(drawn.iloc[[0, 0]], given, ids),
+    ):
+        with pytest.raises(ValueError, match="same people"):
+            fielding_table(people, ARMS, DESIGN)

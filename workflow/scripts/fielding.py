@@ -15,13 +15,15 @@ def write_fielding(inputs, output, arms, design, synthetic):
     design = Design.from_config(DesignConfig.model_validate(design))
     assigned, whose = shards.parts(inputs.assignments), shards.parts(inputs.ids)
     people = shards.sizes(whose)
-    drawn = artefacts.read_csv_parts(inputs.arms, people, dtype="str")
+    drawn = artefacts.read_csv_parts(inputs.arms, people, dtype="str", usecols=["respondent_id", "arm"])
+    texts = len(assigned) == 1
+    columns = None if texts else ["respondent_id", "policy", "petition_id"]
 
     def tables():
         parts = steps(list(zip(assigned, whose, strict=True)), "people", sizes=people)
         for (petitions, ids), arm in zip(parts, drawn, strict=True):
-            fielded = Fielded(arm, shards.read_part(petitions), shards.read_part(ids))
-            table = fielding_table(fielded, arms, design, texts=len(assigned) == 1)
+            fielded = Fielded(arm, shards.read_part(petitions, columns), shards.read_part(ids))
+            table = fielding_table(fielded, arms, design, texts)
             yield artefacts.told_simulated(table, synthetic)
 
     artefacts.write_csv_parts(tables(), output)

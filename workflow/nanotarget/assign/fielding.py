@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from nanotarget.petitions.design import Design
@@ -40,18 +41,33 @@ def fielding_table(
         One row per respondent, sorted by id: respondent_id (the id), arm, policy, petition_id, and with texts
         one column an attribute (named as in the raw files), petition_text; empty without a policy.
     """
+    drawn, assigned, ids = people
     policies = {arm.name: arm.policy for arm in arms if arm.policy}
-    drawn = people.arms[["respondent_id", "arm"]].merge(people.ids, on="respondent_id", validate="1:1")
-    drawn = drawn.assign(policy=drawn["arm"].map(policies))
+    own = ids["id"].iloc[_rows(ids["respondent_id"], drawn["respondent_id"])]
+    table = pd.DataFrame({"respondent_id": own.array, "arm": drawn["arm"].array})
+    table["policy"] = table["arm"].map(policies)
+    row = np.full(len(table), -1)  # which no assignment has
+    for policy in dict.fromkeys(policies.values()):
+        hers, under = (np.flatnonzero(where["policy"] == policy) for where in (table, assigned))
+        listed, wanted = assigned["respondent_id"].iloc[under], drawn["respondent_id"].iloc[hers]
+        row[hers] = under[_rows(listed, wanted)]
     shown = {attribute.name: attribute.column for attribute in design.attributes} if texts else {}
-    fielded = people.assignments[people.assignments["policy"].isin(set(policies.values()))]
-    chosen = fielded[["respondent_id", "policy", "petition_id", *shown]].rename(columns=shown)
-    table = drawn.merge(chosen, on=["respondent_id", "policy"], how="left", validate="1:1")
+    chosen = assigned[["petition_id", *shown]].rename(columns=shown).reset_index(drop=True)
+    table = pd.concat([table, chosen.reindex(row).reset_index(drop=True)], axis=1)
     table = table.astype({"petition_id": "Int64"})
     if texts:
-        ids = table["petition_id"].dropna().unique().astype("int64")
-        said = dict(zip(ids, design.texts(design.petition_levels(ids)), strict=True))
+        petitions = table["petition_id"].dropna().unique().astype("int64")
+        said = dict(zip(petitions, design.texts(design.petition_levels(petitions)), strict=True))
         table["petition_text"] = table["petition_id"].map(said)
-    own = table.drop(columns="respondent_id").rename(columns={"id": "respondent_id"})
-    own = own.sort_values("respondent_id", ignore_index=True)
-    return own[["respondent_id", "arm", "policy", *own.columns[3:]]]
+    return table.sort_values("respondent_id", ignore_index=True)
+
+
+def _rows(listed: pd.Series, wanted: pd.Series) -> np.ndarray:
+    """Return in which row of a list each person stands; she is there once, and asked for once.
+
+    A join says the same, in four times the time.
+    """
+    row = pd.Index(listed).get_indexer(pd.Index(wanted))
+    if (row < 0).any() or np.bincount(row, minlength=1).max() > 1:
+        raise ValueError("the tables do not have the same people, each of them once")
+    return row

@@ -75,6 +75,8 @@ def places(ids: pd.Series, among: pd.Series) -> np.ndarray:
 
     Numbers are found faster, and in less memory, than texts.
     """
+    if not len(among):
+        return np.full(len(ids), -1)
     listed = pd.Index(hashes(among, 0, "place"))
     if listed.is_unique:
         place = listed.get_indexer(hashes(ids, 0, "place"))

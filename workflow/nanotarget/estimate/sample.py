@@ -111,11 +111,12 @@ class Moments(NamedTuple):
 
 def _moments(trial: Trial) -> dict[tuple[str, str, str], Moments]:
     """Return what the people of each arm are like, by covariate, level and arm."""
+    members = {arm: trial.members(arm) for arm in trial.arms}
     return {
-        (covariate.name, level, arm): Moments.of(values[trial.members(arm)])
+        (covariate.name, level, arm): Moments.of(values[who])
         for covariate in trial.covariates
         for level, values in _balanced(trial.table[covariate.name], covariate)
-        for arm in trial.arms
+        for arm, who in members.items()
     }
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
 from nanotarget.study.private import OWNERS_ONLY, is_private
 
@@ -26,6 +27,7 @@ FLOAT_FORMAT = "%.12g"
 # What a spreadsheet takes for a formula (also in full width, as Japanese ones do). The apostrophe is
 # among them, so that taking one away gives every text back. A number or an interval computes nothing.
 FORMULA = re.compile(r"\s*[-=+@＝＋－＠']")
+PLAIN = "[0-9A-Za-z]"  # what begins so is no formula, nor a text made harmless
 HARMLESS = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?( [\[(][-+\d., ]*[\])])?")
 
 
@@ -74,11 +76,13 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_texts(table: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
-    """Change the texts of a table, each different one once, and its headers."""
+    """Change the texts of a table, each different one once, and its headers; none that is `PLAIN` changes."""
     changed = table.copy(deep=False)
     for i, (_, column) in enumerate(table.items()):
         if not is_numeric_dtype(column.dtype):
-            new = {cell: change(cell) for cell in column.unique() if isinstance(cell, str)}
+            # This look takes no Python for each of very many ids, of which it leaves none or few.
+            some = column[~column.str.match(PLAIN, na=True)] if column.dtype == "str" else column
+            new = {cell: change(cell) for cell in some.unique() if isinstance(cell, str)}
             if any(old != text for old, text in new.items()):
                 changed.isetitem(i, column.astype("object").map(lambda cell: new.get(cell, cell)))  # noqa: B023
     return changed.rename(columns=change)
@@ -99,9 +103,29 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 def write_csv_parts(tables: Iterable[pd.DataFrame], path: str | Path) -> None:
     """Write tables with the same columns, one below the other, as one CSV; only one is in memory."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         for number, table in enumerate(tables):
-            stream.write(csv_text(table, header=number == 0))
+            if number == 0:
+                stream.write(csv_text(table.head(0)).encode("utf-8"))
+            rows = without_formulas(table)
+            stream.write(_unquoted(rows) or csv_text(table, header=False).encode("utf-8"))
+
+
+def _unquoted(table: pd.DataFrame) -> bytes:
+    """Return the rows of a table as `csv_text` writes them, in a fifth of its time; b"" where only it can.
+
+    Only it can write fractions, and texts in quotes (as the only cell of a row may need).
+    """
+    texts = [n for n, c in table.items() if c.dtype == "bool" or isinstance(c.dtype, pd.CategoricalDtype)]
+    table = table.astype(dict.fromkeys(texts, "str"))
+    if len(table.columns) < 2 or not all(c.dtype == "str" or is_integer_dtype(c) for _, c in table.items()):
+        return b""
+    buffer, as_they_are = io.BytesIO(), pa_csv.WriteOptions(include_header=False, quoting_style="none")
+    try:
+        pa_csv.write_csv(pa.Table.from_pandas(table, preserve_index=False), buffer, as_they_are)
+    except pa.ArrowInvalid:  # there is a comma, a quote or a line end in a text
+        return b""
+    return buffer.getvalue()
 
 
 def told_simulated(table: pd.DataFrame, synthetic: bool) -> pd.DataFrame:

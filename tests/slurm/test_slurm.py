@@ -77,6 +77,11 @@ def queued(*options: str) -> list[tuple[int, str, str]]:
     return [(int(job), node, rules) for job, node, rules in rows]
 
 
+def latest() -> int:
+    """Return the number of the job that was submitted last; 0 if `squeue` knows of none."""
+    return max((job for job, *_ in queued("--states=all")), default=0)
+
+
 def working(command: subprocess.Popen[str], on: str, after: int = 0) -> tuple[int, str]:
     """Wait until a job that has a higher number is at work on a rule or group; return its id and its node."""
     limit = time.monotonic() + PATIENCE
@@ -116,7 +121,7 @@ def test_a_roster_that_is_struck_ends_with_the_bytes_of_this_machine(
     running.communicate()
     say("a killed command: its jobs are left to themselves")
 
-    orphans = max(job for job, *_ in queued("--states=all"))
+    orphans = latest()
     running = start(project, there, *command)
     _, node = working(running, "rule", after=orphans)
     time.sleep(2)
@@ -146,12 +151,14 @@ def test_a_job_that_takes_more_memory_than_it_asked_for_is_told(
 def test_the_reference_study_has_the_recorded_bytes(slurm: Cluster, project: Path, tmp_path: Path) -> None:
     shutil.copy(project / "config.yaml", tmp_path)
     shutil.copytree(project / "data", tmp_path / "data")
-    begun = time.monotonic()
+    before, begun = latest(), time.monotonic()
     code, said = ended(start(project, tmp_path, "all", "config.yaml", "--cluster", str(profile(tmp_path))))
     assert code == 0, said
     jobs = [json.loads(line) for line in (tmp_path / RECORD).read_text("utf-8").splitlines() if line]
-    seconds = sum(job["cost"]["cpu_s"] for job in jobs)
-    say(f"{len(jobs)} jobs, {seconds:.0f} CPU s in scripts, {time.monotonic() - begun:.0f} s by the clock")
+    sent, seconds = latest() - before, sum(job["cost"]["cpu_s"] for job in jobs)
+    took = time.monotonic() - begun
+    say(f"{sent} jobs of Slurm for {len(jobs)}, {seconds:.0f} CPU s in scripts, {took:.0f} s by the clock")
+    assert sent < len(jobs) / 2  # short ones are groups
     script = project / "workflow/scripts/verify_reference.py"
     environment = os.environ | {"PYTHONPATH": str(project / "workflow")}
     checked = subprocess.run(

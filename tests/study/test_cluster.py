@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_args
 
-from nanotarget.cli import PROFILES, parsed, profile_of
+from nanotarget.cli import GROUPS, PROFILES, parsed, profile_of
 from nanotarget.study.problems import InputError
 
 CLUSTERS = ("kubernetes", "slurm")
@@ -45,17 +46,20 @@ def test_a_lock_holds_what_a_profile_needs_and_only_that(project, name):
     assert plugin in lock and not set(lock) & set(base)
 
 
-def test_jobs_are_grouped_alike_on_every_cluster_and_by_rules_that_exist(project):
+def test_jobs_are_grouped_by_rules_that_exist_on_every_cluster_that_says_nothing_else(project, tmp_path):
+    groups = yaml.safe_load(GROUPS.read_text("utf-8"))
     rules = "\n".join(file.read_text("utf-8") for file in (project / "workflow/rules").glob("*.smk"))
     named = set(re.findall(r"^ *rule (\w+):", rules, re.M)) | {"figures", "figures_of_experiment"}
-    ours, theirs = (profile(name) for name in CLUSTERS)
-    for key in ("groups", "group-components"):
-        assert ours[key] == theirs[key]
-    assert set(ours["groups"]) <= named
-    sizes = Counter(ours["groups"].values())
-    assert ours["group-components"] == {
-        name: n for name, n in sizes.items() if name != "raw"
-    }  # a chain of two
+    sizes = Counter(groups["groups"].values())
+    assert set(groups["groups"]) <= named
+    chain = {"raw"}  # its second job reads from its first
+    assert set(groups["group-components"]) == set(sizes) - chain
+    assert min(groups["group-components"].values()) >= max(sizes.values())
+    own = tmp_path / "config.yaml"
+    for text, expected in (("jobs: 7\n", groups["groups"]), ("groups: {learn: mine}\n", {"learn": "mine"})):
+        own.write_text(text)
+        _, options = parse_args(["--profile", str(GROUPS), "--workflow-profile", str(tmp_path)])
+        assert options.groups == expected and options.group_components == groups["group-components"]
 
 
 def test_every_rule_with_a_script_says_what_it_needs_by_a_class(project):

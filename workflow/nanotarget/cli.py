@@ -28,6 +28,7 @@ from nanotarget.study.record import COMPARED, changed, claim
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "workflow" / "profiles"  # by the name of what runs the jobs
+GROUPS = PROFILES / "groups.yaml"  # which jobs are one on any cluster
 EXAMPLE_SHARE = 0.25  # of the people of the reference study, in the example
 SHOWN_PROBLEMS = 5  # of a question of an archive
 LOCK = Path(".snakemake") / "nanotarget.lock"
@@ -72,6 +73,7 @@ def run(target: str, study: Study, options: argparse.Namespace, more: list[str])
         # nor is a profile of that folder obeyed that nobody named.
         command = [sys.executable, "-P", "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
         command += ["--workflow-profile", profile]
+        command += ["--profile", str(GROUPS)] if options.cluster else []  # of two, the other one is obeyed
         # Jobs that a cluster runs as one run one after the other: they ask for what one of them needs.
         command += ["--cores", "1" if options.cluster else options.cores, "--nolock", "--rerun-incomplete"]
         # Who gives Snakemake options of its own gets its own words.

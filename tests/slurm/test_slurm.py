@@ -1,6 +1,6 @@
 """Studies run through a real Slurm, their jobs and nodes are struck, and the bytes are those of this machine.
 
-`make test-slurm` (root): a quarter of an hour on two idle cores; the latest figures stand in docs/cluster.md.
+`make test-slurm` (root): half an hour; the latest figures stand in docs/cluster.md.
 """
 
 from __future__ import annotations

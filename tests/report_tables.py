@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy import nan
@@ -21,6 +25,26 @@ ATTRIBUTES = {
 }
 ARMS = ("control", "best", "nano")
 CONTRASTS = ("best - control", "nano - control", "nano - best")
+
+
+class Later(Mapping[str, Any]):
+    """What many tests of a module look at, made when the first one does: not while tests are collected."""
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]):
+        self.make = make
+
+    @cached_property
+    def made(self) -> Mapping[str, Any]:
+        return self.make()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.made)
+
+    def __len__(self) -> int:
+        return len(self.made)
 
 
 def estimates(rows: list[dict[str, object]], value: float = 0.1, error: float = 0.05) -> pd.DataFrame:
@@ -710,16 +734,16 @@ def sources() -> dict[str, pd.DataFrame]:
     }
 
 
-def drawn(found: dict[str, pd.DataFrame], names: theme.Names) -> dict[str, figures.Drawn]:
-    """Draw every figure of the catalogue that some sources can feed."""
+def drawn(found: Mapping[str, pd.DataFrame], names: theme.Names, *wanted: str) -> dict[str, figures.Drawn]:
+    """Draw every figure of the catalogue that some sources can feed, or those of some names."""
     return {
         exhibit.name: figures.draw(exhibit, found, names)
         for exhibit in catalogue.of_study(found, names.has)
-        if exhibit.kind is catalogue.Kind.FIGURE
+        if exhibit.kind is catalogue.Kind.FIGURE and (not wanted or exhibit.name in wanted)
     }
 
 
-def tabulated(found: dict[str, pd.DataFrame], names: theme.Names) -> dict[str, tables.Table]:
+def tabulated(found: Mapping[str, pd.DataFrame], names: theme.Names) -> dict[str, tables.Table]:
     """Make every table of the catalogue that some sources can feed."""
     return {
         exhibit.name: tables.tabulate(exhibit, found, names)

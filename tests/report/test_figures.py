@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import warnings
+from functools import lru_cache
 
 import matplotlib
 import numpy as np
@@ -29,7 +30,7 @@ NAMES = theme.Names(
     analysed="rating",
     unit="rating points",
 )
-SOURCES = fake.drawable()
+SOURCES = fake.Later(fake.drawable)
 NOT_TESTED = fake.equivalence().iloc[:0]
 DIAGNOSIS = [
     "funnel", "variance", "calibration", "ladder", "switches", "abundance", "dividend", "frontier",
@@ -46,6 +47,13 @@ def drawn() -> dict[str, figures.Drawn]:
     return fake.drawn(SOURCES, NAMES)
 
 
+@pytest.fixture(scope="module")
+def unmarked() -> dict[str, figures.Drawn]:
+    """Figures of data that are not simulated."""
+    return fake.drawn(SOURCES, theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms))
+
+
+@lru_cache(maxsize=32)
 def drawn_texts(figure) -> list[tuple[Text, object]]:
     """Every text that is really drawn (ticks outside the view are not) with its box in pixels."""
     canvas, found = FigureCanvasAgg(figure), {}
@@ -239,11 +247,9 @@ def test_petition_frequencies_name_no_petition(drawn):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_simulated_data_are_marked_on_every_figure_and_real_ones_on_none(drawn, name):
+def test_simulated_data_are_marked_on_every_figure_and_real_ones_on_none(drawn, unmarked, name):
     mark = theme.SIMULATED.upper()
     assert [text for text, _ in written(drawn[name].figure)].count(mark) == 1
-    real = theme.Names(False, NAMES.ratings, NAMES.outcomes, NAMES.binary, NAMES.arms)
-    unmarked = fake.drawn(SOURCES, real)
     assert mark not in [text for text, _ in written(unmarked[name].figure)]
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -27,10 +28,15 @@ NAMES = theme.Names(
     frozenset({"sign"}),
     fake.ARMS,
 )
-SOURCES = fake.sources()
-FOUND = {number.macro: number for number in numbers.build(SOURCES, NAMES, fake.verdict())}
-TEX = numbers.as_latex(list(FOUND.values()), NAMES, fake.NASTY)
+SOURCES = fake.Later(fake.sources)
+FOUND = fake.Later(lambda: {number.macro: number for number in numbers.build(SOURCES, NAMES, fake.verdict())})
+MADE = fake.Later(lambda: fake.tabulated(SOURCES, NAMES))
 ENGINES = [engine for engine in ("pdflatex", "xelatex") if shutil.which(engine)]
+
+
+@cache
+def tex() -> str:
+    return numbers.as_latex(list(FOUND.values()), NAMES, fake.NASTY)
 
 
 def defined(source: str) -> dict[str, str]:
@@ -39,17 +45,17 @@ def defined(source: str) -> dict[str, str]:
 
 
 def cells(name: str) -> dict[str, list[str]]:
-    return {column.label: list(column.cells) for column in fake.tabulated(SOURCES, NAMES)[name].columns}
+    return {column.label: list(column.cells) for column in MADE[name].columns}
 
 
 def test_every_line_defines_one_macro_of_letters():
-    lines = [line for line in TEX.splitlines() if not line.startswith("%")]
-    assert len(defined(TEX)) == len(lines) == len(FOUND) + 6
+    lines = [line for line in tex().splitlines() if not line.startswith("%")]
+    assert len(defined(tex())) == len(lines) == len(FOUND) + 6
     assert all(re.fullmatch("[A-Za-z]+", macro) for macro in FOUND)
 
 
 def test_numbers_are_the_cells_of_the_tables():
-    effects = fake.tabulated(SOURCES, NAMES)["effects_by_outcome"]
+    effects = MADE["effects_by_outcome"]
     start = list(effects.groups).index("nano − best")
     own = dict(zip(effects.columns[0].cells[start:], effects.columns[1].cells[start:], strict=True))
     for prefix in ("Main", "EffectNanoAgainstBestOnSign"):
@@ -94,7 +100,7 @@ def test_people_are_counted_from_the_flow():
 
 
 def test_a_missing_number_prints_a_dash_and_says_why():
-    lines = {line.split("}")[0]: line for line in TEX.splitlines()}
+    lines = {line.split("}")[0]: line for line in tex().splitlines()}
     missing = lines[r"\newcommand{\ntWeightedNanoAgainstControlOnSignEstimate"]
     assert missing.startswith(r"\newcommand{\ntWeightedNanoAgainstControlOnSignEstimate}{\ntMissing} % ")
     assert fake.NASTY in missing  # the note of the artefact
@@ -111,9 +117,9 @@ def test_suppressed_numbers_say_so():
     assert not theta.text and theta.why.startswith("suppressed")
 
 
-@pytest.mark.parametrize("present", [[], ["flow"], ["flow", "effects"], ["diagnostics"], list(SOURCES)])
+@pytest.mark.parametrize("present", [[], ["flow"], ["flow", "effects"], ["diagnostics"], "all"])
 def test_which_macros_there_are_depends_on_the_config_alone(present):
-    some = {name: SOURCES[name] for name in present}
+    some = {name: SOURCES[name] for name in (SOURCES if present == "all" else present)}
     assert [number.macro for number in numbers.build(some, NAMES)] == list(FOUND)
     empty = {name: table.iloc[:0] for name, table in some.items()}
     assert [number.macro for number in numbers.build(empty, NAMES)] == list(FOUND)
@@ -125,8 +131,8 @@ def test_which_macros_there_are_depends_on_the_config_alone(present):
 
 
 def test_simulated_numbers_carry_their_mark_and_measured_ones_do_not():
-    contents = defined(TEX)
-    assert r"\ntSynthetic" in contents["ntMainEstimate"] and "Simulated data" in TEX.splitlines()[1]
+    contents = defined(tex())
+    assert r"\ntSynthetic" in contents["ntMainEstimate"] and "Simulated data" in tex().splitlines()[1]
     assert all(
         content.endswith(r"\ntSynthetic") or content == r"\ntMissing"
         for macro, content in contents.items()
@@ -167,7 +173,7 @@ def test_the_list_of_macros_is_current_and_complete(project):
         return re.sub(rf"On(?:{'|'.join(outcomes)})(?=[A-Z])", "OnOutcome", macro)
 
     assert {placeholder(macro) for macro in FOUND} <= documented
-    assert {macro[2:] for macro in defined(TEX)} - set(FOUND) <= documented
+    assert {macro[2:] for macro in defined(tex())} - set(FOUND) <= documented
 
 
 def skeleton(project, config: dict, exhibits=(), names=NAMES, registration=None) -> str:
@@ -196,15 +202,14 @@ def study(project, tmp_path_factory, reference) -> Path:
         for exhibit in catalogue.of_study(SOURCES, NAMES.has)
         if exhibit.paper and (exhibit.kind is catalogue.Kind.TABLE or exhibit.name in ("amce", "effects"))
     ]
-    made = fake.tabulated(SOURCES, NAMES)
     for exhibit in (s.exhibit for s in shown if s.exhibit.kind is catalogue.Kind.TABLE):
-        artefacts.write_text(tables.as_float(made[exhibit.name]), folder / "tables" / f"{exhibit.name}.tex")
+        artefacts.write_text(tables.as_float(MADE[exhibit.name]), folder / "tables" / f"{exhibit.name}.tex")
     abstract = paper.abstract_table(list(FOUND.values()), NAMES)
     artefacts.write_text(tables.as_float(abstract), folder / "tables" / "abstract.tex")
     for exhibit in (s.exhibit for s in shown if s.exhibit.kind is catalogue.Kind.FIGURE):
         drawn = figures.draw(exhibit, SOURCES, NAMES)
         theme.save(drawn.figure, folder / "figures" / exhibit.name)
-    artefacts.write_text(TEX, folder / "numbers.tex")
+    artefacts.write_text(tex(), folder / "numbers.tex")
     registration = preregistration.read(str(project / "data/climate_petition/preregistration.yaml"))
     text = skeleton(project, reference, shown, registration=registration)
     artefacts.write_text(text, folder / "paper.tex")
@@ -222,7 +227,7 @@ def test_the_paper_holds_together_without_an_engine(study):
     source = whole(study)
     used = set(re.findall(r"\\(nt[A-Za-z]+)", source))
     arms = {macro for macro in used if "ControlOnShare" in macro or "OnShare" in macro}
-    assert used - arms <= set(defined(TEX)) | {"ntFigure", "ntFigureBox"}
+    assert used - arms <= set(defined(tex())) | {"ntFigure", "ntFigureBox"}
     bare = re.sub(r"\\[\\{}]", "", source)
     assert bare.count("{") == bare.count("}")
     open_environments = []

@@ -25,8 +25,21 @@ NAMES = theme.Names(
     frozenset({"sign"}),
     fake.ARMS,
 )
-SOURCES = fake.sources()
-MADE = fake.tabulated(SOURCES, NAMES)
+SOURCES = fake.Later(fake.sources)
+MADE = fake.Later(lambda: fake.tabulated(SOURCES, NAMES))
+REAL = fake.Later(lambda: fake.tabulated(SOURCES, theme.Names(False, NAMES.ratings, NAMES.outcomes)))
+EMPTY = fake.Later(lambda: fake.tabulated({name: table.iloc[:0] for name, table in SOURCES.items()}, NAMES))
+TABLES = [
+    "flow", "participants", "design", "amce", "amce_by_outcome", "attribute_tests", "choice_models",
+    "groups", "group_tests", "interaction_tests", "reliability", "corrected", "corrected_diagnosis",
+    "learners", "funnel", "diagnostics",
+    "diagnostics_attributes", "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit",
+    "outcomes_by_arm", "effects_by_outcome", "outcomes", "effects",
+    "equivalence", "power", "multiplicity", "corrections", "randomization_inference", "scales", "omnibus",
+    "robustness", "attrition", "differential_attrition", "lee_bounds", "ipw", "sample", "balance", "cace",
+    "checks", "deviations", "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation",
+    "gap", "validation", "gate", "projection", "rate", "dissuasion", "fairness",
+]  # fmt: skip
 FLOATS = [exhibit.name for exhibit in catalogue.CATALOGUE if exhibit.kind is Kind.TABLE and exhibit.paper]
 
 
@@ -132,21 +145,11 @@ def body_rows(source: str) -> list[list[str]]:
 
 
 def test_a_table_for_every_source():
-    assert list(MADE) == [
-        "flow", "participants", "design", "amce", "amce_by_outcome", "attribute_tests", "choice_models",
-        "groups", "group_tests", "interaction_tests", "reliability", "corrected", "corrected_diagnosis",
-        "learners", "funnel", "diagnostics",
-        "diagnostics_attributes", "ladder", "frontier", "learning_curve", "diagnostics_groups", "audit",
-        "outcomes_by_arm", "effects_by_outcome", "outcomes", "effects",
-        "equivalence", "power", "multiplicity", "corrections", "randomization_inference", "scales", "omnibus",
-        "robustness", "attrition", "differential_attrition", "lee_bounds", "ipw", "sample", "balance", "cace",
-        "checks", "deviations", "subgroups", "odds_ratios", "mobilisation", "lower_tail", "polarisation",
-        "gap", "validation", "gate", "projection", "rate", "dissuasion", "fairness",
-    ]  # fmt: skip
+    assert list(MADE) == TABLES
     assert list(fake.tabulated({"flow": fake.flow()}, NAMES)) == ["flow"]
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", TABLES)
 def test_html_and_latex_hold_the_same_cells_verbatim(name):
     table = MADE[name]
     expected, previous = [], None
@@ -164,7 +167,7 @@ def test_html_and_latex_hold_the_same_cells_verbatim(name):
         assert float_rows(tables.as_float(table)) == docx_rows(tables.as_docx(table))[1:] == expected
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", TABLES)
 def test_no_tag_comes_from_the_data_and_nothing_from_the_network(name):
     page = tables.as_page(MADE[name])
     known = {"html", "head", "meta", "title", "style", "body", "div", "table", "caption", "thead", "tbody",
@@ -188,7 +191,7 @@ def test_control_characters_and_line_breaks_do_not_break_a_row():
     assert latex_rows(tables.as_latex(table)) == [["x y", "1"], ["[z]", "2"]]
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", TABLES)
 def test_intervals_and_no_stars(name):
     table = MADE[name]
     own = [cell for column in table.columns if column.numeric for cell in column.cells]
@@ -200,12 +203,11 @@ def test_intervals_and_no_stars(name):
         assert f"{level} interval" in labels or noted or name in ("amce_by_outcome", "funnel")
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", TABLES)
 def test_simulated_data_are_noted_on_every_table_and_real_ones_on_none(name):
-    real = fake.tabulated(SOURCES, theme.Names(False, NAMES.ratings, NAMES.outcomes))[name]
     for write in (tables.as_page, tables.as_latex):
         assert theme.SIMULATED in write(MADE[name])
-        assert theme.SIMULATED not in write(real)
+        assert theme.SIMULATED not in write(REAL[name])
 
 
 def test_the_data_are_the_tidy_numbers():
@@ -271,10 +273,9 @@ def test_an_empty_table_says_so():
     assert latex_rows(tables.as_latex(empty)) == []
 
 
-@pytest.mark.parametrize("name", [name for name in MADE if name != "deviations"])
+@pytest.mark.parametrize("name", [name for name in TABLES if name != "deviations"])
 def test_a_source_without_rows_makes_a_table_without_rows(name):
-    sources = {source: table.iloc[:0] for source, table in SOURCES.items()}
-    table = fake.tabulated(sources, NAMES)[name]
+    table = EMPTY[name]
     assert len(table) == 0
     assert latex_rows(tables.as_latex(table)) == [] and Cells(tables.as_page(table)).open == []
 

@@ -28,7 +28,11 @@ def adjusted(
         method: one of `METHODS`: Holm (1979), Bonferroni, or Benjamini & Hochberg (1995), which controls the
             false discovery rate.
     """
-    if p_values.empty:
-        return p_values
-    by = list(family) or [np.zeros(len(p_values))]
-    return p_values.groupby(by, sort=False).transform(lambda p: METHODS[method](p.to_numpy()))
+    values = p_values.to_numpy(np.float64)
+    together: dict[Hashable, list[int]] = {}
+    for row, member in enumerate(zip(*family, strict=True) if family else [()] * len(values)):
+        together.setdefault(member, []).append(row)
+    found = np.empty(len(values))
+    for rows in together.values():
+        found[rows] = METHODS[method](values[rows])
+    return pd.Series(found, index=p_values.index, name=p_values.name)

@@ -114,7 +114,10 @@ def _calibration(rng: np.random.Generator) -> pd.DataFrame:
     rows["profile"] = np.tile(["1", "2"], 90)
     first = rng.integers(2, size=90)
     rows["choice"] = np.column_stack([first, 1 - first]).ravel().astype(str)
-    rows["rating"] = rng.integers(0, 11, 180).astype(str)
+    # Some people like every petition better than others do, and all ratings are given: else a spread or a
+    # width would be estimated as 0, which is infinitely far away for the search that fits the scale.
+    levels = np.repeat(2 * (np.arange(30) % 6) - 5, 6)
+    rows["rating"] = np.clip(levels + rng.integers(0, 11, 180), 0, 10).astype(str)
     return pd.concat([rows, _petitions(180, rng)], axis=1)
 
 

@@ -64,9 +64,10 @@ def test_a_panel_uses_peoples_own_answers(project, tmp_path):
     study.experiment = study.experiment.iloc[:30].copy()
     study.experiment["id"] = [f"c{i}" for i in range(1, 31)]
     ratings = study.calibration["sector"].map({"Energy": 2, "Transport": 5, "Housing": 8})
-    own = study.calibration["id"].str[1:].astype(int) % 2  # half of the people like the opposite
-    noise = np.random.default_rng(1).integers(-2, 3, len(ratings))
-    study.calibration["rating"] = (ratings.where(own == 1, 10 - ratings) + noise).astype("str")
+    number = study.calibration["id"].str[1:].astype(int)
+    own, level = number % 2, number % 3 - 1  # half of the people like the opposite; some like everything more
+    noise = np.random.default_rng(1).integers(-1, 2, len(ratings))
+    study.calibration["rating"] = (ratings.where(own == 1, 10 - ratings) + level + noise).astype("str")
     study.config["samples"] = "panel"
     study.config["calibrate"] = {
         "learner": "hierarchical",

@@ -166,13 +166,14 @@ def reweighted(table, outcome):
 MISSING = {"lee": bounded, "ipw": reweighted}
 
 
-def analyse(name, number, replications=BATCH):
+def analyse(name, number, replications=BATCH, only_redrawn=False):
     """Return what is found in a batch: a row a replication, estimator and contrast, with the truth.
 
     Args:
         name: key of `WORLDS`.
         number: of the batch; all draws follow from it and the name.
         replications: in the batch.
+        only_redrawn: leave out what does not redraw the arms; the draws are the same.
     """
     world, rng = WORLDS[name], child_rng(number, f"experiment/{name}")
     people = draw_people(world, rng)
@@ -182,6 +183,8 @@ def analyse(name, number, replications=BATCH):
     for y in names:
         z = rng.normal(size=len(people)) if world.blocks == 1 else people["z"].to_numpy()
         outcomes[y] = world.draw(arm, cluster, z, rng)
+        if only_redrawn:
+            continue
         table = people.assign(z=z, **{y: outcomes[y]})
         if world.missing:
             tables.append(MISSING[world.missing](table, y))

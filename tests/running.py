@@ -18,11 +18,16 @@ SMALL = {"study/shards.py": ("SHARD", 9), "clean/parts.py": ("LARGE", 800)}
 
 
 def copy_project(project, folder):
-    """Copy the project into a folder with a space in its name."""
-    for file in not_ignored(project):
+    """Copy the project into a folder with a space in its name.
+
+    Compiled modules are copied, too, with the times by which Python knows whether they are current: every job
+    would compile the library where Python is told to write no byte code.
+    """
+    compiled = (file for cache in (project / "workflow").rglob("__pycache__") for file in cache.glob("*.pyc"))
+    for file in (*not_ignored(project), *compiled):
         target = folder / file.relative_to(project)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+        shutil.copy2(file, target)
     (folder / "python env").symlink_to(sys.prefix)
     return folder
 

@@ -1,7 +1,8 @@
 """Bad input: one message that names the place, what was expected and what to do; nothing written.
 
 Every case is a small mutation of the tiny good study. All run the code of the Snakefile (`read_study`)
-and of the script of rule `check` in this process; the cases marked `real` also run Snakemake.
+and of the script of rule `check` in this process; the cases marked `real` also run Snakemake, as forks,
+and the good study runs it as people do.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import pytest
 import yaml
 from snakemake.iocontainers import Namedlist
 
+from forked import snakemake_forked
 from nanotarget.assign.ledger import LEDGER_COLUMNS, SEALED_COLUMNS, sealed
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import DataConfig, part_of
@@ -118,6 +120,7 @@ def roster(**settings: object) -> Callable[[TinyStudy], object]:
 
 
 CONFIG = "study.yaml"
+CHECK = ("check", "--cores", "1", "--configfile", CONFIG)
 CALIBRATION = "calibration.csv"
 EXPERIMENT = "experiment.csv"
 ROSTER = "roster.csv"
@@ -1719,17 +1722,7 @@ def run_here(
 
 def run_snakemake(folder: Path, project: Path) -> tuple[int, str]:
     """Type the command that people type."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "check",
-        "--cores",
-        "1",
-        "--snakefile",
-        project / "Snakefile",
-    ]
-    command += ["--directory", folder, "--configfile", folder / CONFIG]
+    command = [sys.executable, "-m", "snakemake", *CHECK, "--snakefile", project / "Snakefile"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr
 
@@ -1780,8 +1773,8 @@ def test_snakemake_refuses_bad_input(case: Case, tmp_path: Path, project: Path) 
     study = tiny_study(case.layout)
     case.mutate(study)
     study.write(tmp_path)
-    code, output = run_snakemake(tmp_path, project)
-    assert_refused(case, code, output, tmp_path)
+    done = snakemake_forked(project, tmp_path, *CHECK)
+    assert_refused(case, done.returncode, done.stdout, tmp_path)
 
 
 def test_a_good_roster_passes(

@@ -253,15 +253,15 @@ def run_after_a_kill(folder, results, last, *arguments):
     return artefacts(results)
 
 
-def test_one_core_after_a_kill_ends_with_the_bytes_of_forks_on_two(project, two_cores, tmp_path):
+def test_one_core_after_a_kill_ends_with_the_bytes_of_forks_on_two(project, tmp_path):
     study = tiny_study()
     beside = study_in(tmp_path / "two cores", study)
     folder = copy_project(project, tmp_path / "one core")
     study.write(folder)
-    run = ["assign", "estimate", "--configfile", "study.yaml"]
+    run = ["choose", "effects", "randomization", "--configfile", "study.yaml"]
     last = "private/assign/assignments.parquet"
     made = run_after_a_kill(folder, folder / "results/tiny", last, *run)
-    result = snakemake_forked(two_cores, beside, *run, "--cores", "2")
+    result = snakemake_forked(project, beside, *run, "--cores", "2")
     assert result.returncode == 0, result.stdout
     whole = artefacts(beside / "results/tiny")
     assert sorted(made) == sorted(whole)

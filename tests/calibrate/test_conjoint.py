@@ -240,11 +240,10 @@ def test_an_attribute_that_follows_from_another_is_estimated_in_its_place():
     assert alone.loc[("group", "late"), "estimate"] == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.statistical
-@pytest.mark.parametrize("se_type", ["CR1", "CR2"])
-def test_intervals_cover_the_truth(se_type):
-    """Ratings of 60 respondents with their own slopes; the truth is known by construction."""
-    covered, estimates = [], []
+@pytest.fixture(scope="module")
+def of_people_who_differ():
+    """Ratings of 60 respondents with their own slopes, in 200 surveys."""
+    surveys = []
     for draw in range(200):
         rng = child_rng(draw, "coverage")
         slopes = rng.normal(0.5, 0.7, size=60)
@@ -254,7 +253,17 @@ def test_intervals_cover_the_truth(se_type):
             respondents=60,
             outcome=lambda codes, person, slopes=slopes: slopes[person] * codes[:, 1] + (codes[:, 2] == 2),
         )
-        table = conjoint.amce(profiles.assign(weight=1.0), RESTRICTED, "rating", se_type)
+        surveys.append(profiles.assign(weight=1.0))
+    return surveys
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("se_type", ["CR1", "CR2"])
+def test_intervals_cover_the_truth(se_type, of_people_who_differ):
+    """The truth is known by construction."""
+    covered, estimates = [], []
+    for profiles in of_people_who_differ:
+        table = conjoint.amce(profiles, RESTRICTED, "rating", se_type)
         table = table.set_index(["estimator", "attribute", "level"])
         for key, truth in {
             ("main_effects", "gender", "m"): 0.5,

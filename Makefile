@@ -160,13 +160,14 @@ help: ## Show this list
 		awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 	@echo "nanotarget --help adds what begins a study: init, example, describe."
 
-# Byte-compiled at once: otherwise every job of the first run pays seconds for its imports.
+# Byte-compiled at once, on all cores (pip takes one): otherwise every job of the first run pays seconds for its
+# imports.
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; say which one: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up the environment in .venv (once, about a minute)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib workflow/nanotarget >/dev/null || true
 	@touch $@

@@ -31,6 +31,7 @@ from nanotarget.assign.ledger import LEDGER_COLUMNS, SEALED_COLUMNS, sealed
 from nanotarget.study.checks import read_study
 from nanotarget.study.config import DataConfig, part_of
 from nanotarget.study.problems import InputError
+from running import PATIENCE
 from tiny_study import TinyStudy, await_fielding, tiny_study
 
 
@@ -1723,7 +1724,7 @@ def run_here(
 def run_snakemake(folder: Path, project: Path) -> tuple[int, str]:
     """Type the command that people type."""
     command = [sys.executable, "-m", "snakemake", *CHECK, "--snakefile", project / "Snakefile"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -13,7 +13,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from nanotarget.study.problems import SHOWN, InputError, Problem, refused, reporting, told
 from nanotarget.study.progress import LOG as PROGRESS
 from nanotarget.study.progress import latest
-from running import spare
+from running import PATIENCE, spare
 from snakemake_logger_plugin_nanotarget import Bars, LogHandler, plain
 from tiny_study import tiny_study
 
@@ -220,5 +220,5 @@ def command(folder, spoil=lambda: None, **options):
     study.write(folder)
     spoil()
     run = [sys.executable, "-P", "-m", "nanotarget.cli", "calibrate", "study.yaml", "--cores", "2"]
-    done = subprocess.run(run, cwd=folder, capture_output=True, text=True, timeout=120, **options)
+    done = subprocess.run(run, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, **options)
     return done.returncode, done.stdout + done.stderr

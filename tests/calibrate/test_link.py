@@ -128,4 +128,33 @@ def test_a_step_that_is_too_long_ends_no_search():
     likelihood = Likelihood(Categories.of(answers), rng.normal(size=400), answers, who, None)
     values = np.array([-1.0, *np.full(9, 800.0), 1e200, 800.0])
     with np.errstate(all="ignore"):
-        assert likelihood.loss(values) == np.inf and np.isfinite(likelihood.information(values)).all()
+        assert likelihood.loss(values) == np.inf and np.isfinite(likelihood.curvature(values)).all()
+
+
+def test_derivatives_are_those_of_the_likelihood():
+    index, answers, who = world(700, np.random.default_rng(9))
+    weight = np.random.default_rng(10).exponential(size=700)
+    likelihood = Likelihood(Categories.of(answers), index, answers, who, weight)
+    values = np.array([-2.5, *np.log(np.full(len(CUTS) - 1, 0.5)), 0.9, -0.2])
+
+    def slopes(function, step=1e-5):
+        sides = ((function(values + move), function(values - move)) for move in step * np.eye(len(values)))
+        return np.array([(above - below) / (2 * step) for above, below in sides])
+
+    np.testing.assert_allclose(likelihood.gradient(values), slopes(likelihood.loss), atol=1e-8)
+    np.testing.assert_allclose(likelihood.curvature(values), slopes(likelihood.gradient), atol=1e-8)
+
+
+def test_the_search_ends_in_few_steps_where_the_model_is_wrong(monkeypatch):
+    """People differ in how much they care, which the link does not know."""
+    rng = np.random.default_rng(11)
+    index, _, who = world(3_000, rng)
+    latent = 1.5 * rng.exponential(size=3_000)[who] * index + rng.standard_t(3, size=len(who))
+    asked = []
+    derivatives = Likelihood._derivatives
+    monkeypatch.setattr(
+        Likelihood, "_derivatives", lambda self, values: asked.append(values) or derivatives(self, values)
+    )
+    link = fit_link(index, np.clip(np.round(5 + 2 * latent), 0, 10), who)
+    assert len(asked) < 25  # 43 with the respondents' scores for the curvature
+    assert 0 < link.slope < 1.5

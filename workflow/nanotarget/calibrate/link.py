@@ -14,9 +14,11 @@ averages over what the *same respondent's* other tasks say about u_i, not over a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -29,6 +31,7 @@ NODES, LOG_WEIGHTS = _NODES, np.log(_WEIGHTS / _WEIGHTS.sum())
 GRID = np.linspace(-14, 14, 5601)  # latent values in units of the noise; the curve is flat outside
 SPACING = (GRID[-1] - GRID[0]) / (len(GRID) - 1)
 SMALLEST = 1e-300
+ROWS_AT_ONCE = 4_000  # whose probabilities at all nodes stay in a processor's cache
 STEP, FEW = 4, 100  # a first look is taken at every fourth respondent if these are a hundred
 CONVERGED = (
     1e-5  # largest derivative of the mean log-likelihood of a respondent, whose standard error is 1 / sqrt(n)
@@ -204,6 +207,104 @@ def density(z: np.ndarray) -> np.ndarray:
     return np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi)
 
 
+class Derivatives(NamedTuple):
+    """A log-likelihood, and its first and second derivatives."""
+
+    value: float
+    first: np.ndarray
+    second: np.ndarray
+
+
+class People(NamedTuple):
+    """Answers of some respondents.
+
+    Attributes:
+        who: (n_rows,) respondent, from 0 on.
+        code: (n_rows,) category of the answer, ascending within a respondent.
+        index: (n_rows,) utility.
+        share: (n_respondents,) weight of each; 1 in all.
+    """
+
+    who: np.ndarray
+    code: np.ndarray
+    index: np.ndarray
+    share: np.ndarray
+
+    def every(self, step: int) -> People:
+        """Return every `step`-th respondent, and all their weight."""
+        rows, share = np.flatnonzero(self.who % step == 0), self.share[::step]
+        return People(self.who[rows] // step, self.code[rows], self.index[rows], share / share.sum())
+
+    def chunks(self) -> Iterator[People]:
+        """Yield respondents few enough for a processor's cache, with the weights they have among all."""
+        starts = np.append(np.flatnonzero(np.diff(self.who, prepend=-1)), len(self.who))
+        first = 0
+        while first < len(self.share):
+            last = int(np.searchsorted(starts, starts[first] + ROWS_AT_ONCE, side="right")) - 1
+            last = max(last, first + 1)
+            rows = slice(starts[first], starts[last])
+            own = (part[rows] for part in (self.code, self.index))
+            yield People(self.who[rows] - first, *own, self.share[first:last])
+            first = last
+
+    def derivatives(self, cuts: np.ndarray, slope: float, spread: float) -> Derivatives:
+        """Return the weighted log-likelihood and its derivatives by cuts, slope and spread.
+
+        A respondent's level is not observed: second derivatives are the mean of those given the level plus
+        the covariance of the first ones, over what her answers say of it (Louis 1982, equation 3.1).
+        """
+        edges = np.concatenate([[-np.inf], cuts, [np.inf]])
+        latent = slope * self.index[:, None] + spread * NODES
+        low, high = edges[self.code][:, None] - latent, edges[self.code + 1][:, None] - latent
+        probability = between(low, high)
+        new_person = np.diff(self.who, prepend=-1) != 0
+        joint = np.add.reduceat(np.log(probability), np.flatnonzero(new_person)) + LOG_WEIGHTS
+        log = special.logsumexp(joint, axis=1)
+        level = np.exp(joint - log[:, None])
+        up, down = density(high) / probability, density(low) / probability
+        of_latent = down - up
+        # First derivatives given the level: by edges, where equal answers are added up, slope and spread.
+        groups = np.flatnonzero(new_person | (np.diff(self.code, prepend=-1) != 0))
+        who, code = self.who[groups], self.code[groups]
+        scores = np.zeros((len(self.share), len(edges) + 2, len(NODES)))
+        scores[who, code + 1] += np.add.reduceat(up, groups)
+        scores[who, code] -= np.add.reduceat(down, groups)
+        scores[:, -2] = np.add.reduceat(of_latent * self.index[:, None], np.flatnonzero(new_person))
+        scores[:, -1] = np.add.reduceat(of_latent, np.flatnonzero(new_person)) * NODES
+        means = np.einsum("ijk,ik->ij", scores, level)
+        chance = level * self.share[:, None]
+        flat = np.swapaxes(scores, 1, 2).reshape(chance.size, -1)
+        second = flat.T @ (flat * chance.reshape(-1, 1)) - means.T @ (means * self.share[:, None])
+        # Second derivatives given the level, by edges, and by what moves the latent value.
+        at_high, at_low = (np.where(np.isfinite(z), z, 0.0) * d for z, d in ((high, up), (low, down)))
+        moved = np.stack(
+            [np.repeat(self.index[:, None], len(NODES), axis=1), np.broadcast_to(NODES, up.shape)]
+        )
+        mass = chance[self.who]
+        size = second.shape[0]
+        for one, other, value in (
+            (self.code + 1, self.code + 1, -at_high - up**2),
+            (self.code, self.code, at_low - down**2),
+            (self.code, self.code + 1, up * down),
+            (self.code + 1, self.code, up * down),
+        ):
+            sums = np.einsum("ij,ij->i", mass, value)
+            second += np.bincount(one * size + other, sums, size**2).reshape(size, size)
+        mixed = np.zeros((2, size))
+        for edge, value in (
+            (self.code + 1, at_high - up * of_latent),
+            (self.code, down * of_latent - at_low),
+        ):
+            for own, by in zip(mixed, moved, strict=True):
+                own += np.bincount(edge, np.einsum("ij,ij,ij->i", mass, value, by), size)
+        second[-2:] += mixed
+        second[:, -2:] += mixed.T
+        bend = mass * (at_low - at_high - of_latent**2)
+        second[-2:, -2:] += np.einsum("kij,lij,ij->kl", moved, moved, bend)
+        kept = np.r_[1 : len(edges) - 1, size - 2, size - 1]  # no answer lies beyond the ends
+        return Derivatives(float(self.share @ log), (self.share @ means)[kept], second[np.ix_(kept, kept)])
+
+
 class Likelihood:
     """The likelihood of a link: lowest cut, logs of the distances of cuts, slope, log of the spread.
 
@@ -220,15 +321,19 @@ class Likelihood:
         weight: np.ndarray | None,
     ) -> None:
         """Take what `fit_link` takes."""
-        self.code = categories.of_answers(answers)
-        self.n_edges = len(categories.bounds) + 2
-        self.index = index
+        code = categories.of_answers(answers)
+        who = np.cumsum(np.diff(respondent, prepend=-1) != 0) - 1
+        n = who[-1] + 1
         self.unit = float(np.sqrt(np.mean(np.square(index - index.mean())))) or 1.0
-        self.starts = np.flatnonzero(np.diff(respondent, prepend=-1))
-        n = len(self.starts)
-        self.who = np.repeat(np.arange(n), np.diff(np.append(self.starts, len(index))))
-        self.share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
-        self._latest: tuple[bytes, float, np.ndarray] = (b"", 0.0, np.empty((0, 0)))
+        share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
+        order = np.lexsort((code, who))  # a respondent's equal answers are added up
+        self._people = People(who[order], code[order], index[order], share)
+        self._latest: tuple[bytes, Derivatives] | None = None
+
+    @property
+    def n_respondents(self) -> int:
+        """How many answers are of."""
+        return len(self._people.share)
 
     def unpack(self, values: np.ndarray) -> tuple[np.ndarray, float, float]:
         """Return cuts, slope and spread."""
@@ -237,11 +342,9 @@ class Likelihood:
 
     def part(self, step: int) -> Likelihood:
         """Return the likelihood of every `step`-th respondent, in the same units."""
-        other, rows = copy(self), np.flatnonzero(self.who % step == 0)
-        other.code, other.index, other.who = self.code[rows], self.index[rows], self.who[rows] // step
-        other.starts = np.flatnonzero(np.diff(other.who, prepend=-1))
-        other.share = self.share[::step] / self.share[::step].sum()
-        other._latest = (b"", 0.0, np.empty((0, 0)))
+        other = copy(self)
+        other._people = self._people.every(step)
+        other._latest = None
         return other
 
     def highest(self, values: np.ndarray) -> np.ndarray:
@@ -252,7 +355,7 @@ class Likelihood:
             self.loss,
             values,
             jac=self.gradient,
-            hess=self.information,
+            hess=self.curvature,
             method="trust-exact",
             options={"gtol": CONVERGED, "initial_trust_radius": 4.0},
         )
@@ -260,46 +363,37 @@ class Likelihood:
 
     def loss(self, values: np.ndarray) -> float:
         """Return the mean negative log-likelihood of a respondent's answers."""
-        return -self._evaluate(values)[0]
+        return -self._at(values).value
 
     def gradient(self, values: np.ndarray) -> np.ndarray:
         """Return the gradient of the loss."""
-        return -self.share @ self._evaluate(values)[1]
+        return -self._at(values).first
 
-    def information(self, values: np.ndarray) -> np.ndarray:
-        """Return the mean product of the respondents' scores; at the truth, the loss's second derivative."""
-        scores = self._evaluate(values)[1]
-        return scores.T @ (self.share[:, None] * scores)
+    def curvature(self, values: np.ndarray) -> np.ndarray:
+        """Return the second derivatives of the loss."""
+        return -self._at(values).second
 
-    def _evaluate(self, values: np.ndarray) -> tuple[float, np.ndarray]:
-        """Mean log-likelihood, and (n_respondents, n_values) scores; kept for the values asked last."""
-        if values.tobytes() != self._latest[0]:
-            self._latest = (values.tobytes(), *self._scores(values))
-        return self._latest[1:]
+    def _at(self, values: np.ndarray) -> Derivatives:
+        """Mean log-likelihood with its derivatives; kept for the values asked last."""
+        if self._latest is None or values.tobytes() != self._latest[0]:
+            self._latest = (values.tobytes(), self._derivatives(values))
+        return self._latest[1]
 
-    def _scores(self, values: np.ndarray) -> tuple[float, np.ndarray]:
+    def _derivatives(self, values: np.ndarray) -> Derivatives:
         cuts, slope, spread = self.unpack(values)
-        code, n = self.code, len(self.starts)
-        edges = np.concatenate([[-np.inf], cuts, [np.inf]])
-        latent = slope * self.index[:, None] + spread * NODES
-        low, high = edges[code][:, None] - latent, edges[code + 1][:, None] - latent
-        probability = between(low, high)
-        total = np.add.reduceat(np.log(probability), self.starts) + LOG_WEIGHTS
-        log = special.logsumexp(total, axis=1)
-        level = np.exp(total - log[:, None])[self.who] / probability
-        up, down = density(high) * level, density(low) * level
-        place, size = self.who * self.n_edges + code, n * self.n_edges
-        by_edge = np.bincount(place + 1, up.sum(axis=1), size) - np.bincount(place, down.sum(axis=1), size)
-        of_cuts = by_edge.reshape(n, self.n_edges)[:, 1:-1]
-        of_latent = down - up
-        scores = np.empty((n, len(values)))
-        scores[:, :-2] = np.cumsum(of_cuts[:, ::-1], axis=1)[:, ::-1]
-        scores[:, 1:-2] *= np.exp(values[1:-2])
-        scores[:, -2] = np.add.reduceat(of_latent.sum(axis=1) * self.index, self.starts) / self.unit
-        scores[:, -1] = np.add.reduceat(of_latent @ NODES, self.starts) * spread
-        if not np.isfinite(scores).all():  # a step too long: the search takes a shorter one
-            return -np.inf, np.zeros_like(scores)
-        return float(self.share @ log), scores
+        parts = [people.derivatives(cuts, slope, spread) for people in self._people.chunks()]
+        value, first, second = (sum(part) for part in zip(*parts, strict=True))
+        size, n = len(values), len(cuts)
+        by_values = np.zeros((size, size))  # derivatives of cuts, slope and spread
+        by_values[:n, 0] = 1
+        by_values[:n, 1:n] = np.tri(n, n - 1, -1) * np.exp(values[1:n])
+        by_values[n, n], by_values[n + 1, n + 1] = 1 / self.unit, spread
+        first, second = first @ by_values, by_values.T @ second @ by_values
+        logarithms = np.r_[1:n, n + 1]
+        second[logarithms, logarithms] += first[logarithms]
+        if not np.isfinite(second).all():  # a step too long: the search takes a shorter one
+            return Derivatives(-np.inf, np.zeros(size), np.zeros((size, size)))
+        return Derivatives(value, first, second)
 
 
 def fit_link(
@@ -311,8 +405,7 @@ def fit_link(
 ) -> OrdinalLink:
     """Fit a link by maximum likelihood, the respondents' levels integrated out (Gauss-Hermite).
 
-    Newton's steps in a trust region, with the respondents' scores for the information (Berndt, Hall, Hall &
-    Hausman 1974).
+    Newton's steps in a trust region.
 
     Args:
         index: (n,) utilities, from models that have not seen the answers.
@@ -335,7 +428,7 @@ def fit_link(
         cuts = special.ndtri(below) * 1.3
         cuts += np.arange(len(cuts)) * 1e-3  # categories that nobody used have a width all the same
         values = np.array([cuts[0], *np.log(np.diff(cuts)), 0.5, np.log(0.7)])
-        if len(likelihood.starts) >= FEW * STEP:  # the long way is cheaper with a part of the respondents
+        if likelihood.n_respondents >= FEW * STEP:  # the long way is cheaper with a part of the respondents
             values = likelihood.part(STEP).highest(values)
     else:
         slope, spread = start.slope * likelihood.unit, max(start.spread, SMALLEST)

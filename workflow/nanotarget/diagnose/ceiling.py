@@ -29,6 +29,7 @@ from nanotarget.petitions.encoding import split_levels
 
 POINTS = 1024  # people in whom the maximum is taken
 MOST_SPLITS = 9  # axes of a block up to which all ways to take sides are listed
+VALUES_AT_ONCE = 1 << 14  # utilities of a cell that stay in a processor's cache
 COUPLING = 0.5  # noise with which petitions are chosen, added to that of the data
 MIN_NOISE = 0.05  # share of a rating's noise that nobody can know
 
@@ -292,18 +293,29 @@ def _maximum_of_block(
     chosen, valued = views
     loadings = _loadings(covariance, functions, shape)
     points = (sides if shape == Shape.DIVIDED else normal_points)(loadings.shape[2]).T
-    top = np.full((len(chosen), points.shape[1]), -np.inf)
-    value = top.copy()
-    for cell, loading in enumerate(np.swapaxes(loadings, 0, 1)):
-        own = loading @ points
-        utility = own + chosen[:, [cell]]
-        if chosen is not valued:
-            np.copyto(value, own + valued[:, [cell]], where=utility > top)
-        np.maximum(top, utility, out=top)
-    if chosen is valued:
-        value = top
     best = np.take_along_axis(valued, chosen.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return Maximum(best, value.mean(axis=1) - best, value.var(axis=1))
+    mean, variance = np.empty((2, len(chosen)))
+    at_once = max(VALUES_AT_ONCE // points.shape[1], 1)
+    for start in range(0, len(chosen), at_once):
+        part = slice(start, start + at_once)
+        own, added = chosen[part], loadings if len(loadings) == 1 else loadings[part]
+        value = _top(added, points, own, own if valued is chosen else valued[part])
+        mean[part] = value.mean(axis=1)
+        value -= mean[part, None]
+        variance[part] = np.einsum("ij,ij->i", value, value) / value.shape[1]
+    return Maximum(best, mean - best, variance)
+
+
+def _top(loadings: np.ndarray, points: np.ndarray, chosen: np.ndarray, valued: np.ndarray) -> np.ndarray:
+    """(n_samples, n_points) value of the cell with the highest utility at each point."""
+    top = loadings[:, 0] @ points + chosen[:, [0]]
+    which = np.zeros(top.shape, dtype=np.min_scalar_type(chosen.shape[1]))
+    for cell in range(1, chosen.shape[1]):
+        utility = loadings[:, cell] @ points + chosen[:, [cell]]
+        if valued is not chosen:  # a later cell has a higher number: several times as fast as a mask
+            np.maximum(which, (utility > top) * which.dtype.type(cell), out=which)
+        np.maximum(top, utility, out=top)
+    return top if valued is chosen else top + np.take_along_axis(valued - chosen, which, axis=1)
 
 
 @cache

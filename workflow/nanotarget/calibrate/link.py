@@ -221,19 +221,19 @@ class People(NamedTuple):
     Attributes:
         who: (n_rows,) respondent, from 0 on.
         code: (n_rows,) category of the answer, ascending within a respondent.
-        index: (n_rows,) utility.
+        utility: (n_rows,) index.
         share: (n_respondents,) weight of each; 1 in all.
     """
 
     who: np.ndarray
     code: np.ndarray
-    index: np.ndarray
+    utility: np.ndarray
     share: np.ndarray
 
     def every(self, step: int) -> People:
         """Return every `step`-th respondent, and all their weight."""
         rows, share = np.flatnonzero(self.who % step == 0), self.share[::step]
-        return People(self.who[rows] // step, self.code[rows], self.index[rows], share / share.sum())
+        return People(self.who[rows] // step, self.code[rows], self.utility[rows], share / share.sum())
 
     def chunks(self) -> Iterator[People]:
         """Yield respondents few enough for a processor's cache, with the weights they have among all."""
@@ -243,8 +243,8 @@ class People(NamedTuple):
             last = int(np.searchsorted(starts, starts[first] + ROWS_AT_ONCE, side="right")) - 1
             last = max(last, first + 1)
             rows = slice(starts[first], starts[last])
-            own = (part[rows] for part in (self.code, self.index))
-            yield People(self.who[rows] - first, *own, self.share[first:last])
+            who, share = self.who[rows] - first, self.share[first:last]
+            yield People(who, self.code[rows], self.utility[rows], share)
             first = last
 
     def derivatives(self, cuts: np.ndarray, slope: float, spread: float) -> Derivatives:
@@ -254,7 +254,7 @@ class People(NamedTuple):
         the covariance of the first ones, over what her answers say of it (Louis 1982, equation 3.1).
         """
         edges = np.concatenate([[-np.inf], cuts, [np.inf]])
-        latent = slope * self.index[:, None] + spread * NODES
+        latent = slope * self.utility[:, None] + spread * NODES
         low, high = edges[self.code][:, None] - latent, edges[self.code + 1][:, None] - latent
         probability = between(low, high)
         new_person = np.diff(self.who, prepend=-1) != 0
@@ -269,7 +269,7 @@ class People(NamedTuple):
         scores = np.zeros((len(self.share), len(edges) + 2, len(NODES)))
         scores[who, code + 1] += np.add.reduceat(up, groups)
         scores[who, code] -= np.add.reduceat(down, groups)
-        scores[:, -2] = np.add.reduceat(of_latent * self.index[:, None], np.flatnonzero(new_person))
+        scores[:, -2] = np.add.reduceat(of_latent * self.utility[:, None], np.flatnonzero(new_person))
         scores[:, -1] = np.add.reduceat(of_latent, np.flatnonzero(new_person)) * NODES
         means = np.einsum("ijk,ik->ij", scores, level)
         chance = level * self.share[:, None]
@@ -278,7 +278,7 @@ class People(NamedTuple):
         # Second derivatives given the level, by edges, and by what moves the latent value.
         at_high, at_low = (np.where(np.isfinite(z), z, 0.0) * d for z, d in ((high, up), (low, down)))
         moved = np.stack(
-            [np.repeat(self.index[:, None], len(NODES), axis=1), np.broadcast_to(NODES, up.shape)]
+            [np.repeat(self.utility[:, None], len(NODES), axis=1), np.broadcast_to(NODES, up.shape)]
         )
         mass = chance[self.who]
         size = second.shape[0]
@@ -382,13 +382,13 @@ class Likelihood:
     def _derivatives(self, values: np.ndarray) -> Derivatives:
         cuts, slope, spread = self.unpack(values)
         parts = [people.derivatives(cuts, slope, spread) for people in self._people.chunks()]
-        value, first, second = (sum(part) for part in zip(*parts, strict=True))
-        size, n = len(values), len(cuts)
+        value, size, n = sum(part.value for part in parts), len(values), len(cuts)
         by_values = np.zeros((size, size))  # derivatives of cuts, slope and spread
         by_values[:n, 0] = 1
         by_values[:n, 1:n] = np.tri(n, n - 1, -1) * np.exp(values[1:n])
         by_values[n, n], by_values[n + 1, n + 1] = 1 / self.unit, spread
-        first, second = first @ by_values, by_values.T @ second @ by_values
+        first = np.sum([part.first for part in parts], axis=0) @ by_values
+        second = by_values.T @ np.sum([part.second for part in parts], axis=0) @ by_values
         logarithms = np.r_[1:n, n + 1]
         second[logarithms, logarithms] += first[logarithms]
         if not np.isfinite(second).all():  # a step too long: the search takes a shorter one

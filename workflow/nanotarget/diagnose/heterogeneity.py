@@ -201,12 +201,8 @@ class Heterogeneity:
         error = self.residual_vectors.covariance(weights)
         coefficients = self.coefficients(self.products, weights)
         by_block = coefficients[:, 2:-1] - error.by_block
-        gram, cross, mean, square = self._regression
-        n, rank = len(cross), cross.shape[1]
+        _, _, mean, square = self._regression
         mass = weights.sum(axis=1)
-        grams = (weights @ gram.reshape(n, -1)).reshape(-1, rank, rank)
-        grams[:, np.arange(rank), np.arange(rank)] += 1e-9 * mass[:, None]
-        solution = np.linalg.solve(grams, (weights @ cross)[:, :, None])[:, :, 0]
         paired = weights * (self.products.pairs > 0)
         raw = (paired @ self.products.raw) / np.maximum(paired.sum(axis=1), SMALLEST)
         total = (weights @ square) / mass
@@ -218,9 +214,21 @@ class Heterogeneity:
             baseline=raw if answers.has_baseline else np.zeros(len(weights)),
             common=self.outcome_vectors.between_people(weights).sum(axis=1),
             total=total,
-            part_worths=self.levels_of(solution),
+            part_worths=self.part_worths(weights),
             covariance=self._between_tasks(weights) - error,
         )
+
+    def part_worths(self, weights: np.ndarray) -> np.ndarray:
+        """Return the (n_samples, total levels) common response, least squares.
+
+        Args:
+            weights: (n_samples, n_respondents).
+        """
+        gram, cross, _, _ = self._regression
+        n, rank = cross.shape
+        grams = (weights @ gram.reshape(n, -1)).reshape(-1, rank, rank)
+        grams[:, np.arange(rank), np.arange(rank)] += 1e-9 * weights.sum(axis=1)[:, None]
+        return self.levels_of(np.linalg.solve(grams, (weights @ cross)[:, :, None])[:, :, 0])
 
     def _between_tasks(self, weights: np.ndarray) -> Covariance:
         """Covariance of coordinates between tasks of one respondent, the error of the common part in it."""
@@ -332,7 +340,7 @@ class Heterogeneity:
             weight: (n_respondents,).
         """
         answers = self.answers
-        own = self.variances(weight[None]).part_worths
+        own = self.part_worths(weight[None])
         additive = sum(
             sign * part_worths(own, self.design).utilities_of_all(side)[0]
             for sign, side in zip((1, -1), answers.sides, strict=False)

@@ -40,6 +40,7 @@ from nanotarget.petitions.utilities import Layout, Tables, additive_layout
 
 # Numbers of divisions after which it is seen whether there are enough: each a quarter more than the last.
 CHECKED = np.ceil(LEAST * 1.25 ** np.arange(25)).astype(int).tolist()
+PEOPLE_AT_ONCE = 4_000  # whose tables of pairs are in memory
 MOST_RULES = 20  # divisions into halves whose rules are kept: what is noise in them needs no more
 
 
@@ -243,8 +244,7 @@ class RidgeDivider:
         mean = weight @ problem.z[training] / weight.sum()
         distinct, which = self._distinct
         singles, unseen_by = problem.layout.n_cells, self._unseen_by[given]
-        cells = np.hstack([np.empty((len(given), singles)), self._pairs[unseen_by]])
-        common = np.hstack([np.zeros((len(which), singles)), self._pairs])
+        cells, common = np.empty((len(given), singles)), np.zeros((len(which), singles))
         for k, penalties in enumerate(distinct):
             own = np.flatnonzero(which[unseen_by] == k)
             if not len(own):
@@ -256,8 +256,8 @@ class RidgeDivider:
             part = gram if len(kept) == len(gram) else gram[np.ix_(kept, kept)]
             solution[kept] = solve(part, cross[kept], penalty[kept] * weight.mean())
             tables = solution.reshape(problem.z.shape[1], -1) @ self._contrasts
-            cells[own, :singles] = problem.z[given[own]] @ tables
-            common[which == k, :singles] = mean @ tables
+            cells[own] = problem.z[given[own]] @ tables
+            common[which == k] = mean @ tables
         return LearnedTables(cells, common, given)
 
     def _divided(self, learned: Sequence[LearnedTables], fold_of: np.ndarray, worst: bool) -> Divided:
@@ -281,16 +281,24 @@ class RidgeDivider:
         return Divided(-gains if worst else gains, apart, nano, best, rules)
 
     def _best(self, cells: np.ndarray, model: np.ndarray, worst: bool) -> np.ndarray:
-        """Return the best petitions of (n, n_cells) utilities, of the worst outcome if `worst`.
+        """Return the best petitions of (n, n_cells of single attributes) utilities.
 
         Args:
             model: (n,) which of the study's models has their pairs, and is the same for all of a search.
+            worst: whether outcomes are to be as low as possible.
         """
         petitions = np.empty((len(cells), len(self._layout.design.shape)), dtype=np.int64)
-        paired = np.flatnonzero(self._pairs.any(axis=1))
-        searches = [(self.problem.layout, ~np.isin(model, paired))]
-        for layout, rows in [*searches, *((self._layout, model == k) for k in paired)]:
-            petitions[rows] = best_petitions(Tables(layout, cells[rows, : layout.n_cells]), worst)
+        paired = np.any(self._pairs, axis=1)
+        alone = np.flatnonzero(~np.isin(model, np.flatnonzero(paired)))
+        petitions[alone] = best_petitions(Tables(self.problem.layout, cells[alone]), worst)
+        for k in np.flatnonzero(paired):
+            rows = np.flatnonzero(model == k)
+            for start in range(0, len(rows), PEOPLE_AT_ONCE):
+                own = rows[start : start + PEOPLE_AT_ONCE]
+                whole = np.hstack(
+                    [cells[own], np.broadcast_to(self._pairs[k], (len(own), self._pairs.shape[1]))]
+                )
+                petitions[own] = best_petitions(Tables(self._layout, whole), worst)
         return petitions
 
 
@@ -298,8 +306,9 @@ class LearnedTables(NamedTuple):
     """What is learned without a fold.
 
     Attributes:
-        cells: (n, n_cells) utilities of some respondents.
-        common: (n_models, n_cells) average utilities of those learned from, by whose penalties they have.
+        cells: (n, n_cells of single attributes) utilities of some respondents.
+        common: (n_models, n_cells of single attributes) average utilities of those learned from, with the
+            penalties of each of the study's models.
         given: (n,) which respondents.
     """
 

@@ -29,6 +29,7 @@ from nanotarget.petitions.design import Block, Design
 from nanotarget.petitions.score import predicted_response
 
 Pairs = Sequence[tuple[int, int]]
+UNITS_AT_ONCE = 300  # whose levels are in memory at once
 FLATTEST = 0.15  # of the mean slope of a scale's curve: a residual is not divided by less
 
 
@@ -161,7 +162,7 @@ class Scores:
             residual = data.response.residual(data.outcome, fitted.intercept[fitted.unit], eta)
             return residual, np.zeros((len(fitted.respondent), 1))
         if self._on_scale:
-            return self._answers_on_scale[0], self._means(self._answers_on_scale[1])
+            return self._answers_on_scale[:2]
         residual, level = _residuals(fitted)
         return residual - level, self._means(level[:, None])
 
@@ -284,19 +285,33 @@ def policy_scores(
 
 
 def _on_scale(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return by row the residual of the answer, (n_rows, nodes) probabilities of the level, and the slope."""
+    """Return the (n_rows,) residuals of answers, (n_units, nodes) mean probabilities of levels, and slopes.
+
+    Slopes are the (n_rows,) of the curve at the petitions shown. Probabilities of all rows are not in memory
+    at once.
+    """
     data = fitted.data
-    row, unit, own = _rows_of_units(fitted)
+    row, unit, _ = _rows_of_units(fitted)
     index = fitted.intercept[unit] + fitted.utilities.utility_of_rows(data.levels[row], unit)
-    residual, slope, levels = np.empty(len(row)), np.empty(len(row)), np.empty((len(row), len(NODES)))
+    residual, slope = np.empty((2, len(data.outcome)))
+    levels, steep = np.empty((len(fitted.respondent), len(NODES))), np.empty(len(row))
     for f, link in enumerate(fitted.links):
         of = np.flatnonzero(fitted.unit_fold[unit] == f)
-        answers = data.outcome[row[of]]
-        levels[of] = link.level_elsewhere(index[of], answers, unit[of], data.task[row[of]])
-        residual[of] = answers - link.expected(index[of], levels[of])
-        steep = link.slope_at(index[of], levels[of])
-        slope[of] = np.maximum(steep, FLATTEST * steep.mean())
-    return residual[own], levels[own], slope[own]
+        starts = np.flatnonzero(np.diff(unit[of], prepend=-1))
+        for part in np.split(of, starts[UNITS_AT_ONCE::UNITS_AT_ONCE]):
+            shown, who = row[part], unit[part]
+            answers = data.outcome[shown]
+            level = link.level_elsewhere(index[part], answers, who, data.task[shown])
+            steep[part] = link.slope_at(index[part], level)
+            own = np.flatnonzero(fitted.unit[shown] == who)
+            shown, who, level = shown[own], who[own], level[own]
+            residual[shown] = answers[own] - link.expected(index[part][own], level)
+            slope[shown] = steep[part][own]
+            first = np.flatnonzero(np.diff(who, prepend=-1))
+            levels[who[first]] = np.add.reduceat(level, first) / np.diff(np.append(first, len(who)))[:, None]
+        rows = np.flatnonzero(fitted.fold == f)
+        slope[rows] = np.maximum(slope[rows], FLATTEST * steep[of].mean())
+    return residual, levels, slope
 
 
 def _residuals(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from nanotarget.diagnose.folds import (
     shared_threshold,
 )
 from nanotarget.diagnose.quantities import DIAGNOSTICS, Quantity, Unit
-from nanotarget.diagnose.redivision import Limits, RidgeDivider, dividers, redivide
+from nanotarget.diagnose.redivision import Limits, RidgeDivider, dividers, moments_of, redivide
 from nanotarget.diagnose.refits import Refitting, from_arrays, to_arrays
 from nanotarget.diagnose.rows import Estimate, Sample, Stage, holm_levels
 from nanotarget.diagnose.value import Scores
@@ -360,7 +360,8 @@ def test_rules_from_shared_moments_are_those_of_the_learner(pairs, alike, tmp_pa
     artefacts.write_json([model.settings() for model in fitted.models], tmp_path / "models.json")
     written = artefacts.read_json(tmp_path / "models.json")
     read = models_from_data(written, arrays_of(fitted.models), DESIGN)
-    divider = RidgeDivider(replace(fitted, models=read), Scores(fitted), ["support", "dissuade"])
+    moments = moments_of(fitted.data)
+    divider = RidgeDivider(replace(fitted, models=read), Scores(fitted), ["support", "dissuade"], moments)
     whole = divider.divide(fitted.fold, everybody=True)
     for goal, found in divider.divide(fitted.fold, everybody=False).items():
         own = Dividend(fitted.for_goal(goal))

@@ -224,7 +224,7 @@ def slope_moments(sample, fitted, rng):
     effects, share = sample.preferences.effects, shares_of_units(fitted)
     own = effects - np.average(effects, axis=0, weights=sample.data.weight)
     product, square = np.zeros(n), np.zeros(n)
-    for f, (trained, weight) in enumerate(fitted.training):
+    for f, (trained, weight) in enumerate(fitted.training()):
         units = np.flatnonzero(fitted.unit_fold == f)
         people, mass = fitted.respondent[units], share[units]
         common = average(trained, weight)

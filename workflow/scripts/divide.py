@@ -30,7 +30,9 @@ def write_divisions(inputs, output, learning, diagnose):
 
     divisions = {}
     if own.has_information and settings.splits > 1 and learner in FAST_LEARNERS:
-        halved, folded = dividers(fitted, halves, fit, own.allowed)
+        allowed = own.allowed
+        del own  # the answers that it prepared take more memory than the divisions
+        halved, folded = dividers(fitted, halves, fit, allowed)
         most = settings.splits
         if not isinstance(folded, RidgeDivider):  # each is as dear as the study's own
             most = min(most, LEAST)

@@ -245,20 +245,17 @@ class Dividend:
             sizes: numbers k of petitions; k = 1 is overall-best.
         """
         fitted, best = self.fitted, self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value
-        of_models = fitted.training if max(sizes, default=1) > 1 else []
-        training = [(in_memory(utilities), weight) for utilities, weight in of_models]
-        own_best = [policy.nano(utilities) for utilities, _ in training]
-        held_out = [np.flatnonzero(fitted.unit_fold == f) for f in range(len(training))]
-        own = [
-            fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
-            for f, units in enumerate(held_out)
-        ]
+        given = {k: fitted.overall_best.copy() for k in sizes}
+        several = [k for k in sizes if k > 1]
+        for f, (trained, weight) in enumerate(fitted.training() if several else ()):
+            units = np.flatnonzero(fitted.unit_fold == f)
+            own = fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
+            utilities = in_memory(trained)
+            own_best = policy.nano(utilities)
+            for k in several:
+                given[k][units] = policy.segment(own, policy.best_set(utilities, weight, k, 1, own_best))
         points = []
-        for k in sizes:
-            petitions = fitted.overall_best.copy()
-            for f, (utilities, weight) in enumerate(training if k > 1 else ()):
-                chosen = policy.best_set(utilities, weight, k, 1, own_best[f])
-                petitions[held_out[f]] = policy.segment(own[f], chosen)
+        for k, petitions in given.items():
             scores = self.scorers[Estimator.FIRST_ORDER].of(petitions).value
             value = Estimate.mean(scores, sample.weight)
             apart = fitted.respondent_means((petitions != fitted.overall_best).any(axis=1).astype(float))

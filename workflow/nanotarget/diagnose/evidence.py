@@ -131,7 +131,7 @@ class Answers:
     @cached_property
     def ranks(self) -> np.ndarray:
         """(n_blocks,) number of functions of each block."""
-        return np.array([part.shape[1] for part in self.contrasts])
+        return np.array([block.functions().shape[1] for block in self.design.blocks])
 
     @cached_property
     def residual(self) -> np.ndarray:

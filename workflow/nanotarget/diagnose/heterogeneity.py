@@ -49,7 +49,6 @@ FLIPS = 999  # of the signs of answers
 STANDS_OUT = 3.0  # standard deviations above no interaction at which a pair of attributes counts as one
 FLIPS_AT_ONCE = 4_000_000  # signs that are in memory
 TABLED = 8  # tasks, of which all signs are listed
-PEOPLE_AT_ONCE = 2_000  # respondents of whom products of functions are in memory
 SMALLEST = 1e-300
 PAIRS_PER_BLOCK = 10  # of answers of one lag, without which its variance is not estimated
 
@@ -179,17 +178,20 @@ class Heterogeneity:
     @cached_property
     def _regression(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """By respondent: moments of functions, of these with the outcome, and the outcome's first two."""
-        answers = self.answers
-        functions = np.hstack(answers.contrasts)
-        outcome = answers.without_baseline(answers.outcome)
-        starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
-        counts = np.bincount(answers.respondent, minlength=answers.n_respondents)
-        gram = sums_of_products(functions, functions, starts)
-        sums = np.add.reduceat(
-            np.column_stack([functions * outcome[:, None], answers.outcome, answers.outcome**2]), starts
-        )
+        by_part = []
+        for _, answers in self.answers.parts():
+            functions = np.hstack(answers.contrasts)
+            outcome = answers.without_baseline(answers.outcome)
+            starts = np.searchsorted(answers.respondent, np.arange(answers.n_respondents))
+            sums = np.add.reduceat(
+                np.column_stack([functions * outcome[:, None], answers.outcome, answers.outcome**2]), starts
+            )
+            by_part.append((sums_of_products(functions, functions, starts), sums))
+        gram, sums = (np.concatenate(part) for part in zip(*by_part, strict=True))
+        counts = np.bincount(self.answers.respondent, minlength=len(sums))
         means = sums / counts[:, None]
-        return gram / counts[:, None, None], means[:, :-2], means[:, -2], means[:, -1]
+        gram /= counts[:, None, None]
+        return gram, means[:, :-2], means[:, -2], means[:, -1]
 
     def variances(self, weights: np.ndarray) -> Variances:
         """Estimate all variances.
@@ -348,20 +350,19 @@ class Heterogeneity:
         residual = answers.without_baseline(answers.outcome - additive)
         share = weight / np.bincount(answers.respondent, minlength=len(weight)) / weight.sum()
         scaled = residual * share[answers.respondent] / answers.n_sides
-        starts = np.append(np.searchsorted(answers.respondent, np.arange(len(weight))), len(scaled))
         signs = _random_signs(len(weight), child_rng(seed, "diagnose/interactions"))
         blocks = np.repeat(np.arange(len(answers.ranks)), answers.ranks)
         one, other = np.nonzero(blocks[:, None] < blocks)
-        sums, own = np.zeros((FLIPS + 1, len(one))), np.zeros(len(one))
-        for first in range(0, len(weight), PEOPLE_AT_ONCE):
-            last = min(first + PEOPLE_AT_ONCE, len(weight))
-            rows, begin = slice(starts[first], starts[last]), starts[first:last] - starts[first]
-            vectors = np.zeros((last - first, len(one)))
-            for sign, side in zip((1.0, -1.0), answers.values, strict=False):
-                functions = np.hstack([values[rows] for values in side])
+        sums, own, done = np.zeros((FLIPS + 1, len(one))), np.zeros(len(one)), 0
+        for members, part in answers.parts():
+            begin = np.searchsorted(part.respondent, np.arange(part.n_respondents))
+            rows = slice(done, done := done + len(part.respondent))
+            vectors = np.zeros((part.n_respondents, len(one)))
+            for sign, side in zip((1.0, -1.0), part.values, strict=False):
+                functions = np.hstack(side)
                 each = sums_of_products(functions * (sign * scaled[rows])[:, None], functions, begin)
                 vectors += each[:, one, other]
-            sums += signs[:, first:last].astype(float) @ vectors
+            sums += signs[:, members].astype(float) @ vectors
             own += (vectors**2).sum(axis=0)
         lengths = sums**2
         totals, interacting = lengths.sum(axis=1) - own.sum(), []

@@ -126,11 +126,13 @@ class RidgeDivider:
         fitted: cross-fitted ridge, which has the penalties and says how respondents' rows are held out.
         scores: of support, by models of which none has seen the respondent it scores.
         goals: support, dissuade.
+        moments: by respondent, see `moments_of`.
     """
 
     fitted: Crossfit
     scores: Scores
     goals: Sequence[str]
+    moments: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def applies(cls, fitted: Crossfit) -> bool:
@@ -198,21 +200,13 @@ class RidgeDivider:
         return scipy.linalg.block_diag(*self.problem.contrasts).T
 
     @cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """By respondent: products of contrasts (none twice), and of contrasts and answers."""
-        problem, data = self.problem, self.fitted.data
-        response = data.compared(data.outcome)
-        moments = second_moments(problem.singles, response, np.ones(len(response)), data.starts)
-        return packed(moments.gram), moments.cross
-
-    @cached_property
     def _whole(self) -> tuple[np.ndarray, np.ndarray]:
         """The normal equations of everybody."""
-        return equations_of(*self._moments, self.problem.z, self.fitted.data.weight)
+        return equations_of(*self.moments, self.problem.z, self.fitted.data.weight)
 
     def _equations(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the normal equations of some respondents."""
-        gram, cross = (part[members] for part in self._moments)
+        gram, cross = (part[members] for part in self.moments)
         return equations_of(gram, cross, self.problem.z[members], self.fitted.data.weight[members])
 
     def divide(self, fold: np.ndarray, everybody: bool) -> Mapping[str, Divided]:
@@ -317,6 +311,25 @@ class LearnedTables(NamedTuple):
     given: np.ndarray
 
 
+def moments_of(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    """Return products of contrasts of single attributes (none twice), and of contrasts and answers.
+
+    Returns:
+        (n_respondents, r (r + 1) / 2) and (n_respondents, r), made of few respondents at a time.
+    """
+    none = np.empty((data.n_respondents, 0))
+    problem = Regression(data, none, np.empty(0, dtype=bool), additive_layout(data.design))
+    grams, crosses = list[np.ndarray](), list[np.ndarray]()
+    for first in range(0, data.n_respondents, PEOPLE_AT_ONCE):
+        people = slice(first, first + PEOPLE_AT_ONCE)
+        part = data.subset(np.isin(data.respondent, np.arange(data.n_respondents)[people]))
+        contrasts, answers = problem.compared(part, slice(None)), part.compared(part.outcome)
+        moments = second_moments(contrasts, answers, np.ones(len(answers)), part.starts)
+        grams.append(packed(moments.gram))
+        crosses.append(moments.cross)
+    return np.concatenate(grams), np.concatenate(crosses)
+
+
 def dividers(
     fitted: Crossfit,
     halves: Crossfit,
@@ -333,8 +346,8 @@ def dividers(
         goals: support, dissuade.
     """
     if RidgeDivider.applies(fitted) and RidgeDivider.applies(halves):
-        scores = Scores(fitted, *allowed)
-        return RidgeDivider(halves, scores, goals), RidgeDivider(fitted, scores, goals)
+        scores, moments = Scores(fitted, *allowed), moments_of(fitted.data)
+        return RidgeDivider(halves, scores, goals, moments), RidgeDivider(fitted, scores, goals, moments)
     anew = Refitter(fitted.data, fit, goals, *allowed)
     return anew, anew
 

@@ -239,26 +239,23 @@ class Scores:
     def _bases(self) -> list[np.ndarray]:
         return [block.functions(1) for block in self.fitted.data.design.blocks]
 
-    @cached_property
-    def _shown(self) -> list[np.ndarray]:
-        """By block, the (n_rows, rank) functions of the petitions shown."""
+    def _shown(self, block: int) -> np.ndarray:
+        """(n_rows, rank) functions of the petitions shown, of a block."""
         data = self.fitted.data
-        return [
-            basis[block.cell_of(data.levels)]
-            for block, basis in zip(data.design.blocks, self._bases, strict=True)
-        ]
+        return self._bases[block][data.design.blocks[block].cell_of(data.levels)]
 
     @cached_property
     def _products(self) -> np.ndarray:
         """(n_units, total rank) mean products of errors and functions of the petitions shown."""
-        return self._means(self._errors[:, None] * np.hstack(self._shown))
+        blocks = range(len(self._bases))
+        return np.hstack([self._means(self._errors[:, None] * self._shown(b)) for b in blocks])
 
     @cached_property
     def _products_of_pairs(self) -> list[np.ndarray]:
         """By pair, the (n_units, rank, rank) mean products of errors and functions of both blocks."""
         products = []
         for a, b in self.pairs:
-            one, other = self._shown[a], self._shown[b]
+            one, other = self._shown(a), self._shown(b)
             both = (self._errors[:, None] * one)[:, :, None] * other[:, None, :]
             products.append(self._means(both.reshape(len(both), -1)).reshape(-1, *both.shape[1:]))
         return products

@@ -7,7 +7,7 @@ a respondent as one fold's model sees her: without a panel every respondent is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -158,19 +158,16 @@ class Crossfit:
             parts.append((units, model.utilities(self.data.respondents.iloc[self.respondent[units]])))
         return Pieces(self.data.design, len(self.respondent), parts)
 
-    @cached_property
-    def training(self) -> list[tuple[Utilities, np.ndarray]]:
-        """Utilities and weights of the respondents that each fold's model was trained on."""
-        parts = [self.data.subset(self.fold != f) for f in range(len(self.models))]
-        return [
-            (model.utilities(part.respondents), part.weight)
-            for model, part in zip(self.models, parts, strict=True)
-        ]
+    def training(self) -> Iterator[tuple[Utilities, np.ndarray]]:
+        """Yield utilities and weights of the respondents that each fold's model was trained on."""
+        for f, model in enumerate(self.models):
+            part = self.data.subset(self.fold != f)
+            yield model.utilities(part.respondents), part.weight
 
     @cached_property
     def common(self) -> list[Tables]:
         """Average utilities of the respondents that each fold's model was trained on."""
-        return [average(utilities, weight) for utilities, weight in self.training]
+        return [average(utilities, weight) for utilities, weight in self.training()]
 
     def common_utility(self, petitions: np.ndarray, fold: np.ndarray) -> np.ndarray:
         """Return the (n,) average utility of (n, n_attributes) petitions, each in the model of its fold."""

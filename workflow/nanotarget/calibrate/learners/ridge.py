@@ -380,10 +380,22 @@ class Regression:
         """(n_comparisons,) respondent of each comparison."""
         return self.data.response.of_comparisons(self.data.respondent)
 
+    @property
+    def n_singles(self) -> int:
+        """Number r of contrasts of the single attributes."""
+        return sum(table.shape[1] for table in self.contrasts[: self.n_attributes])
+
     @cached_property
     def singles(self) -> np.ndarray:
         """(n_comparisons, r) compared contrasts of the single attributes."""
         return self.compared(self.data, slice(0, self.n_attributes))
+
+    def singles_of(self, members: np.ndarray) -> np.ndarray:
+        """Return the contrasts of comparisons of some respondents; of ratings, asked once, none are kept."""
+        inside = self._are(members)
+        if self.data.response.paired:
+            return self.singles[inside[self.respondent]]
+        return self.compared(self.data.subset(inside[self.data.respondent]), slice(0, self.n_attributes))
 
     def compared(self, data: TrainingData, tables: slice) -> np.ndarray:
         """Return the compared contrasts of the profiles of some respondents for some tables of the layout."""
@@ -406,7 +418,7 @@ class Regression:
         """
         rows = self._are(members)[self.respondent]
         starts = np.searchsorted(self.respondent[rows], members)
-        moments = second_moments(self.singles[rows], response[rows], precision[rows], starts)
+        moments = second_moments(self.singles_of(members), response[rows], precision[rows], starts)
         gram, cross = joint_moments(moments, self.features[members], self.data.weight[members])
         if len(self.contrasts) == self.n_attributes:
             return gram, cross
@@ -441,7 +453,7 @@ class Regression:
 
     def turned_back(self, equations: Equations, axes: np.ndarray) -> Equations:
         """Return the normal equations in the features themselves from those in principal axes."""
-        (gram, cross), q, r = equations, len(axes), self.singles.shape[1]
+        (gram, cross), q, r = equations, len(axes), self.n_singles
         size = q * r
 
         def turn(rows: np.ndarray) -> np.ndarray:
@@ -458,7 +470,8 @@ class Regression:
         """Return moments of pairs (R) with contrasts x features (R, (1+q) r), pairs (R, R), response (R,)."""
         n_pairs = int((self.group == PAIR).sum())
         own, own_cross = np.zeros((n_pairs, n_pairs)), np.zeros(n_pairs)
-        for rows, products in self._products_of_pairs(members):
+        for rows, contrasts in self._contrasts_in_parts(members):
+            products = contrasts[:, self.n_singles :]
             weighted = products * (precision * self.data.weight[self.respondent])[rows, None]
             own += weighted.T @ products
             own_cross += weighted.T @ response[rows]
@@ -466,23 +479,23 @@ class Regression:
 
     def pairs_with_features(self, precision: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Return the (R, (1+q) r) moments of pairs with contrasts x features of some respondents."""
-        n_pairs, r = int((self.group == PAIR).sum()), self.singles.shape[1]
+        n_pairs, r = int((self.group == PAIR).sum()), self.n_singles
         total = np.zeros((self.z.shape[1], n_pairs, r))
-        for rows, products in self._products_of_pairs(members):
+        for rows, contrasts in self._contrasts_in_parts(members):
             who = self.respondent[rows]
             starts = np.flatnonzero(np.diff(who, prepend=-1))
-            weighted = products * (precision[rows] * self.data.weight[who])[:, None]
-            each = sums_of_products(weighted, self.singles[rows], starts)
+            weighted = contrasts[:, r:] * (precision[rows] * self.data.weight[who])[:, None]
+            each = sums_of_products(weighted, contrasts[:, :r], starts)
             total += (self.z[who[starts]].T @ each.reshape(len(each), -1)).reshape(total.shape)
         return total.transpose(1, 0, 2).reshape(n_pairs, -1)
 
-    def _products_of_pairs(self, members: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield comparisons of some respondents, and the compared contrasts of pairs in these."""
+    def _contrasts_in_parts(self, members: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield comparisons of some respondents, and their contrasts of single attributes, then pairs."""
         for part in np.array_split(members, -(-len(members) // PEOPLE_AT_ONCE)):
             inside = self._are(part)
             answers = self.data.subset(inside[self.data.respondent])
             rows = np.flatnonzero(inside[self.respondent])
-            yield rows, self.compared(answers, slice(self.n_attributes, None))
+            yield rows, self.compared(answers, slice(None))
 
     def _common_pair_moments(
         self, response: np.ndarray, members: np.ndarray
@@ -512,7 +525,7 @@ class Regression:
         )
         shown = np.hstack([table[cell] for table, cell in zip(self.contrasts, cells[first].T, strict=True)])
         mass = np.bincount(kind, weight[person])
-        r = self.singles.shape[1]
+        r = self.n_singles
         moments = (shown * mass[:, None]).T[r:] @ shown - (means * (weight * answers)[:, None]).T[r:] @ means
         between = np.zeros((len(moments), self.z.shape[1] * r))
         between[:, :r] = moments[:, :r]
@@ -538,7 +551,7 @@ class Regression:
 
     def utility(self, coefficients: np.ndarray) -> np.ndarray:
         """Return the (n_comparisons,) compared utilities."""
-        size = self.z.shape[1] * self.singles.shape[1]
+        size = self.z.shape[1] * self.n_singles
         own = self.z @ coefficients[:size].reshape(self.z.shape[1], -1)
         utility = np.einsum("ij,ij->i", self.singles, own[self.respondent])
         if len(self.contrasts) == self.n_attributes:

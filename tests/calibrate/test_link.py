@@ -158,3 +158,22 @@ def test_the_search_ends_in_few_steps_where_the_model_is_wrong(monkeypatch):
     link = fit_link(index, np.clip(np.round(5 + 2 * latent), 0, 10), who)
     assert len(asked) < 25  # 43 with the respondents' scores for the curvature
     assert 0 < link.slope < 1.5
+
+
+def test_parts_change_nothing(monkeypatch):
+    index, answers, who = world(200, np.random.default_rng(12))
+    whole = fit_link(index, answers, who)
+    monkeypatch.setattr("nanotarget.calibrate.link.ROWS_AT_ONCE", 50)
+    parts = fit_link(index, answers, who)
+    np.testing.assert_allclose(parts.cuts, whole.cuts, atol=1e-9)
+    np.testing.assert_allclose([parts.slope, parts.spread], [whole.slope, whole.spread], atol=1e-9)
+
+
+def test_a_link_of_very_many_is_that_of_every_second_or_third(monkeypatch):
+    index, answers, who = world(900, np.random.default_rng(13))
+    every_third = np.flatnonzero(who % 3 == 0)
+    of_third = fit_link(index[every_third], answers[every_third], who[every_third])
+    monkeypatch.setattr("nanotarget.calibrate.link.MOST_RESPONDENTS", 400)
+    link = fit_link(index, answers, who)
+    np.testing.assert_allclose(link.cuts, of_third.cuts, atol=1e-5)
+    assert link.slope == pytest.approx(of_third.slope, abs=1e-5)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nanotarget.diagnose.ceiling import Contest, Shape, ceiling, gain_ceiling, normal_points
+from nanotarget.diagnose.ceiling import (
+    Contest,
+    Shape,
+    _maximum_of_block,
+    ceiling,
+    gain_ceiling,
+    normal_points,
+    sides,
+)
 from nanotarget.diagnose.covariance import Covariance
 from nanotarget.diagnose.evidence import Answers, PairList, Vectors, block_products, difference
 from nanotarget.diagnose.heterogeneity import Heterogeneity
@@ -334,6 +342,31 @@ def test_the_ceiling_is_what_an_oracle_gains(design):
         deviations.append(own)
     covariance = Covariance.of_levels(design, deviations, np.ones(people))
     assert gain_ceiling(design, worths, covariance)[0] == pytest.approx(total, rel=0.015)
+
+
+@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("n_covariances", [1, 7])
+def test_the_maximum_of_a_block_is_that_of_a_plain_loop(shape, n_covariances, monkeypatch):
+    rng = np.random.default_rng(4)
+    functions = factorial((4,)).blocks[0].functions()
+    root = rng.normal(size=(n_covariances, 3, 3))
+    covariance = root @ root.transpose(0, 2, 1)
+    chosen, valued = rng.normal(size=(2, 7, 4))
+    points = normal_points(3) if shape == Shape.NORMAL else sides(3)
+    values, axes = np.linalg.eigh(covariance)
+    roots = axes * np.sqrt(values)[:, None, :]
+    if shape == Shape.NORMAL:
+        roots = roots @ axes.transpose(0, 2, 1)
+    monkeypatch.setattr("nanotarget.diagnose.ceiling.VALUES_AT_ONCE", 3 * len(points))
+    for view in (valued, chosen):
+        found = _maximum_of_block(functions, (chosen, view), covariance, shape)
+        for i in range(7):
+            own = functions @ roots[i % n_covariances] @ points.T
+            cell, best = (chosen[i][:, None] + own).argmax(axis=0), view[i][chosen[i].argmax()]
+            reached = view[i][cell] + own[cell, np.arange(len(points))]
+            assert found.common[i] == pytest.approx(best)
+            assert found.gain[i] == pytest.approx(reached.mean() - best)
+            assert found.variance[i] == pytest.approx(reached.var())
 
 
 def test_samples_without_noise_have_the_plain_ceiling():

@@ -81,6 +81,14 @@ def test_an_open_measurement_has_no_link():
     assert Scale.of(learn(data, 1), data.weight) is None
 
 
+def test_scores_do_not_depend_on_how_many_people_are_in_memory(worlds, monkeypatch):
+    _, _, fitted = worlds[0]
+    nano = policy.nano(fitted.utilities)
+    whole = policy_scores(fitted, nano, 1).value
+    monkeypatch.setattr("nanotarget.diagnose.value.UNITS_AT_ONCE", 7)
+    np.testing.assert_allclose(policy_scores(fitted, nano, 1).value, whole, atol=1e-12)
+
+
 def test_a_ceiling_on_a_scale_is_the_mean_over_people(worlds):
     """Against a simulation of the link's own people, whose deviations are normal."""
     fitted = worlds[0][2]

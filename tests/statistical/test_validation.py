@@ -215,6 +215,16 @@ def test_rows_of_other_code_are_carried_over_only_if_todays_code_computes_them(t
     assert rows_in(file)["seconds"].to_list() == [9.0] * 4
 
 
+def test_rows_of_one_code_are_carried_over_where_those_of_another_are_not(tmp_path, monkeypatch):
+    file = path_of(tmp_path, "R6", "ridge")
+    for seed, (version, gain) in enumerate([("old", 0.1), ("older", 0.2), ("old", 0.1)], start=1):
+        add(tmp_path, [row_of(seed, code=version, gain=gain)])
+    monkeypatch.setattr("carry.replicate", lambda *job: [row_of(job[2], gain=0.1)])
+    (line,), (fault,) = carry.carry(file, 2)
+    assert (line["from"], line["rows"]) == ("old", 2) and " 2 of older " in fault
+    assert rows_in(file)["code"].to_list() == [replications.code(), "older", replications.code()]
+
+
 @pytest.mark.parametrize("other", [{"overall": "COLLECT MORE"}, {"flags": "few"}, {"gain_low": np.nan}])
 def test_a_verdict_a_flag_or_an_empty_number_is_a_difference(other):
     one, two = (carry.written([row_of(1, **more)]) for more in ({}, other))

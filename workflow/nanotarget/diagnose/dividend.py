@@ -35,6 +35,7 @@ from nanotarget.study.config import CostsConfig
 from nanotarget.study.seeds import child_rng
 
 SHUFFLES = 5  # of petitions among respondents
+MOST_CHOOSERS = 5_000  # people for whom the petitions of the frontier are chosen
 SIZES = (1, 2, 3, 5, 8, 13, 21)  # numbers of petitions on the frontier
 LARGER = (2, 4, np.inf)  # calibrations that the learning curve is extrapolated to, times the present one
 
@@ -240,6 +241,8 @@ class Dividend:
     ) -> list[FrontierPoint]:
         """Value k petitions, each respondent given the best of them, all chosen without the respondent.
 
+        They are chosen for at most `MOST_CHOOSERS` of the people learned from, and valued by everybody.
+
         Args:
             shared: see `gain`.
             sizes: numbers k of petitions; k = 1 is overall-best.
@@ -247,7 +250,7 @@ class Dividend:
         fitted, best = self.fitted, self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value
         given = {k: fitted.overall_best.copy() for k in sizes}
         several = [k for k in sizes if k > 1]
-        for f, (trained, weight) in enumerate(fitted.training() if several else ()):
+        for f, (trained, weight) in enumerate(fitted.training(MOST_CHOOSERS) if several else ()):
             units = np.flatnonzero(fitted.unit_fold == f)
             own = fitted.models[f].utilities(fitted.data.respondents.iloc[fitted.respondent[units]])
             utilities = in_memory(trained)

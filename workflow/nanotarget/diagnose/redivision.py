@@ -320,9 +320,7 @@ def moments_of(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
     none = np.empty((data.n_respondents, 0))
     problem = Regression(data, none, np.empty(0, dtype=bool), additive_layout(data.design))
     grams, crosses = list[np.ndarray](), list[np.ndarray]()
-    for first in range(0, data.n_respondents, PEOPLE_AT_ONCE):
-        people = slice(first, first + PEOPLE_AT_ONCE)
-        part = data.subset(np.isin(data.respondent, np.arange(data.n_respondents)[people]))
+    for part in data.parts(PEOPLE_AT_ONCE):
         contrasts, answers = problem.compared(part, slice(None)), part.compared(part.outcome)
         moments = second_moments(contrasts, answers, np.ones(len(answers)), part.starts)
         grams.append(packed(moments.gram))

@@ -166,6 +166,11 @@ class TrainingData:
             self.covariates,
         )
 
+    def parts(self, people: int) -> Iterator[TrainingData]:
+        """Yield successive respondents, so many at a time."""
+        for first in range(0, self.n_respondents, people):
+            yield self.subset((self.respondent >= first) & (self.respondent < first + people))
+
 
 @dataclass(frozen=True)
 class Model(ABC):

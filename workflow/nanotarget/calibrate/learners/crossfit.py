@@ -158,10 +158,17 @@ class Crossfit:
             parts.append((units, model.utilities(self.data.respondents.iloc[self.respondent[units]])))
         return Pieces(self.data.design, len(self.respondent), parts)
 
-    def training(self) -> Iterator[tuple[Utilities, np.ndarray]]:
-        """Yield utilities and weights of the respondents that each fold's model was trained on."""
+    def training(self, most: int | None = None) -> Iterator[tuple[Utilities, np.ndarray]]:
+        """Yield utilities and weights of the respondents that each fold's model was trained on.
+
+        Args:
+            most: of how many at most, evenly spread ones of more; None for all.
+        """
         for f, model in enumerate(self.models):
             part = self.data.subset(self.fold != f)
+            if most and part.n_respondents > most:
+                some = np.linspace(0, part.n_respondents - 1, most).astype(int)
+                part = part.subset(np.isin(part.respondent, some))
             yield model.utilities(part.respondents), part.weight
 
     @cached_property

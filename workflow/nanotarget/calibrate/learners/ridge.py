@@ -81,8 +81,12 @@ class Moments:
 
 def compared_moments(data: TrainingData) -> Moments:
     """Moments of answers and indicators after subtracting each respondent's means."""
-    encoded = data.compared(indicators(data.levels, data.design))
-    return second_moments(encoded, data.compared(data.outcome), np.ones(len(encoded)), data.starts)
+    found = []
+    for part in data.parts(PEOPLE_AT_ONCE):
+        encoded, answers = part.compared(indicators(part.levels, part.design)), part.compared(part.outcome)
+        found.append(second_moments(encoded, answers, np.ones(len(encoded)), part.starts))
+    parts = zip(*((own.gram, own.cross, own.square) for own in found), strict=True)
+    return Moments(*map(np.concatenate, parts))
 
 
 def paired_differences(data: TrainingData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ docs/validation/carried/ says which were checked. Where one differs these rows s
 the seed and the columns are named. All data are synthetic.
 
 Usage: PYTHONPATH=tests:tests/benchmark:tests/validation python tests/validation/carry.py
-    [--checked N] [--minutes M] [file ...]
+    [--code C] [--checked N] [--minutes M] [file ...]
 """
 
 from __future__ import annotations
@@ -58,11 +58,13 @@ def drawn(path, rows, number):
     return sorted(int(seed) for seed in rng.choice(seeds, min(number, len(seeds)), replace=False))
 
 
-def carry(path, number):
-    """Carry the rows of each code in a file if they hold; return the rows of the trail, and the faults."""
+def carry(path, number, only=None):
+    """Carry the rows of each code in a file, or of one, if they hold; return lines of the trail, and faults."""
     rows = rows_in(path)
     trail, faults = [], []
     for before, older in rows[rows["code"] != code()].groupby("code"):
+        if only and before != only:
+            continue
         seeds, wrong = drawn(path, older, number), []
         for seed in seeds:
             world, learner = older[["world", "learner"]].iloc[0]
@@ -86,6 +88,7 @@ def main():
     """Carry the files that the command line names, or all, and end with 1 if rows of some do not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--code", help="whose rows alone are carried")
     parser.add_argument("--checked", type=int, default=2, help="replications of each file to compute again")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after which nothing is begun")
     chosen = parser.parse_args()
@@ -93,7 +96,7 @@ def main():
     for path in chosen.files or sorted(FOLDER.glob("*.csv")):
         if time.monotonic() > end:
             break
-        trail, faults = carry(path, chosen.checked)
+        trail, faults = carry(path, chosen.checked, chosen.code)
         wrong += faults
         if trail:
             TRAIL.parent.mkdir(exist_ok=True)

@@ -59,7 +59,7 @@ def drawn(path, rows, number):
 
 
 def carry(path, number, only=None):
-    """Carry the rows of each code in a file, or of one, if they hold; return lines of the trail, and faults."""
+    """Carry the rows of each code in a file, or of one, if they hold; return what was, and faults."""
     rows = rows_in(path)
     trail, faults = [], []
     for before, older in rows[rows["code"] != code()].groupby("code"):

@@ -104,6 +104,17 @@ def test_units_see_their_own_model_and_overall_best_is_learned_without_them():
     assert np.allclose(rows["utility"], eta)
 
 
+def test_some_of_very_many_that_a_fold_learns_from_are_spread_over_them():
+    data, _ = simulate(DESIGN, 60, 4, np.random.default_rng(3))
+    fitted = crossfit(data, lambda train, part: fit_ridge(train, 1), 3, 1)
+    for (every, weight), (some, own) in zip(fitted.training(), fitted.training(10), strict=True):
+        assert (every.n, len(weight), some.n, len(own)) == (40, 40, 10, 10)
+        rows = np.linspace(0, 39, 10).astype(int)
+        shown = np.zeros((10, 3), dtype=int)
+        np.testing.assert_allclose(some.utility_of(shown), every.utility_of(np.zeros((40, 3), int))[rows])
+    assert [utilities.n for utilities, _ in fitted.training(40)] == [40, 40, 40]
+
+
 def test_no_answer_shapes_the_model_that_is_scored_on_it():
     """A panel: changing a task wildly does not move the utilities of the unit that holds this task."""
     data, _ = simulate(DESIGN, 30, 3, np.random.default_rng(4), idiosyncratic=0.5)

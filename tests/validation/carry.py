@@ -59,7 +59,12 @@ def drawn(path, rows, number):
 
 
 def carry(path, number, only=None):
-    """Carry the rows of each code in a file, or of one, if they hold; return what was, and faults."""
+    """Carry the rows of each code in a file, or of one alone, where they hold.
+
+    Returns:
+        (trail, faults): a line of the trail for each code whose rows are carried, a text for each replication
+        that differs.
+    """
     rows = rows_in(path)
     trail, faults = [], []
     for before, older in rows[rows["code"] != code()].groupby("code"):

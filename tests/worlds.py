@@ -51,6 +51,7 @@ class Known(Crossfit):
     def __init__(self, data, values, common):
         super().__init__(data, np.zeros(len(data.task), dtype=int), [None])
         self.__dict__["utilities"] = part_worths(values, data.design)
+        self.__dict__["common"] = [self.utilities]
         self.__dict__["overall_best"] = best_petitions(part_worths(common, data.design))
 
     @property

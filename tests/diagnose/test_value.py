@@ -2,16 +2,18 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nanotarget.calibrate.learners.base import mean_and_error
+from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose.value import other_task_means, policy_scores, policy_weights, random_scores
 from nanotarget.petitions.encoding import indicators
 from nanotarget.petitions.policy import nano
 from nanotarget.petitions.score import best_petitions
-from nanotarget.petitions.utilities import part_worths
+from nanotarget.petitions.utilities import Layout, Tables, part_worths, projected
 from worlds import Known, factorial, simulate
 
 PROHIBITED = [{"a0": ["l0"], "a1": ["l1", "l2"]}]
@@ -75,6 +77,22 @@ def test_weights_of_first_order_can_allow_for_one_pair():
     assert abs(probability @ (other * values) - values[4]) > 0.05
 
 
+@pytest.mark.parametrize("pairs", [[], [(0, 1)]])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_projection_says_what_weights_of_the_same_pairs_find(design, pairs):
+    """E[w(x, p) u(x)] over all petitions x, for tables of any attributes."""
+    grid, probability = grid_and_probability(design)
+    subsets = ((), (0,), (1, 2), (0, 1), (0, 1, 2), (0, 2))
+    layout = Layout(design, subsets)
+    tables = Tables(layout, np.random.default_rng(5).normal(size=(4, layout.n_cells)))
+    values, found = tables.utilities_of_all(grid), projected(tables, pairs)
+    for p in range(len(grid)):
+        target = np.tile(grid[p], (len(grid), 1))
+        weights = policy_weights(grid, target, design, 1, pairs)
+        assert found.utilities_of_all(grid[[p]])[:, 0] == pytest.approx(values @ (probability * weights))
+    assert projected(found, pairs).utilities_of_all(grid) == pytest.approx(found.utilities_of_all(grid))
+
+
 def test_variance_of_the_weights_is_that_of_the_reference_design():
     """E[w^2] = sum over sets S of at most q attributes of prod (L_a - 1): 25 and 269 for 3^2 5^5."""
     design = factorial((5, 5, 5, 5, 5, 3, 3))
@@ -135,6 +153,41 @@ def test_value_is_unbiased_for_a_fixed_policy_whatever_the_model(design, outcome
         z.append((estimate - true_gain(truth, petitions, best, design, outcome)) / error)
     assert abs(np.mean(z)) < 3 / np.sqrt(150)
     assert 0.85 < np.std(z) < 1.18
+
+
+class Imagining:
+    """A model that sees an interaction of all attributes, another one for everybody, that is not there."""
+
+    intercept = 3.0
+
+    def __init__(self, design, seed):
+        self.layout, self.seed = Layout(design, (tuple(range(len(design.shape))),)), seed
+
+    def utilities(self, respondents):
+        n = self.layout.n_cells
+        draws = (np.random.default_rng([self.seed, int(i)]) for i in respondents["respondent_id"])
+        return Tables(self.layout, np.array([rng.normal(0, 0.5, n) for rng in draws]))
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("bounded", [True, False])
+def test_interactions_that_are_not_there_are_not_scored(bounded):
+    """Everybody gets the petition of which a model says most, and nobody prefers any to another."""
+    design, z = DESIGNS[0], []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        data, _ = simulate(design, 120, 4, rng, common=0, specific=0, outcome="rating")
+        outcome = np.clip(np.rint(data.outcome + 3), 1, 5) if bounded else data.outcome + 3
+        people = data.respondents.assign(respondent_id=np.arange(120).astype(str))
+        data = replace(data, outcome=outcome, respondents=people)
+        fold = data.respondent % 2
+        fitted = Crossfit(data, fold, [Imagining(design, seed)] * 2)
+        assert bool(fitted.links) == bounded
+        scores = (policy_scores(fitted, p, 1).value for p in (nano(fitted.utilities), fitted.overall_best))
+        estimate, error = mean_and_error(np.subtract(*scores), data.weight)
+        z.append(estimate / error)
+    assert abs(np.mean(z)) < 3 / np.sqrt(100)
+    assert 0.8 < np.std(z) < 1.2
 
 
 def true_gain(truth, petitions, best, design, outcome):

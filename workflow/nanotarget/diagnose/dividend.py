@@ -28,8 +28,9 @@ import numpy as np
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.diagnose.quantities import OVER_RANDOM, Estimator, Quantity
 from nanotarget.diagnose.rows import ONE_SIDED, Estimate, Row, Sample, Stage
-from nanotarget.diagnose.value import Pairs, PolicyScores, Scores, random_scores
+from nanotarget.diagnose.value import PolicyScores, Scores, random_scores
 from nanotarget.petitions import policy
+from nanotarget.petitions.design import Pairs
 from nanotarget.petitions.utilities import in_memory
 from nanotarget.study.config import CostsConfig
 from nanotarget.study.seeds import child_rng
@@ -129,7 +130,7 @@ class Dividend:
 
     def predicted_gains(self) -> np.ndarray:
         """Return the (n_respondents,) gain that the learner itself predicts."""
-        scores = self.scores[Estimator.FIRST_ORDER]
+        scores = self.scores[Estimator.SECOND_ORDER]  # which take all that the learner says
         return scores[Quantity.NANO].plug_in - scores[Quantity.OVERALL_BEST].plug_in
 
     def room(self, sample: Sample) -> float:
@@ -173,8 +174,8 @@ class Dividend:
             estimator: {name: scores.value for name, scores in policies.items()}
             for estimator, policies in self.scores.items()
         }
-        first = self.scores[Estimator.FIRST_ORDER]
-        estimators[Estimator.PLUG_IN] = {name: scores.plug_in for name, scores in first.items()}
+        promised = self.scores[Estimator.SECOND_ORDER]
+        estimators[Estimator.PLUG_IN] = {name: scores.plug_in for name, scores in promised.items()}
         rows = [sample.mean_row(Quantity.RANDOM, Estimator.OBSERVED, random)]
         for estimator, values in estimators.items():
             rows += [sample.mean_row(name, estimator, score) for name, score in values.items()]

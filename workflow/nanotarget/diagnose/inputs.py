@@ -18,7 +18,7 @@ from nanotarget.diagnose.permutation import Permutations
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.refits import Refit, Refits
 from nanotarget.diagnose.rows import Sample
-from nanotarget.diagnose.value import Pairs
+from nanotarget.petitions.design import Pairs
 from nanotarget.study.config import FAST_LEARNERS, DiagnoseConfig
 from nanotarget.study.seeds import child_rng
 

@@ -33,7 +33,8 @@ from nanotarget.diagnose.divisions import LEAST, Divisions, Gains
 from nanotarget.diagnose.folds import Rules
 from nanotarget.diagnose.quantities import Quantity
 from nanotarget.diagnose.rows import Sample
-from nanotarget.diagnose.value import Pairs, Scores
+from nanotarget.diagnose.value import Scores
+from nanotarget.petitions.design import Pairs
 from nanotarget.petitions.encoding import CovariateEncoder
 from nanotarget.petitions.score import best_petitions
 from nanotarget.petitions.utilities import Layout, Tables, additive_layout

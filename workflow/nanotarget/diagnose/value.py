@@ -16,7 +16,7 @@ The estimand is an average over respondents (with their survey weights), however
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,10 +25,9 @@ import numpy as np
 from nanotarget.calibrate.learners.base import TrainingData
 from nanotarget.calibrate.learners.crossfit import Crossfit
 from nanotarget.calibrate.link import NODES, OrdinalLink
-from nanotarget.petitions.design import Block, Design
+from nanotarget.petitions.design import Block, Design, Pairs
 from nanotarget.petitions.score import predicted_response
 
-Pairs = Sequence[tuple[int, int]]
 UNITS_AT_ONCE = 300  # whose levels are in memory at once
 FLATTEST = 0.15  # of the mean slope of a scale's curve: a residual is not divided by less
 
@@ -108,6 +107,11 @@ class Scores:
     multiplied by its slope at the policy's petition. In answers the best petitions, near the upper end where
     the curve is flat, would be corrected as if it were as steep there as at a random one.
 
+    What weights do not correct is not taken from the models either. A petition that was chosen by a model is
+    one of which it says too much; of interactions between attributes that weights of order 1 do not allow for
+    this would stay in the score. f is then the projection of the model on what they allow for
+    (`utilities.projected`), as is the answer that they find.
+
     Attributes:
         fitted: the models.
         order, pairs: of the truncated weights, see `policy_weights`.
@@ -119,13 +123,18 @@ class Scores:
     pairs: Pairs = ()
     linear: bool = False
 
+    @cached_property
+    def _models(self) -> Crossfit:
+        """What of the models is scored with."""
+        return self.fitted.projected(self.pairs) if self.order == 1 else self.fitted
+
     def of(self, petitions: np.ndarray) -> PolicyScores:
         """Score a policy for every respondent.
 
         Args:
             petitions: (n_units, n_attributes) petition of each unit of `fitted` under the policy.
         """
-        fitted = self.fitted
+        fitted = self._models
         expected = self._expected(petitions)
         units = expected + self._level + self._corrections(petitions)
         return PolicyScores(fitted.respondent_means(units), fitted.respondent_means(expected))
@@ -136,7 +145,7 @@ class Scores:
         Args:
             petitions, others: (n_units, n_attributes) petitions of each unit under either policy.
         """
-        if self.order != 1 or self.fitted.data.response.paired:
+        if self.order != 1 or self._models.data.response.paired:
             return self.of(petitions).value - self.of(others).value
         apart = np.flatnonzero((petitions != others).any(axis=1))
         chosen, other = petitions[apart], others[apart]
@@ -144,11 +153,11 @@ class Scores:
         change += self._weighted(chosen, apart) - self._weighted(other, apart)
         units = np.zeros(len(petitions))
         units[apart] = change
-        return self.fitted.respondent_means(units)
+        return self._models.respondent_means(units)
 
     @cached_property
     def _on_scale(self) -> bool:
-        return bool(self.fitted.links) and not self.linear
+        return bool(self._models.links) and not self.linear
 
     @cached_property
     def _answers(self) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +165,7 @@ class Scores:
 
         Elsewhere these are the (n_units, 1) mean level of a unit's other tasks.
         """
-        fitted, data = self.fitted, self.fitted.data
+        fitted, data = self._models, self._models.data
         if not data.response.own_level:
             eta = fitted.utilities.utility_of_rows(data.levels, fitted.unit)
             residual = data.response.residual(data.outcome, fitted.intercept[fitted.unit], eta)
@@ -168,7 +177,7 @@ class Scores:
 
     @cached_property
     def _answers_on_scale(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return _on_scale(self.fitted)
+        return _on_scale(self._models)
 
     @cached_property
     def _errors(self) -> np.ndarray:
@@ -185,14 +194,14 @@ class Scores:
 
     def _expected(self, petitions: np.ndarray) -> np.ndarray:
         """(n_units,) answer to the policy's petition as the model expects it."""
-        fitted = self.fitted
+        fitted = self._models
         if fitted.data.response.paired:
             return predicted_response(fitted.utilities, petitions, fitted.intercept, fitted.data.response)
         return self._expected_of(petitions, np.arange(len(petitions)))
 
     def _expected_of(self, petitions: np.ndarray, units: np.ndarray) -> np.ndarray:
         """(k,) expected rating of one petition by each of some units."""
-        fitted = self.fitted
+        fitted = self._models
         index = fitted.intercept[units] + fitted.utilities.utility_of_rows(petitions, units)
         if not self._on_scale:
             return index
@@ -202,8 +211,8 @@ class Scores:
         self, function: Callable[..., np.ndarray], index: np.ndarray, units: np.ndarray
     ) -> np.ndarray:
         """(k,) values of a function of each unit's link, index and probabilities of the level."""
-        values, level, fold = np.empty(len(units)), self._answers[1], self.fitted.unit_fold[units]
-        for f, link in enumerate(self.fitted.links):
+        values, level, fold = np.empty(len(units)), self._answers[1], self._models.unit_fold[units]
+        for f, link in enumerate(self._models.links):
             of = np.flatnonzero(fold == f)
             values[of] = function(link, index[of], level[units[of]])
         return values
@@ -212,12 +221,12 @@ class Scores:
         """(k,) slope of the curve of the scale at one petition of each of some units; else 1."""
         if not self._on_scale:
             return 1.0
-        index = self.fitted.intercept[units] + self.fitted.utilities.utility_of_rows(petitions, units)
+        index = self._models.intercept[units] + self._models.utilities.utility_of_rows(petitions, units)
         return self._by_link(OrdinalLink.slope_at, index, units)
 
     def _corrections(self, petitions: np.ndarray) -> np.ndarray:
         """(n_units,) what weighted residuals add, less their plain mean."""
-        fitted, design = self.fitted, self.fitted.data.design
+        fitted, design = self._models, self._models.data.design
         if self.order != 1:
             weight = policy_weights(fitted.data.levels, petitions[fitted.unit], design, self.order)
             found = self._means(((weight - 1) * self._errors)[:, None])[:, 0]
@@ -228,7 +237,7 @@ class Scores:
         """(k,) the same by weights of order 1 for one petition of each of some units."""
         given = [
             basis[block.cell_of(petitions)]
-            for block, basis in zip(self.fitted.data.design.blocks, self._bases, strict=True)
+            for block, basis in zip(self._models.data.design.blocks, self._bases, strict=True)
         ]
         total = np.einsum("ij,ij->i", self._products[units], np.hstack(given))
         for (a, b), product in zip(self.pairs, self._products_of_pairs, strict=True):
@@ -237,11 +246,11 @@ class Scores:
 
     @cached_property
     def _bases(self) -> list[np.ndarray]:
-        return [block.functions(1) for block in self.fitted.data.design.blocks]
+        return [block.functions(1) for block in self._models.data.design.blocks]
 
     def _shown(self, block: int) -> np.ndarray:
         """(n_rows, rank) functions of the petitions shown, of a block."""
-        data = self.fitted.data
+        data = self._models.data
         return self._bases[block][data.design.blocks[block].cell_of(data.levels)]
 
     @cached_property
@@ -262,7 +271,7 @@ class Scores:
 
     def _means(self, values: np.ndarray) -> np.ndarray:
         """Average (n_rows, k) values over the rows of each unit: (n_units, k)."""
-        unit = self.fitted.unit
+        unit = self._models.unit
         if (np.diff(unit) < 0).any():
             order = np.argsort(unit, kind="stable")
             unit, values = unit[order], values[order]
@@ -307,7 +316,8 @@ def _on_scale(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             first = np.flatnonzero(np.diff(who, prepend=-1))
             levels[who[first]] = np.add.reduceat(level, first) / np.diff(np.append(first, len(who)))[:, None]
         rows = np.flatnonzero(fitted.fold == f)
-        slope[rows] = np.maximum(slope[rows], FLATTEST * steep[of].mean())
+        mean = steep[of].mean()  # negative where the model says less than nothing
+        slope[rows] = np.copysign(np.maximum(np.abs(slope[rows]), FLATTEST * np.abs(mean)), mean)
     return residual, levels, slope
 
 

@@ -26,8 +26,7 @@ from nanotarget.diagnose.evidence import Answers, block_name
 from nanotarget.diagnose.heterogeneity import Heterogeneity
 from nanotarget.diagnose.quantities import POLICIES, Quantity
 from nanotarget.diagnose.rows import Estimate, Sample
-from nanotarget.diagnose.value import Pairs
-from nanotarget.petitions.design import Design
+from nanotarget.petitions.design import Design, Pairs
 from nanotarget.petitions.encoding import split_levels
 from nanotarget.study.seeds import child_rng
 

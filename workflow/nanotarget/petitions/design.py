@@ -33,6 +33,7 @@ from nanotarget.study.seeds import child_rng
 # Chance that of all combinations of a survey that was run as designed one is taken for never shown.
 FALSE_ALARM = 0.001
 MAX_CELLS = 500_000  # combinations of the attributes of a block
+Pairs = Sequence[tuple[int, int]]  # of blocks, by their indices
 # Levels by attribute whose combinations are meant.
 Combination = tuple[tuple[int, frozenset[int]], ...]
 

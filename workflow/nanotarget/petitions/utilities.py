@@ -21,7 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nanotarget.petitions.design import Design
+from nanotarget.petitions.design import Design, Pairs
 
 # Numbers of one chunk of respondents that are in memory at once.
 CHUNK_NUMBERS = 4_000_000
@@ -269,6 +269,97 @@ class Reversed(Utilities):
         """Yield the tables of all respondents, each respondent once."""
         for chunk in self.original.chunks():
             yield Chunk(chunk.rows, chunk.layout, -chunk.cells)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Functions of petitions: products of the first-order functions of some blocks, see `Block.functions`.
+
+    Attributes:
+        design: the petitions.
+        blocks: ascending; none for the constant.
+    """
+
+    design: Design
+    blocks: tuple[int, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[int, ...]:
+        """Attributes of the blocks, ascending."""
+        return tuple(sorted(a for b in self.blocks for a in self.design.blocks[b].attributes))
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(n_cells, rank) values on the grid of the attributes; zero where it is prohibited."""
+        levels = _grid(self.design, self.attributes)
+        petitions = np.zeros((levels.shape[1], len(self.design.shape)), dtype=np.int64)
+        petitions[:, self.attributes] = levels.T
+        values = np.ones((len(petitions), 1))
+        for block in (self.design.blocks[b] for b in self.blocks):
+            cell = block.cell_of(petitions)
+            own = np.where(cell[:, None] < 0, 0.0, block.functions(1)[cell])
+            values = (values[:, :, None] * own[:, None, :]).reshape(len(values), -1)
+        return values
+
+    def products(self, layout: Layout) -> np.ndarray:
+        """Return the (rank, n_cells of the layout) mean products with indicators of its cells."""
+        products = np.zeros((self.values.shape[1], layout.n_cells))
+        for t, subset in enumerate(layout.subsets):
+            # Functions of a block have mean zero whatever stands elsewhere.
+            if all(set(subset) & set(self.design.blocks[b].attributes) for b in self.blocks):
+                products[:, layout.offsets[t] : layout.offsets[t + 1]] = self._of_table(subset)
+        return products
+
+    def _of_table(self, subset: tuple[int, ...]) -> np.ndarray:
+        shape, own = self.design.shape, self.attributes
+        union = tuple(sorted({*subset, *own}))
+        level = dict(zip(union, _grid(self.design, union), strict=True))
+        probability = self.design.joint_probabilities(union).ravel()
+        cell, value = (np.zeros(len(probability), dtype=np.int64) for _ in range(2))
+        for place, part in ((cell, subset), (value, own)):
+            for a in part:
+                place *= shape[a]
+                place += level[a]
+        together = np.zeros((len(self.values), math.prod(shape[a] for a in subset)))
+        together[value, cell] = probability
+        return self.values.T @ together
+
+
+def _grid(design: Design, attributes: tuple[int, ...]) -> np.ndarray:
+    """Return the (len(attributes), n_cells) levels of all combinations of some attributes."""
+    shape = [design.shape[a] for a in attributes]
+    return np.indices(shape).reshape(len(shape), math.prod(shape))
+
+
+def projected(utilities: Utilities, pairs: Pairs = ()) -> Tables:
+    """Return what of utilities is a sum of first-order functions of single blocks, and of pairs of blocks.
+
+    It is their projection on these under the design, the sum of an orthonormal basis times its mean products
+    with the utilities.
+
+    Args:
+        pairs: of blocks whose products are kept.
+    """
+    design = utilities.design
+    spans = [Span(design, blocks) for blocks in [(), *((b,) for b in range(len(design.blocks))), *pairs]]
+    target = Layout(design, tuple(span.attributes for span in spans))
+    cells = np.empty((utilities.n, target.n_cells))
+    layout, products = None, list[np.ndarray]()
+    for chunk in utilities.chunks():
+        if chunk.layout != layout:
+            layout, products = chunk.layout, [span.products(chunk.layout) for span in spans]
+        for span, own, start in zip(spans, products, target.offsets, strict=False):
+            part = span.values @ (own @ chunk.cells)
+            cells[chunk.rows, start : start + len(part)] = part.T
+    return Tables(target, cells)
+
+
+def is_projection(layout: Layout, pairs: Pairs = ()) -> bool:
+    """Return whether `projected` changes nothing in a layout."""
+    kept = {frozenset(pair) for pair in pairs}
+    block_of = {a: b for b, block in enumerate(layout.design.blocks) for a in block.attributes}
+    of_tables = (tuple(block_of[a] for a in subset) for subset in layout.subsets)
+    return all(len(blocks) < 2 or (len(blocks) == 2 and frozenset(blocks) in kept) for blocks in of_tables)
 
 
 def part_worths(values: np.ndarray, design: Design) -> Tables:

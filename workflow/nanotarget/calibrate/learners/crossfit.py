@@ -17,8 +17,9 @@ import pandas as pd
 from nanotarget.calibrate.learners.base import Model, ReversedModel, TrainingData, mean_and_error
 from nanotarget.calibrate.learners.ridge import fit_null
 from nanotarget.calibrate.link import OrdinalLink, fit_link, on_scale
+from nanotarget.petitions.design import Pairs
 from nanotarget.petitions.score import best_petitions
-from nanotarget.petitions.utilities import Pieces, Tables, Utilities, average
+from nanotarget.petitions.utilities import Pieces, Tables, Utilities, average, is_projection, projected
 from nanotarget.study.progress import steps
 from nanotarget.study.seeds import child_rng
 
@@ -109,12 +110,14 @@ class Crossfit:
         fold: (n_rows,) fold of each row.
         models: one per fold.
         original: the cross-fit of the outcome itself, if this one is of its opposite.
+        kept: pairs of blocks whose interactions `utilities` has; None for whatever the models have.
     """
 
     data: TrainingData
     fold: np.ndarray
     models: Sequence[Model | ReversedModel]
     original: Crossfit | None = None
+    kept: Pairs | None = None
 
     def for_goal(self, goal: str) -> Crossfit:
         """Return the cross-fit seen from a goal: to "dissuade", of the opposite outcome by the same models.
@@ -127,6 +130,15 @@ class Crossfit:
         if len(models) < len(self.models):
             raise ValueError("only fitted models of the outcome itself can be reversed")
         return Crossfit(self.data.reversed(), self.fold, models, self)
+
+    def projected(self, pairs: Pairs) -> Crossfit:
+        """Return the same models with utilities without interactions of attributes, but for pairs of blocks.
+
+        Links of a scale are fitted to what is left. It is the same object where nothing changes.
+        """
+        if all(is_projection(tables.layout, pairs) for tables in self.common):
+            return self
+        return replace(self, original=self.original and self.original.projected(pairs), kept=pairs)
 
     @cached_property
     def _units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -155,7 +167,8 @@ class Crossfit:
         parts = []
         for f, model in enumerate(self.models):
             units = np.flatnonzero(self.unit_fold == f)
-            parts.append((units, model.utilities(self.data.respondents.iloc[self.respondent[units]])))
+            utilities = model.utilities(self.data.respondents.iloc[self.respondent[units]])
+            parts.append((units, utilities if self.kept is None else projected(utilities, self.kept)))
         return Pieces(self.data.design, len(self.respondent), parts)
 
     def training(self, most: int | None = None) -> Iterator[tuple[Utilities, np.ndarray]]:

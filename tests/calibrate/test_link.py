@@ -116,6 +116,16 @@ def test_an_index_without_meaning_has_no_slope():
     assert np.isfinite(fit_link(np.zeros(len(who)), answers, who).cuts).all()
 
 
+def test_an_index_may_be_far_from_zero():
+    """Ratings of about 7 whose petitions differ little: a constant moves the cuts, and nothing else."""
+    rng = np.random.default_rng(13)
+    index, answers, who = world(400, rng, slope=0.1)
+    link, far = (fit_link(start + 0.1 * index, answers, who) for start in (0, 7))
+    assert far.slope == pytest.approx(link.slope, rel=1e-4)
+    assert far.spread == pytest.approx(link.spread, rel=1e-4)
+    np.testing.assert_allclose(far.cuts - 7 * far.slope, link.cuts, rtol=1e-4)
+
+
 def test_one_answer_is_no_scale():
     with pytest.raises(ValueError, match="two different answers"):
         fit_link(np.zeros(4), np.ones(4), np.array([0, 0, 1, 1]))

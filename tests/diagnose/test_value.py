@@ -155,6 +155,17 @@ def test_value_is_unbiased_for_a_fixed_policy_whatever_the_model(design, outcome
     assert 0.85 < np.std(z) < 1.18
 
 
+def test_a_scale_bears_a_model_that_tells_no_petitions_apart():
+    data, truth = simulate(DESIGNS[0], 80, 3, np.random.default_rng(12), specific=0.5)
+    data = replace(data, outcome=np.clip(np.rint(data.outcome + 3), 1, 5))
+    fitted = zero_fit(data)
+    fitted.__dict__["links"] = [replace(link, slope=0.0) for link in fitted.links]
+    shown = nano(part_worths(truth, DESIGNS[0]))
+    found, plain = (policy_scores(fitted, shown, 1, linear=linear).value for linear in (False, True))
+    assert np.isfinite(found).all()
+    assert found.mean() == pytest.approx(plain.mean(), abs=0.1)
+
+
 class Imagining:
     """A model that sees an interaction of all attributes, another one for everybody, that is not there."""
 

@@ -324,6 +324,7 @@ REGIMES = {
     "bounded-5": Regime(linear, "PPPP", scale=Scale(centre=5, step=2), sesoi=0.2),
     "bounded-6": Regime(linear, "PPPP", scale=Scale(centre=6, step=2), sesoi=0.2),
     "bounded-7": Regime(linear, "????", scale=Scale(centre=7, step=2), sesoi=0.5),
+    "bounded-R0": Regime(nothing, "FFFF", scale=Scale(centre=7, step=2), sesoi=0.2),
     "bounded-R1": Regime(common_only, "FFFF", scale=Scale(centre=7, step=2), sesoi=0.2),
     "bounded-R4": Regime(intensity, "PPFF", scale=Scale(centre=7, step=2), sesoi=0.2),
     "stars": Regime(linear, "PPPP", scale=Scale(1, 5, 3.1), sesoi=0.03),

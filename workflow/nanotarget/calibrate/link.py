@@ -158,9 +158,9 @@ class OrdinalLink:
         return self.sign * np.einsum("ij,ij->i", self.at(self.latent(index)), level)
 
     def slope_at(self, index: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """Return the (n,) derivatives of `expected` by the index."""
+        """Return the (n,) slopes of the curve by the latent value, whatever the index says of it."""
         place = np.clip((self.latent(index) - GRID[0]) / SPACING, 0, len(GRID) - 2).astype(np.intp)
-        return self.slope / SPACING * np.einsum("ij,ij->i", self._rises[place], level)
+        return np.einsum("ij,ij->i", self._rises[place], level) / SPACING
 
     def log_likelihood(self, index: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return the (n, nodes) log-probability of each answer at the nodes of the respondent's level."""
@@ -306,7 +306,7 @@ class Likelihood:
     """The likelihood of a link: lowest cut, logs of the distances of cuts, slope, log of the spread.
 
     Attributes:
-        unit: standard deviation of the index, by which its slope is scaled.
+        centre, unit: mean and standard deviation of the index, from and by which it is measured.
     """
 
     def __init__(
@@ -321,10 +321,12 @@ class Likelihood:
         code = categories.of_answers(answers)
         who = np.cumsum(np.diff(respondent, prepend=-1) != 0) - 1
         n = who[-1] + 1
-        self.unit = float(np.sqrt(np.mean(np.square(index - index.mean())))) or 1.0
+        self.centre = float(index.mean())
+        centred = index - self.centre
+        self.unit = float(np.sqrt(np.mean(np.square(centred)))) or 1.0
         share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
         order = np.lexsort((code, who))  # a respondent's equal answers are added up
-        self._people = People(who[order], code[order], index[order], share)
+        self._people = People(who[order], code[order], centred[order], share)
         self._latest: tuple[bytes, Derivatives] | None = None
 
     @property
@@ -333,7 +335,7 @@ class Likelihood:
         return len(self._people.share)
 
     def unpack(self, values: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """Return cuts, slope and spread."""
+        """Return cuts of the centred index, slope and spread."""
         cuts = values[0] + np.concatenate([[0.0], np.cumsum(np.exp(values[1:-2]))])
         return cuts, values[-2] / self.unit, np.exp(values[-1])
 
@@ -432,6 +434,7 @@ def fit_link(
             values = likelihood.part(STEP).highest(values)
     else:
         slope, spread = start.slope * likelihood.unit, max(start.spread, SMALLEST)
-        values = np.array([start.cuts[0], *np.log(np.diff(start.cuts)), slope, np.log(spread)])
+        lowest = start.cuts[0] - start.slope * likelihood.centre
+        values = np.array([lowest, *np.log(np.diff(start.cuts)), slope, np.log(spread)])
     cuts, slope, spread = likelihood.unpack(likelihood.highest(values))
-    return OrdinalLink(categories, cuts, float(slope), float(spread))
+    return OrdinalLink(categories, cuts + slope * likelihood.centre, float(slope), float(spread))

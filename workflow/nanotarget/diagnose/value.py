@@ -316,8 +316,7 @@ def _on_scale(fitted: Crossfit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             first = np.flatnonzero(np.diff(who, prepend=-1))
             levels[who[first]] = np.add.reduceat(level, first) / np.diff(np.append(first, len(who)))[:, None]
         rows = np.flatnonzero(fitted.fold == f)
-        mean = steep[of].mean()  # negative where the model says less than nothing
-        slope[rows] = np.copysign(np.maximum(np.abs(slope[rows]), FLATTEST * np.abs(mean)), mean)
+        slope[rows] = np.maximum(slope[rows], FLATTEST * steep[of].mean())
     return residual, levels, slope
 
 

@@ -10,7 +10,7 @@ from nanotarget.calibrate.learners import FITTERS
 from nanotarget.calibrate.learners.crossfit import crossfit
 from nanotarget.diagnose.predictability import Predictability
 from nanotarget.diagnose.quantities import Diagnostic, Estimator, Quantity
-from nanotarget.diagnose.rows import Row, Sample, Stage
+from nanotarget.diagnose.rows import Estimate, Row, Sample, Stage
 from nanotarget.diagnose.verdict import Verdict, out_of_order, overall_verdict, rule_verdict, stage_verdicts
 from nanotarget.petitions.utilities import additive_layout
 from nanotarget.study.config import CalibrateConfig
@@ -75,7 +75,15 @@ def test_what_can_be_predicted_differs():
     assert (raised.headline.ceiling, raised.headline.ceiling_high) == (0.2, 0.3)
     assert part.at_least(whole) == part
     assert whole.at_least(replace(part, evaluated=False)) == whole
-    assert part.at_most(0.15).headline.ceiling_high == part.at_most(0.15).high == 0.15
+
+
+def test_room_that_is_not_known_exactly_leaves_its_own_bounds():
+    part = Stage.of(row(Quantity.SLOPE, 0.2, 0.1, 0.3))
+    capped = part.at_most(Estimate(0.15, 0.04))
+    assert (capped.ceiling, capped.low) == (0.15, pytest.approx(0.15 - 1.645 * 0.04, abs=1e-4))
+    assert capped.headline.ceiling_high == capped.high == pytest.approx(0.15 + 1.645 * 0.04, abs=1e-4)
+    assert part.at_most(Estimate(0.5, 0.01)) == part
+    assert part.at_most(Estimate(-0.02, 0.01)).ceiling == 0
 
 
 def row(quantity, *ceiling):

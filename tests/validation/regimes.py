@@ -328,6 +328,7 @@ REGIMES = {
     "bounded-R1": Regime(common_only, "FFFF", scale=Scale(centre=7, step=2), sesoi=0.2),
     "bounded-R4": Regime(intensity, "PPFF", scale=Scale(centre=7, step=2), sesoi=0.2),
     "stars": Regime(linear, "PPPP", scale=Scale(1, 5, 3.1), sesoi=0.03),
+    "top": Regime(linear, "????", scale=Scale(1, 5, 5.5), sesoi=0.03),
     "seven": Regime(linear, "PPPP", scale=Scale(1, 7, 4.6, 1.3)),
     "slider": Regime(linear, "PPPP", scale=Scale(0, 100, 64, 20), sesoi=2),
     "sign": Regime(linear, "PPPP", outcome="would_sign", scale=Scale(0, 1, 0.2), sesoi=0.03),

@@ -133,10 +133,10 @@ class Dividend:
         scores = self.scores[Estimator.SECOND_ORDER]  # which take all that the learner says
         return scores[Quantity.NANO].plug_in - scores[Quantity.OVERALL_BEST].plug_in
 
-    def room(self, sample: Sample) -> float:
+    def room(self, sample: Sample) -> Estimate:
         """Return how far overall-best is from the end of the scale: nobody can gain more."""
-        value, weight = self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value, sample.weight
-        return float(max(self.fitted.data.outcome.max() - weight @ value / weight.sum(), 0))
+        best = self.scores[Estimator.FIRST_ORDER][Quantity.OVERALL_BEST].value
+        return Estimate.mean(self.fitted.data.outcome.max() - best, sample.weight)
 
     def degrees(self, weight: np.ndarray) -> int:
         """Return the degrees of freedom of the gain."""

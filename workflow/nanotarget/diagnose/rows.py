@@ -257,9 +257,10 @@ class Stage:
         name, ceiling = headline.quantity.diagnostic, headline.ceiling
         return cls(name, ceiling, headline.ceiling_low, headline.ceiling_high, rows=(headline, *others))
 
-    def at_most(self, room: float) -> Stage:
+    def at_most(self, room: Estimate) -> Stage:
         """Return the same with a ceiling and bounds that leave no more than there is room for."""
-        return self._between(*(min(bound, room) for bound in (self.ceiling, self.low, self.high)))
+        own, most = (self.ceiling, self.low, self.high), (room.value, *room.interval(ONE_SIDED))
+        return self._between(*(min(bound, max(end, 0.0)) for bound, end in zip(own, most, strict=True)))
 
     def at_least(self, part: Stage) -> Stage:
         """Return the same with a ceiling and an upper bound that leave what a part of it leaves possible."""

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from nanotarget.cli import flags
-from nanotarget.diagnose import words
 from nanotarget.report.tables.calibrate import _learner_notes
 from running import own_ids, run_tiny
 from tiny_study import tiny_study
@@ -52,8 +51,7 @@ def test_chains_that_have_not_converged_warn_wherever_their_result_is_read(proje
     assert "the chains have not converged (R-hat" in warning
     verdict = json.loads((results / "diagnose/verdict.json").read_text(encoding="utf-8"))
     flag = f"learner: {warning}."
-    assert flag in verdict["flags"] and words.TREES.format("bart") in verdict["flags"]
-    assert "so the gain is too high" in (results / "diagnose/answer.html").read_text(encoding="utf-8")
+    assert flag in verdict["flags"]
     assert warning[1:] in (results / "diagnose/answer.html").read_text(encoding="utf-8")
     assert flag in flags("diagnose", results) and flag in flags(
         "report", results

@@ -3,11 +3,11 @@
 from nanotarget.calibrate.learners import TrainingData, models_from_data
 from nanotarget.calibrate.learners.crossfit import Crossfit, assign_halves
 from nanotarget.clean.groups import published_groups
-from nanotarget.diagnose import Group, Inputs, diagnose, divisions, words
+from nanotarget.diagnose import Group, Inputs, diagnose, divisions
 from nanotarget.diagnose.permutation import COLUMNS, Permutations
 from nanotarget.diagnose.refits import from_arrays
 from nanotarget.study import artefacts
-from nanotarget.study.config import TREES, CovariateConfig, DiagnoseConfig, LearningConfig, SubgroupConfig
+from nanotarget.study.config import CovariateConfig, DiagnoseConfig, LearningConfig, SubgroupConfig
 from nanotarget.study.disclosure import small, without_small_shares
 from nanotarget.study.problems import reporting
 from nanotarget.study.record import recording
@@ -29,8 +29,7 @@ def write_diagnosis(inputs, outputs, params):
     artefacts.write_csv(switches, outputs.switches)
     for name in ("diagnostics", "calibration", "frontier", "learning_curve", "ladder"):
         artefacts.write_csv(getattr(diagnosis, name), outputs[name])
-    trees = [words.TREES.format(made_from.learner)] if made_from.learner in TREES else []
-    flags = [*trees, *diagnosis.answer["flags"], *artefacts.read_json(inputs.design_flags)]
+    flags = [*diagnosis.answer["flags"], *artefacts.read_json(inputs.design_flags)]
     answer = diagnosis.answer | {"flags": flags}
     artefacts.write_json({**answer, "synthetic": params.synthetic}, outputs.verdict)
     permutations = made_from.permutations

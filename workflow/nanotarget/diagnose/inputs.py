@@ -99,7 +99,7 @@ class Inputs:
     @cached_property
     def allowed(self) -> tuple[int, Pairs]:
         """Order of the weights that the dividend is based on, and the pairs allowed to interact."""
-        return allowed_interactions(self.fitted, self.interactions)
+        return allowed_interactions(self.interactions)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -122,19 +122,16 @@ class Inputs:
         return self.sample(seed=self.seed)
 
 
-def allowed_interactions(fitted: Crossfit, common: Interactions | None) -> tuple[int, Pairs]:
+def allowed_interactions(common: Interactions | None) -> tuple[int, Pairs]:
     """Return the order of the weights that a value should be based on, and the pairs allowed to interact.
 
-    First-order weights leave interactions of attributes to the learner, whose shrinkage leaves a part of
-    them out. Where they are clearly there, the weights allow for the pairs that stand out. Where none
-    does and the learner has no interactions, second-order weights, with all their noise, are the honest
+    First-order weights know of no interactions of attributes. Where they are clearly there, the weights allow
+    for the pairs that stand out. Where none does, second-order weights, with all their noise, are the honest
     ones.
 
     Args:
-        fitted: the cross-fitted learner.
         common: `Heterogeneity.interactions`; None where there is nothing to interact.
     """
     if common is None or common.p_value >= INTERACTION_ALPHA:
         return 1, ()
-    additive = all(len(subset) < 2 for tables in fitted.common for subset in tables.layout.subsets)
-    return (2 if additive and not common.pairs else 1), common.pairs
+    return (1 if common.pairs else 2), common.pairs

@@ -89,11 +89,6 @@ NO_SESOI = (
     "sesoi: no smallest gain that matters is stated (diagnose.sesoi), so no gain can be called too small."
 )
 LEARNER = "learner: {}."
-TREES = (
-    "trees: interactions of attributes that {} finds are partly noise, which is in favour of the petitions "
-    "chosen, so the gain is too high. See the second-order gain in the table of the diagnosis, or learn with "
-    "ridge."
-)
 FEW_DIVERGENT = "few: only {} respondents would get another petition; the whole gain depends on them."
 # How the warning of interactions ends, by the estimator that decides.
 WEIGHTS = {

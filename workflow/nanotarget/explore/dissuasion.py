@@ -130,9 +130,8 @@ class Ends:
     def allowed(self) -> tuple[int, Pairs]:
         """Order of the weights and pairs of attributes that may interact, as in the diagnosis."""
         if len(self.design.blocks) < 2:
-            return allowed_interactions(self.fitted, None)
-        tested = self.heterogeneity.interactions(self.fitted.data.weight, self.seed)
-        return allowed_interactions(self.fitted, tested)
+            return allowed_interactions(None)
+        return allowed_interactions(self.heterogeneity.interactions(self.fitted.data.weight, self.seed))
 
     @cached_property
     def scores(self) -> dict[str, np.ndarray]:

@@ -668,7 +668,6 @@ class CostsConfig(Section):
 
 # Learners with which the diagnosis may fit the calibration many times; ridge takes the place of the others.
 FAST_LEARNERS = ("ridge", "hierarchical")
-TREES = ("boosting", "bart")  # learners that find interactions of attributes that differ between people
 CURVE_SHARES = (25, 50, 75)  # per cent of the training respondents, on the learning curve
 WHOLE = "share_100"  # all of them, by ridge where the learner is slow
 

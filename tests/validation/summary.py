@@ -71,13 +71,14 @@ ALPHA = 0.05
 ROUNDING = 1e-5  # of a unit: rows are rounded, and structurally zero gains are met exactly
 # Verdicts that are wrong where the true gain is on the other side of the smallest one that matters: what is
 # said, in which column, of whose gain, and how often it may be.
+NO_RULE = "DO NOT DEPLOY, the covariate oracle gains"
 MISTAKES = {
     "heterogeneity fails, an oracle gains": ("heterogeneity", "FAIL", "oracle"),
     "predictability fails, the covariate oracle gains": ("predictability", "FAIL", "covariate_oracle"),
     "DEPLOY, nano does not pay": ("overall", "DEPLOY", "gain_true"),
     "the rule does not pay, nano gains": ("rule", "DOES NOT PAY", "gain_true"),
     "DO NOT DEPLOY, nano gains": ("overall", "DO NOT DEPLOY", "gain_true"),
-    "DO NOT DEPLOY, the covariate oracle gains": ("overall", "DO NOT DEPLOY", "covariate_oracle"),
+    NO_RULE: ("overall", "DO NOT DEPLOY", "covariate_oracle"),
 }
 NONE = (
     *("R0", "R1", "R2", "R3", "R4", "R9b", "bounded-R1", "bounded-R4", "split", "R1-choice", "R3-choice"),
@@ -118,6 +119,13 @@ WARNINGS = [
     ("warned of fading tastes", "R14", "lag"),
 ]
 POWER = ">= 80"
+BOUNDED = ("bounded-5", "bounded-6", "bounded-7")
+# Worlds whose replications are taken together, by what they are called.
+SETS = {
+    "all worlds": tuple(REGIMES),
+    "answers on scales": tuple(name for name, regime in REGIMES.items() if regime.scale),
+    "bounded-5, -6, -7": BOUNDED,
+}
 TOGETHER = "all worlds, ridge"
 
 
@@ -202,6 +210,49 @@ def with_all(found):
     return [*found, Cell(TOGETHER, "", "ridge", "", "all", columns)]
 
 
+def together(found):
+    """Tabulate, by learner and set of worlds, wrong verdicts and the coverage of gains."""
+    lines = []
+    for learner in sorted({cell.learner for cell in found}, key=lambda name: (name != "ridge", name)):
+        for label, names in SETS.items():
+            own = [cell for cell in found if cell.learner == learner and cell.world in names]
+            if own:
+                lines.append([f"{learner}, {label}", *_of_set(own)])
+    header = ["learner, worlds", "replications", "answers", "DEPLOY", "of these wrong"]
+    header += ["the rule does not pay", "of these wrong", "no rule pays", "of these wrong"]
+    covered = [f"{words} covered, %" for words in ("dividend", "G3", "rule from all")]
+    return table([*header, *covered, "dividend: mean of error / standard error"], lines)
+
+
+def _of_set(own):
+    columns = {name: np.concatenate([cell[name] for cell in own]) for name in own[0].columns}
+    cell = replace(own[0], columns=columns)
+    whole = sum(len(part) for part in own if (part.goal, part.group) == ("support", "all"))
+    texts = [str(whole), str(len(cell))]
+    for words in ("DEPLOY, nano does not pay", "the rule does not pay, nano gains", NO_RULE):
+        said, wrong = verdict_and_mistake(cell, words)
+        texts += [str(int(said.sum())), str(int(wrong.sum()))]
+    for name in ("gain", "half", "all"):
+        part = cell.known(name, f"{name}_true", f"{name}_low")
+        texts.append(share(covers(part, name, f"{name}_true"), 1))
+    part = cell.known("gain", "gain_true")
+    part = replace(part, columns={name: values[part["gain_se"] > 0] for name, values in part.columns.items()})
+    return [*texts, number((part["gain"] - part["gain_true"]) / part["gain_se"], 2)]
+
+
+def verdict_and_mistake(cell, words):
+    """Return where a verdict of `MISTAKES` is given, and where it is wrong."""
+    column, verdict, true = MISTAKES[words]
+    said, pays = cell[column] == verdict, cell[true] > cell["sesoi"]
+    return said, said & (~pays if verdict == "DEPLOY" else pays)
+
+
+def covers(cell, name, true):
+    """Return where an interval covers the truth."""
+    low, high = cell[f"{name}_low"], cell[f"{name}_high"]
+    return (low <= cell[true] + ROUNDING) & (cell[true] - ROUNDING <= high)
+
+
 def estimates(found, name, true):
     """Tabulate bias, error and coverage of one estimate, and its coverage in all worlds together."""
     lines = []
@@ -209,8 +260,7 @@ def estimates(found, name, true):
         part = cell.known(name, true)
         if not len(part):
             continue
-        error, low, high = part[name] - part[true], part[f"{name}_low"], part[f"{name}_high"]
-        inside = (low <= part[true] + ROUNDING) & (part[true] - ROUNDING <= high)
+        error, inside = part[name] - part[true], covers(part, name, true)
         ratio = np.linalg.norm(error) / np.maximum(np.linalg.norm(part[f"{name}_se"]), ROUNDING)
         numbers = [
             f"{part[true].mean():.4f}",
@@ -220,7 +270,7 @@ def estimates(found, name, true):
         ]
         if cell.label == TOGETHER:
             numbers = ["-"] * 4
-        covered = share(inside[np.isfinite(low)], 1)
+        covered = share(inside[np.isfinite(part[f"{name}_low"])], 1)
         lines.append([cell.label, str(len(part)), *numbers, f"{ratio:.2f}", covered])
     header = ["world", "n", "truth", "bias", "RMSE", "mean standard error", "RMSE / error"]
     return table([*header, "95% interval covers, %"], lines)
@@ -294,11 +344,7 @@ def mistakes(found):
     """Tabulate how often a verdict is wrong, given what is true in the replication itself."""
     lines = []
     for cell in with_all(found):
-        rates = []
-        for column, verdict, true in MISTAKES.values():
-            pays = cell[true] > cell["sesoi"]
-            wrong = ~pays if verdict == "DEPLOY" else pays
-            rates.append(share((cell[column] == verdict) & wrong, 1))
+        rates = [share(verdict_and_mistake(cell, words)[1], 1) for words in MISTAKES]
         lines.append([cell.label, str(len(cell)), *rates])
     return table(["world", "n", *(f"{words}, %" for words in MISTAKES)], lines)
 
@@ -341,6 +387,8 @@ def tables(folder):
     parts = [
         f"{len(seeds):,} replications of {seeds['world'].nunique()} worlds. Mean or rate (Monte Carlo "
         "standard error). All data are synthetic.",
+        "### In brief",
+        together(found),
         "### Goals",
         promises(found),
         "### Mistakes",

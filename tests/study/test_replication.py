@@ -64,6 +64,7 @@ def test_numbers_are_kept_of_small_tables_that_nothing_else_holds(run):
         ({"estimate": [0.5, -0.3]}, 0.1, "row 2: -0.3 instead of -0.333333333333"),
         ({"term": ["a", "c"]}, 0.0, "the same numbers, other words"),
         ({"std_error": [0.1, 0.2]}, np.inf, "not the same cells are empty"),
+        ({"estimate": [np.inf, -1 / 3]}, np.inf, "empty or infinite"),
         ({"df": [1.0, 2.0]}, np.inf, "not the same columns of numbers (df)"),
     ],
 )

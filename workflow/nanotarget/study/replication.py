@@ -164,13 +164,15 @@ def _difference(path: str, ours: Columns | None, its: Columns) -> Difference:
         one, other = (np.array(column, dtype=np.float64) for column in (values, its[name]))
         if len(one) != len(other):
             return Difference(path, f"{len(other)} rows instead of {len(one)}", np.inf)
-        if (np.isnan(one) != np.isnan(other)).any():
-            return Difference(path, f"column {name}: not the same cells are empty", np.inf)
+        none = ~np.isfinite(one)
+        if not np.array_equal(one[none], other[none], equal_nan=True) or not np.isfinite(other[~none]).all():
+            return Difference(path, f"column {name}: not the same cells are empty or infinite", np.inf)
+        one[none] = other[none] = 0
         apart, size = np.abs(one - other), np.maximum(np.abs(one), np.abs(other))
         relative = np.divide(apart, size, out=np.zeros_like(apart), where=size > 0)
-        if not np.nanmax(relative, initial=0) > worst.relative:
+        if not np.max(relative, initial=0) > worst.relative:
             continue
-        row = int(np.nanargmax(relative))
+        row = int(np.argmax(relative))
         said = f"column {name}, row {row + 1}: {other[row]:.12g} instead of {one[row]:.12g}"
         worst = Difference(path, said, float(relative[row]))
     return worst
